@@ -1,0 +1,83 @@
+# Every target sets up what it needs: a bare Python 3.11, 3.12 or 3.13 and make are enough.
+# Set-up is done once, and again when requirements.lock or pyproject.toml changes.
+# `make test PYTHON=/path/to/python3.12` chooses the Python that the environment is made with.
+
+VENV := .venv
+RELAY_VENV := .cache/relay-venv
+LOCK_VENV := .cache/lock-venv
+SOURCES := nostrbot tests bench
+
+# The first of these that fits is taken: old enough, new enough, and able to make a virtual environment.
+PYTHONS = $(or $(PYTHON),python3.11 python3.12 python3.13 python3)
+FITS := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+find_python = for python in $(PYTHONS); do "$$python" -c '$(FITS)' >/dev/null 2>&1 && break; python=; done; \
+	if [ -z "$$python" ]; then \
+	  echo "nostrbot needs Python 3.11, 3.12 or 3.13 with its venv module; tried: $(PYTHONS)." >&2; \
+	  echo "Debian or Ubuntu: apt-get install python3.11-venv. macOS: brew install python@3.12." >&2; \
+	  echo "Or name one: make PYTHON=/path/to/python3.12" >&2; \
+	  exit 1; \
+	fi
+
+# Errors only: what pip has to say about its own settings is not news about nostrbot.
+PIP_INSTALL := -m pip install -qq --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test soak bench lint types lock clean
+
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s%s\n", $$1, $$2 }'
+
+demo: $(VENV)/.ready ## a relay, the bot, machines and LPs on this computer; receipts, and an audit at the end
+	@$(VENV)/bin/nostrbot demo
+
+test: $(VENV)/.ready $(RELAY_VENV)/.ready ## every test but the long ones
+	@$(VENV)/bin/python -m pytest -m "not soak"
+
+soak: $(VENV)/.ready $(RELAY_VENV)/.ready ## the tests that take minutes
+	@$(VENV)/bin/python -m pytest -m soak
+
+bench: $(VENV)/.ready ## measure throughput on this computer
+	@$(VENV)/bin/python -m bench
+
+lint: $(VENV)/.ready ## ruff: rules and format
+	@$(VENV)/bin/ruff check $(SOURCES)
+	@$(VENV)/bin/ruff format --check $(SOURCES)
+
+types: $(VENV)/.ready ## mypy --strict on the package
+	@$(VENV)/bin/mypy --strict nostrbot
+
+lock: $(LOCK_VENV)/.ready ## choose dependencies anew: rewrites requirements.lock
+	@$(LOCK_VENV)/bin/uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 \
+	  --extra dev --extra speed --generate-hashes --no-annotate --custom-compile-command "make lock" \
+	  --output-file requirements.lock
+	@echo "requirements.lock: $$(grep -c '^[a-z]' requirements.lock) packages"
+
+clean: ## remove what the other targets made
+	@rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	@find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Two steps, so that a change of pyproject.toml alone does not install everything again.
+$(VENV)/.locked: requirements.lock
+	@$(find_python); \
+	echo "set-up: $(VENV) with $$("$$python" --version), from requirements.lock (once; about half a minute)"; \
+	"$$python" -m venv --clear $(VENV)
+	@$(VENV)/bin/python $(PIP_INSTALL) --require-hashes -r requirements.lock
+	@touch $@
+
+$(VENV)/.ready: $(VENV)/.locked pyproject.toml
+	@$(VENV)/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# The second relay implementation of the tests pins other versions than ours, so it lives in an environment of its own.
+$(RELAY_VENV)/.ready: tests/relay-requirements.lock
+	@$(find_python); \
+	echo "set-up: $(RELAY_VENV), a second relay for the tests (once; about half a minute)"; \
+	"$$python" -m venv --clear $(RELAY_VENV)
+	@$(RELAY_VENV)/bin/python $(PIP_INSTALL) --require-hashes -r tests/relay-requirements.lock
+	@touch $@
+
+$(LOCK_VENV)/.ready:
+	@$(find_python); "$$python" -m venv --clear $(LOCK_VENV)
+	@$(LOCK_VENV)/bin/python $(PIP_INSTALL) uv
+	@touch $@

@@ -1,0 +1,43 @@
+"""The error tree. Refusing the world's input is not an error: see refusals.py.
+
+NostrbotError
+├── ConfigError      a person must change the command line, relays.yaml or a file's mode: one line, exit 2
+├── KeyTextError     text that should be an npub, nsec, ncryptsec or 64 hex digits is not
+├── SealingError     a message cannot be encrypted or decrypted
+├── BooksError       we are wrong: books that do not balance, a broken chain, a fence that was hit
+└── TrailError       a trail file does not say what it claims (carries entry number and field)
+"""
+
+
+class NostrbotError(Exception):
+    """Base of everything nostrbot raises on purpose."""
+
+
+class ConfigError(NostrbotError):
+    """Something a person has to change; the text is one line that says what."""
+
+
+class KeyTextError(NostrbotError):
+    """Text is not the kind of key it should be. The text itself is never repeated: it may be a secret."""
+
+
+class SealingError(NostrbotError):
+    """A message cannot be sealed or opened. Says which rule, never the bytes."""
+
+
+class BooksError(NostrbotError):
+    """Our own books contradict themselves. Stop moving money, stay readable, tell a person."""
+
+
+class TrailError(NostrbotError):
+    """A trail differs from what it must be, at `seq` (0 = header) in `field`."""
+
+    def __init__(self, seq: int, field: str, message: str) -> None:
+        super().__init__(message)
+        self.seq = seq
+        self.field = field
+        self.message = message
+
+    def __str__(self) -> str:
+        where = f"entry {self.seq}" if self.seq else "header"
+        return f"{where}: {self.field}: {self.message}"

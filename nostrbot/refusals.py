@@ -1,0 +1,47 @@
+"""Refusals: every way the bot says no to the world, by name.
+
+What lives here: the closed list of reasons and the value that carries one. What does not: counting them
+(relays/, bot.py) and answering them (core/replies.py). A refusal is a value, never an exception: bad input is
+expected. The order of the checks is docs/protocol.md section 2; the settlement reasons are section 3.1.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why something that arrived was refused. The names are the rules."""
+
+    # What a relay sent us (docs/protocol.md section 2), in the order it is checked.
+    FRAME_TOO_LARGE = "frame_too_large"
+    NOT_JSON = "not_json"
+    BAD_SHAPE = "bad_shape"
+    WRONG_ID = "wrong_id"
+    BAD_SIGNATURE = "bad_signature"
+    OFF_FILTER = "off_filter"
+    UNKNOWN_AUTHOR = "unknown_author"
+    DUPLICATE = "duplicate"
+    EXPIRED = "expired"
+    CLOCK_WINDOW = "clock_window"
+    UNDECRYPTABLE = "undecryptable"
+    INVALID = "invalid"
+
+    # A settlement we could read but must not book (section 3.1), in the order it is checked.
+    ATTRIBUTION_MISMATCH = "attribution_mismatch"
+    MACHINE_INACTIVE = "machine_inactive"
+    AMOUNTS_INCONSISTENT = "amounts_inconsistent"
+    RATE_INCONSISTENT = "rate_inconsistent"
+    CURRENCY_MISMATCH = "currency_mismatch"
+    AMOUNT_OUT_OF_RANGE = "amount_out_of_range"
+    PREIMAGE_MISSING = "preimage_missing"
+    PREIMAGE_MISMATCH = "preimage_mismatch"
+    PAYMENT_HASH_CONFLICT = "payment_hash_conflict"
+    FEE_MISMATCH = "fee_mismatch"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One refusal: the rule that was broken and, for the log, what broke it (never a secret, never a plaintext)."""
+
+    reason: Reason
+    detail: str = ""
