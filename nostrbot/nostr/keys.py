@@ -1,0 +1,127 @@
+"""Keys: npub and nsec as people write them, hex as the protocol does (NIP-19), and what a secret can do.
+
+What lives here: reading keys from text and the four uses of a secret: sign, share, derive, show. What does not: key
+files (keyfile.py), encryption (sealing.py).
+
+pynostr supplies bech32 and the elliptic-curve Diffie-Hellman; coincurve signs. pynostr's own readers are not used:
+its `from_nsec` accepts an npub, and `str()` of its private key is the secret. So a `PrivateKey` of pynostr never
+leaves this file, and `Keys` shows its npub whichever way it is printed.
+https://github.com/nostr-protocol/nips/blob/master/19.md
+"""
+
+import hmac
+import re
+from typing import Final, NoReturn, Self
+
+import coincurve
+from pynostr import bech32
+from pynostr.key import PrivateKey
+
+from nostrbot.errors import KeyTextError
+
+# "npub" or "nsec", the separator, 52 characters of data, 6 of checksum.
+BECH32_KEY_CHARS: Final = 4 + 1 + 52 + 6
+# BIP-340 allows no fresh randomness; then the same event always has the same signature, and a re-made message is
+# the same message.
+NO_AUX_RANDOMNESS: Final = bytes(32)
+
+_is_hex_key: Final = re.compile("[0-9a-fA-F]{64}").fullmatch
+
+
+class Keys:
+    """A key pair. Printing, formatting or comparing it uses the public half; the secret leaves by nsec() alone."""
+
+    __slots__ = ("_private", "npub", "pubkey")
+
+    npub: str
+    pubkey: str
+    _private: coincurve.PrivateKey
+
+    def __init__(self, private: coincurve.PrivateKey) -> None:
+        self._private = private
+        self.pubkey = private.public_key_xonly.format().hex()
+        self.npub = npub(self.pubkey)
+
+    @classmethod
+    def from_secret(cls, secret: bytes | str) -> Self:
+        """Keys from 32 bytes or 64 hex digits. Raises KeyTextError when that is no scalar of the curve."""
+        try:
+            raw = _hex_bytes(secret) if isinstance(secret, str) else secret
+            if len(raw) != 32:  # coincurve would pad a shorter one
+                raise ValueError("not 32 bytes")
+            return cls(coincurve.PrivateKey(raw))
+        except ValueError:  # whatever it says is dropped: it may quote the secret
+            raise KeyTextError("not a secret key: 32 bytes between 1 and the order of the curve are wanted") from None
+
+    def sign(self, digest: bytes) -> str:
+        """The BIP-340 signature over a 32-byte digest, 128 hex digits; the same digest gives the same signature."""
+        return self._private.sign_schnorr(digest, NO_AUX_RANDOMNESS).hex()
+
+    def shared_x(self, pubkey: str) -> bytes:
+        """The 32-byte x coordinate shared with `pubkey` (unhashed ECDH), about 60 us. KeyTextError off the curve."""
+        return bytes(PrivateKey(self._private.secret).ecdh(read_pubkey(pubkey)))
+
+    def derive(self, purpose: bytes) -> bytes:
+        """A 32-byte key for one purpose only, from which the secret cannot be found: HMAC-SHA256(secret, purpose)."""
+        return hmac.digest(self._private.secret, purpose, "sha256")
+
+    def nsec(self) -> str:
+        """The secret as people keep it. For key files only."""
+        return _bech32_text("nsec", self._private.secret)
+
+    def __eq__(self, other: object) -> bool:
+        return self.pubkey == other.pubkey if isinstance(other, Keys) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.pubkey)
+
+    def __repr__(self) -> str:
+        return f"Keys({self.npub})"
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        # Covers pickle, copy and dataclasses.asdict(), each of which would write the secret somewhere.
+        raise TypeError("keys are neither pickled nor copied")
+
+
+def npub(pubkey: str) -> str:
+    """The npub of a public key in hex."""
+    return _bech32_text("npub", bytes.fromhex(pubkey))
+
+
+def read_pubkey(text: str) -> str:
+    """The public key, 64 lower-case hex digits, from an npub or hex of either case. Raises KeyTextError.
+
+    Surrounding blanks are allowed: people paste. The error never repeats the text, which may be a secret.
+    """
+    raw = _key_bytes("npub", text.strip())
+    try:
+        return coincurve.PublicKeyXOnly(raw).format().hex()
+    except ValueError:
+        raise KeyTextError("not a public key: no point of the curve has this x coordinate") from None
+
+
+def read_secret(text: str) -> Keys:
+    """Keys from an nsec or 64 hex digits. Raises KeyTextError, which never repeats the text."""
+    return Keys.from_secret(_key_bytes("nsec", text.strip()))
+
+
+def _key_bytes(prefix: str, text: str) -> bytes:
+    if _is_hex_key(text):
+        return bytes.fromhex(text)
+    if len(text) == BECH32_KEY_CHARS:
+        found, words, encoding = bech32.bech32_decode(text)
+        raw = bech32.convertbits(words, 5, 8, pad=False) if encoding is bech32.Encoding.BECH32 else None
+        if found == prefix and raw is not None and len(raw) == 32:
+            return bytes(raw)
+    raise KeyTextError(f"not a key: an {prefix} or 64 hex digits are wanted")
+
+
+def _hex_bytes(text: str) -> bytes:
+    if not _is_hex_key(text):  # bytes.fromhex() alone allows blanks
+        raise ValueError("not 64 hex digits")
+    return bytes.fromhex(text)
+
+
+def _bech32_text(prefix: str, raw: bytes) -> str:
+    words = bech32.convertbits(raw, 8, 5)
+    return str(bech32.bech32_encode(prefix, words, bech32.Encoding.BECH32))

@@ -1,0 +1,156 @@
+"""Messages between a client and a relay, as frames of JSON (NIP-01, NIP-42).
+
+What lives here: writing EVENT, REQ, CLOSE and AUTH; reading EVENT, OK, EOSE, CLOSED, NOTICE and AUTH. What does not:
+the event inside a frame, which stays a decoded object until event.read_event() has judged it; sockets (relays/).
+
+Reading is strict and never raises: size before parsing, then JSON without NaN, without lone surrogates, without
+bottomless nesting (orjson refuses these) and without duplicate keys, then exactly the items each message has.
+https://github.com/nostr-protocol/nips/blob/master/01.md
+https://github.com/nostr-protocol/nips/blob/master/42.md
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from nostrbot.nostr.event import VerifiedEvent
+from nostrbot.nostr.filters import Filter
+from nostrbot.refusals import Reason, Refusal
+
+# What relays themselves take (docs/protocol.md section 2); checked before parsing, so a huge frame costs nothing.
+FRAME_MAX_BYTES: Final = 65_536
+# NIP-01: a subscription id is a non-empty string of at most 64 characters.
+SUBSCRIPTION_ID_MAX_CHARS: Final = 64
+
+_is_event_id: Final = re.compile("[0-9a-f]{64}").fullmatch
+
+
+@dataclass(frozen=True, slots=True)
+class EventMessage:
+    """A relay says: here is an event for your subscription. `obj` is whatever JSON object it sent."""
+
+    subscription_id: str
+    obj: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Ok:
+    """A relay says whether it took our event. `message` begins with a machine-readable word and a colon."""
+
+    event_id: str
+    accepted: bool
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Eose:
+    """A relay says: that was everything stored; from here on it is live."""
+
+    subscription_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A relay ended our subscription."""
+
+    subscription_id: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A relay says something to a person."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuthChallenge:
+    """A relay wants to know who we are (NIP-42)."""
+
+    challenge: str
+
+
+Message = EventMessage | Ok | Eose | Closed | Notice | AuthChallenge
+
+
+def event_message(event: VerifiedEvent) -> str:
+    """The frame that publishes an event."""
+    return orjson.dumps(["EVENT", event.plain()]).decode()
+
+
+def req_message(subscription_id: str, filters: Sequence[Filter]) -> str:
+    """The frame that opens a subscription, or replaces the one of that id."""
+    return orjson.dumps(["REQ", subscription_id, *(one.plain() for one in filters)]).decode()
+
+
+def close_message(subscription_id: str) -> str:
+    """The frame that ends a subscription."""
+    return orjson.dumps(["CLOSE", subscription_id]).decode()
+
+
+def auth_message(event: VerifiedEvent) -> str:
+    """The frame that answers an AuthChallenge; `event` is of kind RELAY_AUTH."""
+    return orjson.dumps(["AUTH", event.plain()]).decode()
+
+
+def read_message(frame: bytes | str) -> Message | Refusal:
+    """Read one frame from a relay. Refuses with FRAME_TOO_LARGE, NOT_JSON or BAD_SHAPE."""
+    if len(frame) > FRAME_MAX_BYTES:  # a text has at least as many bytes as characters
+        return Refusal(Reason.FRAME_TOO_LARGE)
+    try:
+        raw = frame.encode() if isinstance(frame, str) else frame
+        if len(raw) > FRAME_MAX_BYTES:
+            return Refusal(Reason.FRAME_TOO_LARGE)
+        items = orjson.loads(raw)
+    except ValueError:  # both UnicodeEncodeError and JSONDecodeError
+        return Refusal(Reason.NOT_JSON)
+    message = _message(items)
+    if isinstance(message, EventMessage) and _has_duplicate_keys(raw, items):
+        return Refusal(Reason.BAD_SHAPE, "duplicate keys or too deep")
+    return message
+
+
+def _message(items: object) -> Message | Refusal:
+    match items:
+        case ["EVENT", str(subscription_id), dict(obj)] if _is_subscription_id(subscription_id):
+            return EventMessage(subscription_id, obj)
+        case ["OK", str(event_id), bool(accepted), str(text)] if _is_event_id(event_id):
+            return Ok(event_id, accepted, text)
+        case ["EOSE", str(subscription_id)] if _is_subscription_id(subscription_id):
+            return Eose(subscription_id)
+        case ["CLOSED", str(subscription_id), str(text)] if _is_subscription_id(subscription_id):
+            return Closed(subscription_id, text)
+        case ["NOTICE", str(text)]:
+            return Notice(text)
+        case ["AUTH", str(challenge)]:
+            return AuthChallenge(challenge)
+    return Refusal(Reason.BAD_SHAPE, "not a relay message")
+
+
+def _is_subscription_id(text: str) -> bool:
+    return 0 < len(text) <= SUBSCRIPTION_ID_MAX_CHARS
+
+
+def _has_duplicate_keys(raw: bytes, items: object) -> bool:
+    """Whether some object in the frame has a key twice, which two readers may take differently.
+
+    Relays write compact JSON, so a frame mostly equals its own re-encoding (0.2 us to see), and then no key was lost in
+    decoding. Where it does not (blanks, other escapes), the slower stdlib parser shows every pair. What either cannot
+    take (orjson writes 254 levels, json reads numbers of 4,300 digits) is no event and is refused with the duplicates.
+    """
+    try:
+        if orjson.dumps(items) != raw:
+            json.loads(raw, object_pairs_hook=_refuse_duplicates)
+    except (orjson.JSONEncodeError, ValueError):
+        return True
+    return False
+
+
+def _refuse_duplicates(pairs: list[tuple[str, object]]) -> None:
+    if len({key for key, _ in pairs}) != len(pairs):
+        raise ValueError("duplicate keys")
