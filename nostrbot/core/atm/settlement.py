@@ -1,0 +1,167 @@
+"""Settlements as machines report them: reading the payload of kind 21000 into a Sale.
+
+What lives here: the schema and its exact types. What does not: whether the amounts make sense or the machine may speak
+(core/settlements.py). docs/protocol.md section 3.1. Bad content is a Refusal(INVALID) that names the field.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from nostrbot.core.states import Direction
+from nostrbot.money import Decimal, minor_digits, parse_decimal
+from nostrbot.refusals import Reason, Refusal
+
+DEPTH_MAX = 8  # the payload needs three levels; more is an attack on the reader
+BILLS_MAX = 64  # kinds of banknote in one sale
+CASSETTES_MAX = 64  # positions in one machine
+
+Hex32 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Text = Annotated[str, Field(max_length=256)]
+# Wider than any true amount, so that an absurd one is read and then rejected by name; narrow enough that no sum of a
+# few of them leaves 64 bits.
+Whole = Annotated[int, Field(ge=-(2**60), le=2**60)]
+FIAT_MINOR_MAX = 2**53 - 1
+
+
+class Note(BaseModel):
+    """So many banknotes of one denomination (in whole units of the machine's fiat)."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    denomination: Whole
+    count: Whole
+
+
+class _Payload(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    type: Literal["settlement"]
+    machine: Hex32
+    n: Annotated[int, Field(ge=0, le=2**53 - 1)] | None = None
+    txid: Text
+    payment_hash: Hex32
+    preimage: Hex32 | None = None
+    tx_type: Literal["cash_out", "cash_in"]
+    wire_sats: Whole
+    principal_sats: Whole
+    fee_sats: Whole
+    fiat_amount: str | int
+    fiat_code: Text
+    exchange_rate: str | int
+    bills: Annotated[list[Note], Field(max_length=BILLS_MAX)] = []
+    cassettes: Annotated[dict[Text, Note], Field(max_length=CASSETTES_MAX)] = {}
+    occurred_at: Annotated[int, Field(ge=0, le=2**53 - 1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Sale:
+    """One customer's sale as the machine reported it. Two sales are the same when every field is.
+
+    Attributes:
+        fiat_minor: the principal in minor units of `currency`.
+        rate: sats per one unit of fiat, exact, as normalised decimal text.
+        bills, cassettes: as reported, (denomination, count) and (position, denomination, count).
+    """
+
+    machine: str
+    n: int | None
+    txid: str
+    payment_hash: str
+    preimage: str | None
+    direction: Direction
+    wire_sats: int
+    principal_sats: int
+    fee_sats: int
+    fiat_minor: int
+    currency: str
+    rate: str
+    bills: tuple[tuple[int, int], ...]
+    cassettes: tuple[tuple[str, int, int], ...]
+    occurred_at: int
+
+    @property
+    def price(self) -> Decimal:
+        """The rate as an exact decimal: sats per one unit of fiat."""
+        price = parse_decimal(self.rate)
+        assert price is not None, "a Sale is only made with a readable rate"
+        return price
+
+
+def read_settlement(text: str) -> Sale | Refusal:
+    """Read a settlement's decrypted content. Anything unreadable is Refusal(INVALID) naming what is wrong."""
+    try:
+        obj = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return _invalid("content is not JSON")
+    if not isinstance(obj, dict):
+        return _invalid("content is not a JSON object")
+    trouble = _find_unacceptable(obj, DEPTH_MAX)
+    if trouble:
+        return _invalid(trouble)
+    try:
+        payload = _Payload.model_validate(obj)
+    except ValidationError as error:
+        # Only the field's path and the rule: never the value, which may have been encrypted.
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        return _invalid(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}")
+    return _sale(payload)
+
+
+def _sale(payload: _Payload) -> Sale | Refusal:
+    fiat = parse_decimal(str(payload.fiat_amount))
+    if fiat is None:
+        return _invalid("fiat_amount: not a decimal number")
+    places = minor_digits(payload.fiat_code)
+    if fiat.places > places:
+        return _invalid(f"fiat_amount: finer than the minor unit of {payload.fiat_code!r}")
+    fiat_minor = fiat.digits * int(10 ** (places - fiat.places))
+    if abs(fiat_minor) > FIAT_MINOR_MAX:
+        return _invalid("fiat_amount: more money than there is")
+    rate = parse_decimal(str(payload.exchange_rate))
+    if rate is None:
+        return _invalid("exchange_rate: not a decimal number")
+    return Sale(
+        machine=payload.machine,
+        n=payload.n,
+        txid=payload.txid,
+        payment_hash=payload.payment_hash,
+        preimage=payload.preimage,
+        direction=Direction(payload.tx_type),
+        wire_sats=payload.wire_sats,
+        principal_sats=payload.principal_sats,
+        fee_sats=payload.fee_sats,
+        fiat_minor=fiat_minor,
+        currency=payload.fiat_code,
+        rate=str(rate),
+        bills=tuple((note.denomination, note.count) for note in payload.bills),
+        cassettes=tuple(
+            (position, note.denomination, note.count) for position, note in sorted(payload.cassettes.items())
+        ),
+        occurred_at=payload.occurred_at,
+    )
+
+
+def _find_unacceptable(value: object, depth: int) -> str | None:
+    """Name a float or too deep a nesting anywhere in the content (floats are refused even in unknown fields)."""
+    kind = type(value)
+    if kind is dict or kind is list:
+        if depth == 0:
+            return "nested too deeply"
+        members = value.values() if isinstance(value, dict) else value
+        for member in members:  # type: ignore[attr-defined]
+            inner = type(member)
+            if inner is str or inner is int:
+                continue
+            trouble = _find_unacceptable(member, depth - 1)
+            if trouble:
+                return trouble
+        return None
+    # orjson reads integers beyond 64 bits as floats, so those land here too.
+    return "a JSON float: amounts are integers or decimal strings" if kind.__name__ == "float" else None
+
+
+def _invalid(detail: str) -> Refusal:
+    return Refusal(Reason.INVALID, detail)

@@ -1,0 +1,483 @@
+"""Commands: one table of everything a person can say to the bot, and parse(text) -> Command | Refused.
+
+What lives here: names, who may, arguments, help. What does not: what a command does (core/desk.py for those that
+change a book, reading.py for questions) and its answer's words (core/replies.py). docs/protocol.md section 6.
+"""
+
+import re
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from nostrbot.core.states import DepositStatus, Mode, SettlementStatus, Trust
+from nostrbot.errors import KeyTextError
+from nostrbot.money import parse_decimal, parse_ppm
+from nostrbot.nostr.keys import read_pubkey
+
+COMMAND_CHARS_MAX = 4096  # a command is a line a person types
+LIST_LIMIT_DEFAULT = 20
+LIST_LIMIT_MAX = 1000
+NOTE_CHARS_MAX = 280  # a note is a line; it is sealed in the journal for ever
+SPLITS_MAX = 32
+
+
+class Role(StrEnum):
+    """Whose command it is."""
+
+    PLATFORM = "platform"
+    OPERATOR = "operator"
+    LP = "lp"
+    ANYONE = "everyone"
+
+
+class Code(StrEnum):
+    """Why a command was refused."""
+
+    UNKNOWN_COMMAND = "unknown_command"
+    BAD_QUOTING = "bad_quoting"
+    MISSING_ARGUMENT = "missing_argument"
+    UNKNOWN_ARGUMENT = "unknown_argument"
+    BAD_ARGUMENT = "bad_argument"
+    NOT_ALLOWED = "not_allowed"
+    NOT_FOUND = "not_found"
+    NAME_TAKEN = "name_taken"
+    KEY_TAKEN = "key_taken"
+    ALREADY_ENROLLED = "already_enrolled"
+    LP_NOT_ONBOARDED = "lp_not_onboarded"
+    WRONG_STATUS = "wrong_status"
+    DEPOSIT_SPENT = "deposit_spent"
+    SPLITS_NOT_WHOLE = "splits_not_whole"
+    OPERATOR_SUSPENDED = "operator_suspended"
+    AMBIGUOUS = "ambiguous"
+    TOO_OLD = "too_old"
+    IN_THE_FUTURE = "in_the_future"
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A command that was refused: a code for programs, a sentence for people that says what to do."""
+
+    code: Code
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Arg:
+    """One argument. `read` turns its text into a value or says (as a string after "must be") what it wants."""
+
+    name: str
+    read: "Callable[[str], Any | Wanted]"
+    positional: bool = False
+    required: bool = False
+    shown: str = ""  # as help shows the value
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an argument's text should have been: the end of the sentence "<name> must be ..."."""
+
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One row of the command table."""
+
+    verb: str
+    role: Role
+    changes: bool
+    summary: str
+    args: tuple[Arg, ...] = ()
+    rest: str = ""  # how help shows free key=value pairs, where the command takes them
+    example: str = ""
+
+    @property
+    def usage(self) -> str:
+        """The command as help shows it."""
+        words = [self.verb]
+        for arg in self.args:
+            if not arg.shown and not arg.positional:
+                continue
+            word = f"<{arg.name}>" if arg.positional else f"{arg.name}={arg.shown}"
+            words.append(word if arg.required else f"[{word}]")
+        return " ".join([*words, self.rest]).rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command as understood: values are read, nothing is looked up yet."""
+
+    form: Form
+    args: Mapping[str, Any]
+    rest: tuple[tuple[str, str], ...] = ()
+    json: bool = False
+    preview: bool = False
+
+    @property
+    def verb(self) -> str:
+        """The command's name in the table."""
+        return self.form.verb
+
+
+@dataclass(frozen=True, slots=True)
+class Misunderstood:
+    """A text that is no command, with how its author wants to be answered."""
+
+    refused: Refused
+    verb: str
+    json: bool
+
+
+_HANDLE = re.compile(r"[a-z0-9][a-z0-9-]{0,31}", re.ASCII)
+_FIAT = re.compile(r"[A-Z]{3}", re.ASCII)
+_TZ = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+){0,2}", re.ASCII)
+
+
+def _handle(text: str) -> str | Wanted:
+    lowered = text.lower()
+    return lowered if _HANDLE.fullmatch(lowered) else Wanted("a name of a-z, 0-9 and -, at most 32 characters")
+
+
+def _key(text: str) -> str | Wanted:
+    try:
+        return read_pubkey(text)
+    except KeyTextError:
+        return Wanted("an npub or 64 hex digits of a public key")
+
+
+def _pct(text: str) -> int | Wanted:
+    ppm = parse_ppm(text)
+    return Wanted("a percentage from 0 to 100 with at most four decimals, like 7.77%") if ppm is None else ppm
+
+
+def _fiat(text: str) -> str | Wanted:
+    return text.upper() if _FIAT.fullmatch(text.upper()) else Wanted("a currency code of three letters, like GTQ")
+
+
+def _tz(text: str) -> str | Wanted:
+    return text if _TZ.fullmatch(text) else Wanted("an IANA time zone, like America/Guatemala")
+
+
+def _amount(text: str) -> str | Wanted:
+    value = parse_decimal(text)
+    return Wanted("an amount above zero, like 9000.00") if value is None or value.digits <= 0 else text
+
+
+def _text(text: str) -> str | Wanted:
+    return text if len(text) <= NOTE_CHARS_MAX else Wanted(f"at most {NOTE_CHARS_MAX} characters")
+
+
+def _count(text: str) -> int | Wanted:
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 8 else 0
+    return number if 1 <= number <= LIST_LIMIT_MAX else Wanted(f"a number from 1 to {LIST_LIMIT_MAX}")
+
+
+def _when(text: str) -> int | Wanted:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 12 else Wanted("a time in unix seconds")
+
+
+def _switch(text: str) -> bool | Wanted:
+    choices = {"on": True, "off": False}
+    return choices.get(text.lower(), Wanted("on or off"))
+
+
+def _id(letter: str) -> Callable[[str], int | Wanted]:
+    def read(text: str) -> int | Wanted:
+        digits = text.lower().removeprefix(letter)
+        good = digits.isascii() and digits.isdecimal() and len(digits) < 16
+        return int(digits) if good else Wanted(f"an id like {letter}12")
+
+    return read
+
+
+def _one_of(choices: type[StrEnum]) -> Callable[[str], StrEnum | Wanted]:
+    def read(text: str) -> StrEnum | Wanted:
+        try:
+            return choices(text.lower())
+        except ValueError:
+            return Wanted("one of " + ", ".join(choices))
+
+    return read
+
+
+def _place(name: str, read: Callable[[str], Any]) -> Arg:
+    return Arg(name, read, positional=True, required=True)
+
+
+def _must(name: str, read: Callable[[str], Any], shown: str) -> Arg:
+    return Arg(name, read, required=True, shown=shown)
+
+
+def _may(name: str, read: Callable[[str], Any], shown: str) -> Arg:
+    return Arg(name, read, shown=shown)
+
+
+_MACHINE = _may("machine", _handle, "<machine>")
+_AT_MACHINE = _must("machine", _handle, "<machine>")
+_LIMIT = _may("limit", _count, "<rows>")
+_BEFORE = _may("before", _text, "<id>")
+_FEES = (_must("cash_in", _pct, "<pct>"), _must("cash_out", _pct, "<pct>"))
+_PLATFORM, _OPERATOR, _LP, _ANYONE = Role.PLATFORM, Role.OPERATOR, Role.LP, Role.ANYONE
+
+# fmt: off - a row a line or two, so that the table reads as one
+TABLE: tuple[Form, ...] = (
+    # The platform.
+    Form(
+        "operator add",
+        _PLATFORM,
+        True,
+        "enrol an operator; it gets a book of its own",
+        (_place("npub", _key), _must("name", _handle, "<name>"), _may("tz", _tz, "<IANA zone>")),
+        example="operator add npub1… name=antigua tz=America/Guatemala",
+    ),
+    Form("operator list", _PLATFORM, False, "the operators, newest first", (_LIMIT, _BEFORE)),
+    Form("operator suspend", _PLATFORM, True, "stop an operator's commands and machines", (_place("name", _handle),)),
+    Form("operator resume", _PLATFORM, True, "let a suspended operator go on", (_place("name", _handle),)),
+    Form(
+        "platform fee",
+        _PLATFORM,
+        True,
+        "set the platform's fee on the principal, by direction",
+        _FEES,
+        example="platform fee cash_in=1% cash_out=1.5%",
+    ),
+    Form("platform status", _PLATFORM, False, "the platform's fee and how much there is"),
+    # Operators: machines.
+    Form(
+        "machine add",
+        _OPERATOR,
+        True,
+        "enrol a machine by its own key",
+        (
+            _place("npub", _key),
+            _must("name", _handle, "<name>"),
+            _must("fiat", _fiat, "<code>"),
+            *_FEES,
+            _may("location", _text, '"…"'),
+            _may("trust", _one_of(Trust), "signature|preimage|wallet"),
+            _may("enforce_fee_match", _switch, "on|off"),
+        ),
+        example='machine add npub1… name=m1 fiat=GTQ cash_in=5% cash_out=7.77% location="Parque Central"',
+    ),
+    Form("machine list", _OPERATOR, False, "your machines, newest first", (_LIMIT, _BEFORE)),
+    Form("machine show", _OPERATOR, False, "one machine", (_place("machine", _handle),)),
+    Form(
+        "machine set",
+        _OPERATOR,
+        True,
+        "change a machine's settings; what you do not name stays",
+        (
+            _place("machine", _handle),
+            _may("cash_in", _pct, "<pct>"),
+            _may("cash_out", _pct, "<pct>"),
+            _may("location", _text, '"…"'),
+            _may("trust", _one_of(Trust), "signature|preimage|wallet"),
+            _may("enforce_fee_match", _switch, "on|off"),
+        ),
+        example="machine set m1 cash_out=6.5%",
+    ),
+    Form("machine suspend", _OPERATOR, True, "reject what a machine says from now on", (_place("machine", _handle),)),
+    Form("machine resume", _OPERATOR, True, "accept a suspended machine again", (_place("machine", _handle),)),
+    # Operators: LPs and their cash.
+    Form(
+        "lp add",
+        _OPERATOR,
+        True,
+        "enrol a liquidity provider at a machine",
+        (_place("npub", _key), _AT_MACHINE, _must("name", _handle, "<name>")),
+        example="lp add npub1… machine=m1 name=ana",
+    ),
+    Form("lp list", _OPERATOR, False, "your LPs, newest first", (_MACHINE, _LIMIT, _BEFORE)),
+    Form("lp show", _OPERATOR, False, "one LP with its balances", (_place("lp", _handle),)),
+    Form(
+        "lp suspend",
+        _OPERATOR,
+        True,
+        "leave an LP out of sharing, at one machine or all",
+        (_place("lp", _handle), _MACHINE),
+    ),
+    Form("lp resume", _OPERATOR, True, "let a suspended LP take part again", (_place("lp", _handle), _MACHINE)),
+    Form(
+        "deposit add",
+        _OPERATOR,
+        True,
+        "note cash an LP will put into a machine; it counts once confirmed",
+        (
+            _place("lp", _handle),
+            _place("amount", _amount),
+            _AT_MACHINE,
+            _may("note", _text, '"…"'),
+            Arg("currency", _text),  # accepted and ignored: a deposit has its machine's currency (acceptance D2)
+        ),
+        example="deposit add ana 9000.00 machine=m1",
+    ),
+    Form("deposit confirm", _OPERATOR, True, "the cash is in the machine", (_place("deposit", _id("d")),)),
+    Form(
+        "deposit edit",
+        _OPERATOR,
+        True,
+        "change a deposit that is still pending",
+        (_place("deposit", _id("d")), _may("amount", _amount, "<amount>"), _may("note", _text, '"…"')),
+    ),
+    Form("deposit cancel", _OPERATOR, True, "drop a deposit that is still pending", (_place("deposit", _id("d")),)),
+    Form(
+        "deposit reverse",
+        _OPERATOR,
+        True,
+        "take back a confirmed deposit, as far as it is not spent",
+        (_place("deposit", _id("d")), _must("reason", _text, '"…"'), _may("amount", _amount, "<amount>")),
+        example='deposit reverse d3 reason="counted wrong"',
+    ),
+    Form(
+        "deposit list",
+        _OPERATOR,
+        False,
+        "deposits, newest first",
+        (
+            _may("status", _one_of(DepositStatus), "|".join(DepositStatus)),
+            _may("lp", _handle, "<lp>"),
+            _MACHINE,
+            _LIMIT,
+            _BEFORE,
+        ),
+    ),
+    # Operators: settlements.
+    Form(
+        "settlement list",
+        _OPERATOR,
+        False,
+        "settlements, newest first",
+        (_MACHINE, _may("status", _one_of(SettlementStatus), "|".join(SettlementStatus)), _LIMIT, _BEFORE),
+    ),
+    Form(
+        "settlement show",
+        _OPERATOR,
+        False,
+        "one settlement with its legs",
+        (_place("settlement", _id("s")), _may("after", _id("l"), "<leg>")),
+    ),
+    Form("worklist", _OPERATOR, False, "settlements that need you, each with the next safe step"),
+    Form("splits show", _OPERATOR, False, "who shares your commission", (_MACHINE,)),
+    Form(
+        "splits set",
+        _OPERATOR,
+        True,
+        "share your commission; replaces the whole set",
+        (_MACHINE,),
+        rest="<label>=<pct>:<npub, LP or self> …",
+        example="splits set house=60%:self ana=40%:ana",
+    ),
+    Form("splits clear", _OPERATOR, True, "let a machine follow your default splits again", (_AT_MACHINE,)),
+    # LPs.
+    Form(
+        "join",
+        _LP,
+        True,
+        "say yes: from now on your cash turns into sats",
+        (_may("mode", _one_of(Mode), "flow|fixed"),),
+        example="join mode=flow",
+    ),
+    Form(
+        "mode",
+        _LP,
+        True,
+        "choose how: a part of each sale (flow) or a fixed amount a day",
+        (_place("mode", _one_of(Mode)), _may("limit", _amount, "<fiat a day>")),
+        example="mode fixed limit=500",
+    ),
+    Form("balance", _LP, False, "your cash and your sats, by machine"),
+    Form(
+        "history", _LP, False, "what you received, newest first", (_LIMIT, _may("since", _when, "<unix time>"), _BEFORE)
+    ),
+    Form(
+        "receipt",
+        _LP,
+        False,
+        "one of your receipts",
+        (_place("leg", _id("l")), _may("operator", _handle, "<operator>")),
+    ),
+    # Everyone.
+    Form("help", _ANYONE, False, "what you can say; `help <command>` says more"),
+    Form("whoami", _ANYONE, False, "who the bot thinks you are"),
+)
+
+# fmt: on
+FORMS: Mapping[str, Form] = {form.verb: form for form in TABLE}
+_QUOTES = str.maketrans({"“": '"', "”": '"', "„": '"', "\u00a0": " ", "\u202f": " "})
+
+
+def parse(text: str) -> Command | Misunderstood:
+    """Understand a message. Lines of clients (`[//]: …`), `/` and `!`, smart quotes and CRLF are taken in stride."""
+    lines = [line for line in text.translate(_QUOTES).splitlines() if not line.lstrip().startswith("[//]:")]
+    json = "--json" in text
+    try:
+        words = shlex.split(" ".join(lines)) if len(text) <= COMMAND_CHARS_MAX else []
+    except ValueError:
+        return Misunderstood(Refused(Code.BAD_QUOTING, 'a quote is not closed: write text as note="…"'), "", json)
+    json = "--json" in words
+    words = [word for word in words if word != "--json"]
+    preview = bool(words) and words[0].lstrip("/!").lower() == "preview"
+    if preview:
+        words = words[1:]
+    form, words = _find_form(words)
+    if form is None:
+        said = " ".join(words[:2])[:40]
+        known = ", ".join(FORMS)
+        sentence = f"there is no command {said!r}. There is: {known}" if said else f"say one of: {known}"
+        return Misunderstood(Refused(Code.UNKNOWN_COMMAND, sentence), said, json)
+    args = _read_args(form, words)
+    if isinstance(args, Refused):
+        return Misunderstood(args, form.verb, json)
+    values, rest = args
+    return Command(form, values, rest, json, preview)
+
+
+def _find_form(words: list[str]) -> tuple[Form | None, list[str]]:
+    """The row whose verb begins the words (two words before one), and what follows the verb."""
+    lowered = [word.lower() for word in words[:2]]
+    if lowered:
+        lowered[0] = lowered[0].lstrip("/!")
+    for length in (2, 1):
+        form = FORMS.get(" ".join(lowered[:length])) if len(lowered) >= length else None
+        if form is not None:
+            return form, words[length:]
+    return None, words
+
+
+@dataclass(slots=True)
+class _Reading:
+    """Arguments on their way from words to values."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    rest: list[tuple[str, str]] = field(default_factory=list)
+
+
+def _read_args(form: Form, words: list[str]) -> tuple[dict[str, Any], tuple[tuple[str, str], ...]] | Refused:
+    if form.verb == "help":
+        return {"topic": " ".join(words).lower()}, ()
+    reading = _Reading()
+    places = [arg for arg in form.args if arg.positional]
+    keyed = {arg.name: arg for arg in form.args if not arg.positional}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if equals and key.lower() in keyed:
+            arg = keyed[key.lower()]
+        elif equals and form.rest:
+            reading.rest.append((key, value))
+            continue
+        elif places and not equals:
+            arg, value = places.pop(0), word
+        else:
+            return Refused(Code.UNKNOWN_ARGUMENT, f"{word[:40]!r} is not understood here. Say: {form.usage}")
+        if arg.name in reading.values:
+            return Refused(Code.BAD_ARGUMENT, f"{arg.name} is given twice")
+        read = arg.read(value)
+        if isinstance(read, Wanted):
+            return Refused(Code.BAD_ARGUMENT, f"{arg.name} must be {read.what}")
+        reading.values[arg.name] = read
+    for arg in form.args:
+        if arg.required and arg.name not in reading.values:
+            return Refused(Code.MISSING_ARGUMENT, f"{arg.name} is missing. Say: {form.usage}")
+    return reading.values, tuple(reading.rest)

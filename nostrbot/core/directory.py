@@ -1,0 +1,59 @@
+"""The directory: who is who across all books, so that what arrives finds its book.
+
+What lives here: look-ups over the registries of all books. What does not: the registries (core/book.py) and what a role
+may do (core/engine.py). A machine's key belongs to one operator only, or its settlements would have two books.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from nostrbot.core.book import ROOT, Book
+from nostrbot.core.commands import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What one key is: its own book if it is an operator, the book of its machine, the books it is an LP in."""
+
+    platform: bool
+    operator: str | None
+    machine: str | None
+    lp: tuple[str, ...]
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """The roles that may send commands, the platform first."""
+        have = ((self.platform, Role.PLATFORM), (self.operator, Role.OPERATOR), (self.lp, Role.LP))
+        return tuple(role for is_one, role in have if is_one)
+
+
+class Directory:
+    """An index over the books' registries; made anew when one of them changes."""
+
+    def __init__(self, books: Iterable[Book]) -> None:
+        self._platform = ""
+        self._operators: set[str] = set()
+        self._machines: dict[str, str] = {}
+        self._lps: dict[str, tuple[str, ...]] = {}
+        for book in books:
+            self._platform = book.platform
+            if book.key == ROOT:
+                continue
+            self._operators.add(book.key)
+            self._machines.update(dict.fromkeys(book.machine_of_key, book.key))
+            for pubkey in book.lp_of_key:
+                self._lps[pubkey] = (*self._lps.get(pubkey, ()), book.key)
+
+    def standing(self, pubkey: str) -> Standing:
+        """Everything a key is."""
+        return Standing(
+            platform=pubkey == self._platform,
+            operator=pubkey if pubkey in self._operators else None,
+            machine=self._machines.get(pubkey),
+            lp=self._lps.get(pubkey, ()),
+        )
+
+    @property
+    def machines(self) -> Mapping[str, str]:
+        """Every machine's key, suspended ones too (they are answered), with the key of its book."""
+        return self._machines

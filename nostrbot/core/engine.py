@@ -1,0 +1,149 @@
+"""The engine: what an input means for a book. START READING HERE.
+
+What lives here: decide(), which looks at a book and an input and says what is so, changing nothing; evolve() is its
+other half (core/book.py). What does not: clocks, keys, relays, the database. The same inputs in the same order give the
+same facts, byte for byte: that is what an auditor re-runs. docs/protocol.md sections 1, 3, 6, 7.
+
+    machine's event  -> attribution -> payload -> settlement rules -> fees -> flow    -> SettlementProcessed | ...
+    person's command -> freshness   -> role    -> command table    -> its rule family -> MachineAdded | ...
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from nostrbot.core import deposits, platform, registry, splits
+from nostrbot.core.atm.settlement import Sale, read_settlement
+from nostrbot.core.book import ROOT, Book, evolve
+from nostrbot.core.commands import Code, Command, Misunderstood, Refused, Role, parse
+from nostrbot.core.facts import Fact
+from nostrbot.core.inputs import Signed
+from nostrbot.core.ledger.transaction import Transaction
+from nostrbot.core.orders import Order
+from nostrbot.core.settlements import Duplicate, decide_settlement
+from nostrbot.nostr import kinds
+from nostrbot.refusals import Reason, Refusal
+
+RULES = 1  # version of everything below that decides; an entry names the one it was decided by
+
+# A command is a thing of the moment: an old one may be a replay, a future one would outlive its replay protection.
+COMMAND_AGE_MAX_S = 24 * 60 * 60
+COMMAND_LEAD_MAX_S = 15 * 60
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What an input comes to: facts to seal, or nothing to seal and the reason why.
+
+    `facts` empty and `instead` None: a command that asks for what already is.
+    """
+
+    facts: tuple[Fact, ...] = ()
+    instead: Duplicate | Refused | Refusal | None = None
+
+
+Decider = Callable[[Book, Order], tuple[Fact, ...] | Refused]
+
+DECIDERS: Mapping[str, Decider] = {
+    "operator add": platform.add_operator,
+    "operator suspend": platform.switch_operator,
+    "operator resume": platform.switch_operator,
+    "platform fee": platform.set_platform_fee,
+    "machine add": registry.add_machine,
+    "machine set": registry.set_machine,
+    "machine suspend": registry.switch_machine,
+    "machine resume": registry.switch_machine,
+    "lp add": registry.enrol_lp,
+    "lp suspend": registry.switch_lp,
+    "lp resume": registry.switch_lp,
+    "join": registry.set_preferences,
+    "mode": registry.set_preferences,
+    "deposit add": deposits.add_deposit,
+    "deposit edit": deposits.edit_deposit,
+    "deposit confirm": deposits.confirm_deposit,
+    "deposit cancel": deposits.cancel_deposit,
+    "deposit reverse": deposits.reverse_deposit,
+    "splits set": splits.set_splits,
+    "splits clear": splits.clear_splits,
+}
+
+
+def decide(book: Book, given: Signed, at: int) -> Decision:
+    """Decide one input for one book, at the bot's time `at`. Looks only; never raises on what the world said."""
+    event = given.event
+    if ["p", book.bot] not in [list(tag[:2]) for tag in event.tags]:
+        return Decision(instead=Refusal(Reason.OFF_FILTER, "not addressed to this bot"))
+    if event.kind == kinds.SETTLEMENT:
+        return decide_report(book, given, read_settlement(given.plaintext))
+    if event.kind == kinds.DIRECT_MESSAGE:
+        return decide_command(book, given, parse(given.plaintext), at)
+    return Decision(instead=Refusal(Reason.OFF_FILTER, f"kind {event.kind} is none this book takes"))
+
+
+def apply(book: Book, event_id: str, facts: tuple[Fact, ...], *, seq: int, at: int) -> list[Transaction]:
+    """Apply the facts of entry `seq`, decided from event `event_id`; returns the transactions they were booked as.
+
+    The other half of decide(): the bot, a restart and an auditor all change a book through here and nowhere else.
+    """
+    transactions = []
+    for fact in facts:
+        transaction = evolve(book, fact, seq=seq, at=at)
+        if transaction is not None:
+            transactions.append(transaction)
+    book.recall.events.setdefault(event_id, None)
+    return transactions
+
+
+def decide_report(book: Book, given: Signed, sale: Sale | Refusal) -> Decision:
+    """Decide a settlement whose content was already read (the bot reads it once, to recall what it may repeat)."""
+    event = given.event
+    if event.pubkey not in book.machine_of_key:
+        return Decision(instead=Refusal(Reason.UNKNOWN_AUTHOR, "no machine of this book"))
+    if isinstance(sale, Refusal):
+        return Decision(instead=sale)
+    verdict = decide_settlement(book, event.pubkey, event.id, sale)
+    return Decision(instead=verdict) if isinstance(verdict, Duplicate) else Decision((verdict,))
+
+
+def decide_command(book: Book, given: Signed, said: Command | Misunderstood, at: int) -> Decision:
+    """Decide a command that was already parsed (the bot parses once, for every book it concerns)."""
+    event = given.event
+    if event.id in book.recall.events:
+        return Decision(instead=Refusal(Reason.DUPLICATE, "this command has had its effect"))
+    if not given.carried:
+        stale = check_fresh(event.created_at, at)
+        if stale is not None:
+            return Decision(instead=stale)
+    if isinstance(said, Misunderstood):
+        return Decision(instead=said.refused)
+    order = Order(said, event.pubkey, at)
+    refused = _check_role(book, order)
+    if refused is not None:
+        return Decision(instead=refused)
+    decider = DECIDERS.get(said.verb)
+    if decider is None:
+        return Decision(instead=Refused(Code.NOT_ALLOWED, f"{said.verb} asks, it changes nothing"))
+    decided = decider(book, order)
+    return Decision(instead=decided) if isinstance(decided, Refused) else Decision(decided)
+
+
+def check_fresh(created_at: int, at: int) -> Refused | None:
+    """Refuse a command older than a day or more than a quarter of an hour ahead of the bot's clock."""
+    if created_at < at - COMMAND_AGE_MAX_S:
+        return Refused(Code.TOO_OLD, "this message is more than 24 hours old: send the command again")
+    if created_at > at + COMMAND_LEAD_MAX_S:
+        return Refused(Code.IN_THE_FUTURE, "this message is dated ahead of my clock: check your device's clock")
+    return None
+
+
+def _check_role(book: Book, order: Order) -> Refused | None:
+    """A book obeys its platform, its operator and its LPs, each within its own part of the table."""
+    role = order.command.form.role
+    if role is Role.PLATFORM:
+        allowed = order.author == book.platform
+    elif role is Role.OPERATOR:
+        allowed = book.key != ROOT and order.author == book.key
+        if allowed and not book.active:
+            return Refused(Code.OPERATOR_SUSPENDED, "the platform has suspended you: ask it why")
+    else:
+        allowed = role is Role.LP and order.author in book.lp_of_key
+    return None if allowed else Refused(Code.NOT_ALLOWED, f"`{order.verb}` is for the {role}: `help` shows yours")

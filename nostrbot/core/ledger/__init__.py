@@ -1,0 +1,1 @@
+"""Double entry: accounts, postings, transactions that balance or do not exist."""

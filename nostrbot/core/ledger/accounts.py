@@ -1,0 +1,47 @@
+"""The chart of accounts, and the one statement of the sign convention.
+
+Debits are positive and credits negative, in every account. So an asset we hold is positive, what we owe (liabilities)
+and what is the operator's own (equity) are negative. Sums per unit are zero, always. Which event touches which account
+is core/booking.py.
+
+    assets:sats                       satoshis the operator holds for everyone in this book
+    assets:cash:<machine>             cash in a machine
+    liabilities:platform              sats owed to the platform (its fee)
+    liabilities:lp:<lp>:sats          sats owed to a liquidity provider
+    liabilities:lp:<lp>:cash:<m>      an LP's cash still in machine <m>: its remaining balance
+    liabilities:party:<pubkey>        sats owed to someone else named in a commission split
+    equity:operator                   the operator's own part, in sats and in cash
+"""
+
+SAT = "sat"
+
+SATS = "assets:sats"
+PLATFORM = "liabilities:platform"
+OPERATOR = "equity:operator"
+
+LP_PREFIX = "liabilities:lp:"
+
+
+def machine_cash(machine: str) -> str:
+    """The cash in a machine."""
+    return f"assets:cash:{machine}"
+
+
+def lp_sats(lp: str) -> str:
+    """The sats owed to an LP."""
+    return f"{LP_PREFIX}{lp}:sats"
+
+
+def lp_cash(lp: str, machine: str) -> str:
+    """What is left of an LP's cash in a machine."""
+    return f"{LP_PREFIX}{lp}:cash:{machine}"
+
+
+def party(pubkey: str) -> str:
+    """The sats owed to a party that is neither the operator nor one of its LPs."""
+    return f"liabilities:party:{pubkey}"
+
+
+def may_not_be_overdrawn(account: str) -> bool:
+    """True for accounts that must stay on their side of zero: an LP never owes us (acceptance X4)."""
+    return account.startswith(LP_PREFIX)

@@ -1,0 +1,30 @@
+"""Orders: a command that may change a book, with who gave it and when, ready to be decided.
+
+What lives here: the value that core/platform.py, core/registry.py, core/deposits.py and core/splits.py decide on. What
+does not: who may give it and whether it is fresh (core/engine.py).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nostrbot.core.commands import Command
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A command by `author` (hex key), accepted `at` (unix seconds on the bot's clock)."""
+
+    command: Command
+    author: str
+    at: int
+
+    @property
+    def verb(self) -> str:
+        """The command's name."""
+        return self.command.verb
+
+    @property
+    def args(self) -> Mapping[str, Any]:
+        """The command's values."""
+        return self.command.args

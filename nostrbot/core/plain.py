@@ -1,0 +1,70 @@
+"""Plain data: records and facts as dicts of strings, integers, booleans and lists, and back.
+
+What lives here: the two directions, composed from the classes' own annotations. What does not: bytes (journal/entry.py).
+Made for frozen dataclasses, named tuples, enums, tuples, and optional members of those.
+"""
+
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+
+def plain(value: Any) -> Any:
+    """Plain data of a value."""
+    kind = type(value)
+    if kind is str or kind is int or value is None or kind is bool:
+        return value
+    if isinstance(value, tuple):
+        if hasattr(value, "_fields"):
+            return dict(zip(value._fields, value, strict=True))
+        return [plain(item) for item in value]
+    if isinstance(value, Enum):
+        return value.value
+    return {name: plain(getattr(value, name)) for name in value.__slots__}
+
+
+def reader(kind: Any) -> Callable[[Any], Any]:
+    """A function from plain data back to a `kind`. It raises KeyError, TypeError or ValueError on what is not one."""
+    if kind in _KNOWN:
+        return _KNOWN[kind]
+    made = _KNOWN[kind] = _reader(kind)
+    return made
+
+
+_KNOWN: dict[Any, Callable[[Any], Any]] = {}
+
+
+def _reader(kind: Any) -> Callable[[Any], Any]:
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is tuple and inner[-1] is Ellipsis:
+        item = reader(inner[0])
+        return lambda values: tuple([item(value) for value in values])
+    if origin is tuple:
+        items = tuple(reader(part) for part in inner)
+        return lambda values: tuple(read(value) for read, value in zip(items, values, strict=True))
+    if origin in (Union, UnionType):
+        (some,) = (reader(part) for part in inner if part is not type(None))
+        return lambda value: None if value is None else some(value)
+    if kind in (str, int, bool):
+        return _exactly(kind)
+    if issubclass(kind, Enum):
+        return {member.value: member for member in kind}.__getitem__
+    hints = get_type_hints(kind)
+    names = [field.name for field in fields(kind)] if is_dataclass(kind) else list(kind._fields)
+    members = [(name, reader(hints[name])) for name in names]
+
+    def read(values: Any) -> Any:
+        return kind(*[read_member(values[name]) for name, read_member in members])
+
+    return read
+
+
+def _exactly(kind: type) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        if type(value) is not kind:
+            raise TypeError(f"expected {kind.__name__}, found {type(value).__name__}")
+        return value
+
+    return read

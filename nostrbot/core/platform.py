@@ -1,0 +1,43 @@
+"""The platform's commands, as the root book and as each operator's book take them.
+
+What lives here: enrolling and switching operators, the platform fee. Every such command becomes an entry in each book it
+concerns, so that an operator's trail stands alone (docs/protocol.md section 1). Acceptance C1-C4.
+"""
+
+from nostrbot.core.book import ROOT, Book
+from nostrbot.core.commands import Code, Refused
+from nostrbot.core.facts import BookOpened, Fact, OperatorAdded, OperatorSwitched, PlatformFeeSet
+from nostrbot.core.orders import Order
+
+
+def add_operator(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+    """Root: a new operator with a free name. In the operator's own, empty book: its opening."""
+    key, handle, tz = order.args["npub"], order.args["name"], order.args.get("tz", "UTC")
+    if book.key != ROOT:
+        return (BookOpened(key, book.platform, handle, tz),)
+    if key in book.operators:
+        return Refused(Code.KEY_TAKEN, f"this key is already the operator {book.operators[key].handle}")
+    if find_operator(book, handle):
+        return Refused(Code.NAME_TAKEN, f"there is already an operator {handle}: choose another name")
+    return (OperatorAdded(key, handle, tz),)
+
+
+def switch_operator(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+    """Suspend or resume an operator: its commands and its machines."""
+    active = order.verb == "operator resume"
+    if book.key != ROOT:
+        return (OperatorSwitched(book.key, book.handle, active),)
+    operator = find_operator(book, order.args["name"])
+    if operator is None:
+        return Refused(Code.NOT_FOUND, f"there is no operator {order.args['name']}: `operator list` shows them")
+    return (OperatorSwitched(operator.operator, operator.handle, active),)
+
+
+def set_platform_fee(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+    """Set the platform's fee by direction, in every book alike."""
+    return (PlatformFeeSet(order.args["cash_in"], order.args["cash_out"]),)
+
+
+def find_operator(book: Book, handle: str) -> OperatorAdded | None:
+    """The operator of that name in the root book."""
+    return next((operator for operator in book.operators.values() if operator.handle == handle), None)

@@ -1,0 +1,127 @@
+"""The registry: which machines an operator has, which LPs at which of them, and what each LP prefers.
+
+What lives here: the commands that change it. What does not: LPs' cash (core/deposits.py). docs/protocol.md section 6;
+acceptance M1-M11, L1-L13. "Not yours" and "does not exist" get the same answer, because a book knows only its own.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from nostrbot.core.book import Book, Lp
+from nostrbot.core.commands import Code, Refused
+from nostrbot.core.facts import Fact, LpEnrolled, LpSwitched, MachineAdded, MachineChanged, PreferencesSet
+from nostrbot.core.orders import Order
+from nostrbot.core.records import Enrolment, Machine, Preferences
+from nostrbot.core.states import Mode, Trust
+
+
+def find_machine(book: Book, handle: str) -> Machine | Refused:
+    """A machine by its name."""
+    machine = book.machines.get(handle)
+    return machine or Refused(Code.NOT_FOUND, f"there is no machine {handle}: `machine list` shows yours")
+
+
+def find_lp(book: Book, handle: str) -> Lp | Refused:
+    """An LP by its name."""
+    return book.lps.get(handle) or Refused(Code.NOT_FOUND, f"there is no LP {handle}: `lp list` shows yours")
+
+
+def add_machine(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+    """Enrol a machine; it is active at once (acceptance M2)."""
+    args = order.args
+    if args["name"] in book.machines:
+        return Refused(Code.NAME_TAKEN, f"there is already a machine {args['name']}: choose another name")
+    if args["npub"] in book.machine_of_key:
+        taken = book.machine_of_key[args["npub"]]
+        return Refused(Code.KEY_TAKEN, f"this key is already the machine {taken}")
+    machine = Machine(
+        handle=args["name"],
+        pubkey=args["npub"],
+        fiat=args["fiat"],
+        cash_in_ppm=args["cash_in"],
+        cash_out_ppm=args["cash_out"],
+        location=args.get("location", ""),
+        trust=args.get("trust", Trust.SIGNATURE),
+        enforce_fee_match=args.get("enforce_fee_match", False),
+        active=True,
+        created_at=order.at,
+        updated_at=order.at,
+    )
+    return (MachineAdded(machine),)
+
+
+_SETTABLE = {
+    "cash_in": "cash_in_ppm",
+    "cash_out": "cash_out_ppm",
+    "location": "location",
+    "trust": "trust",
+    "enforce_fee_match": "enforce_fee_match",
+}
+
+
+def set_machine(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+    """Change what is named; naming nothing changes nothing (acceptance C5)."""
+    changes: dict[str, Any] = {_SETTABLE[name]: value for name, value in order.args.items() if name in _SETTABLE}
+    return _change_machine(book, order, changes)
+
+
+def switch_machine(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+    """Suspend or resume a machine, from this entry on."""
+    return _change_machine(book, order, {"active": order.verb == "machine resume"})
+
+
+def _change_machine(book: Book, order: Order, changes: dict[str, Any]) -> tuple[Fact, ...] | Refused:
+    machine = find_machine(book, order.args["machine"])
+    if isinstance(machine, Refused):
+        return machine
+    if replace(machine, **changes) == machine:
+        return ()
+    return (MachineChanged(replace(machine, **changes, updated_at=order.at)),)
+
+
+def enrol_lp(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+    """Enrol an LP at a machine. It need not have joined yet (L2); at a second machine it keeps its name."""
+    args = order.args
+    machine = find_machine(book, args["machine"])
+    if isinstance(machine, Refused):
+        return machine
+    handle = book.lp_of_key.get(args["npub"])
+    if handle is None:
+        handle = args["name"]
+        if handle in book.lps:
+            return Refused(Code.NAME_TAKEN, f"there is already an LP {handle} with another key: choose another name")
+    elif machine.handle in book.lps[handle].seats:
+        return Refused(Code.ALREADY_ENROLLED, f"this key is already the LP {handle} at {machine.handle}")
+    return (LpEnrolled(handle, args["npub"], Enrolment(machine.handle, True, order.at, order.at)),)
+
+
+def switch_lp(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+    """Suspend or resume an LP at one machine, or at all of them. Its cash stays its own."""
+    lp = find_lp(book, order.args["lp"])
+    if isinstance(lp, Refused):
+        return lp
+    wanted = order.args.get("machine")
+    if wanted is not None and wanted not in lp.seats:
+        return Refused(Code.NOT_FOUND, f"{lp.handle} is not enrolled at a machine {wanted}")
+    active = order.verb == "lp resume"
+    changed = tuple(
+        replace(seat.enrolment, active=active, updated_at=order.at)
+        for machine, seat in lp.seats.items()
+        if wanted in (None, machine) and seat.enrolment.active is not active
+    )
+    return (LpSwitched(lp.handle, changed),) if changed else ()
+
+
+def set_preferences(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+    """An LP joins, or chooses its mode. Each such command states the preferences whole."""
+    lp = book.lps[book.lp_of_key[order.author]]
+    now = lp.preferences
+    if order.verb == "join":
+        mode = order.args.get("mode") or (now.mode if now else Mode.FLOW)
+        limit = now.limit if now and mode is now.mode else None
+        chosen = Preferences(now.joined_at if now else order.at, mode, limit)
+    elif now is None:
+        return Refused(Code.LP_NOT_ONBOARDED, "you have not joined yet: say `join`")
+    else:
+        chosen = Preferences(now.joined_at, order.args["mode"], order.args.get("limit"))
+    return () if chosen == now else (PreferencesSet(lp.handle, chosen),)

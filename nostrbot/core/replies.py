@@ -1,0 +1,296 @@
+"""Replies: the answer to a command, as one JSON object or as a few plain words.
+
+What lives here: sentences, and the frame around data. What does not: the data (core/views.py, reading.py) and receipts
+(core/receipts.py). docs/protocol.md section 6. What people typed is shown escaped, so that no name can play tricks with
+the reader's screen (faults.md row 45). An answer fits in one event.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+
+from nostrbot.core.commands import Refused
+from nostrbot.core.views import View
+
+REPLY_BYTES_MAX = 40 * 1024  # plain text; encrypted and wrapped it stays under the 65,536 bytes relays take
+REFUSED = "Refused: "  # how every plain refusal begins, so that a program can tell without --json
+
+Data = View | list[View]
+
+
+def answer(verb: str, data: Data, *, json: bool, preview: bool = False) -> str:
+    """The answer to a command that did, or would do, what it says."""
+    if json:
+        frame: dict[str, Any] = {"ok": True, "command": verb, "data": data}
+        if preview:
+            frame["preview"] = True
+        return orjson.dumps(frame).decode()
+    words = WORDS.get(verb, _no_words)(data)
+    return f"Preview, nothing is changed:\n{words}" if preview else words
+
+
+def refusal(verb: str, refused: Refused, *, json: bool) -> str:
+    """The answer to a command that was refused: the reason, and what can be done."""
+    if json:
+        error = {"code": refused.code, "message": refused.message}
+        return orjson.dumps({"ok": False, "command": verb, "error": error}).decode()
+    return f"{REFUSED}{escape(refused.message)} [{refused.code}]"
+
+
+def is_refusal(text: str) -> bool:
+    """Tell from an answer's text alone whether the command was refused."""
+    if text.startswith("{"):
+        try:
+            return orjson.loads(text).get("ok") is False
+        except orjson.JSONDecodeError:
+            return False
+    return text.startswith(REFUSED)
+
+
+def escape(text: str) -> str:
+    """Text that somebody typed, safe to show: control, bidirectional and invisible characters become \\u escapes."""
+    return "".join(c if c.isprintable() or c == "\n" else f"\\u{ord(c):04x}" for c in text)
+
+
+def _no_words(data: Any) -> str:
+    return escape(orjson.dumps(data, option=orjson.OPT_INDENT_2).decode())
+
+
+def _operator(data: View) -> str:
+    operator = data["operator"]
+    state = "active" if operator["active"] else "suspended"
+    return f"Operator {operator['name']} ({operator['npub']}), {operator['tz']}, {state}."
+
+
+def _rows(rows: list[View], empty: str, line: Callable[[View], str], more: Mapping[str, Any]) -> str:
+    if not rows:
+        return empty
+    lines = [line(row) for row in rows]
+    if more.get("more"):
+        lines.append(f"There is more: add before={more['before']}")
+    return "\n".join(lines)
+
+
+def _operators(data: View) -> str:
+    return _rows(data["operators"], "No operators yet: operator add <npub> name=<name>",
+                 lambda row: _operator({"operator": row}), data)  # fmt: skip
+
+
+def _platform(data: View) -> str:
+    fee = data["platform"]
+    return f"Platform fee: {fee['cash_in']} of cash-in, {fee['cash_out']} of cash-out. {fee['operators']} operators."
+
+
+def _machine_line(machine: View) -> str:
+    state = "active" if machine["active"] else "suspended"
+    place = f", {escape(machine['location'])}" if machine["location"] else ""
+    fees = f"fees {machine['cash_in']} in, {machine['cash_out']} out"
+    strict = ", enforces fees" if machine["enforce_fee_match"] else ""
+    return f"{machine['name']}: {machine['fiat']}, {fees}, {state}, trust={machine['trust']}{strict}{place}"
+
+
+def _machine(data: View) -> str:
+    return _machine_line(data["machine"])
+
+
+def _machine_added(data: View) -> str:
+    name = data["machine"]["name"]
+    return f"Enrolled {_machine_line(data['machine'])}\nNext: lp add <npub> machine={name} name=<name>"
+
+
+def _machines(data: View) -> str:
+    return _rows(data["machines"], "No machines yet: `help machine add` shows how", _machine_line, data)
+
+
+def _lp_line(lp: View) -> str:
+    joined = f"mode {lp['mode']}" if lp["lp_onboarded"] else "has not joined yet"
+    seats = "; ".join(
+        f"{seat['machine']} {seat['remaining']} {seat['currency']} left{'' if seat['active'] else ' (suspended)'}"
+        for seat in lp["machines"]
+    )
+    return f"{lp['name']}: {joined}, {lp['sats']} sats; {seats}"
+
+
+def _lp(data: View) -> str:
+    return _lp_line(data["lp"])
+
+
+def _lp_added(data: View) -> str:
+    lp = data["lp"]
+    if lp["lp_onboarded"]:
+        machine = lp["machines"][-1]["machine"]
+        return f"Enrolled {_lp_line(lp)}\nNext: deposit add {lp['name']} <amount> machine={machine}"
+    return f"Enrolled {_lp_line(lp)}\nNext: they send `join` to this bot; then you can add deposits."
+
+
+def _lps(data: View) -> str:
+    return _rows(data["lps"], "No LPs yet: `help lp add` shows how", _lp_line, data)
+
+
+def _preferences(data: View) -> str:
+    lp = data["lp"]
+    limit = f", up to {lp['limit']} a day" if lp["limit"] else ""
+    return f"You are in as {lp['name']}: mode {lp['mode']}{limit}. `balance` shows your cash and sats."
+
+
+_DEPOSIT_NEXT = {
+    "pending": "\nNext, when the cash is in the machine: deposit confirm {id}",
+    "confirmed": "",
+    "cancelled": "",
+    "reversed": "",
+}
+
+
+def _deposit_line(deposit: View) -> str:
+    note = f" ({escape(deposit['note'])})" if deposit["note"] else ""
+    back = f", {deposit['reversed']} taken back" if deposit["reversed"].strip("0.") else ""
+    amount = f"{deposit['amount']} {deposit['currency']}"
+    return f"{deposit['id']}: {deposit['lp']} {amount} at {deposit['machine']}, {deposit['status']}{back}{note}"
+
+
+def _deposit(data: View) -> str:
+    deposit = data["deposit"]
+    return f"Deposit {_deposit_line(deposit)}{_DEPOSIT_NEXT[deposit['status']].format(id=deposit['id'])}"
+
+
+def _deposits(data: View) -> str:
+    return _rows(data["deposits"], "No such deposits.", _deposit_line, data)
+
+
+def _settlement_line(row: View) -> str:
+    error = f" ({row['error']})" if row["error"] else ""
+    fiat = f"{row['fiat_amount']} {row['fiat_code']}"
+    return f"{row['id']}: {row['machine']} {row['tx_type']} {fiat}, {row['wire_sats']} sats, {row['status']}{error}"
+
+
+def _leg_line(leg: View) -> str:
+    who = leg.get("lp") or leg.get("label") or "nobody"
+    cash = f" for {leg['fiat']} {leg['currency']}" if leg["fiat"] is not None else ""
+    why = f" ({leg['reason']})" if leg["reason"] else ""
+    return f"  {leg['id']} {leg['type']} {escape(who)}: {leg['sats']} sats{cash}, {leg['status']}{why}"
+
+
+def _settlement(data: View) -> str:
+    row = data["settlement"]
+    fees = (
+        f"principal {row['principal_sats']}, fee {row['fee_sats']} "
+        f"(expected {row['platform_fee_sats']} + {row['operator_fee_sats']}, mismatch {row['fee_mismatch_sats']})"
+    )
+    lines = [_settlement_line(row), fees, *(_leg_line(leg) for leg in row["legs"])]
+    if row.get("more"):
+        lines.append(f"  more legs: settlement show {row['id']} after={row['after']}")
+    return "\n".join([*lines, f"entry {row['entry']} {row['entry_hash']}"])
+
+
+def _settlements(data: View) -> str:
+    return _rows(data["settlements"], "No such settlements.", _settlement_line, data)
+
+
+def _worklist(data: View) -> str:
+    lines = []
+    for bucket, rows in data.items():
+        if isinstance(rows, list) and rows:
+            lines.append(f"{bucket.replace('_', ' ')}:")
+            lines += [f"  {_settlement_line(row)}: {row['next']}" for row in rows]
+    if data.get("more"):
+        lines.append("There is more: `settlement list status=…` shows all.")
+    return "\n".join(lines) or "Nothing needs you."
+
+
+def _splits(data: View) -> str:
+    where = f"machine {data['machine']}" if data["machine"] else "default"
+    parts = ", ".join(f"{escape(rule['label'])} {rule['pct']} to {rule['to']}" for rule in data["splits"])
+    source = "" if data["source"] == "own" else f" (follows the {data['source']})"
+    return f"Splits, {where}{source}: {parts or 'all to you'}."
+
+
+def _balance(rows: Any) -> str:
+    lines = [
+        f"{row['operator']} {row['machine']}: {row['remaining']} {row['currency']} left of {row['deposited']} "
+        f"deposited; {row['sats']} sats with this operator"
+        for row in rows
+    ]
+    return "\n".join(lines) or "Nothing yet."
+
+
+def _history_line(row: View) -> str:
+    cash = f" for {row['fiat']} {row['currency']}" if row["fiat"] is not None else ""
+    why = f" ({row['reason']})" if row["reason"] else ""
+    where = f"{row['machine']} {row['settlement']}, {row['operator']}"
+    return f"{row['id']}: {row['sats']} sats{cash}, {row['status']}{why}, {where}"
+
+
+def _history(data: View) -> str:
+    return _rows(data["history"], "Nothing yet.", _history_line, data)
+
+
+def receipt_words(receipt: View) -> str:
+    """A receipt as people read it, in answer to `receipt` and by itself when a leg is completed."""
+    if receipt["fiat"] is None:
+        bought = f"You received {receipt['sats']} sats of commission"
+    else:
+        bought = f"You received {receipt['sats']} sats for {receipt['fiat']} {receipt['currency']}"
+        bought += f" ({receipt['rate']} sats per {receipt['currency']})"
+    lines = [f"{bought} at {receipt['machine']}, {receipt['operator']}."]
+    if receipt["balance_after"] is not None:
+        lines.append(f"Left in the machine: {receipt['balance_after']} {receipt['currency']}.")
+    lines.append(f"Receipt {receipt['receipt']}, settlement {receipt['settlement']}, tag {receipt['tag']}.")
+    lines.append(f"Journal entry {receipt['entry']} {receipt['entry_hash']}")
+    return "\n".join(lines)
+
+
+def _help(data: View) -> str:
+    if "usage" in data["help"]:
+        topic = data["help"]
+        example = f"\nExample: {topic['example']}" if topic["example"] else ""
+        return f"{topic['usage']}\n{topic['summary']}{example}"
+    lines = [f"{row['usage']} - {row['summary']}" for row in data["help"]["commands"]]
+    return "\n".join(
+        [*lines, "Put `preview` before a command to see what it would do, `--json` after it for programs."]
+    )
+
+
+def _whoami(data: View) -> str:
+    who = data["whoami"]
+    return f"You are {who['npub']}: {', '.join(who['roles'])}."
+
+
+WORDS: Mapping[str, Callable[[Any], str]] = {
+    "operator add": _operator,
+    "operator list": _operators,
+    "operator suspend": _operator,
+    "operator resume": _operator,
+    "platform fee": _platform,
+    "platform status": _platform,
+    "machine add": _machine_added,
+    "machine list": _machines,
+    "machine show": _machine,
+    "machine set": _machine,
+    "machine suspend": _machine,
+    "machine resume": _machine,
+    "lp add": _lp_added,
+    "lp list": _lps,
+    "lp show": _lp,
+    "lp suspend": _lp,
+    "lp resume": _lp,
+    "join": _preferences,
+    "mode": _preferences,
+    "deposit add": _deposit,
+    "deposit edit": _deposit,
+    "deposit confirm": _deposit,
+    "deposit cancel": _deposit,
+    "deposit reverse": _deposit,
+    "deposit list": _deposits,
+    "settlement list": _settlements,
+    "settlement show": _settlement,
+    "worklist": _worklist,
+    "splits show": _splits,
+    "splits set": _splits,
+    "splits clear": _splits,
+    "balance": _balance,
+    "history": _history,
+    "receipt": receipt_words,
+    "help": _help,
+    "whoami": _whoami,
+}

@@ -1,0 +1,156 @@
+"""Settlements: the rules a machine's report must obey, and how an accepted one is shared out.
+
+What lives here: the checks of docs/protocol.md section 3.1 in their order, the duplicate and conflict rules, and the
+legs. What does not: reading the payload (core/atm/settlement.py), booking (core/booking.py). Acceptance S2-S4, S16-S26.
+Pure: a decision from a book and a sale, nothing else.
+"""
+
+from dataclasses import dataclass
+from hashlib import sha256
+
+from nostrbot.core.atm.settlement import Sale
+from nostrbot.core.book import Book, Booked
+from nostrbot.core.dca import flow_candidates, share_flow
+from nostrbot.core.facts import Leg, SettlementPending, SettlementProcessed, SettlementRejected
+from nostrbot.core.fees import FeeCheck, check_fee, share_fee
+from nostrbot.core.records import Machine
+from nostrbot.core.states import Direction, LegStatus, LegType, SkipReason, Trust
+from nostrbot.money import SATS_MAX, minor_digits
+from nostrbot.refusals import Reason
+
+AWAITING_WALLET = "awaiting_wallet"  # trust=wallet: nothing moves until a wallet saw the payment
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """A settlement this book has already accepted, or this very event again: nothing changes, it is answered again."""
+
+    booked: Booked
+
+
+SettlementFact = SettlementProcessed | SettlementPending | SettlementRejected
+
+
+def decide_settlement(book: Book, signer: str, event_id: str, sale: Sale) -> SettlementFact | Duplicate:
+    """Judge a sale that `signer`, a machine of this book, reported."""
+    known = book.recall.events.get(event_id)
+    if known is not None:
+        return Duplicate(known)
+    earlier = book.recall.payments.get(sale.payment_hash)
+    if earlier is not None and earlier.sale == sale and sale.machine == signer:
+        return Duplicate(earlier)
+    machine = book.machines[book.machine_of_key[signer]]
+    fees = _check_fees(book, machine, sale)
+    reason = _find_broken_rule(book, machine, signer, sale, fees)
+    if reason is None and earlier is not None:
+        reason = Reason.PAYMENT_HASH_CONFLICT
+    if reason is None and machine.enforce_fee_match and fees.out_of_tolerance:
+        reason = Reason.FEE_MISMATCH
+    number = book.settlement_count + 1
+    common = (number, machine.handle, event_id, sale, fees.platform_sats, fees.operator_sats, fees.mismatch_sats)
+    if reason is not None:
+        return SettlementRejected(*common, reason)
+    if machine.trust is Trust.WALLET:
+        return SettlementPending(*common, AWAITING_WALLET)
+    return SettlementProcessed(*common, _share_out(book, machine, sale, fees))
+
+
+def _check_fees(book: Book, machine: Machine, sale: Sale) -> FeeCheck:
+    cash_in = sale.direction is Direction.CASH_IN
+    operator_ppm = machine.cash_in_ppm if cash_in else machine.cash_out_ppm
+    return check_fee(sale.principal_sats, sale.fee_sats, book.platform_ppm(cash_in=cash_in), operator_ppm)
+
+
+def _find_broken_rule(book: Book, machine: Machine, signer: str, sale: Sale, fees: FeeCheck) -> Reason | None:
+    """The first rule of section 3.1 that does not hold, in the order written there; None when all hold."""
+    fee = sale.fee_sats if sale.direction is Direction.CASH_OUT else -sale.fee_sats
+    if sale.machine != signer:
+        return Reason.ATTRIBUTION_MISMATCH
+    if not (machine.active and book.active):
+        return Reason.MACHINE_INACTIVE
+    if sale.wire_sats != sale.principal_sats + fee:
+        return Reason.AMOUNTS_INCONSISTENT
+    if not _rate_holds(sale):
+        return Reason.RATE_INCONSISTENT
+    if sale.currency != machine.fiat:
+        return Reason.CURRENCY_MISMATCH
+    if not _amounts_in_range(sale):
+        return Reason.AMOUNT_OUT_OF_RANGE
+    if sale.preimage is None:
+        return Reason.PREIMAGE_MISSING if machine.trust is Trust.PREIMAGE else None
+    if sha256(bytes.fromhex(sale.preimage)).hexdigest() != sale.payment_hash:
+        return Reason.PREIMAGE_MISMATCH
+    return None
+
+
+def _rate_holds(sale: Sale) -> bool:
+    """fiat x rate equals the principal within 0.1 %, or within what one minor unit of fiat buys. Exact integers.
+
+    Everything is multiplied by 10**(minor digits + rate places), so nothing is divided.
+    """
+    scale = int(10 ** (minor_digits(sale.currency) + sale.price.places))
+    expected = sale.fiat_minor * sale.price.digits
+    off = abs(sale.principal_sats * scale - expected)
+    return off * 1000 <= abs(expected) or off <= abs(sale.price.digits)
+
+
+def _amounts_in_range(sale: Sale) -> bool:
+    notes = [*sale.bills, *((denomination, count) for _, denomination, count in sale.cassettes)]
+    return (
+        1 <= sale.wire_sats <= SATS_MAX
+        and 1 <= sale.principal_sats <= SATS_MAX
+        and 0 <= sale.fee_sats <= SATS_MAX
+        and sale.fiat_minor > 0
+        and sale.price.digits > 0
+        and all(denomination > 0 and count >= 0 for denomination, count in notes)
+    )
+
+
+def _share_out(book: Book, machine: Machine, sale: Sale, fees: FeeCheck) -> tuple[Leg, ...]:
+    """The legs of a settlement: platform, commission splits, LPs in enrolment order, the operator's part."""
+    legs: list[Leg] = []
+    first = book.leg_count + 1
+
+    def add(
+        kind: LegType,
+        sats: int,
+        *,
+        lp: str | None = None,
+        label: str | None = None,
+        pubkey: str | None = None,
+        fiat_minor: int | None = None,
+        skipped: SkipReason | None = None,
+        before_minor: int | None = None,
+    ) -> None:
+        status = LegStatus.SKIPPED if skipped else LegStatus.COMPLETED
+        after_minor = None if before_minor is None else before_minor - (fiat_minor or 0)
+        number = first + len(legs)
+        legs.append(Leg(number, kind, lp, label, pubkey, sats, fiat_minor, status, skipped, before_minor, after_minor))
+
+    shares = share_fee(sale.fee_sats, fees.platform_sats, book.splits_in_force(machine.handle))
+    if shares.platform_sats:
+        add(LegType.SUPER_FEE, shares.platform_sats, label="platform")
+    for rule, sats in shares.pot:
+        if sats:
+            add(LegType.OPERATOR_SPLIT, sats, lp=rule.lp, label=rule.label, pubkey=rule.pubkey)
+    if sale.direction is Direction.CASH_IN:
+        return tuple(legs)
+
+    candidates = flow_candidates(book, machine.handle)
+    if not candidates:
+        add(LegType.DCA, 0, fiat_minor=0, skipped=SkipReason.NO_CANDIDATES)
+        add(LegType.OPERATOR, sale.principal_sats, label="operator", fiat_minor=sale.fiat_minor)
+        return tuple(legs)
+    flow = share_flow(candidates, sale.fiat_minor, sale.principal_sats)
+    for share in flow.shares:
+        add(
+            LegType.DCA,
+            share.sats,
+            lp=share.seat.lp,
+            fiat_minor=share.fiat_minor,
+            skipped=None if share.sats else SkipReason.ZERO_SHARE,
+            before_minor=share.seat.remaining_minor,
+        )
+    if flow.operator_sats or flow.operator_fiat_minor:
+        add(LegType.OPERATOR, flow.operator_sats, label="operator", fiat_minor=flow.operator_fiat_minor)
+    return tuple(legs)

@@ -1,0 +1,91 @@
+"""Snapshots: a book as plain data and back, so that a start need not fold all of history.
+
+What lives here: the two directions. What does not: when one is taken and whether it can be trusted (store/). A snapshot
+is a cache of the facts before it; the Recall is not part of it.
+"""
+
+from typing import Any
+
+from nostrbot.core.book import Book, Lp, Seat
+from nostrbot.core.facts import OperatorAdded
+from nostrbot.core.ledger.balances import Balances
+from nostrbot.core.plain import plain, reader
+from nostrbot.core.records import Deposit, Enrolment, Machine, Preferences, Split
+
+_SCALARS = (
+    "bot",
+    "key",
+    "platform",
+    "handle",
+    "tz",
+    "active",
+    "opened_at",
+    "cash_in_ppm",
+    "cash_out_ppm",
+    "fee_seq",
+    "settlement_count",
+    "leg_count",
+)
+_read_operator = reader(OperatorAdded)
+_read_machine = reader(Machine)
+_read_enrolment = reader(Enrolment)
+_read_preferences = reader(Preferences | None)
+_read_deposit = reader(Deposit)
+_read_splits = reader(tuple[Split, ...])
+
+
+def take_snapshot(book: Book) -> dict[str, Any]:
+    """The book's whole state as plain data."""
+    return {
+        **{name: getattr(book, name) for name in _SCALARS},
+        "operators": [plain(operator) for operator in book.operators.values()],
+        "suspended_operators": sorted(book.suspended_operators),
+        "machines": [plain(machine) for machine in book.machines.values()],
+        "lps": [
+            {
+                "handle": lp.handle,
+                "pubkey": lp.pubkey,
+                "preferences": plain(lp.preferences),
+                "preference_seqs": list(lp.preference_seqs),
+            }
+            for lp in book.lps.values()
+        ],
+        # Enrolment order decides ties, so seats are kept machine by machine in that order.
+        "seats": [
+            [seat.lp, plain(seat.enrolment), seat.deposited_minor, seat.spent_minor]
+            for seats in book.seats.values()
+            for seat in seats
+        ],
+        "deposits": [plain(deposit) for deposit in book.deposits.values()],
+        "splits": [[machine, plain(splits)] for machine, splits in book.splits.items()],
+        "balances": [[account, unit, amount] for (account, unit), amount in book.balances.items()],
+    }
+
+
+def restore_snapshot(state: dict[str, Any]) -> Book:
+    """The book a snapshot was taken of. Raises KeyError, TypeError or ValueError when it is none."""
+    book = Book(**{name: state[name] for name in _SCALARS})
+    for fields in state["operators"]:
+        operator = _read_operator(fields)
+        book.operators[operator.operator] = operator
+    book.suspended_operators = set(state["suspended_operators"])
+    for fields in state["machines"]:
+        machine = _read_machine(fields)
+        book.machines[machine.handle] = machine
+        book.machine_of_key[machine.pubkey] = machine.handle
+        book.seats[machine.handle] = []
+    for fields in state["lps"]:
+        preferences = _read_preferences(fields["preferences"])
+        lp = Lp(fields["handle"], fields["pubkey"], preferences, tuple(fields["preference_seqs"]))
+        book.lps[lp.handle] = lp
+        book.lp_of_key[lp.pubkey] = lp.handle
+    for handle, enrolment, deposited_minor, spent_minor in state["seats"]:
+        seat = Seat(handle, _read_enrolment(enrolment), deposited_minor, spent_minor)
+        book.lps[handle].seats[seat.enrolment.machine] = seat
+        book.seats[seat.enrolment.machine].append(seat)
+    for fields in state["deposits"]:
+        deposit = _read_deposit(fields)
+        book.deposits[deposit.number] = deposit
+    book.splits = {machine: _read_splits(splits) for machine, splits in state["splits"]}
+    book.balances = Balances({(account, unit): amount for account, unit, amount in state["balances"]})
+    return book

@@ -1,0 +1,72 @@
+"""Commission splits: who shares what the platform leaves of each fee.
+
+What lives here: setting and clearing a set. What does not: the sharing (core/fees.py). A set is replaced as one and
+must be exactly 100 %; a machine's own set hides the operator's default (acceptance X18-X21).
+"""
+
+from nostrbot.core.book import Book
+from nostrbot.core.commands import SPLITS_MAX, Code, Refused
+from nostrbot.core.facts import Fact, SplitsSet
+from nostrbot.core.orders import Order
+from nostrbot.core.records import Split
+from nostrbot.core.registry import find_machine
+from nostrbot.errors import KeyTextError
+from nostrbot.money import PPM, format_ppm, parse_ppm
+from nostrbot.nostr.keys import read_pubkey
+
+SELF = "self"
+LABEL_CHARS_MAX = 32
+
+
+def set_splits(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+    """Replace the set of the operator, or of one machine."""
+    machine = order.args.get("machine")
+    if machine is not None:
+        found = find_machine(book, machine)
+        if isinstance(found, Refused):
+            return found
+    rules = []
+    for label, text in order.command.rest:
+        rule = _read_rule(book, label, text)
+        if isinstance(rule, Refused):
+            return rule
+        rules.append(rule)
+    if not rules:
+        return Refused(Code.MISSING_ARGUMENT, f"name who shares. Say: {order.command.form.usage}")
+    if len(rules) > SPLITS_MAX:
+        return Refused(Code.BAD_ARGUMENT, f"at most {SPLITS_MAX} parties can share")
+    if len({rule.label for rule in rules}) < len(rules):
+        return Refused(Code.BAD_ARGUMENT, "each label may stand once")
+    whole = sum(rule.ppm for rule in rules)
+    if whole != PPM:
+        return Refused(Code.SPLITS_NOT_WHOLE, f"the shares sum to {format_ppm(whole)}, not 100%: nothing was changed")
+    fact = SplitsSet(machine, tuple(rules))
+    return () if book.splits.get(machine) == fact.splits else (fact,)
+
+
+def clear_splits(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+    """Let a machine follow the operator's default set again."""
+    machine = find_machine(book, order.args["machine"])
+    if isinstance(machine, Refused):
+        return machine
+    return (SplitsSet(machine.handle, ()),) if book.splits.get(machine.handle) else ()
+
+
+def _read_rule(book: Book, label: str, text: str) -> Split | Refused:
+    share, colon, target = text.partition(":")
+    ppm = parse_ppm(share)
+    if not label or len(label) > LABEL_CHARS_MAX or not colon or ppm is None or ppm == 0:
+        return Refused(
+            Code.BAD_ARGUMENT, f"{label[:LABEL_CHARS_MAX]!r} must be written <label>=<pct>:<npub, LP or self>"
+        )
+    if target.lower() == SELF:
+        return Split(label, ppm, None, None)
+    if target.lower() in book.lps:
+        return Split(label, ppm, target.lower(), None)
+    try:
+        pubkey = read_pubkey(target)
+    except KeyTextError:
+        return Refused(Code.NOT_FOUND, f"{label}: say self, the name of one of your LPs, or an npub after the colon")
+    if pubkey == book.key:
+        return Split(label, ppm, None, None)
+    return Split(label, ppm, book.lp_of_key.get(pubkey), None if pubkey in book.lp_of_key else pubkey)

@@ -1,0 +1,101 @@
+"""States: closed enums of what a settlement, a leg and a deposit can be, and one table of the legal moves.
+
+Direction words are always the customer's: cash-out = sells bitcoin, takes cash; cash-in = buys bitcoin with cash.
+docs/protocol.md section 5; acceptance S4-S10, X14, X15, D3-D7. Who makes a move is core/settlements.py and
+core/deposits.py.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class Direction(StrEnum):
+    """Which way the customer's cash went (acceptance S24)."""
+
+    CASH_OUT = "cash_out"
+    CASH_IN = "cash_in"
+
+
+class Trust(StrEnum):
+    """What a machine's settlement must show before it is booked: its signature, a preimage, or a wallet's word."""
+
+    SIGNATURE = "signature"
+    PREIMAGE = "preimage"
+    WALLET = "wallet"
+
+
+class Mode(StrEnum):
+    """How an LP takes its sats: a part of each cash-out, or a fixed amount a day."""
+
+    FLOW = "flow"
+    FIXED = "fixed"
+
+
+class SettlementStatus(StrEnum):
+    """Where a settlement stands."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    PROCESSED = "processed"
+    PARTIAL = "partial"
+    REFUNDED = "refunded"
+    ERRORED = "errored"
+    REJECTED = "rejected"
+
+
+class LegType(StrEnum):
+    """What a leg is for."""
+
+    DCA = "dca"
+    SETTLEMENT = "settlement"
+    AUTOFORWARD = "autoforward"
+    SUPER_FEE = "super_fee"
+    OPERATOR_SPLIT = "operator_split"
+    OPERATOR = "operator"
+
+
+class LegStatus(StrEnum):
+    """Where a leg stands."""
+
+    PENDING = "pending"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    VOIDED = "voided"
+    SKIPPED = "skipped"
+
+
+class DepositStatus(StrEnum):
+    """Where a deposit stands."""
+
+    PENDING = "pending"
+    CONFIRMED = "confirmed"
+    CANCELLED = "cancelled"
+    REVERSED = "reversed"
+
+
+class SkipReason(StrEnum):
+    """Why a leg carries nothing."""
+
+    NO_CANDIDATES = "no_lp_with_a_balance"
+    ZERO_SHARE = "share_rounds_to_zero"
+
+
+# The legal moves. None is birth. Anything else is refused; nothing is ever deleted (acceptance O1).
+SETTLEMENT_MOVES: Mapping[SettlementStatus | None, frozenset[SettlementStatus]] = {
+    None: frozenset({SettlementStatus.PENDING, SettlementStatus.PROCESSED, SettlementStatus.REJECTED}),
+    SettlementStatus.PENDING: frozenset({SettlementStatus.PROCESSING, SettlementStatus.ERRORED}),
+    SettlementStatus.PROCESSING: frozenset({SettlementStatus.PROCESSED, SettlementStatus.ERRORED}),
+    SettlementStatus.PROCESSED: frozenset({SettlementStatus.PARTIAL, SettlementStatus.REFUNDED}),
+    SettlementStatus.PARTIAL: frozenset({SettlementStatus.REFUNDED}),
+    SettlementStatus.ERRORED: frozenset({SettlementStatus.PENDING}),
+    SettlementStatus.REFUNDED: frozenset(),
+    SettlementStatus.REJECTED: frozenset(),
+}
+
+DEPOSIT_MOVES: Mapping[DepositStatus | None, frozenset[DepositStatus]] = {
+    None: frozenset({DepositStatus.PENDING}),
+    DepositStatus.PENDING: frozenset({DepositStatus.CONFIRMED, DepositStatus.CANCELLED}),
+    DepositStatus.CONFIRMED: frozenset({DepositStatus.REVERSED}),
+    DepositStatus.CANCELLED: frozenset(),
+    DepositStatus.REVERSED: frozenset(),
+}

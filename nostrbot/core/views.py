@@ -1,0 +1,184 @@
+"""Views: what a book holds, as the JSON that people and programs get to see.
+
+What lives here: one function a noun, record -> plain data with the exact names of docs/protocol.md section 6 ("Shapes of
+data"). What does not: choosing what to show (reading.py) and sentences (core/replies.py). sats are ints, fiat is decimal
+text beside its currency, times are unix seconds, keys are npubs, ids are text (`s1`).
+"""
+
+from typing import Any
+
+from nostrbot.core.book import Book, Lp, Seat
+from nostrbot.core.facts import Leg, OperatorAdded, SettlementPending, SettlementProcessed, SettlementRejected
+from nostrbot.core.records import Deposit, Enrolment, Machine, Preferences, Split
+from nostrbot.core.states import SettlementStatus
+from nostrbot.money import format_minor, format_ppm
+from nostrbot.nostr.keys import npub
+
+View = dict[str, Any]
+SettlementFact = SettlementProcessed | SettlementPending | SettlementRejected
+
+
+def operator_view(operator: OperatorAdded, *, active: bool) -> View:
+    """One operator, as the platform sees it."""
+    return {"name": operator.handle, "npub": npub(operator.operator), "tz": operator.tz, "active": active}
+
+
+def platform_view(cash_in_ppm: int, cash_out_ppm: int, operators: int) -> View:
+    """The platform's fee by direction and how many operators there are."""
+    return {**_fees(cash_in_ppm, cash_out_ppm), "operators": operators}
+
+
+def machine_view(machine: Machine) -> View:
+    """One machine."""
+    return {
+        "name": machine.handle,
+        "npub": npub(machine.pubkey),
+        "fiat": machine.fiat,
+        "active": machine.active,
+        **_fees(machine.cash_in_ppm, machine.cash_out_ppm),
+        "location": machine.location,
+        "trust": machine.trust,
+        "enforce_fee_match": machine.enforce_fee_match,
+        "created_at": machine.created_at,
+        "updated_at": machine.updated_at,
+    }
+
+
+def _fees(cash_in_ppm: int, cash_out_ppm: int) -> View:
+    return {
+        "cash_in": format_ppm(cash_in_ppm),
+        "cash_out": format_ppm(cash_out_ppm),
+        "cash_in_ppm": cash_in_ppm,
+        "cash_out_ppm": cash_out_ppm,
+    }
+
+
+def lp_view(
+    book: Book,
+    handle: str,
+    pubkey: str,
+    *,
+    enrolments: tuple[Enrolment, ...] = (),
+    preferences: Preferences | None = None,
+) -> View:
+    """One LP with its balances; `enrolments` and `preferences` override what the book says (a change just decided)."""
+    lp = book.lps.get(handle) or Lp(handle, pubkey)
+    changed = {enrolment.machine: enrolment for enrolment in enrolments}
+    seats = [Seat(handle, changed.get(m, s.enrolment), s.deposited_minor, s.spent_minor) for m, s in lp.seats.items()]
+    seats += [Seat(handle, enrolment) for machine, enrolment in changed.items() if machine not in lp.seats]
+    chosen = preferences or lp.preferences
+    return {
+        "name": handle,
+        "npub": npub(pubkey),
+        "lp_onboarded": chosen is not None,
+        "mode": chosen.mode if chosen else None,
+        "limit": chosen.limit if chosen else None,
+        "active": any(seat.enrolment.active for seat in seats),
+        "sats": book.sats_owed(handle),
+        "machines": [
+            {"machine": seat.enrolment.machine, "active": seat.enrolment.active, **cash_view(book, seat)}
+            for seat in seats
+        ],
+    }
+
+
+def cash_view(book: Book, seat: Seat) -> View:
+    """An LP's cash at one machine."""
+    currency = book.machines[seat.enrolment.machine].fiat
+    return {
+        "currency": currency,
+        "deposited": format_minor(seat.deposited_minor, currency),
+        "spent": format_minor(seat.spent_minor, currency),
+        "remaining": format_minor(seat.remaining_minor, currency),
+    }
+
+
+def balance_rows(book: Book, lp: Lp) -> list[View]:
+    """An LP's balances in one book, a row a machine; `sats` is per operator and so the same in each row."""
+    return [
+        {"operator": book.handle, "machine": machine, **cash_view(book, seat), "sats": book.sats_owed(lp.handle)}
+        for machine, seat in lp.seats.items()
+    ]
+
+
+def deposit_view(deposit: Deposit) -> View:
+    """One deposit."""
+    return {
+        "id": f"d{deposit.number}",
+        "lp": deposit.lp,
+        "machine": deposit.machine,
+        "amount": format_minor(deposit.amount_minor, deposit.currency),
+        "currency": deposit.currency,
+        "status": deposit.status,
+        "note": deposit.note,
+        "reversed": format_minor(deposit.reversed_minor, deposit.currency),
+        "created_at": deposit.created_at,
+        "confirmed_at": deposit.confirmed_at,
+    }
+
+
+def split_view(rule: Split) -> View:
+    """One share of a commission split."""
+    to = rule.lp or (npub(rule.pubkey) if rule.pubkey else "self")
+    return {"label": rule.label, "pct": format_ppm(rule.ppm), "ppm": rule.ppm, "to": to}
+
+
+def leg_view(leg: Leg, fact: SettlementFact) -> View:
+    """One leg of a settlement."""
+    currency = fact.sale.currency
+    return {
+        "id": f"l{leg.number}",
+        "settlement": f"s{fact.number}",
+        "type": leg.type,
+        **({"lp": leg.lp} if leg.lp else {}),
+        **({"label": leg.label} if leg.label else {}),
+        "sats": leg.sats,
+        "fiat": None if leg.fiat_minor is None else format_minor(leg.fiat_minor, currency),
+        "currency": currency,
+        "rate": fact.sale.rate,
+        "status": leg.status,
+        "reason": leg.reason,
+    }
+
+
+def status_of(fact: SettlementFact) -> SettlementStatus:
+    """The status a settlement was born with."""
+    if isinstance(fact, SettlementProcessed):
+        return SettlementStatus.PROCESSED
+    return SettlementStatus.PENDING if isinstance(fact, SettlementPending) else SettlementStatus.REJECTED
+
+
+def settlement_view(fact: SettlementFact, *, entry: int, entry_hash: str, at: int) -> View:
+    """One settlement: every field the machine reported, what was computed from it, and where it is sealed."""
+    sale = fact.sale
+    legs = fact.legs if isinstance(fact, SettlementProcessed) else ()
+    return {
+        "id": f"s{fact.number}",
+        "machine": fact.machine,
+        "status": status_of(fact),
+        "error": None if isinstance(fact, SettlementProcessed) else fact.reason,
+        "event_id": fact.event_id,
+        "n": sale.n,
+        "txid": sale.txid,
+        "payment_hash": sale.payment_hash,
+        "preimage": sale.preimage,
+        "tx_type": sale.direction,
+        "wire_sats": sale.wire_sats,
+        "principal_sats": sale.principal_sats,
+        "fee_sats": sale.fee_sats,
+        "fiat_amount": format_minor(sale.fiat_minor, sale.currency),
+        "fiat_code": sale.currency,
+        "exchange_rate": sale.rate,
+        "bills": [{"denomination": denomination, "count": count} for denomination, count in sale.bills],
+        "cassettes": {p: {"denomination": denomination, "count": c} for p, denomination, c in sale.cassettes},
+        "occurred_at": sale.occurred_at,
+        "platform_fee_sats": fact.platform_fee_sats,
+        "operator_fee_sats": fact.operator_fee_sats,
+        "fee_mismatch_sats": fact.fee_mismatch_sats,
+        "notes": "",
+        "legs": [leg_view(leg, fact) for leg in legs],
+        "entry": entry,
+        "entry_hash": entry_hash,
+        "created_at": at,
+        "processed_at": at if isinstance(fact, SettlementProcessed) else None,
+    }

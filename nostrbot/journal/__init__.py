@@ -1,0 +1,1 @@
+"""The journal: sealed entries in a hash chain, and the trail file an auditor reads."""

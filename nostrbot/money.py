@@ -1,0 +1,110 @@
+"""Integer money: sats, fiat minor units, parts per million, and `split()`, the only place that rounds.
+
+What lives here: exact parsing and printing of decimals, percentages and rates, and sharing a whole into parts. What
+does not: who gets a share (core/fees.py, core/dca.py). docs/protocol.md section 5; acceptance O4, O5, X3. No floats.
+"""
+
+import re
+from dataclasses import dataclass
+
+PPM = 1_000_000
+SATS_MAX = 21 * 10**14  # every satoshi there will ever be
+DECIMALS_MAX = 18  # digits after the point in a rate or an amount; more is noise or an attack
+DIGITS_MAX = 40  # digits in all, so that a number from the wire never grows without bound
+
+# ISO 4217 currencies whose minor unit is not a hundredth.
+_WHOLE_UNITS = ("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF")
+_THOUSANDTHS = ("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND")
+_MINOR_DIGITS = dict.fromkeys((*_WHOLE_UNITS, "XPF"), 0) | dict.fromkeys(_THOUSANDTHS, 3)
+_DECIMAL = re.compile(r"(-?)([0-9]{1,40})(?:\.([0-9]{1,40}))?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Decimal:
+    """An exact decimal number: `digits / 10**places`."""
+
+    digits: int
+    places: int
+
+    def __str__(self) -> str:
+        return format_digits(self.digits, self.places)
+
+
+def parse_decimal(text: str) -> Decimal | None:
+    """Read `2000.00`, `-5` or `50` exactly; None when it is not a plain decimal number."""
+    match = _DECIMAL.fullmatch(text)
+    if match is None:
+        return None
+    sign, whole, fraction = match.groups()
+    fraction = (fraction or "").rstrip("0")
+    if len(fraction) > DECIMALS_MAX or len(whole) + len(fraction) > DIGITS_MAX:
+        return None
+    digits = int(whole + fraction)
+    return Decimal(-digits if sign else digits, len(fraction))
+
+
+def format_digits(digits: int, places: int) -> str:
+    """Print `digits / 10**places` with exactly `places` decimals."""
+    sign = "-" if digits < 0 else ""
+    if places == 0:
+        return f"{digits}"
+    whole, fraction = divmod(abs(digits), 10**places)
+    return f"{sign}{whole}.{fraction:0{places}d}"
+
+
+def minor_digits(currency: str) -> int:
+    """How many decimals the currency's minor unit has (ISO 4217): 2 for GTQ, 0 for JPY, 3 for KWD."""
+    return _MINOR_DIGITS.get(currency, 2)
+
+
+def parse_minor(text: str, currency: str) -> int | None:
+    """Read an amount of fiat as minor units; None when it is no number or finer than the currency's minor unit."""
+    value = parse_decimal(text)
+    places = minor_digits(currency)
+    if value is None or value.places > places:
+        return None
+    return value.digits * int(10 ** (places - value.places))
+
+
+def format_minor(amount_minor: int, currency: str) -> str:
+    """Print minor units as people write them: 200000, GTQ -> `2000.00`."""
+    return format_digits(amount_minor, minor_digits(currency))
+
+
+def parse_ppm(text: str) -> int | None:
+    """Read a percentage exactly: `7.77%` or `7.77` -> 77,700 ppm; None beyond four decimals or outside 0..100 %."""
+    value = parse_decimal(text.removesuffix("%").strip())
+    if value is None or value.places > 4:
+        return None
+    ppm = value.digits * int(10 ** (4 - value.places))
+    return ppm if 0 <= ppm <= PPM else None
+
+
+def format_ppm(ppm: int) -> str:
+    """Print parts per million as a percentage without needless zeros: 77700 -> `7.77%`."""
+    text = format_digits(ppm, 4).rstrip("0").rstrip(".")
+    return f"{text}%"
+
+
+def share_of(amount: int, ppm: int) -> int:
+    """The floor of `amount x ppm / 1e6`: how a fee is computed from a principal (acceptance O5)."""
+    return amount * ppm // PPM
+
+
+def split(total: int, weights: list[int]) -> list[int]:
+    """Share a whole by weights to the last unit: largest remainder, ties to the earlier place.
+
+    The parts sum to `total` exactly and each is its exact share rounded down or up by less than one. Weights are
+    non-negative and not all zero; `total` is non-negative.
+    """
+    whole = sum(weights)
+    assert total >= 0
+    assert whole > 0, "nothing to share by"
+    parts = [total * weight // whole for weight in weights]
+    left = total - sum(parts)
+    if left:
+        # sorted() is stable, so equal remainders keep the order of their places.
+        by_remainder = sorted(range(len(weights)), key=lambda i: -(total * weights[i] % whole))
+        for place in by_remainder[:left]:
+            parts[place] += 1
+    return parts
