@@ -1,0 +1,1 @@
+"""Where entries and projections are kept: SQLAlchemy Core tables, migrations, one writer."""

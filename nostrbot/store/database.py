@@ -1,0 +1,61 @@
+"""The database connection: SQLite made durable, and transactions that begin when we say so.
+
+What lives here: the engine. What does not: tables (tables.py) and statements (writer.py, queries.py).
+WAL with synchronous=FULL: a commit that returned survives a power cut; throughput comes from batching commits.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from nostrbot.errors import ConfigError
+
+# A backup or a second reader may hold the file for a moment; past this a person should know (faults.md row 52).
+BUSY_TIMEOUT_MS = 60_000
+SCHEME = "sqlite+aiosqlite"
+_PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}",
+    "PRAGMA cache_size=-65536",  # 64 MiB
+    "PRAGMA journal_size_limit=67108864",
+)
+
+
+def sqlite_url(path: Path) -> str:
+    """The URL of a database file."""
+    return f"{SCHEME}:///{path}"
+
+
+def make_engine(url: str) -> AsyncEngine:
+    """An engine for `url`, `sqlite+aiosqlite:///file`. Raises ConfigError for a URL that is not understood."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ConfigError("NOSTRBOT_DATABASE_URL must look like sqlite+aiosqlite:////path/to/nostrbot.sqlite") from None
+    if parsed.drivername not in (SCHEME, "sqlite") or not parsed.database:
+        raise ConfigError(f"NOSTRBOT_DATABASE_URL: {parsed.drivername} is not supported; use {SCHEME}:///file")
+    if not Path(parsed.database).parent.is_dir():
+        raise ConfigError(f"there is no folder {Path(parsed.database).parent} for the database: create it")
+    engine = create_async_engine(parsed.set(drivername=SCHEME))
+    event.listen(engine.sync_engine, "connect", _on_connect)
+    event.listen(engine.sync_engine, "begin", _on_begin)
+    return engine
+
+
+def _on_connect(connection: DBAPIConnection, _record: Any) -> None:
+    # The driver must not begin transactions by itself: it would not for DDL, and migrations would come apart.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in _PRAGMAS:
+        cursor.execute(pragma)
+    cursor.close()
+
+
+def _on_begin(connection: Any) -> None:
+    connection.exec_driver_sql("BEGIN")

@@ -1,0 +1,259 @@
+"""Queries: what is read back, by the bot to decide and answer, by `status` and by the auditor's export.
+
+What lives here: reading. What does not: writing (writer.py) and folding entries into books (journal/). Entries come
+back as they were sealed: bytes and their hash.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import orjson
+from sqlalchemy import Row, and_, func, select
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from nostrbot.core.states import SettlementStatus
+from nostrbot.errors import BooksError
+from nostrbot.store import tables
+from nostrbot.store.tables import answered, book, entry, leg, outbox, refusal, runtime, settlement, snapshot
+
+PAGE_ROWS = 500  # entries read at once: some 2 MiB
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEntry:
+    """An entry as it lies in the journal."""
+
+    book: str
+    seq: int
+    at: int
+    hash: str
+    body: bytes
+
+    def plain(self) -> dict[str, Any]:
+        """The entry's content."""
+        content: dict[str, Any] = orjson.loads(self.body)
+        return content
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSnapshot:
+    """A book's state after entry `seq`, whose bytes are what was written."""
+
+    seq: int
+    at: int
+    hash: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StillOwed:
+    """An outbox row with the entry it belongs to, if any."""
+
+    id: int
+    entry: StoredEntry | None
+    body: bytes | None
+    delivered: bytes | None
+
+
+_ENTRY = (book.c.key, entry.c.seq, entry.c.at, entry.c.hash, entry.c.body)
+
+
+def _stored(row: Sequence[Any]) -> StoredEntry:
+    key, seq, at, digest, body = row
+    return StoredEntry(key, seq, at, digest.hex(), body)
+
+
+class Queries:
+    """Read-only questions, each on a connection of its own so that none waits for the writer."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def _all(self, statement: Any) -> Sequence[Row[Any]]:
+        async with self._engine.connect() as connection:
+            return (await connection.execute(statement)).all()
+
+    async def book_numbers(self) -> dict[str, int]:
+        """Every book's key and number."""
+        return {row.key: row.id for row in await self._all(select(book))}
+
+    async def snapshot(self, key: str) -> StoredSnapshot | None:
+        """The newest sound snapshot of a book; a damaged one is passed over."""
+        rows = await self._all(select(snapshot).join(book).where(book.c.key == key).order_by(snapshot.c.seq.desc()))
+        for row in rows:
+            if sha256(row.body).digest() == row.digest:
+                return StoredSnapshot(row.seq, row.at, row.hash.hex(), row.body)
+        return None
+
+    async def entries(self, key: str, *, after: int = 0) -> AsyncIterator[StoredEntry]:
+        """A book's entries in order, from the one after `after` on, read a page at a time."""
+        while True:
+            page = await self._all(
+                select(*_ENTRY)
+                .join(book)
+                .where(book.c.key == key, entry.c.seq > after)
+                .order_by(entry.c.seq)
+                .limit(PAGE_ROWS)
+            )
+            for row in page:
+                yield _stored(row)
+            if len(page) < PAGE_ROWS:
+                return
+            after = page[-1].seq
+
+    async def entries_at(self, key: str, seqs: Sequence[int]) -> dict[int, StoredEntry]:
+        """The entries of a book at these places."""
+        rows = await self._all(select(*_ENTRY).join(book).where(book.c.key == key, entry.c.seq.in_(seqs)))
+        return {row.seq: _stored(row) for row in rows}
+
+    async def entries_of_events(self, event_ids: Sequence[str]) -> list[StoredEntry]:
+        """The entries, in any book, that these events caused."""
+        raw = [bytes.fromhex(event_id) for event_id in event_ids]
+        return [_stored(row) for row in await self._all(select(*_ENTRY).join(book).where(entry.c.event_id.in_(raw)))]
+
+    async def entries_of_payments(self, payment_hashes: Sequence[str]) -> list[StoredEntry]:
+        """The entries, in any book, that accepted a settlement with one of these payment hashes."""
+        raw = [bytes.fromhex(payment_hash) for payment_hash in payment_hashes]
+        at = and_(settlement.c.book == entry.c.book, settlement.c.seq == entry.c.seq)
+        numbers = select(book.c.id)  # named, so that the index, which begins with the book, is used
+        wanted = and_(settlement.c.book.in_(numbers), settlement.c.accepted, settlement.c.payment_hash.in_(raw))
+        joined = settlement.join(entry, at).join(book, book.c.id == entry.c.book)
+        return [_stored(row) for row in await self._all(select(*_ENTRY).select_from(joined).where(wanted))]
+
+    async def answered(self, event_ids: Sequence[str]) -> set[str]:
+        """Those of these commands that had their answer."""
+        raw = [bytes.fromhex(event_id) for event_id in event_ids]
+        rows = await self._all(select(answered.c.event_id).where(answered.c.event_id.in_(raw)))
+        return {row.event_id.hex() for row in rows}
+
+    async def outbox(self, *, after: int, limit: int) -> list[StillOwed]:
+        """What is still owed, oldest first."""
+        rows = await self._all(
+            select(outbox.c.id, outbox.c.body.label("owed"), outbox.c.delivered, *_ENTRY)
+            .select_from(
+                outbox.outerjoin(entry, and_(entry.c.book == outbox.c.book, entry.c.seq == outbox.c.seq)).outerjoin(
+                    book, book.c.id == entry.c.book
+                )
+            )
+            .where(outbox.c.id > after)
+            .order_by(outbox.c.id)
+            .limit(limit)
+        )
+        return [
+            StillOwed(row.id, None if row.seq is None else _stored(row[3:]), row.owed, row.delivered) for row in rows
+        ]
+
+    async def outbox_state(self) -> tuple[int, int]:
+        """How many rows are owed, and the highest id ever handed out."""
+        async with self._engine.connect() as connection:
+            count = (await connection.execute(select(func.count()).select_from(outbox))).scalar_one()
+            highest = await connection.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'")
+            return count, highest.scalar_one_or_none() or 0
+
+    async def settlements(
+        self,
+        key: str,
+        *,
+        machine: str | None = None,
+        status: SettlementStatus | None = None,
+        before: int | None = None,
+        born_before: int | None = None,
+        oldest_first: bool = False,
+        limit: int,
+    ) -> list[StoredEntry]:
+        """The entries that settlements of a book were born in, newest settlement first unless said otherwise."""
+        conditions = [book.c.key == key]
+        if machine is not None:
+            conditions.append(settlement.c.machine == machine)
+        if status is not None:
+            conditions.append(settlement.c.status == status.value)
+        if before is not None:
+            conditions.append(settlement.c.number < before)
+        if born_before is not None:
+            conditions.append(settlement.c.at < born_before)
+        order = settlement.c.number.asc() if oldest_first else settlement.c.number.desc()
+        at = and_(settlement.c.book == entry.c.book, settlement.c.seq == entry.c.seq)
+        rows = await self._all(
+            select(*_ENTRY)
+            .select_from(settlement.join(book, book.c.id == settlement.c.book).join(entry, at))
+            .where(*conditions)
+            .order_by(order)
+            .limit(limit)
+        )
+        return [_stored(row) for row in rows]
+
+    async def settlement(self, key: str, number: int) -> StoredEntry | None:
+        """The entry a settlement was born in."""
+        found = await self.settlements(key, before=number + 1, limit=1)
+        return found[0] if found and found[0].plain()["facts"][0]["number"] == number else None
+
+    async def legs_of(
+        self,
+        key: str,
+        lp: str,
+        *,
+        before: int | None = None,
+        since: int | None = None,
+        until: int | None = None,
+        limit: int,
+    ) -> list[tuple[int, StoredEntry]]:
+        """An LP's legs, newest first: each leg's number and the entry of its settlement."""
+        conditions = [book.c.key == key, leg.c.lp == lp]
+        if before is not None:
+            conditions.append(leg.c.number < before)
+        if since is not None:
+            conditions.append(settlement.c.at >= since)
+        if until is not None:
+            conditions.append(settlement.c.at <= until)
+        of = and_(settlement.c.book == leg.c.book, settlement.c.number == leg.c.settlement)
+        at = and_(settlement.c.book == entry.c.book, settlement.c.seq == entry.c.seq)
+        rows = await self._all(
+            select(leg.c.number, *_ENTRY)
+            .select_from(leg.join(book, book.c.id == leg.c.book).join(settlement, of).join(entry, at))
+            .where(*conditions)
+            .order_by(leg.c.number.desc())
+            .limit(limit)
+        )
+        return [(row.number, _stored(row[1:])) for row in rows]
+
+    async def heads(self) -> list[tuple[str, int, str, int]]:
+        """Each book's key, number of entries, head hash and last time."""
+        last = select(entry.c.book, func.max(entry.c.seq).label("seq")).group_by(entry.c.book).subquery()
+        at = and_(entry.c.book == last.c.book, entry.c.seq == last.c.seq)
+        rows = await self._all(
+            select(book.c.key, entry.c.seq, entry.c.hash, entry.c.at)
+            .select_from(entry.join(last, at).join(book, book.c.id == entry.c.book))
+            .order_by(book.c.id)
+        )
+        return [(row.key, row.seq, row.hash.hex(), row.at) for row in rows]
+
+    async def balances(self, key: str) -> dict[tuple[str, str], int]:
+        """A book's projected balances by (account, unit)."""
+        table = tables.balance
+        rows = await self._all(select(table).join(book).where(book.c.key == key))
+        return {(row.account, row.unit): row.amount for row in rows}
+
+    async def refusals_logged(self) -> int:
+        """How many refusals the log holds."""
+        return int((await self._all(select(func.count()).select_from(refusal)))[0][0])
+
+    async def runtime(self, name: str) -> Any:
+        """What the running bot last told under this name, or None."""
+        rows = await self._all(select(runtime.c.value).where(runtime.c.name == name))
+        return orjson.loads(rows[0].value) if rows else None
+
+    async def tell(self, name: str, value: Any) -> None:
+        """Leave a word for `status`. The one thing written here: it is no part of any book."""
+        statement = insert(runtime).values(name=name, value=orjson.dumps(value))
+        statement = statement.on_conflict_do_update(index_elements=["name"], set_={"value": statement.excluded.value})
+        async with self._engine.begin() as connection:
+            await connection.execute(statement)
+
+
+def check_link(stored: StoredEntry, prev: str, content: dict[str, Any]) -> None:
+    """Raise BooksError unless an entry's bytes are its hash's and it follows `prev`."""
+    if sha256(stored.body).hexdigest() != stored.hash or content["prev"] != prev or content["seq"] != stored.seq:
+        raise BooksError(f"book {stored.book}: the journal is damaged at entry {stored.seq}: restore a backup")

@@ -1,0 +1,162 @@
+"""Tables: the journal, its projections, the outbox, as SQLAlchemy Core sees them.
+
+What lives here: columns and indexes. What does not: how they came to be (migrations/), who writes them (writer.py).
+
+`entry` is the truth: everything else can be made from it again. Postings are sealed inside their entry and summed in
+`balance`; a row for each would be half of all rows and answer no question that those two do not. Few, narrow rows:
+rows and indexes are what a commit costs. Ids of events and hashes are 32 raw bytes; times are unix seconds.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData()
+
+book = Table(
+    "book",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("key", String, nullable=False, unique=True),  # hex of the operator, or "root"
+)
+
+entry = Table(
+    "entry",
+    metadata,
+    # The fence: two writers can never both append entry n of a book.
+    Column("book", ForeignKey("book.id"), primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("hash", LargeBinary(32), nullable=False),
+    Column("event_id", LargeBinary(32)),  # none where the input is an observation
+    Column("body", LargeBinary, nullable=False),
+    # An event has at most one effect in a book, for ever.
+    UniqueConstraint("event_id", "book", name="entry_event"),
+)
+
+settlement = Table(
+    "settlement",
+    metadata,
+    Column("book", ForeignKey("book.id"), primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    Column("machine", String, nullable=False),
+    Column("status", String, nullable=False),
+    Column("payment_hash", LargeBinary(32), nullable=False),
+    Column("accepted", Boolean, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+# The idempotency key: (book, payment hash) among accepted settlements.
+Index(
+    "settlement_payment",
+    settlement.c.book,
+    settlement.c.payment_hash,
+    unique=True,
+    sqlite_where=text("accepted"),
+    postgresql_where=text("accepted"),
+)
+# The worklist: everything that is not simply processed.
+Index(
+    "settlement_open",
+    settlement.c.book,
+    settlement.c.status,
+    settlement.c.number,
+    sqlite_where=text("status <> 'processed'"),
+    postgresql_where=text("status <> 'processed'"),
+)
+
+leg = Table(
+    "leg",
+    metadata,
+    Column("book", ForeignKey("book.id"), primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    Column("settlement", BigInteger, nullable=False),
+    Column("lp", String),
+    Column("type", String, nullable=False),
+    Column("status", String, nullable=False),
+    Column("sats", BigInteger, nullable=False),
+    Column("fiat_minor", BigInteger),
+    sqlite_with_rowid=False,
+)
+Index(
+    "leg_lp",
+    leg.c.book,
+    leg.c.lp,
+    leg.c.number,
+    sqlite_where=text("lp IS NOT NULL"),
+    postgresql_where=text("lp IS NOT NULL"),
+)
+
+balance = Table(
+    "balance",
+    metadata,
+    Column("book", ForeignKey("book.id"), primary_key=True),
+    Column("account", String, primary_key=True),
+    Column("unit", String, primary_key=True),
+    Column("amount", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+snapshot = Table(
+    "snapshot",
+    metadata,
+    Column("book", ForeignKey("book.id"), primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("hash", LargeBinary(32), nullable=False),  # of the entry it stands on
+    Column("digest", LargeBinary(32), nullable=False),  # of the body
+    Column("body", LargeBinary, nullable=False),
+)
+
+# What was decided and not yet confirmed by relays. A row for an entry derives its messages from the entry; a row with a
+# body carries the answer to a command. `delivered` lists the positions already accepted.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("book", ForeignKey("book.id")),
+    Column("seq", BigInteger),
+    Column("body", LargeBinary),
+    Column("delivered", LargeBinary),
+    sqlite_autoincrement=True,
+)
+
+# Commands that had their answer, so that none is obeyed or answered twice.
+answered = Table(
+    "answered",
+    metadata,
+    Column("event_id", LargeBinary(32), primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+refusal = Table(
+    "refusal",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("author", String, nullable=False),
+    Column("event_id", String, nullable=False),
+    Column("detail", String, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# What the running bot tells `nostrbot status`: its heartbeat and its relays' health.
+runtime = Table(
+    "runtime",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)

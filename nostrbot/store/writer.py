@@ -1,0 +1,142 @@
+"""The writer: one task, one connection, one transaction a batch.
+
+What lives here: committing a batch. What does not: reading (queries.py). The journal's primary key is the fence: a
+second writer on the same books fails loudly here and changes nothing.
+"""
+
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy import Table, bindparam, delete, select, update
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from nostrbot.errors import BooksError
+from nostrbot.store import tables
+from nostrbot.store.batch import Batch, Projections, Row, entry_row
+
+SNAPSHOTS_KEPT = 2  # the newest, and one before it should the newest be damaged
+REFUSALS_KEPT = 10_000  # so that nobody fills the disk by being refused
+
+
+class Writer:
+    """Commits batches. Rows go to the driver as tuples: SQLAlchemy compiles each statement once, not once a row."""
+
+    def __init__(self, engine: AsyncEngine, numbers: dict[str, int]) -> None:
+        self._engine = engine
+        self._numbers = numbers
+        self._connection: AsyncConnection | None = None
+        self._sql = _Statements(engine.dialect)
+
+    async def commit(self, batch: Batch) -> None:
+        """Write all of a batch or nothing of it. Raises BooksError when another writer was here first."""
+        if self._connection is None:
+            self._connection = await self._engine.connect()
+        connection = self._connection
+        try:
+            async with connection.begin():
+                await self._write(connection, batch)
+        except IntegrityError as error:
+            # The driver's message names table and columns, never values.
+            raise BooksError(f"the journal's fence was hit: {error.orig}") from None
+
+    async def close(self) -> None:
+        """Give the connection back."""
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None
+
+    async def _write(self, connection: AsyncConnection, batch: Batch) -> None:
+        sql = self._sql
+        projections = Projections()
+        entries: list[Row] = []
+        for entry in batch.entries:
+            number = self._numbers.get(entry.book)
+            if number is None:
+                number = self._numbers[entry.book] = len(self._numbers) + 1
+                await _run(connection, sql.book, [(number, entry.book)])
+            entries.append(entry_row(number, entry))
+            projections.add(number, entry)
+        await _run(connection, sql.entry, entries)
+        await _run(connection, sql.settlement, projections.settlements)
+        await _run(connection, sql.leg, projections.legs)
+        await _run(connection, sql.balance, [(*key, amount) for key, amount in projections.balances.items()])
+        owed = [(row.id, row.book and self._numbers[row.book], row.seq, row.body, None) for row in batch.owed]
+        await _run(connection, sql.outbox, owed)
+        await _run(connection, sql.answered, [(bytes.fromhex(event_id), at) for event_id, at in batch.answered])
+        await _run(connection, sql.partly, [(delivered, number) for number, delivered in batch.partly_delivered])
+        await _run(connection, sql.delivered, [(number,) for number in batch.delivered])
+        await self._write_refusals(connection, batch)
+        await self._write_snapshots(connection, batch)
+
+    async def _write_refusals(self, connection: AsyncConnection, batch: Batch) -> None:
+        if batch.refusals:
+            rows = [(row.at, row.reason, row.author, row.event_id, row.detail) for row in batch.refusals]
+            await _run(connection, self._sql.refusal, rows)
+            newest = await connection.exec_driver_sql("SELECT max(id) FROM refusal")
+            await _run(connection, self._sql.old_refusals, [(newest.scalar_one() - REFUSALS_KEPT,)])
+
+    async def _write_snapshots(self, connection: AsyncConnection, batch: Batch) -> None:
+        for row in batch.snapshots:
+            number = self._numbers[row.book]
+            digest = sha256(row.body).digest()
+            await _run(
+                connection, self._sql.snapshot, [(number, row.seq, row.at, bytes.fromhex(row.hash), digest, row.body)]
+            )
+            kept = await connection.execute(
+                select(tables.snapshot.c.seq)
+                .where(tables.snapshot.c.book == number)
+                .order_by(tables.snapshot.c.seq.desc())
+                .limit(1)
+                .offset(SNAPSHOTS_KEPT - 1)
+            )
+            oldest = kept.scalar_one_or_none()
+            if oldest is not None:
+                await _run(connection, self._sql.old_snapshots, [(number, oldest)])
+
+
+async def _run(connection: AsyncConnection, sql: str, rows: Sequence[Any]) -> None:
+    if rows:
+        await connection.exec_driver_sql(sql, list(rows))
+
+
+class _Statements:
+    """The SQL of each statement, compiled for a dialect; parameters by position, in column order."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        def compiled(statement: Any, columns: Iterable[str] | None = None) -> str:
+            return str(statement.compile(dialect=dialect, column_keys=list(columns) if columns else None))
+
+        def insert_into(table: Table) -> str:
+            columns = [column.name for column in table.columns if table not in _NUMBERED or column.name != "id"]
+            return compiled(insert(table), columns)
+
+        balance = insert(tables.balance)
+        outbox, refusal, snapshot = tables.outbox, tables.refusal, tables.snapshot
+        self.book = insert_into(tables.book)
+        self.entry = insert_into(tables.entry)
+        self.settlement = insert_into(tables.settlement)
+        self.leg = insert_into(tables.leg)
+        self.balance = compiled(
+            balance.on_conflict_do_update(
+                index_elements=["book", "account", "unit"],
+                set_={"amount": tables.balance.c.amount + balance.excluded.amount},
+            ),
+            tables.balance.columns.keys(),
+        )
+        self.outbox = insert_into(outbox)
+        self.answered = compiled(insert(tables.answered).on_conflict_do_nothing(), tables.answered.columns.keys())
+        self.refusal = insert_into(refusal)
+        self.snapshot = insert_into(snapshot)
+        self.delivered = compiled(delete(outbox).where(outbox.c.id == bindparam("id")))
+        self.partly = compiled(update(outbox).where(outbox.c.id == bindparam("row")), ["delivered"])
+        self.old_refusals = compiled(delete(refusal).where(refusal.c.id <= bindparam("id")))
+        self.old_snapshots = compiled(
+            delete(snapshot).where(snapshot.c.book == bindparam("book"), snapshot.c.seq < bindparam("seq"))
+        )
+
+
+_NUMBERED = {tables.refusal}  # tables whose ids the database hands out
