@@ -1,0 +1,5 @@
+"""`python -m nostrbot` is `nostrbot`."""
+
+from nostrbot.cli import main
+
+main()

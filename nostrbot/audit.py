@@ -1,0 +1,195 @@
+"""The auditor: a book's whole history as a file, and its re-derivation without trusting the bot.
+
+What lives here: writing a trail, and verifying one from an empty book. What does not: the bot, relays, keys; verifying
+needs nothing but the file. docs/protocol.md section 7. A trail is JSON Lines: a header, then every entry in order.
+
+Proven by signatures: every input, and that it was addressed to this bot. Proven by deciding again: every fact, posting
+and hash. Resting on the bot's word: what an encrypted input said (only its two parties can open it), and that the trail
+is not cut short at its end.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from nostrbot.core.book import Book, check_books
+from nostrbot.core.engine import RULES, apply, decide
+from nostrbot.core.facts import SettlementProcessed, plain_fact
+from nostrbot.core.inputs import Signed
+from nostrbot.core.states import LegStatus
+from nostrbot.errors import BooksError, ConfigError, TrailError
+from nostrbot.journal.entry import GENESIS, canonical, digest, trail_line
+from nostrbot.nostr.event import read_event
+from nostrbot.nostr.sealing import Scheme, scheme_of
+from nostrbot.refusals import Refusal
+from nostrbot.store.queries import Queries
+
+TRAIL_VERSION = 1
+_HEADER = {"trail", "bot", "book", "created_at"}
+_ENTRY = {"at", "facts", "hash", "input", "postings", "prev", "rules", "seq"}
+_INPUT = {"event", "plaintext", "carried", "answered"}
+
+
+async def export_trail(queries: Queries, bot: str, book: str) -> AsyncIterator[bytes]:
+    """The lines of a book's trail. Raises ConfigError when there is no such book."""
+    header: bytes | None = None
+    async for stored in queries.entries(book):
+        if header is None:
+            header = canonical({"trail": TRAIL_VERSION, "bot": bot, "book": book, "created_at": stored.at})
+            yield header + b"\n"
+        yield trail_line(stored.body, stored.hash) + b"\n"
+    if header is None:
+        raise ConfigError("there is no book of that operator here: `nostrbot status` lists them")
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a verified trail holds."""
+
+    bot: str
+    book: str
+    platform: str = ""
+    handle: str = ""
+    entries: int = 0
+    head: str = GENESIS
+    settlements: int = 0
+    receipts: int = 0
+    encrypted: int = 0
+    sats_settled: int = 0
+
+
+def verify_trail(lines: Iterable[bytes], *, bot: str | None = None) -> Summary:
+    """Verify a trail line by line. Raises TrailError at the first difference, naming entry and field.
+
+    `bot`: the key (hex) the trail must be of; without it the header is believed and the reader should compare.
+    """
+    numbered = iter(lines)
+    summary = _read_header(next(numbered, b""), bot)
+    book = Book(summary.bot, summary.book, "")
+    last_at = 0
+    for seq, line in enumerate(numbered, start=1):
+        content = _read_line(line, seq)
+        given = _check_seal(content, seq, summary.head, last_at)
+        if seq == 1:
+            book.platform = summary.platform = given.event.pubkey
+        _check_decision(book, content, given, seq, summary)
+        summary.head, last_at = content["hash"], content["at"]
+        summary.entries = seq
+        summary.encrypted += given.scheme is not Scheme.PLAIN
+    if not summary.entries:
+        raise TrailError(0, "entries", "the trail has no entries")
+    try:
+        check_books(book)
+    except BooksError as error:
+        raise TrailError(summary.entries, "balances", str(error)) from None
+    summary.handle = book.handle
+    return summary
+
+
+def _read_header(line: bytes, bot: str | None) -> Summary:
+    header = _object(line, 0)
+    if set(header) != _HEADER or header["trail"] != TRAIL_VERSION:
+        raise TrailError(0, "trail", "this is no trail of version 1")
+    for field in ("bot", "book"):
+        if not isinstance(header[field], str):
+            raise TrailError(0, field, "must be a key in hex")
+    if bot is not None and header["bot"] != bot:
+        raise TrailError(0, "bot", "this trail is of another bot")
+    return Summary(header["bot"], header["book"])
+
+
+def _read_line(line: bytes, seq: int) -> dict[str, Any]:
+    content = _object(line, seq)
+    if set(content) != _ENTRY:
+        missing = ", ".join(sorted(_ENTRY.symmetric_difference(content)))
+        raise TrailError(seq, "entry", f"has not the fields of an entry (look at {missing})")
+    return content
+
+
+def _object(line: bytes, seq: int) -> dict[str, Any]:
+    try:
+        content = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        raise TrailError(seq, "line", "is not JSON") from None
+    if not isinstance(content, dict):
+        raise TrailError(seq, "line", "is not a JSON object")
+    return content
+
+
+def _check_seal(content: dict[str, Any], seq: int, head: str, last_at: int) -> Signed:
+    """Check place, time, hash and signature of one entry; returns its input."""
+    if content["seq"] != seq:
+        raise TrailError(seq, "seq", f"says {content['seq']}: an entry is missing, added or out of place")
+    if content["prev"] != head:
+        raise TrailError(seq, "prev", "is not the hash of the entry before")
+    body = canonical({name: value for name, value in content.items() if name != "hash"})
+    if digest(body) != content["hash"]:
+        raise TrailError(seq, "hash", "is not the hash of this entry: something in it was changed")
+    if type(content["at"]) is not int or content["at"] < last_at:
+        raise TrailError(seq, "at", "is before the entry before")
+    if content["rules"] != RULES:
+        raise TrailError(seq, "rules", f"were version {content['rules']}; this program knows version {RULES}")
+    return _read_input(content["input"], seq)
+
+
+def _read_input(given: Any, seq: int) -> Signed:
+    if not isinstance(given, dict) or not set(given) <= _INPUT:
+        raise TrailError(seq, "input", "is not an input this program knows")
+    event = read_event(given.get("event"))
+    if isinstance(event, Refusal):
+        raise TrailError(seq, "input.event", f"does not verify: {event.reason}")
+    text = given.get("plaintext", event.content)
+    carried, answered = given.get("carried", False), given.get("answered", True)
+    if not isinstance(text, str) or type(carried) is not bool or type(answered) is not bool:
+        raise TrailError(seq, "input", "has a field of a wrong type")
+    return Signed(event, text, scheme_of(event.content), carried=carried, answered=answered)
+
+
+def _check_decision(book: Book, content: dict[str, Any], given: Signed, seq: int, summary: Summary) -> None:
+    """Decide the input again and compare; then let the book go on."""
+    decision = decide(book, given, content["at"])
+    if not decision.facts:
+        raise TrailError(seq, "facts", f"there should be no entry: decided again, this input is {decision.instead}")
+    difference = _first_difference([plain_fact(fact) for fact in decision.facts], content["facts"], "facts")
+    if difference:
+        raise TrailError(seq, *difference)
+    try:
+        booked = apply(book, given.event.id, decision.facts, seq=seq, at=content["at"])
+    except BooksError as error:
+        raise TrailError(seq, "postings", str(error)) from None
+    postings = [list(posting) for transaction in booked for posting in transaction.postings]
+    difference = _first_difference(postings, content["postings"], "postings")
+    if difference:
+        raise TrailError(seq, *difference)
+    for fact in decision.facts:
+        if isinstance(fact, SettlementProcessed):
+            summary.settlements += 1
+            summary.sats_settled += fact.sale.wire_sats
+            completed = (leg for leg in fact.legs if leg.lp is not None and leg.status is LegStatus.COMPLETED)
+            summary.receipts += sum(1 for _ in completed)
+
+
+def _first_difference(derived: Any, sealed: Any, place: str) -> tuple[str, str] | None:
+    """Where two plain values first differ, and how."""
+    derived, sealed = orjson.loads(canonical(derived)), orjson.loads(canonical(sealed))
+    return next(_differences(derived, sealed, place), None)
+
+
+def _differences(derived: Any, sealed: Any, place: str) -> Iterator[tuple[str, str]]:
+    if type(derived) is not type(sealed):
+        yield place, f"is {sealed!r}, decided again it is {derived!r}"
+    elif isinstance(derived, dict):
+        for name in sorted({*derived, *sealed}):
+            if name not in derived or name not in sealed:
+                yield f"{place}.{name}", "is " + ("missing" if name not in sealed else "not part of what was decided")
+            else:
+                yield from _differences(derived[name], sealed[name], f"{place}.{name}")
+    elif isinstance(derived, list):
+        for index, (one, other) in enumerate(zip(derived, sealed, strict=False)):
+            yield from _differences(one, other, f"{place}[{index}]")
+        if len(derived) != len(sealed):
+            yield place, f"has {len(sealed)} members, decided again it has {len(derived)}"
+    elif derived != sealed:
+        yield place, f"is {sealed!r}, decided again it is {derived!r}"

@@ -1,0 +1,276 @@
+"""The bot: the only place that builds things and runs them.
+
+What lives here: start, the one writing loop, stop. What does not: deciding (desk.py, core/), sending (outbox.py), sockets
+(relays/). The loop takes what has arrived, decides it, commits it in one transaction and only then speaks: a batch is
+whatever came while the last commit was on its way, so the busier it is the larger the batches.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from typing import Any
+
+from loguru import logger
+from sqlalchemy.exc import DBAPIError
+
+from nostrbot.config import Home, RelaySettings
+from nostrbot.core.commands import Refused
+from nostrbot.core.replies import answer, refusal
+from nostrbot.desk import Desk, Turn, answer_message
+from nostrbot.errors import BooksError, ConfigError
+from nostrbot.nostr import kinds
+from nostrbot.nostr.event import VerifiedEvent
+from nostrbot.nostr.filters import Filter
+from nostrbot.nostr.keys import Keys
+from nostrbot.nostr.sealing import Envelope
+from nostrbot.outbox import Outbox
+from nostrbot.relays.limits import Limits
+from nostrbot.relays.pool import Pool
+from nostrbot.relays.watch import Subscription
+from nostrbot.store.batch import Batch
+from nostrbot.store.store import Store
+
+TURN_EVENTS_MAX = 256  # a batch: large enough that a commit's fsync is shared, small enough that acks do not wait
+COMMIT_RETRY_S = 2.0  # after a full disk or a locked database
+FLUSH_S = 0.25  # how long a delivery may wait to be noted when nothing else is committed
+TELL_S = 2.0  # how often `nostrbot status` hears from us
+AUTHORS_PER_FILTER_MAX = 500  # relays refuse larger filters
+COMMAND_LOOK_BACK_S = 24 * 60 * 60  # older commands are refused anyway
+
+Clock = Callable[[], int]
+
+
+def unix_now() -> int:
+    """The bot's clock: unix seconds."""
+    return int(time.time())
+
+
+class Bot:
+    """One bot over one home's database. `await bot.start()`, `await bot.run()` until stop() is called."""
+
+    def __init__(
+        self,
+        *,
+        keys: Keys,
+        platform: str,
+        database_url: str,
+        settings: RelaySettings,
+        clock: Clock = unix_now,
+        limits: Limits | None = None,
+    ) -> None:
+        self.keys = keys
+        self._platform = platform
+        self._database_url = database_url
+        self._clock = clock
+        self._envelope = Envelope(keys)
+        self.pool = Pool(settings.relays, keys, min_ok=settings.min_ok, limits=limits, wall_clock=clock)
+        self._store: Store | None = None
+        self._desk: Desk | None = None
+        self._outbox: Outbox | None = None
+        self._commit_lock = asyncio.Lock()
+        self._stopping = asyncio.Event()
+        self._started_at = clock()
+
+    @property
+    def desk(self) -> Desk:
+        """The live books, once started."""
+        assert self._desk is not None, "start() comes first"
+        return self._desk
+
+    @property
+    def store(self) -> Store:
+        """The database, once started."""
+        assert self._store is not None, "start() comes first"
+        return self._store
+
+    @property
+    def outbox(self) -> Outbox:
+        """What is owed, once started."""
+        assert self._outbox is not None, "start() comes first"
+        return self._outbox
+
+    async def start(self) -> None:
+        """Open the database, rebuild the books, connect. Raises ConfigError or BooksError."""
+        self._store = await Store.open(self._database_url)
+        await self._load_books()
+        self._outbox = Outbox(self.desk.books, self.keys, self._envelope, self.pool, self.store.queries)
+        self._subscribe()
+        await self.pool.start()
+
+    async def _load_books(self) -> None:
+        live = await self.store.load_books(self.keys.pubkey, self._platform)
+        _, highest_row = await self.store.queries.outbox_state()
+        desk = Desk(live, self._envelope, self.store.queries, highest_row + 1)
+        if self._desk is not None:
+            desk.closed_books |= self._desk.closed_books
+            desk.refusals += self._desk.refusals
+        self._desk = desk
+        if self._outbox is not None:
+            self._outbox.books_changed(self._desk.books)
+
+    async def wait_ready(self, timeout_s: float) -> bool:
+        """Wait until subscribed on a relay; False when none answered in time."""
+        return await self.pool.wait_subscribed(timeout_s)
+
+    async def run(self) -> None:
+        """Work until stop(). Raises BooksError when another writer took the journal."""
+        jobs: list[Coroutine[Any, Any, None]] = [self._work(), self._flush(), self._tell(), self.outbox.run()]
+        tasks = [asyncio.create_task(job) for job in jobs]
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in [stopping, *tasks]:
+                task.cancel()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+            await self._close()
+        for outcome in ended:
+            if isinstance(outcome, Exception):
+                raise outcome
+
+    def stop(self) -> None:
+        """Ask run() to end: what is decided is committed, what is owed stays owed for the next start."""
+        self._stopping.set()
+
+    async def _close(self) -> None:
+        await self.pool.stop()
+        async with self._commit_lock:
+            batch = self._with_deliveries(Batch())
+            if batch:
+                await self.store.writer.commit(batch)
+        await self.store.close()
+
+    # --- working --------------------------------------------------------------------------------------------------
+
+    async def _work(self) -> None:
+        inbox = self.pool.inbox
+        while True:
+            arrivals = [await inbox.get()]
+            while len(arrivals) < TURN_EVENTS_MAX and not inbox.empty():
+                arrivals.append(inbox.get_nowait())
+            # A stop between two turns loses nothing; within one, the turn is finished first.
+            await asyncio.shield(self._turn([arrival.event for arrival in arrivals]))
+
+    async def _turn(self, events: Sequence[VerifiedEvent]) -> None:
+        """Decide and commit; on a failed commit, forget it all, load the books again and try the same events anew."""
+        while True:
+            async with self._commit_lock:
+                turn = await self._try_turn(events)
+            if turn is not None:
+                break
+            await asyncio.sleep(COMMIT_RETRY_S)
+        if turn.registry_changed:
+            self._subscribe()
+        self.outbox.owe(turn.batch.owed, turn.entries)
+        now = self._clock()
+        for message in turn.say:
+            self.outbox.say(message, now)
+        for question, given in turn.questions:
+            data = await self.desk.reading.answer(question)
+            command = question.command
+            if isinstance(data, Refused):
+                text = refusal(command.verb, data, json=command.json)
+            else:
+                text = answer(command.verb, data, json=command.json)
+            self.outbox.say(answer_message(given, text), now, answers=given.event.id)
+
+    async def _try_turn(self, events: Sequence[VerifiedEvent]) -> Turn | None:
+        try:
+            turn = await self.desk.take(events, self._clock)
+            if turn.batch:
+                await self.store.writer.commit(self._with_deliveries(turn.batch))
+        except BooksError as error:
+            if not self.desk.closed_books:
+                raise
+            logger.critical("a book is closed until a person has looked into it: {}", error)
+        except DBAPIError as error:
+            # Disk full, locked for a minute, I/O error: nothing of the turn was kept, nothing was said.
+            logger.error("the database cannot be written ({}): trying again, nothing is lost", error.orig)
+        else:
+            return turn
+        await self._load_books()
+        return None
+
+    def _with_deliveries(self, batch: Batch) -> Batch:
+        delivered = self.outbox.take_delivered()
+        batch.delivered += delivered.rows
+        batch.partly_delivered += delivered.partly
+        batch.answered += [(event_id, self._clock()) for event_id in delivered.answered]
+        return batch
+
+    async def _flush(self) -> None:
+        while True:
+            await asyncio.sleep(FLUSH_S)
+            async with self._commit_lock:
+                batch = self._with_deliveries(Batch())
+                if not batch:
+                    continue
+                try:
+                    await self.store.writer.commit(batch)
+                except DBAPIError as error:
+                    # Not noted means made again after a restart, under the same ids: harmless.
+                    logger.error("deliveries cannot be noted: {}", error.orig)
+
+    # --- being heard and seen -------------------------------------------------------------------------------------
+
+    def _subscribe(self) -> None:
+        """Ask for commands from anyone (a stranger is counted) and for settlements of the machines there are."""
+        bot = frozenset({self.keys.pubkey})
+        commands = Filter(kinds={kinds.DIRECT_MESSAGE}, p_tags=bot)
+        wanted = {
+            "commands": Subscription(
+                filters=(commands,), stored=True, since=self._clock() - COMMAND_LOOK_BACK_S, overlap_s=3600
+            )
+        }
+        machines = sorted(self.desk.directory.machines)
+        chunks = [machines[i : i + AUTHORS_PER_FILTER_MAX] for i in range(0, len(machines), AUTHORS_PER_FILTER_MAX)]
+        if chunks:
+            filters = tuple(Filter(kinds={kinds.SETTLEMENT}, authors=chunk, p_tags=bot) for chunk in chunks)
+            wanted["settlements"] = Subscription(filters=filters, stored=False)
+        self.pool.subscribe(wanted)
+
+    async def _tell(self) -> None:
+        while True:
+            with contextlib.suppress(DBAPIError):
+                await self.store.queries.tell("bot", self.state())
+            await asyncio.sleep(TELL_S)
+
+    def state(self) -> dict[str, Any]:
+        """What `nostrbot status` shows of a running bot."""
+        refusals = self.desk.refusals + self.pool.refusals
+        return {
+            "pid": os.getpid(),
+            "at": self._clock(),
+            "started_at": self._started_at,
+            "backlog": self.outbox.backlog,
+            "refusals": {str(reason): count for reason, count in sorted(refusals.items())},
+            "closed_books": sorted(self.desk.closed_books),
+            "relays": [_health(health) for health in self.pool.health()],
+        }
+
+
+def _health(health: Any) -> dict[str, Any]:
+    fields = {name: getattr(health, name) for name in health.__slots__}
+    fields["refusals"] = {str(reason): count for reason, count in sorted(health.refusals.items())}
+    return fields
+
+
+@contextlib.contextmanager
+def only_bot(home: Home) -> Iterator[None]:
+    """Hold the home's lock while the block runs; the kernel lets it go when the process dies.
+
+    Two bots on one home would only hit the journal's fence. Raises ConfigError when another runs there.
+    """
+    path = home.lock_file
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(f"a bot is already running in {path.parent}: stop it first") from None
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,154 @@
+"""Configuration: a home folder, relays.yaml in it, and the environment.
+
+What lives here: reading and writing them, each mistake answered by one line that says what to change (ConfigError).
+What does not: keys (keyfile.py). docs/protocol.md section 8.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from nostrbot.errors import ConfigError, KeyTextError
+from nostrbot.nostr.keys import npub, read_pubkey
+from nostrbot.relays.relay import RelayConfig
+from nostrbot.store.database import sqlite_url
+
+RELAYS_BYTES_MAX = 64 * 1024
+RELAYS_MAX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where a bot lives: its key, its relays, its database."""
+
+    path: Path
+
+    @property
+    def key_file(self) -> Path:
+        """The bot's secret key."""
+        return self.path / "keys" / "bot.nsec"
+
+    @property
+    def platform_file(self) -> Path:
+        """The platform's public key."""
+        return self.path / "keys" / "platform.npub"
+
+    @property
+    def relays_file(self) -> Path:
+        """Which relays to use."""
+        return self.path / "relays.yaml"
+
+    @property
+    def database_file(self) -> Path:
+        """The journal and its projections."""
+        return self.path / "nostrbot.sqlite"
+
+    @property
+    def lock_file(self) -> Path:
+        """Held while a bot runs here."""
+        return self.path / "nostrbot.lock"
+
+    def database_url(self, environ: Mapping[str, str] = os.environ) -> str:
+        """NOSTRBOT_DATABASE_URL, or the file in this home."""
+        return environ.get("NOSTRBOT_DATABASE_URL") or sqlite_url(self.database_file)
+
+    def platform(self) -> str:
+        """The platform's public key as hex."""
+        try:
+            return read_pubkey(self.platform_file.read_text().strip())
+        except FileNotFoundError:
+            raise ConfigError(
+                f"{self.path} is no bot's home: make one with `nostrbot init --home {self.path} …`"
+            ) from None
+        except (OSError, UnicodeDecodeError, KeyTextError):
+            raise ConfigError(
+                f"{self.platform_file} must hold the platform's npub, as `nostrbot init` wrote it"
+            ) from None
+
+    def write_platform(self, pubkey: str) -> None:
+        """Note whose bot this is."""
+        self.platform_file.write_text(npub(pubkey) + "\n")
+
+
+class _Relay(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    url: str
+    read: bool = True
+    write: bool = True
+
+
+class _Publish(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    min_ok: int = Field(default=1, ge=1)
+    recipient_relays: bool = True
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    relays: list[_Relay] = Field(min_length=1, max_length=RELAYS_MAX)
+    publish: _Publish = _Publish()
+
+
+@dataclass(frozen=True, slots=True)
+class RelaySettings:
+    """What relays.yaml says. `min_ok`: how many relays must accept a message before it counts as sent."""
+
+    relays: tuple[RelayConfig, ...]
+    min_ok: int
+    recipient_relays: bool
+
+
+def read_relays(path: Path) -> RelaySettings:
+    """Read relays.yaml. Raises ConfigError naming the file, the place and what is wanted there."""
+    try:
+        raw = path.read_bytes()
+        if len(raw) > RELAYS_BYTES_MAX:
+            raise ConfigError(f"{path}: larger than {RELAYS_BYTES_MAX} bytes")
+        said = yaml.safe_load(raw)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}; `nostrbot init` writes one") from None
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        place = getattr(error, "problem_mark", None)
+        line = f" line {place.line + 1}" if place else ""
+        raise ConfigError(f"{path}{line}: not YAML: {getattr(error, 'problem', None) or 'unreadable'}") from None
+    try:
+        file = _File.model_validate(said)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ConfigError(f"{path}: {place}: {first['msg']}") from None
+    try:
+        relays = tuple(RelayConfig(relay.url, relay.read, relay.write) for relay in file.relays)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    if len({relay.url for relay in relays}) < len(relays):
+        raise ConfigError(f"{path}: one relay stands there twice")
+    if not any(relay.read for relay in relays):
+        raise ConfigError(f"{path}: set read: true for at least one relay")
+    writers = sum(relay.write for relay in relays)
+    if file.publish.min_ok > writers:
+        raise ConfigError(f"{path}: publish.min_ok is {file.publish.min_ok}, but {writers} relays have write: true")
+    return RelaySettings(relays, file.publish.min_ok, file.publish.recipient_relays)
+
+
+def relays_text(urls: list[str]) -> str:
+    """The relays.yaml that `init` writes. Raises ConfigError for what is no relay's URL."""
+    listed = []
+    for url in urls:
+        RelayConfig(url)
+        listed.append(
+            f"  - url: {yaml.safe_dump(url, width=10_000).splitlines()[0]}\n    read: true\n    write: true\n"
+        )
+    return (
+        "# Relays this bot uses: read = subscribe there, write = publish there.\n"
+        "relays:\n" + "".join(listed) + "publish:\n"
+        "  min_ok: 1               # a message counts as sent when this many relays said OK\n"
+        "  recipient_relays: true  # also deliver to the relays a person has announced\n"
+    )

@@ -1,0 +1,393 @@
+"""The desk: what arrives, opened, decided and sealed into one batch.
+
+What lives here: the road from a verified event to a batch of entries, and the answers that need no entry. What does not:
+the rules (core/), relays, and when a batch is committed (bot.py). A turn of the desk touches books in memory; when the
+commit behind it fails, the books are thrown away and loaded again.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+from zoneinfo import available_timezones
+
+from loguru import logger
+
+from nostrbot.core.atm.settlement import Sale, read_settlement
+from nostrbot.core.book import ROOT, Book, recall_settlement
+from nostrbot.core.commands import Code, Command, Misunderstood, Refused, Role, parse
+from nostrbot.core.directory import Directory, Standing
+from nostrbot.core.engine import apply, check_fresh, decide_command, decide_report
+from nostrbot.core.facts import Fact, SettlementPending, SettlementProcessed, SettlementRejected, read_fact
+from nostrbot.core.fees import check_fee
+from nostrbot.core.inputs import Signed
+from nostrbot.core.outcomes import outcome_view
+from nostrbot.core.receipts import Message, ack, ack_text
+from nostrbot.core.replies import answer, refusal
+from nostrbot.core.settlements import Duplicate
+from nostrbot.core.states import Direction, SettlementStatus
+from nostrbot.core.views import SettlementFact
+from nostrbot.errors import BooksError
+from nostrbot.journal.entry import Chain, seal
+from nostrbot.nostr import kinds
+from nostrbot.nostr.event import VerifiedEvent, expiration, read_event
+from nostrbot.nostr.keys import npub
+from nostrbot.nostr.sealing import Envelope, Scheme, scheme_of
+from nostrbot.outbox import Sealed, answer_body
+from nostrbot.reading import Question, Reading
+from nostrbot.refusals import Reason, Refusal
+from nostrbot.store.batch import Batch, Owed, RefusalRow
+from nostrbot.store.queries import Queries, StoredEntry
+from nostrbot.store.store import LiveBook
+
+# A machine's clock further ahead than this is worth a warning; the sale is booked all the same, for the cash is gone.
+SKEW_WARN_S = 15 * 60
+ENROLLING = frozenset({"operator add", "machine add", "lp add"})
+SNAPSHOT_EVERY_ENTRIES = 5_000  # folding so many entries at a start takes about a second
+
+
+class Opened(NamedTuple):
+    """An arrival after decryption: what it says, and who its author is."""
+
+    given: Signed
+    standing: Standing
+    said: Sale | Refusal | Command | Misunderstood
+
+
+@dataclass(slots=True)
+class Turn:
+    """What one turn came to: a batch to commit, and what to say and to look up once it is committed."""
+
+    batch: Batch = field(default_factory=Batch)
+    entries: dict[tuple[str, int], Sealed] = field(default_factory=dict)
+    say: list[Message] = field(default_factory=list)
+    questions: list[tuple[Question, Signed]] = field(default_factory=list)
+    registry_changed: bool = False
+
+
+class Desk:
+    """Turns arrivals into a Turn. Holds the live books; knows no relay and commits nothing."""
+
+    def __init__(self, live: dict[str, LiveBook], envelope: Envelope, queries: Queries, next_row: int) -> None:
+        self.live = live
+        self.books: dict[str, Book] = {key: one.book for key, one in live.items()}
+        self.directory = Directory(self.books.values())
+        self.refusals: Counter[Reason] = Counter()
+        self.closed_books: set[str] = set()
+        self._envelope = envelope
+        self._queries = queries
+        self._next_row = next_row
+        self.reading = Reading(self.books, queries)
+
+    # --- opening: section 2, items 7 to 9 -------------------------------------------------------------------------
+
+    def open(self, event: VerifiedEvent, at: int) -> Opened | Refusal:
+        """Check author and age, decrypt and read an event. Strangers are not decrypted."""
+        standing = self.directory.standing(event.pubkey)
+        settlement = event.kind == kinds.SETTLEMENT
+        if not (standing.machine if settlement else standing.roles or standing.machine):
+            return Refusal(Reason.UNKNOWN_AUTHOR)
+        expires_at = expiration(event)
+        if expires_at is not None and expires_at <= at:
+            return Refusal(Reason.EXPIRED)
+        opened = self._envelope.open_from(event.pubkey, event.content)
+        if isinstance(opened, Refusal):
+            if not settlement:
+                return opened
+            unread = Refusal(Reason.INVALID, "content cannot be decrypted")
+            return Opened(Signed(event, "", scheme_of(event.content)), standing, unread)
+        text, scheme = opened
+        if not settlement and scheme is Scheme.PLAIN:
+            return Refusal(Reason.UNDECRYPTABLE, "a command must be encrypted")
+        return Opened(Signed(event, text, scheme), standing, read_settlement(text) if settlement else parse(text))
+
+    # --- a turn ---------------------------------------------------------------------------------------------------
+
+    async def take(self, events: Sequence[VerifiedEvent], clock: Callable[[], int]) -> Turn:
+        """Decide events in order. Nothing is kept until the caller commits the turn's batch."""
+        now, turn = clock(), Turn()
+        for live in self.live.values():
+            live.book.recall.forget()
+        answered: set[str] = set()
+        waiting = deque(events)
+        while waiting:
+            segment = self._open_segment(waiting, now)
+            answered |= await self._recall(segment)
+            for one in segment:
+                await self._take_one(one, answered, now, turn)
+            if turn.registry_changed:
+                self.directory = Directory(self.books.values())
+        self._snapshot(turn)
+        return turn
+
+    def _open_segment(self, waiting: deque[VerifiedEvent], now: int) -> list[Opened]:
+        """Open events up to one that may enrol somebody: who comes after it may be known only through it."""
+        segment: list[Opened] = []
+        while waiting:
+            event = waiting.popleft()
+            one = self.open(event, now)
+            if isinstance(one, Refusal):
+                self._count(one, event)
+                continue
+            segment.append(one)
+            if isinstance(one.said, Command) and one.said.verb in ENROLLING:
+                break
+        return segment
+
+    async def _take_one(self, one: Opened, answered: set[str], now: int, turn: Turn) -> None:
+        event = one.given.event
+        if not isinstance(one.said, Command | Misunderstood):
+            self._take_report(one, one.said, now, turn)
+        elif event.id in answered:
+            self._count(Refusal(Reason.DUPLICATE), event)
+        else:
+            answered.add(event.id)
+            await self._take_command(one, one.said, now, turn)
+
+    async def _recall(self, opened: Sequence[Opened]) -> set[str]:
+        """Fill the books' recall with what these inputs may repeat; returns the commands already answered."""
+        reports = [one for one in opened if not isinstance(one.said, Command | Misunderstood)]
+        commands = [one.given.event.id for one in opened if isinstance(one.said, Command | Misunderstood)]
+        if reports:
+            stored = await self._queries.entries_of_events([one.given.event.id for one in reports])
+            hashes = [one.said.payment_hash for one in reports if isinstance(one.said, Sale)]
+            stored += await self._queries.entries_of_payments(hashes)
+            for entry in stored:
+                _remember(self.books[entry.book], entry)
+        return await self._queries.answered(commands) if commands else set()
+
+    # --- machines -------------------------------------------------------------------------------------------------
+
+    def _take_report(self, one: Opened, sale: Sale | Refusal, now: int, turn: Turn) -> None:
+        given, event = one.given, one.given.event
+        key = one.standing.machine
+        assert key is not None, "open() lets only machines report"
+        if key in self.closed_books:
+            self._count(Refusal(Reason.INVALID, "the book is closed: see the log"), event)
+            return
+        live = self.live[key]
+        decision = decide_report(live.book, given, sale)
+        match decision.instead:
+            case Refusal() as refused:
+                self._count(refused, event)
+                detail = refused.detail[:256]
+                turn.batch.refusals.append(RefusalRow(now, refused.reason, event.pubkey, event.id, detail))
+                self._ack(given, ack_text(event.id, None, "invalid", None, refused.reason), now, turn)
+            case Duplicate(booked):
+                status = "rejected" if booked.status is SettlementStatus.REJECTED else "duplicate"
+                text = ack_text(event.id, booked.sale.payment_hash, status, booked.number, booked.error)
+                self._ack(given, text, now, turn)
+            case _:
+                entry = self._seal(live, given, decision.facts, now, turn)
+                turn.batch.owed.append(Owed(self._row(), key, entry.seq, None))
+                self._log_settlement(live.book, event, decision.facts[0], now)
+
+    def _ack(self, given: Signed, text: str, now: int, turn: Turn) -> None:
+        """Answer a machine where nothing was sealed. The time makes each such ack a message of its own."""
+        event = given.event
+        turn.say.append(ack(event.pubkey, event.id, given.scheme, text, f"again:{event.id}:{now}"))
+
+    def _log_settlement(self, book: Book, event: VerifiedEvent, fact: Fact, now: int) -> None:
+        if event.created_at > now + SKEW_WARN_S:
+            logger.warning("machine {} is {} s ahead of my clock", npub(event.pubkey)[:16], event.created_at - now)
+        if isinstance(fact, SettlementRejected):
+            logger.warning("{} s{} from {} is rejected: {}", book.handle, fact.number, fact.machine, fact.reason)
+        if isinstance(fact, SettlementProcessed | SettlementPending):
+            _warn_of_fees(book, event.pubkey, fact)
+
+    # --- people ---------------------------------------------------------------------------------------------------
+
+    async def _take_command(self, one: Opened, said: Command | Misunderstood, now: int, turn: Turn) -> None:
+        event, standing = one.given.event, one.standing
+        stale = check_fresh(event.created_at, now)
+        refused = stale or (said.refused if isinstance(said, Misunderstood) else _check_role(standing, said))
+        if refused is None and isinstance(said, Command) and not said.form.changes:
+            suspended = standing.operator and not self.books[standing.operator].active
+            if said.form.role is Role.OPERATOR and suspended:
+                refused = Refused(Code.OPERATOR_SUSPENDED, "the platform has suspended you: ask it why")
+            else:
+                turn.questions.append((Question(said, event.pubkey, standing, now), one.given))
+                return
+        if refused is None and isinstance(said, Command):
+            refused = self._check_door(said, standing)
+        if refused is None and isinstance(said, Command):
+            await self._decide_order(one, said, now, turn)
+            return
+        assert refused is not None, "a command is obeyed, answered or refused"
+        self._owe_answer(one.given, refusal(said.verb, refused, json=said.json), now, turn)
+
+    def _check_door(self, said: Command, standing: Standing) -> Refused | None:
+        """What a single book cannot know: other operators' machines, and the world's time zones."""
+        keys = self._concerned(said, standing)
+        if self.closed_books.intersection(keys):
+            return Refused(Code.NOT_ALLOWED, "this book is closed for repair: only questions are answered")
+        if said.verb == "machine add":
+            elsewhere = self.directory.machines.get(said.args["npub"])
+            if elsewhere is not None and elsewhere != standing.operator:
+                return Refused(Code.KEY_TAKEN, "this key is already a machine's: give each machine a key of its own")
+        if said.verb == "operator add" and said.args.get("tz", "UTC") not in available_timezones():
+            return Refused(Code.BAD_ARGUMENT, "tz must be an IANA time zone, like America/Guatemala")
+        return None
+
+    def _concerned(self, said: Command, standing: Standing) -> list[str]:
+        """The keys of the books a command concerns; the first one answers."""
+        role = said.form.role
+        if role is Role.OPERATOR:
+            return [standing.operator or ""]
+        if role is Role.LP:
+            return list(standing.lp)
+        if said.verb == "platform fee":
+            return list(self.books)
+        if said.verb == "operator add":
+            return [ROOT, said.args["npub"]]
+        handle = said.args["name"]
+        return [ROOT, *(key for key, book in self.books.items() if key != ROOT and book.handle == handle)]
+
+    async def _decide_order(self, one: Opened, said: Command, now: int, turn: Turn) -> None:
+        given, author = one.given, one.given.event.pubkey
+        first, *others = self._concerned(said, one.standing)
+        home = self.live[first]
+        decision = decide_command(home.book, given, said, now)
+        if isinstance(decision.instead, Refused):
+            text = refusal(said.verb, decision.instead, json=said.json)
+            self._owe_answer(given, text, now, turn)
+            return
+        assert decision.instead is None, "duplicates were sorted out before"
+        view = outcome_view(home.book, author, said, decision.facts)
+        text = answer(said.verb, view, json=said.json, preview=said.preview)
+        if not said.preview and decision.facts:
+            self._seal(home, given, decision.facts, now, turn)
+            turn.registry_changed = True
+        if not said.preview:
+            for key in others:
+                self._decide_beside(key, given, said, now, turn)
+            if decision.facts and said.verb in ("operator add", "lp add"):
+                await self._carry(said, home, now, turn)
+        self._owe_answer(given, text, now, turn)
+
+    def _decide_beside(self, key: str, given: Signed, said: Command, now: int, turn: Turn) -> None:
+        """Enter a command that was answered from its first book into another that it concerns."""
+        if key not in self.live:
+            book = Book(self.books[ROOT].bot, key, self.books[ROOT].platform)
+            self.live[key], self.books[key] = LiveBook(book, Chain(key)), book
+        live = self.live[key]
+        beside = Signed(given.event, given.plaintext, given.scheme, answered=False)
+        decision = decide_command(live.book, beside, said, now)
+        if decision.facts:
+            self._seal(live, beside, decision.facts, now, turn)
+
+    async def _carry(self, said: Command, home: LiveBook, now: int, turn: Turn) -> None:
+        """Enter what a book must know of before its time, so that it stands alone: a platform fee, an LP's choices."""
+        pubkey = said.args["npub"]
+        if said.verb == "operator add":
+            root = home.book
+            wanted, into = [(ROOT, seq) for seq in (root.fee_seq,) if seq], self.live[pubkey]
+        else:
+            into, wanted = home, []
+            if home.book.lps[home.book.lp_of_key[pubkey]].preferences is not None:
+                return
+            for key, book in self.books.items():
+                handle = book.lp_of_key.get(pubkey)
+                if key != home.book.key and handle is not None and book.lps[handle].preference_seqs:
+                    wanted = [(key, seq) for seq in book.lps[handle].preference_seqs]
+                    break
+        for key, seq in wanted:
+            carried = await self._carried(key, seq, turn)
+            decision = decide_command(into.book, carried, parse(carried.plaintext), now)
+            if decision.facts:
+                self._seal(into, carried, decision.facts, now, turn)
+
+    async def _carried(self, key: str, seq: int, turn: Turn) -> Signed:
+        """The input of an entry, from this turn or from the journal."""
+        for entry in turn.batch.entries:
+            if (entry.book, entry.seq) == (key, seq):
+                given = entry.given
+                return Signed(given.event, given.plaintext, given.scheme, carried=True, answered=False)
+        stored = (await self._queries.entries_at(key, [seq]))[seq].plain()["input"]
+        event = read_event(stored["event"])
+        if isinstance(event, Refusal):
+            raise BooksError(f"book {key}: the event of entry {seq} does not verify")
+        text = stored.get("plaintext", event.content)
+        return Signed(event, text, scheme_of(event.content), carried=True, answered=False)
+
+    def _owe_answer(self, given: Signed, text: str, now: int, turn: Turn) -> None:
+        event = given.event
+        turn.batch.answered.append((event.id, now))
+        message = answer_message(given, text)
+        turn.batch.owed.append(Owed(self._row(), None, None, answer_body(message, now)))
+
+    # --- sealing --------------------------------------------------------------------------------------------------
+
+    def _seal(self, live: LiveBook, given: Signed, facts: tuple[Fact, ...], now: int, turn: Turn) -> Sealed:
+        at = live.chain.next_at(now)
+        try:
+            booked = apply(live.book, given.event.id, facts, seq=live.chain.seq + 1, at=at)
+        except BooksError:
+            self.closed_books.add(live.book.key)
+            raise
+        entry = seal(live.chain, given, facts, booked, at=at)
+        turn.batch.entries.append(entry)
+        sealed = Sealed(entry.book, entry.seq, at, entry.hash, facts, given.event.pubkey, given.scheme)
+        turn.entries[entry.book, entry.seq] = sealed
+        return sealed
+
+    def _snapshot(self, turn: Turn) -> None:
+        for key in {entry.book for entry in turn.batch.entries}:
+            live = self.live[key]
+            if live.chain.seq - live.snapshot_seq >= SNAPSHOT_EVERY_ENTRIES:
+                turn.batch.snapshots.append(live.snapshot_row())
+                live.snapshot_seq = live.chain.seq
+
+    def _row(self) -> int:
+        row = self._next_row
+        self._next_row += 1
+        return row
+
+    def _count(self, refused: Refusal, event: VerifiedEvent) -> None:
+        self.refusals[refused.reason] += 1
+        # Never the content: it may be somebody's private message.
+        logger.debug("refused {} of {}: {} {}", event.id[:8], event.pubkey[:8], refused.reason, refused.detail)
+
+
+def answer_message(given: Signed, text: str) -> Message:
+    """The answer to a command, the same way the command came."""
+    event = given.event
+    return Message(f"answer:{event.id}", kinds.DIRECT_MESSAGE, event.pubkey, text, given.scheme, event.id)
+
+
+def _check_role(standing: Standing, said: Command) -> Refused | None:
+    if said.form.role is Role.ANYONE or said.form.role in standing.roles:
+        return None
+    return Refused(Code.NOT_ALLOWED, f"`{said.verb}` is for the {said.form.role}: `help` shows what you can say")
+
+
+def _remember(book: Book, stored: StoredEntry) -> None:
+    """Put a settlement's entry back into its book's recall, by applying nothing."""
+    fact = read_fact(stored.plain()["facts"][0])
+    if isinstance(fact, SettlementProcessed | SettlementPending | SettlementRejected):
+        recall_settlement(book, fact)
+
+
+def _warn_of_fees(book: Book, machine: str, fact: SettlementFact) -> None:
+    """Acceptance S17: a fee out of tolerance is worth a line with all its numbers."""
+    sale, settings = fact.sale, book.machines[fact.machine]
+    cash_in = sale.direction is Direction.CASH_IN
+    platform_ppm = book.platform_ppm(cash_in=cash_in)
+    operator_ppm = settings.cash_in_ppm if cash_in else settings.cash_out_ppm
+    fees = check_fee(sale.principal_sats, sale.fee_sats, platform_ppm, operator_ppm)
+    if fees.out_of_tolerance:
+        logger.warning(
+            "fee mismatch: s{} of {}: fee_sats={} expected={} delta={} tolerance={} principal={} "
+            "platform_ppm={} operator_ppm={} tx_type={} machine={}",
+            fact.number,
+            book.handle,
+            sale.fee_sats,
+            fees.platform_sats + fees.operator_sats,
+            fees.mismatch_sats,
+            fees.tolerance_sats,
+            sale.principal_sats,
+            platform_ppm,
+            operator_ppm,
+            sale.direction,
+            npub(machine)[:16],
+        )

@@ -1,0 +1,88 @@
+"""Connections: staying connected to one relay, for as long as the pool runs.
+
+What lives here: opening a websocket, and how long to wait before the next one. What does not: what is said on it
+(session.py).
+"""
+
+import asyncio
+from collections.abc import Iterable
+
+from loguru import logger
+from websockets.asyncio.client import connect
+from websockets.exceptions import WebSocketException
+
+from nostrbot.relays.conduct import Backoff
+from nostrbot.relays.relay import Commons, Relay
+from nostrbot.relays.session import Ending, Session
+from nostrbot.relays.watch import Watch
+
+
+class Connection:
+    """One relay's task: connect, serve, wait, again."""
+
+    def __init__(self, relay: Relay, commons: Commons) -> None:
+        limits = commons.limits
+        self._relay = relay
+        self._commons = commons
+        self._session: Session | None = None
+        self._reconnects = Backoff(commons.rng, limits.reconnect_min_s, limits.reconnect_max_s)
+        self._cuts = Backoff(commons.rng, limits.cut_min_s, limits.cut_max_s)
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        while True:
+            try:
+                delay_s = await self._connect_once()
+            except Exception:  # noqa: BLE001  the boundary of the relay's task: a bug of ours must not cost us the relay
+                logger.exception("relay {}: the session broke", self._relay.url)
+                self._relay.disconnected("an error of ours: see the log")
+                delay_s = self._reconnects.next_s()
+            await asyncio.sleep(delay_s)
+
+    def rewatch(self, gone: Iterable[Watch], new: Iterable[Watch]) -> None:
+        """The subscriptions changed: tell the relay at once if there is a connection."""
+        if self._session is not None:
+            for watch in gone:
+                self._session.close(watch)
+            for watch in new:
+                self._session.open(watch)
+
+    def wake(self) -> None:
+        """There is something to send."""
+        if self._session is not None:
+            self._session.wake()
+
+    async def _connect_once(self) -> float:
+        """Connect and serve. Returns how many seconds to stay away."""
+        limits = self._commons.limits
+        loop = asyncio.get_running_loop()
+        opening = connect(
+            self._relay.url,
+            compression=None,  # costs more than it saves: 11 us an event
+            max_size=limits.socket_frame_max_bytes,
+            max_queue=limits.socket_queue_max,
+            ping_interval=None,  # the session has its own watchdog, which knows when it is us who do not read
+            open_timeout=limits.open_s,
+            close_timeout=limits.close_s,
+        )
+        try:
+            async with opening as socket:
+                opened_at = loop.time()
+                self._session = Session(self._relay, socket, self._commons)
+                self._relay.connected()
+                ending = await self._session.run()
+        except (OSError, TimeoutError, WebSocketException) as error:
+            self._relay.disconnected(str(error) or type(error).__name__)
+            return self._reconnects.next_s()
+        finally:
+            oks = self._session.oks if self._session is not None else 0
+            self._session = None
+        self._relay.disconnected(ending)
+        logger.info("relay {}: {}", self._relay.url, ending)
+        if ending is Ending.MISBEHAVED or ending is Ending.OVERSIZED:
+            self._relay.tally.cuts += 1
+            return self._cuts.next_s()
+        if loop.time() - opened_at >= limits.steady_s or oks >= limits.steady_oks:
+            self._reconnects.reset()
+            return self._commons.rng.uniform(0.0, limits.reconnect_first_s)
+        return self._reconnects.next_s()

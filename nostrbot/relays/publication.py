@@ -1,0 +1,200 @@
+"""Publications: an event on its way to enough relays.
+
+What lives here: the publication, and per relay the outbox that sends it, waits for the OK and tries again. What does
+not: sockets (session.py), which relays there are (pool.py). Nothing here waits, except those who wait for a publication.
+https://github.com/nostr-protocol/nips/blob/master/01.md
+
+An outbox keeps order: what was sent but not answered when a connection is lost is sent first on the next one. There is
+no task and no timer per event: unanswered ones lie in sending order, so a sweep looks at the oldest only.
+"""
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
+from itertools import count
+from random import Random
+from typing import Final
+
+from nostrbot.nostr.event import VerifiedEvent
+from nostrbot.nostr.messages import Ok, event_message
+from nostrbot.relays.conduct import Backoff
+from nostrbot.relays.limits import Limits
+
+# NIP-01: the machine-readable words before the colon. A duplicate is what we want: the relay has the event.
+ACCEPTED_AS: Final = "duplicate:"
+LIMITED_AS: Final = "rate-limited"
+AUTH_WANTED_AS: Final = "auth-required:"
+
+
+class Publication:
+    """One event, and which relays accepted it. It counts as sent when `min_ok` did."""
+
+    __slots__ = ("_done", "_waiting_count", "accepted_by", "event", "frame", "min_ok", "refused_by")
+
+    def __init__(self, event: VerifiedEvent, *, min_ok: int) -> None:
+        self.event = event
+        self.frame = event_message(event).encode()
+        self.min_ok = min_ok
+        self.accepted_by: set[str] = set()
+        self.refused_by: dict[str, str] = {}  # url -> the relay's last words
+        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting_count = 0
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether enough relays accepted it."""
+        return len(self.accepted_by) >= self.min_ok
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether nobody wants it sent any more."""
+        return self._done.cancelled()
+
+    def accept(self, url: str) -> None:
+        """The relay has the event."""
+        self.accepted_by.add(url)
+        self.refused_by.pop(url, None)
+        if self.is_sent and not self._done.done():
+            self._done.set_result(None)
+
+    def when_over(self, tell: "Callable[[Publication], None]") -> None:
+        """Have `tell` called once it is sent or abandoned."""
+        self._done.add_done_callback(lambda _: tell(self))
+
+    def abandon(self) -> None:
+        """Stop trying."""
+        self._done.cancel()
+
+    async def wait_sent(self) -> None:
+        """Wait until enough relays accepted it, for ever if need be. When the last one to wait is cancelled, it is abandoned."""
+        self._waiting_count += 1
+        try:
+            await asyncio.shield(self._done)
+        finally:
+            self._waiting_count -= 1
+            if not self._waiting_count:
+                self._done.cancel()  # does nothing to one that was sent
+
+
+@dataclass(slots=True)
+class _Delivery:
+    publication: Publication
+    failures: int = 0
+    due_at: float = 0.0  # the OK, or the next try
+
+
+class Answer(Enum):
+    """What an OK meant."""
+
+    ACCEPTED = auto()
+    REFUSED = auto()
+    RATE_LIMITED = auto()
+    AUTH_WANTED = auto()
+    STRAY = auto()  # for an id we do not wait for
+
+
+class Outbox:
+    """What is to be published on one relay. Times passed in as `now` are monotonic seconds."""
+
+    def __init__(self, url: str, *, limits: Limits, rng: Random) -> None:
+        self._url = url
+        self._limits = limits
+        self._backoff = Backoff(rng, limits.retry_min_s, limits.retry_max_s)
+        self._waiting: deque[_Delivery] = deque()
+        self._outstanding: dict[str, _Delivery] = {}  # by event id, in order of sending
+        self._retries: list[tuple[float, int, _Delivery]] = []  # a heap by due time
+        self._tie_break = count()
+
+    @property
+    def waiting_count(self) -> int:
+        """Publications not sent yet, or to be sent again."""
+        return len(self._waiting) + len(self._retries)
+
+    @property
+    def outstanding_count(self) -> int:
+        """Publications sent on this connection and not answered."""
+        return len(self._outstanding)
+
+    def add(self, publication: Publication) -> None:
+        """Queue an event behind the others."""
+        self._waiting.append(_Delivery(publication))
+        while len(self._waiting) > self._limits.backlog_max and self._is_let_go(self._waiting[0].publication):
+            self._waiting.popleft()
+
+    def next_frame(self, now: float) -> bytes | None:
+        """The next EVENT frame, now counted as sent; None when there is none or too many are unanswered."""
+        if len(self._outstanding) >= self._limits.outstanding_max:
+            return None
+        while self._waiting:
+            delivery = self._waiting.popleft()
+            publication = delivery.publication
+            if publication.is_abandoned:
+                continue
+            if publication.event.id in self._outstanding:  # published once more before this relay answered
+                self._retry_later(delivery, now)
+                continue
+            delivery.due_at = now + self._limits.ok_s
+            self._outstanding[publication.event.id] = delivery
+            return publication.frame
+        return None
+
+    def answer(self, ok: Ok, now: float) -> Answer:
+        """The relay answered. An answer for an id that is not outstanding changes nothing."""
+        delivery = self._outstanding.pop(ok.event_id, None)
+        if delivery is None:
+            return Answer.STRAY
+        if ok.accepted or ok.message.startswith(ACCEPTED_AS):
+            delivery.publication.accept(self._url)
+            return Answer.ACCEPTED
+        delivery.publication.refused_by[self._url] = ok.message
+        if ok.message.startswith(LIMITED_AS):
+            self._waiting.appendleft(delivery)
+            return Answer.RATE_LIMITED
+        self._retry_later(delivery, now)
+        return Answer.AUTH_WANTED if ok.message.startswith(AUTH_WANTED_AS) else Answer.REFUSED
+
+    def authenticated(self) -> None:
+        """The relay knows us now: what it refused for want of that goes at once."""
+        refused = [entry for entry in self._retries if self._wanted_auth(entry[2])]
+        if refused:
+            self._retries = [entry for entry in self._retries if not self._wanted_auth(entry[2])]
+            heapq.heapify(self._retries)
+            self._waiting.extendleft(delivery for _, _, delivery in sorted(refused, reverse=True))
+
+    def lost(self) -> None:
+        """The connection is gone: what was not answered goes first on the next one, in its order."""
+        self._waiting.extendleft(reversed(self._outstanding.values()))
+        self._outstanding.clear()
+
+    def sweep(self, now: float) -> None:
+        """Take back what was not answered in time, and queue what is to be tried again."""
+        for delivery in list(self._overdue(now)):
+            del self._outstanding[delivery.publication.event.id]
+            delivery.publication.refused_by[self._url] = f"no OK within {self._limits.ok_s:g} s"
+            self._retry_later(delivery, now)
+        while self._retries and self._retries[0][0] <= now:
+            self._waiting.append(heapq.heappop(self._retries)[2])
+
+    def _overdue(self, now: float) -> Iterator[_Delivery]:
+        for delivery in self._outstanding.values():
+            if delivery.due_at > now:
+                return
+            yield delivery
+
+    def _retry_later(self, delivery: _Delivery, now: float) -> None:
+        delivery.failures += 1
+        publication = delivery.publication
+        if publication.is_abandoned or (publication.is_sent and delivery.failures >= self._limits.surplus_attempts_max):
+            return
+        delivery.due_at = now + self._backoff.delay_s(delivery.failures)
+        heapq.heappush(self._retries, (delivery.due_at, next(self._tie_break), delivery))
+
+    def _wanted_auth(self, delivery: _Delivery) -> bool:
+        return delivery.publication.refused_by.get(self._url, "").startswith(AUTH_WANTED_AS)
+
+    @staticmethod
+    def _is_let_go(publication: Publication) -> bool:
+        return publication.is_sent or publication.is_abandoned

@@ -1,0 +1,318 @@
+"""Sessions: one open websocket to one relay, from the handshake to the end.
+
+What lives here: reading frames and judging them in the order of docs/protocol.md section 2 (items 1 to 6), sending,
+and the sweep that sees deadlines. What does not: connecting again (connection.py), what lasts longer (relay.py).
+
+Three tasks: the reader, which is the session; the sender, which is the only one to write; the sweep, the only timer.
+The reader is never cancelled while it hands an event to a full inbox: an event noted as seen must reach the bot. To
+end a session the socket is aborted, and the reader finds out.
+https://github.com/nostr-protocol/nips/blob/master/01.md
+"""
+
+import asyncio
+from collections import deque
+from enum import StrEnum
+
+from loguru import logger
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
+
+from nostrbot.nostr.event import Event, VerifiedEvent, parse, verify
+from nostrbot.nostr.messages import AuthChallenge, Closed, Eose, EventMessage, Message, Notice, Ok, read_message
+from nostrbot.refusals import Reason, Refusal
+from nostrbot.relays.authentication import Authentication
+from nostrbot.relays.conduct import Backoff, Score
+from nostrbot.relays.publication import AUTH_WANTED_AS, LIMITED_AS, Answer
+from nostrbot.relays.relay import Commons, Relay
+from nostrbot.relays.sightings import Arrival, Sighting
+from nostrbot.relays.watch import Watch
+
+
+class Ending(StrEnum):
+    """Why a session ended."""
+
+    CLOSED = "the relay hung up"
+    SILENT = "the relay answered no ping"
+    OVERSIZED = "the relay sent a frame too large to read"
+    MISBEHAVED = "the relay sent too much that had to be refused"
+
+
+class Session:
+    """One connection. Make it, then run() it once."""
+
+    def __init__(self, relay: Relay, socket: ClientConnection, commons: Commons) -> None:
+        limits = commons.limits
+        self._relay = relay
+        self._tally = relay.tally
+        self._socket = socket
+        self._commons = commons
+        self._limits = limits
+        self._now = asyncio.get_running_loop().time
+        self._urgent: deque[str] = deque()  # REQ, CLOSE and AUTH go before events
+        self._wake_sender = asyncio.Event()
+        self._watches: dict[str, Watch] = {}  # by subscription id
+        self._retired_ids: set[str] = set()  # closed by us: what is still under way is nobody's fault
+        self._authentication = Authentication(relay.url, commons.keys, answers_max=limits.auth_answers_max)
+        self._score = Score(limits.score_max, limits.score_leak_per_s, self._now())
+        self._quiet = Backoff(commons.rng, limits.quiet_min_s, limits.quiet_max_s)
+        self._quiet_until = 0.0
+        self._heard_at = self._now()
+        self._ping_is_wanted = False
+        self._ping_due_at: float | None = None  # when a frame or a pong must have come
+        self._is_reading = True
+        self._ending = Ending.CLOSED
+        self.oks = 0
+
+    async def run(self) -> Ending:
+        """Serve the relay until the connection ends."""
+        for watch in self._relay.watches.values():
+            self.open(watch)
+        helpers = [asyncio.create_task(self._send()), asyncio.create_task(self._sweep())]
+        for helper in helpers:
+            helper.add_done_callback(self._helper_ended)
+        try:
+            await self._read()
+        finally:
+            for helper in helpers:
+                helper.cancel()
+            outcomes = await asyncio.gather(*helpers, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, Exception) and not isinstance(outcome, ConnectionClosed):
+                raise outcome
+        return self._ending
+
+    def _helper_ended(self, helper: asyncio.Task[None]) -> None:
+        """A helper that ends by itself takes the connection with it, and so the reader."""
+        if not helper.cancelled():
+            self._socket.transport.abort()
+
+    def open(self, watch: Watch) -> None:
+        """Ask for a subscription, in the place of one of that name."""
+        replaced = self._watches.get(watch.name)
+        if replaced is not None:
+            self._ask(replaced.close_past())
+        self._watches[watch.name] = self._watches[watch.past_id] = watch
+        self._ask([watch.open(self._now())])
+
+    def close(self, watch: Watch) -> None:
+        """End a subscription."""
+        for subscription_id in (watch.name, watch.past_id):
+            if self._watches.pop(subscription_id, None) is not None:
+                self._retired_ids.add(subscription_id)
+        self._ask(watch.close())
+
+    def wake(self) -> None:
+        """There is something to send."""
+        self._wake_sender.set()
+
+    def _ask(self, frames: list[str]) -> None:
+        self._urgent.extend(frames)
+        self._wake_sender.set()
+
+    # --- the three tasks ---
+
+    async def _read(self) -> None:
+        frame_count = 0
+        try:
+            while not self._score.is_full:
+                frame = await self._socket.recv(decode=False)
+                self._heard_at = self._now()
+                arrival = self._take(frame)
+                if arrival is not None:
+                    await self._hand_on(arrival)
+                frame_count += 1
+                if frame_count % self._limits.frames_per_turn == 0:
+                    await asyncio.sleep(0)
+        except ConnectionClosed as closed:
+            if closed.sent is not None and closed.sent.code == CloseCode.MESSAGE_TOO_BIG:
+                self._refuse(Refusal(Reason.FRAME_TOO_LARGE))
+                self._ending = Ending.OVERSIZED
+            return
+        self._ending = Ending.MISBEHAVED
+        self._socket.transport.abort()
+
+    async def _hand_on(self, arrival: Arrival) -> None:
+        try:
+            self._commons.inbox.put_nowait(arrival)
+        except asyncio.QueueFull:
+            # Stop reading: the relay feels it through TCP, and others take their turn in the queue of putters.
+            self._is_reading = False
+            await self._commons.inbox.put(arrival)
+            self._is_reading = True
+            self._heard_at = self._now()
+
+    async def _send(self) -> None:
+        frame_count = 0
+        while True:
+            if self._ping_is_wanted:
+                self._ping_is_wanted = False
+                asyncio.ensure_future(await self._socket.ping()).add_done_callback(self._ponged)
+            frame = self._next_frame()
+            if frame is None:
+                self._wake_sender.clear()
+                await self._wake_sender.wait()
+                continue
+            await self._socket.send(frame, text=True)
+            frame_count += 1
+            if frame_count % self._limits.frames_per_turn == 0:
+                await asyncio.sleep(0)
+
+    def _next_frame(self) -> str | bytes | None:
+        now = self._now()
+        if now < self._quiet_until:
+            return None
+        if self._urgent:
+            return self._urgent.popleft()
+        frame = self._relay.outbox.next_frame(now)
+        if frame is not None:
+            self._tally.published += 1
+        return frame
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(self._limits.sweep_s)
+            now, unix_now = self._now(), self._commons.wall_clock()
+            if self._is_silent(now):
+                self._ending = Ending.SILENT
+                return
+            for watch in self._relay.watches.values():
+                self._urgent.extend(watch.sweep(now, unix_now))
+            self._relay.outbox.sweep(now)
+            self._commons.progressed()
+            self._wake_sender.set()
+
+    def _is_silent(self, now: float) -> bool:
+        """Whether a ping went unanswered; wants one sent when it is time."""
+        if not self._is_reading or now - self._heard_at < self._limits.ping_after_s:
+            self._ping_due_at = None
+        elif self._ping_due_at is None:
+            # Due from now, sent or not: on a half-open connection the sender may be stuck.
+            self._ping_due_at = now + self._limits.ping_s
+            self._ping_is_wanted = True
+        else:
+            return now >= self._ping_due_at
+        return False
+
+    def _ponged(self, pong: asyncio.Future[float]) -> None:
+        if not pong.cancelled() and pong.exception() is None:
+            self._heard_at = self._now()
+
+    # --- what arrives ---
+
+    def _take(self, frame: bytes) -> Arrival | None:
+        message = read_message(frame)
+        if isinstance(message, Refusal):
+            self._refuse(message)
+            return None
+        if isinstance(message, EventMessage):
+            return self._take_event(message)
+        if isinstance(message, Ok):
+            self._take_ok(message)
+        else:
+            self._take_word(message)
+        return None
+
+    def _take_event(self, message: EventMessage) -> Arrival | None:
+        event = self._judge(message.obj)
+        if isinstance(event, Refusal):
+            self._refuse(event)
+            return None
+        watch = self._watches.get(message.subscription_id)
+        if watch is None or not watch.matches(event):
+            # While a changed REQ is under way, and after a CLOSE, the relay cannot know better.
+            is_late = message.subscription_id in self._retired_ids if watch is None else not watch.is_answered
+            self._refuse(Refusal(Reason.OFF_FILTER), is_forgiven=is_late)
+            return None
+
+        now, unix_now = self._now(), self._commons.wall_clock()
+        self._tally.events += 1
+        self._tally.last_event_at = unix_now
+        is_live = watch.is_past_eose and message.subscription_id == watch.name
+        watch.note(message.subscription_id, event, unix_now)
+        sighting = self._commons.sightings.record(event, source=watch.source, live=is_live, now=now)
+        if sighting is Sighting.DUPLICATE or sighting is Sighting.NEEDLESS:
+            self._tally.duplicates += 1
+            if sighting is Sighting.NEEDLESS:
+                self._score.add(self._limits.score_refusal, now)
+            return None
+        # A repeat was not verified again so far; the type wants it, and repeats are rare.
+        verified = event if isinstance(event, VerifiedEvent) else verify(event)
+        assert isinstance(verified, VerifiedEvent), "this very event was verified before"
+        return Arrival(verified, self._relay.url, sighting is Sighting.REPEAT, unix_now)
+
+    def _judge(self, obj: object) -> Event | Refusal:
+        """Shape, id, signature. The signature of an event verified before is compared, not computed again."""
+        event = parse(obj)
+        if isinstance(event, Refusal) or self._commons.sightings.verified_before(event):
+            return event
+        return verify(event)
+
+    def _take_ok(self, ok: Ok) -> None:
+        now = self._now()
+        if self._authentication.is_verdict(ok.event_id):
+            self._judge_authentication(ok, now)
+            return
+        answer = self._relay.outbox.answer(ok, now)
+        if answer is Answer.STRAY:
+            self._tally.stray_oks += 1
+            self._score.add(self._limits.score_chatter, now)
+            return
+        if answer is Answer.ACCEPTED:
+            self.oks += 1
+            self._tally.accepted += 1
+            self._tally.last_ok_at = self._commons.wall_clock()
+            self._quiet.reset()
+        else:
+            self._tally.refused += 1
+            if answer is Answer.RATE_LIMITED:
+                self._keep_quiet(now)
+        self._wake_sender.set()
+
+    def _take_word(self, message: Message) -> None:
+        now = self._now()
+        self._score.add(self._limits.score_chatter, now)
+        if isinstance(message, Eose):
+            watch = self._watches.get(message.subscription_id)
+            if watch is not None:
+                self._quiet.reset()
+                self._ask(watch.eose(message.subscription_id, now, self._commons.wall_clock()))
+                self._commons.progressed()
+        elif isinstance(message, Closed):
+            watch = self._watches.get(message.subscription_id)
+            if watch is not None:
+                watch.closed(message.subscription_id, for_auth=message.message.startswith(AUTH_WANTED_AS), now=now)
+            if message.message.startswith(LIMITED_AS):
+                self._keep_quiet(now)
+        elif isinstance(message, Notice):
+            logger.debug("relay {}: {!r}", self._relay.url, message.message[:200])
+            if LIMITED_AS in message.message:
+                for watch in self._relay.watches.values():
+                    watch.ignored(now)
+                self._keep_quiet(now)
+        elif isinstance(message, AuthChallenge):
+            frame = self._authentication.answer(message.challenge, self._commons.wall_clock())
+            if frame is None:
+                self._tally.challenges_ignored += 1
+            else:
+                self._ask([frame])
+
+    def _judge_authentication(self, ok: Ok, now: float) -> None:
+        if not ok.accepted:
+            logger.warning("relay {} refused our authentication: {!r}", self._relay.url, ok.message[:200])
+            return
+        for watch in self._relay.watches.values():
+            watch.authenticated(now)
+            self._urgent.extend(watch.sweep(now, self._commons.wall_clock()))
+        self._relay.outbox.authenticated()
+        self._wake_sender.set()
+
+    def _keep_quiet(self, now: float) -> None:
+        # Words that come while we are quiet are about what was sent before; they do not make it longer.
+        if now >= self._quiet_until:
+            self._quiet_until = now + self._quiet.next_s()
+
+    def _refuse(self, refusal: Refusal, *, is_forgiven: bool = False) -> None:
+        self._tally.refusals[refusal.reason] += 1
+        if not is_forgiven:
+            self._score.add(self._limits.score_refusal, self._now())

@@ -1,0 +1,92 @@
+"""Sightings: which verified events were seen already, from where, and whether one was published anew.
+
+What lives here: the bounded memory behind step 6 of docs/protocol.md section 2, and `Arrival`, what the pool hands on.
+What does not: verification (nostr/event.py). Only verified events enter, so a hostile relay cannot burn a true id with
+a bad signature; and an event counts as verified before only with id recomputed and the very same signature, so a
+forged event cannot hide behind a known id.
+
+An ephemeral event is not stored by relays, so a machine publishes the same one again until it has its ack. Such a
+repeat looks like the same event from one more relay. We tell them apart by sources (one subscription at one relay):
+a source that brings an event a second time starts a new round, and the other sources may each bring it once more
+in that round. A relay that replays at will can start rounds early, but cannot use up those of other relays.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from nostrbot.nostr.event import Event, VerifiedEvent, event_id
+from nostrbot.nostr.kinds import is_ephemeral
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A verified event for the bot. `repeat`: its author published it again. `received_at`: unix seconds, our clock."""
+
+    event: VerifiedEvent
+    relay: str
+    repeat: bool
+    received_at: int
+
+
+class Sighting(Enum):
+    """What one more delivery of a verified event is."""
+
+    FIRST = auto()
+    REPEAT = auto()
+    DUPLICATE = auto()
+    NEEDLESS = auto()  # a duplicate that this source had brought in this round already
+
+
+@dataclass(slots=True)
+class _Seen:
+    sig: bytes
+    sources: int  # a bit for each source that brought it in this round
+    round_at: float  # monotonic
+
+
+class Sightings:
+    """A bounded memory of verified events, least recently seen forgotten first."""
+
+    def __init__(self, *, size_max: int, repeat_gap_s: float) -> None:
+        self._seen: OrderedDict[bytes, _Seen] = OrderedDict()
+        self._size_max = size_max
+        self._repeat_gap_s = repeat_gap_s
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    def verified_before(self, event: Event) -> bool:
+        """Whether this very event was verified: id recomputed now, signature equal to the one that was checked."""
+        seen = self._seen.get(bytes.fromhex(event.id))
+        return (
+            seen is not None
+            and seen.sig == bytes.fromhex(event.sig)
+            and event.id == event_id(event.pubkey, event.created_at, event.kind, event.tags, event.content)
+        )
+
+    def record(self, event: Event, *, source: int, live: bool, now: float) -> Sighting:
+        """Note one delivery of an event that was verified.
+
+        `source` numbers the subscription at a relay, from 0. `live`: past EOSE; what comes before it is the relay's
+        store, and says nothing about what the author does now. `now`: monotonic seconds.
+        """
+        key = bytes.fromhex(event.id)
+        bit = 1 << source
+        seen = self._seen.get(key)
+        if seen is None:
+            self._seen[key] = _Seen(bytes.fromhex(event.sig), bit, now)
+            if len(self._seen) > self._size_max:
+                self._seen.popitem(last=False)
+            return Sighting.FIRST
+        self._seen.move_to_end(key)
+        if not seen.sources & bit:
+            seen.sources |= bit
+            return Sighting.DUPLICATE
+        if not live:
+            return Sighting.DUPLICATE
+        if is_ephemeral(event.kind) and now - seen.round_at >= self._repeat_gap_s:
+            seen.sources = bit
+            seen.round_at = now
+            return Sighting.REPEAT
+        return Sighting.NEEDLESS

@@ -1,0 +1,143 @@
+"""Subscriptions: what is asked, when it is asked again, and what a change costs the others."""
+
+import time
+
+import pytest
+
+from nostrbot.nostr.filters import Filter
+from nostrbot.relays.watch import OVERLAP_S, Subscription
+from tests.peers.hostile_relay import hostile_relay
+from tests.peers.local_relay import local_relay
+from tests.relays.conftest import BOT, Author, MakePool, eventually, nothing_more, take, to_bot
+
+
+def authored_by(*pubkeys: str) -> Subscription:
+    return Subscription(filters=(Filter(kinds=[30_078], authors=pubkeys),), stored=True)
+
+
+async def test_a_change_is_asked_at_once_and_leaves_the_others_alone(start_pool: MakePool, author: Author) -> None:
+    """A new, a changed and a removed subscription each cost one message; one that stays the same costs none."""
+    other = Author()
+    async with hostile_relay() as relay:
+        beacon = other.sign("{}", kind=30_078)
+        relay.events = [beacon]
+        machines, messages = to_bot(21_000), to_bot(4)
+        pool = await start_pool(
+            relay.url, wanted={"machines": machines, "beacons": authored_by(author.pubkey), "messages": messages}
+        )
+        assert await pool.wait_subscribed(5)
+        await eventually(lambda: pool._relays[0].watches["beacons"].is_past_eose)
+        asked_count = len(relay.requests)
+
+        pool.subscribe({"machines": machines, "beacons": authored_by(author.pubkey, other.pubkey)})
+        [arrival] = await take(pool, 1)
+        assert arrival.event.id == beacon["id"]
+        await eventually(lambda: relay.closed[-1] == "beacons/past")
+        [open_subscriptions] = relay.sockets.values()
+        assert set(open_subscriptions) == {"machines", "beacons"}
+        asked = [subscription_id for subscription_id, *_ in relay.requests[asked_count:]]
+        assert asked[0] == "beacons"
+        assert set(asked) == {"beacons", "beacons/past"}
+        assert relay.connection_count == 1
+        await relay.pass_on(author.sign("still heard"))
+        await take(pool, 1)
+
+
+async def test_a_subscription_before_the_connection_and_one_after(start_pool: MakePool, author: Author) -> None:
+    """subscribe() may be called at any time; without subscriptions a connected relay counts as subscribed."""
+    async with local_relay() as url:
+        pool = await start_pool(url, wanted={})
+        assert await pool.wait_subscribed(5)
+        pool.subscribe({"machines": to_bot(21_000)})
+        assert await pool.wait_subscribed(5)
+        event = author.verified("sale")
+        await pool.publish(event)
+        [arrival] = await take(pool, 1)
+        assert arrival.event == event
+
+
+async def test_nobody_answers(start_pool: MakePool) -> None:
+    """Without any relay the answer is no, after the time given."""
+    pool = await start_pool("ws://127.0.0.1:1")
+    assert not await pool.wait_subscribed(0.3)
+
+
+async def test_an_eose_that_never_comes_has_a_deadline(start_pool: MakePool, author: Author) -> None:
+    """A relay that never says EOSE counts as answered after the deadline, and its history is still paged."""
+    async with hostile_relay(says_eose=False, page_cap=3) as relay:
+        now = int(time.time())
+        relay.events = [author.sign(str(n), kind=4, created_at=now - n) for n in range(6)]
+        pool = await start_pool(relay.url, wanted={"messages": to_bot(4)}, eose_s=0.3)
+        assert await pool.wait_subscribed(5)
+        assert {arrival.event.content for arrival in await take(pool, 6)} == set("012345")
+
+
+@pytest.mark.parametrize("page_cap", [1, 2, 7])
+async def test_paging_through_a_miserly_relay(start_pool: MakePool, author: Author, page_cap: int) -> None:
+    """Whatever a relay's cap, all its events arrive, unless one second holds more than the cap."""
+    async with hostile_relay(page_cap=page_cap) as relay:
+        now = int(time.time())
+        relay.events = [author.sign(str(n), kind=4, created_at=now - n) for n in range(20)]
+        pool = await start_pool(relay.url, wanted={"messages": to_bot(4)})
+        arrived = await take(pool, 20)
+        assert [int(arrival.event.content) for arrival in arrived] == list(range(20))
+        await nothing_more(pool)
+        assert all(one["limit"] == 500 for _, *filters in relay.requests for one in filters)
+
+
+async def test_paging_is_bounded(start_pool: MakePool, author: Author) -> None:
+    """A relay that always has one more page is left after `pages_max` of them."""
+    async with hostile_relay(page_cap=1) as relay:
+        now = int(time.time())
+        relay.events = [author.sign(str(n), kind=4, created_at=now - n) for n in range(50)]
+        pool = await start_pool(relay.url, wanted={"messages": to_bot(4)}, pages_max=5)
+        await take(pool, 3)
+        await eventually(lambda: relay.closed == ["messages/past"])
+        assert len(relay.requests) == 5
+
+
+async def test_a_live_event_that_was_lost_is_found_by_asking_again(start_pool: MakePool, author: Author) -> None:
+    """Relays drop live events of slow readers in silence, so stored kinds are asked for again from time to time."""
+    async with hostile_relay() as relay:
+        pool = await start_pool(relay.url, wanted={"messages": to_bot(4)}, requery_s=0.3)
+        assert await pool.wait_subscribed(5)
+        dropped = author.sign("dropped", kind=4)
+        relay.events.append(dropped)
+        [arrival] = await take(pool, 1)
+        assert arrival.event.id == dropped["id"]
+        assert relay.connection_count == 1
+
+
+async def test_ephemeral_kinds_are_not_asked_from_the_store(start_pool: MakePool) -> None:
+    """`limit: 0`, and no `since`, which would hide a machine whose clock is slow."""
+    async with hostile_relay() as relay:
+        pool = await start_pool(relay.url)
+        assert await pool.wait_subscribed(5)
+        assert relay.requests == [["machines", {"kinds": [21_000], "#p": [BOT.pubkey], "limit": 0}]]
+
+
+async def test_the_cursor_overlaps_and_never_trusts_a_date_in_the_future(start_pool: MakePool, author: Author) -> None:
+    """After a reconnection a relay is asked from the newest event minus the overlap; a date of 2100 counts as now."""
+    async with hostile_relay() as relay:
+        now = int(time.time())
+        relay.events = [author.sign("from 2100", kind=4, created_at=4_102_444_800)]
+        pool = await start_pool(relay.url, wanted={"messages": to_bot(4, since=now - 100_000)})
+        await take(pool, 1)
+        await eventually(lambda: relay.closed == ["messages/past"])
+        assert relay.requests[0][1]["since"] == now - 100_000 - OVERLAP_S
+        asked_count = len(relay.requests)
+        relay.hang_up()
+        await eventually(lambda: len(relay.requests) > asked_count)
+        assert 0 <= relay.requests[asked_count][1]["since"] - (now - OVERLAP_S) < 10
+
+
+async def test_a_history_half_read_is_read_again(start_pool: MakePool, author: Author) -> None:
+    """Pages come newest first, so a connection lost in the middle must not move the cursor past what was not read."""
+    async with hostile_relay(page_cap=2) as relay:
+        now = int(time.time())
+        relay.events = [author.sign(str(n), kind=4, created_at=now - n * 10_000) for n in range(10)]
+        pool = await start_pool(relay.url, wanted={"messages": to_bot(4)})
+        await take(pool, 3)
+        relay.hang_up()
+        assert {arrival.event.content for arrival in await take(pool, 7)} == set("3456789")
+        await nothing_more(pool)
