@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from nostrbot.core.book import Book, check_books
+from nostrbot.core.book import ROOT, Book, check_books
 from nostrbot.core.engine import RULES, apply, decide
 from nostrbot.core.facts import SettlementProcessed, plain_fact
 from nostrbot.core.inputs import Signed
@@ -75,6 +75,8 @@ def verify_trail(lines: Iterable[bytes], *, bot: str | None = None) -> Summary:
         if seq == 1:
             book.platform = summary.platform = given.event.pubkey
         _check_decision(book, content, given, seq, summary)
+        if not book.handle and book.key != ROOT:
+            raise TrailError(seq, "facts", "the book was never opened by a platform")
         summary.head, last_at = content["hash"], content["at"]
         summary.entries = seq
         summary.encrypted += given.scheme is not Scheme.PLAIN
@@ -120,16 +122,19 @@ def _object(line: bytes, seq: int) -> dict[str, Any]:
 
 def _check_seal(content: dict[str, Any], seq: int, head: str, last_at: int) -> Signed:
     """Check place, time, hash and signature of one entry; returns its input."""
-    if content["seq"] != seq:
+    if type(content["seq"]) is not int or content["seq"] != seq:
         raise TrailError(seq, "seq", f"says {content['seq']}: an entry is missing, added or out of place")
     if content["prev"] != head:
         raise TrailError(seq, "prev", "is not the hash of the entry before")
-    body = canonical({name: value for name, value in content.items() if name != "hash"})
+    try:
+        body = canonical({name: value for name, value in content.items() if name != "hash"})
+    except TypeError:  # orjson reads deeper nesting than it writes
+        raise TrailError(seq, "entry", "is nested too deeply") from None
     if digest(body) != content["hash"]:
         raise TrailError(seq, "hash", "is not the hash of this entry: something in it was changed")
     if type(content["at"]) is not int or content["at"] < last_at:
         raise TrailError(seq, "at", "is before the entry before")
-    if content["rules"] != RULES:
+    if type(content["rules"]) is not int or content["rules"] != RULES:
         raise TrailError(seq, "rules", f"were version {content['rules']}; this program knows version {RULES}")
     return _read_input(content["input"], seq)
 
@@ -144,7 +149,12 @@ def _read_input(given: Any, seq: int) -> Signed:
     carried, answered = given.get("carried", False), given.get("answered", True)
     if not isinstance(text, str) or type(carried) is not bool or type(answered) is not bool:
         raise TrailError(seq, "input", "has a field of a wrong type")
-    return Signed(event, text, scheme_of(event.content), carried=carried, answered=answered)
+    signed = Signed(event, text, scheme_of(event.content), carried=carried, answered=answered)
+    # Without this a plain content, which is signed, could be given another plaintext, which is not.
+    difference = _first_difference(signed.plain(), given, "input")
+    if difference:
+        raise TrailError(seq, *difference)
+    return signed
 
 
 def _check_decision(book: Book, content: dict[str, Any], given: Signed, seq: int, summary: Summary) -> None:

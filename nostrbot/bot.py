@@ -8,16 +8,19 @@ whatever came while the last commit was on its way, so the busier it is the larg
 import asyncio
 import contextlib
 import fcntl
+import gc
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from enum import Enum, auto
 from typing import Any
 
 from loguru import logger
 from sqlalchemy.exc import DBAPIError
 
 from nostrbot.config import Home, RelaySettings
-from nostrbot.core.commands import Refused
+from nostrbot.core.commands import Code, Refused
 from nostrbot.core.replies import answer, refusal
 from nostrbot.desk import Desk, Turn, answer_message
 from nostrbot.errors import BooksError, ConfigError
@@ -27,6 +30,8 @@ from nostrbot.nostr.filters import Filter
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Envelope
 from nostrbot.outbox import Outbox
+from nostrbot.reading import Question
+from nostrbot.refusals import Reason, Refusal
 from nostrbot.relays.limits import Limits
 from nostrbot.relays.pool import Pool
 from nostrbot.relays.watch import Subscription
@@ -46,6 +51,13 @@ Clock = Callable[[], int]
 def unix_now() -> int:
     """The bot's clock: unix seconds."""
     return int(time.time())
+
+
+class _Trouble(Enum):
+    """Why a turn was not committed."""
+
+    DATABASE = auto()  # it cannot be written just now
+    OURS = auto()  # an event we cannot decide
 
 
 class Bot:
@@ -99,6 +111,9 @@ class Bot:
         self._outbox = Outbox(self.desk.books, self.keys, self._envelope, self.pool, self.store.queries)
         self._subscribe()
         await self.pool.start()
+        # The books live as long as we do: the garbage collector need not look at them again and again.
+        gc.collect()
+        gc.freeze()
 
     async def _load_books(self) -> None:
         live = await self.store.load_books(self.keys.pubkey, self._platform)
@@ -155,13 +170,59 @@ class Bot:
             await asyncio.shield(self._turn([arrival.event for arrival in arrivals]))
 
     async def _turn(self, events: Sequence[VerifiedEvent]) -> None:
-        """Decide and commit; on a failed commit, forget it all, load the books again and try the same events anew."""
+        """Decide and commit events, in order, together if that goes well and one by one if it does not."""
+        waiting = deque([list(events)])
+        while waiting:
+            group = waiting[0]
+            outcome = await self._try_turn(group)
+            if isinstance(outcome, Turn):
+                waiting.popleft()
+                await self._after_commit(outcome)
+            elif outcome is _Trouble.DATABASE:
+                await asyncio.sleep(COMMIT_RETRY_S)
+            elif len(group) > 1:
+                waiting.popleft()
+                waiting.extendleft([event] for event in reversed(group))
+            else:
+                waiting.popleft()
+                self.desk.refuse(Refusal(Reason.SET_ASIDE), group[0])
+
+    async def _try_turn(self, events: Sequence[VerifiedEvent]) -> "Turn | _Trouble":
+        """One commit, or none and the books as they were: they are loaded again whenever something went wrong."""
+        trouble = _Trouble.OURS
+        async with self._commit_lock:
+            try:
+                turn = await self.desk.take(events, self._clock)
+                if turn.batch:
+                    await self.store.writer.commit(self._with_deliveries(turn.batch))
+            except BooksError as error:
+                if not self.desk.closed_books:
+                    raise
+                logger.critical("a book is closed until a person has looked into it: {}", error)
+            except DBAPIError as error:
+                # Disk full, locked for a minute, I/O error: nothing of the turn was kept, nothing was said.
+                logger.error("the database cannot be written ({}): trying again, nothing is lost", error.orig)
+                trouble = _Trouble.DATABASE
+            except Exception:  # noqa: BLE001 - the boundary of the writing task
+                # A fault of ours must cost one event, not the bot. No values in the log: they may be private.
+                logger.opt(exception=True).critical("set aside what I could not decide")
+            else:
+                return turn
+            await self._load_books_again()
+        return trouble
+
+    async def _load_books_again(self) -> None:
+        """Throw away what a failed turn left in memory; without sound books nothing may be decided, so insist."""
         while True:
-            async with self._commit_lock:
-                turn = await self._try_turn(events)
-            if turn is not None:
-                break
-            await asyncio.sleep(COMMIT_RETRY_S)
+            try:
+                await self._load_books()
+            except DBAPIError as error:
+                logger.error("the database cannot be read ({}): trying again", error.orig)
+                await asyncio.sleep(COMMIT_RETRY_S)
+            else:
+                return
+
+    async def _after_commit(self, turn: Turn) -> None:
         if turn.registry_changed:
             self._subscribe()
         self.outbox.owe(turn.batch.owed, turn.entries)
@@ -169,30 +230,18 @@ class Bot:
         for message in turn.say:
             self.outbox.say(message, now)
         for question, given in turn.questions:
-            data = await self.desk.reading.answer(question)
-            command = question.command
-            if isinstance(data, Refused):
-                text = refusal(command.verb, data, json=command.json)
-            else:
-                text = answer(command.verb, data, json=command.json)
-            self.outbox.say(answer_message(given, text), now, answers=given.event.id)
+            self.outbox.say(answer_message(given, await self._answer(question)), now, answers=given.event.id)
 
-    async def _try_turn(self, events: Sequence[VerifiedEvent]) -> Turn | None:
+    async def _answer(self, question: Question) -> str:
+        command = question.command
         try:
-            turn = await self.desk.take(events, self._clock)
-            if turn.batch:
-                await self.store.writer.commit(self._with_deliveries(turn.batch))
-        except BooksError as error:
-            if not self.desk.closed_books:
-                raise
-            logger.critical("a book is closed until a person has looked into it: {}", error)
-        except DBAPIError as error:
-            # Disk full, locked for a minute, I/O error: nothing of the turn was kept, nothing was said.
-            logger.error("the database cannot be written ({}): trying again, nothing is lost", error.orig)
-        else:
-            return turn
-        await self._load_books()
-        return None
+            data = await self.desk.reading.answer(question)
+        except Exception:  # noqa: BLE001 - the same boundary, for questions
+            logger.opt(exception=True).error("could not answer {}", command.verb)
+            data = Refused(Code.OUR_FAULT, "I could not answer that: the operator of this bot finds why in its log")
+        if isinstance(data, Refused):
+            return refusal(command.verb, data, json=command.json)
+        return answer(command.verb, data, json=command.json, preview=command.preview)
 
     def _with_deliveries(self, batch: Batch) -> Batch:
         delivered = self.outbox.take_delivered()

@@ -53,6 +53,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for program
 def main() -> NoReturn:
     """Run the command line and exit."""
     command = typer.main.get_command(app)
+    os.umask(0o077)  # what a bot writes, its database first of all, is nobody else's to read
     try:
         outcome = command.main(standalone_mode=False)
     except (typer.Abort, KeyboardInterrupt):
@@ -360,7 +361,7 @@ def audit_export(
     keys = read_key_file(place.key_file, _passphrase())
 
     async def export() -> int:
-        store = await Store.open(place.database_url())
+        store = await Store.open_as_it_is(place.database_url())
         try:
             if output is None:
                 async for line in export_trail(store.queries, keys.pubkey, book):

@@ -15,7 +15,7 @@ from loguru import logger
 
 from nostrbot.core.atm.settlement import Sale, read_settlement
 from nostrbot.core.book import ROOT, Book, recall_settlement
-from nostrbot.core.commands import Code, Command, Misunderstood, Refused, Role, parse
+from nostrbot.core.commands import Code, Command, Misunderstood, Refused, Role, name_what_there_is, parse
 from nostrbot.core.directory import Directory, Standing
 from nostrbot.core.engine import apply, check_fresh, decide_command, decide_report
 from nostrbot.core.facts import Fact, SettlementPending, SettlementProcessed, SettlementRejected, read_fact
@@ -127,7 +127,7 @@ class Desk:
             event = waiting.popleft()
             one = self.open(event, now)
             if isinstance(one, Refusal):
-                self._count(one, event)
+                self.refuse(one, event)
                 continue
             segment.append(one)
             if isinstance(one.said, Command) and one.said.verb in ENROLLING:
@@ -139,7 +139,7 @@ class Desk:
         if not isinstance(one.said, Command | Misunderstood):
             self._take_report(one, one.said, now, turn)
         elif event.id in answered:
-            self._count(Refusal(Reason.DUPLICATE), event)
+            self.refuse(Refusal(Reason.DUPLICATE), event)
         else:
             answered.add(event.id)
             await self._take_command(one, one.said, now, turn)
@@ -163,13 +163,13 @@ class Desk:
         key = one.standing.machine
         assert key is not None, "open() lets only machines report"
         if key in self.closed_books:
-            self._count(Refusal(Reason.INVALID, "the book is closed: see the log"), event)
+            self.refuse(Refusal(Reason.INVALID, "the book is closed: see the log"), event)
             return
         live = self.live[key]
         decision = decide_report(live.book, given, sale)
         match decision.instead:
             case Refusal() as refused:
-                self._count(refused, event)
+                self.refuse(refused, event)
                 detail = refused.detail[:256]
                 turn.batch.refusals.append(RefusalRow(now, refused.reason, event.pubkey, event.id, detail))
                 self._ack(given, ack_text(event.id, None, "invalid", None, refused.reason), now, turn)
@@ -200,7 +200,9 @@ class Desk:
     async def _take_command(self, one: Opened, said: Command | Misunderstood, now: int, turn: Turn) -> None:
         event, standing = one.given.event, one.standing
         stale = check_fresh(event.created_at, now)
-        refused = stale or (said.refused if isinstance(said, Misunderstood) else _check_role(standing, said))
+        refused = stale or (
+            _misunderstood(standing, said) if isinstance(said, Misunderstood) else _check_role(standing, said)
+        )
         if refused is None and isinstance(said, Command) and not said.form.changes:
             suspended = standing.operator and not self.books[standing.operator].active
             if said.form.role is Role.OPERATOR and suspended:
@@ -220,7 +222,7 @@ class Desk:
         """What a single book cannot know: other operators' machines, and the world's time zones."""
         keys = self._concerned(said, standing)
         if self.closed_books.intersection(keys):
-            return Refused(Code.NOT_ALLOWED, "this book is closed for repair: only questions are answered")
+            return Refused(Code.BOOK_CLOSED, "this book is closed for repair: only questions are answered")
         if said.verb == "machine add":
             elsewhere = self.directory.machines.get(said.args["npub"])
             if elsewhere is not None and elsewhere != standing.operator:
@@ -343,7 +345,8 @@ class Desk:
         self._next_row += 1
         return row
 
-    def _count(self, refused: Refusal, event: VerifiedEvent) -> None:
+    def refuse(self, refused: Refusal, event: VerifiedEvent) -> None:
+        """Count a refusal, and say so in the log at its lowest level: refusing is the normal thing."""
         self.refusals[refused.reason] += 1
         # Never the content: it may be somebody's private message.
         logger.debug("refused {} of {}: {} {}", event.id[:8], event.pubkey[:8], refused.reason, refused.detail)
@@ -353,6 +356,12 @@ def answer_message(given: Signed, text: str) -> Message:
     """The answer to a command, the same way the command came."""
     event = given.event
     return Message(f"answer:{event.id}", kinds.DIRECT_MESSAGE, event.pubkey, text, given.scheme, event.id)
+
+
+def _misunderstood(standing: Standing, said: Misunderstood) -> Refused:
+    if said.refused.code is Code.UNKNOWN_COMMAND:
+        return name_what_there_is(said.refused, standing.roles)
+    return said.refused
 
 
 def _check_role(standing: Standing, said: Command) -> Refused | None:

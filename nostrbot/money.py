@@ -6,6 +6,7 @@ does not: who gets a share (core/fees.py, core/dca.py). docs/protocol.md section
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 PPM = 1_000_000
 SATS_MAX = 21 * 10**14  # every satoshi there will ever be
@@ -30,6 +31,7 @@ class Decimal:
         return format_digits(self.digits, self.places)
 
 
+@lru_cache(maxsize=4096)  # a machine says the same rates and amounts over and over
 def parse_decimal(text: str) -> Decimal | None:
     """Read `2000.00`, `-5` or `50` exactly; None when it is not a plain decimal number."""
     match = _DECIMAL.fullmatch(text)

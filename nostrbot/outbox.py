@@ -18,6 +18,7 @@ from loguru import logger
 from nostrbot.core.book import Book
 from nostrbot.core.facts import Fact, SettlementPending, SettlementProcessed, SettlementRejected, read_fact
 from nostrbot.core.receipts import Message, settlement_messages
+from nostrbot.errors import KeyTextError, SealingError
 from nostrbot.nostr.event import VerifiedEvent, sign_event
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Envelope, Scheme, scheme_of
@@ -157,7 +158,14 @@ class Outbox:
             while self._in_flight >= IN_FLIGHT_MAX:
                 self._wake.clear()
                 await self._wake.wait()
-            self._publish(self._make(message, message_at or at), self._noting(item, position))
+            try:
+                event = self._make(message, message_at or at)
+            except (SealingError, KeyTextError) as error:
+                # It can never be sent; holding everything behind it would help nobody.
+                logger.error("message {} cannot be sealed and is dropped: {}", message.name, error)
+                item.delivered.add(position)
+                continue
+            self._publish(event, self._noting(item, position))
             if position % MESSAGES_PER_TURN == 0:
                 await asyncio.sleep(0)
         self._finish_if_done(item)

@@ -25,6 +25,7 @@ class Reason(StrEnum):
     CLOCK_WINDOW = "clock_window"
     UNDECRYPTABLE = "undecryptable"
     INVALID = "invalid"
+    SET_ASIDE = "set_aside"  # our own fault: the log says what went wrong; the event had no effect
 
     # A settlement we could read but must not book (section 3.1), in the order it is checked.
     ATTRIBUTION_MISMATCH = "attribution_mismatch"

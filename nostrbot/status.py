@@ -15,7 +15,7 @@ from nostrbot.store.store import Store
 
 async def read_status(home: Home, bot: str, now: int, stale_after_s: int) -> dict[str, Any]:
     """Books, heads, backlog, refusals and relays. `healthy`: the bot told its state lately and hears a relay."""
-    store = await Store.open(home.database_url())
+    store = await Store.open_as_it_is(home.database_url())
     try:
         books = []
         for key, entries, head, at in await store.queries.heads():

@@ -53,6 +53,8 @@ class Code(StrEnum):
     AMBIGUOUS = "ambiguous"
     TOO_OLD = "too_old"
     IN_THE_FUTURE = "in_the_future"
+    BOOK_CLOSED = "book_closed"
+    OUR_FAULT = "our_fault"
 
 
 @dataclass(frozen=True, slots=True)
@@ -412,8 +414,11 @@ def parse(text: str) -> Command | Misunderstood:
     """Understand a message. Lines of clients (`[//]: …`), `/` and `!`, smart quotes and CRLF are taken in stride."""
     lines = [line for line in text.translate(_QUOTES).splitlines() if not line.lstrip().startswith("[//]:")]
     json = "--json" in text
+    if len(text) > COMMAND_CHARS_MAX:
+        too_long = f"a command has at most {COMMAND_CHARS_MAX} characters"
+        return Misunderstood(Refused(Code.BAD_ARGUMENT, too_long), "", json)
     try:
-        words = shlex.split(" ".join(lines)) if len(text) <= COMMAND_CHARS_MAX else []
+        words = shlex.split(" ".join(lines))
     except ValueError:
         return Misunderstood(Refused(Code.BAD_QUOTING, 'a quote is not closed: write text as note="…"'), "", json)
     json = "--json" in words
@@ -424,14 +429,19 @@ def parse(text: str) -> Command | Misunderstood:
     form, words = _find_form(words)
     if form is None:
         said = " ".join(words[:2])[:40]
-        known = ", ".join(FORMS)
-        sentence = f"there is no command {said!r}. There is: {known}" if said else f"say one of: {known}"
+        sentence = f"there is no command {said!r}" if said else "that is no command"
         return Misunderstood(Refused(Code.UNKNOWN_COMMAND, sentence), said, json)
     args = _read_args(form, words)
     if isinstance(args, Refused):
         return Misunderstood(args, form.verb, json)
     values, rest = args
     return Command(form, values, rest, json, preview)
+
+
+def name_what_there_is(refused: Refused, roles: tuple[Role, ...]) -> Refused:
+    """An unknown command's refusal, with the commands that its author may say."""
+    known = ", ".join(form.verb for form in TABLE if form.role in (*roles, Role.ANYONE))
+    return Refused(refused.code, f"{refused.message}. There is: {known}")
 
 
 def _find_form(words: list[str]) -> tuple[Form | None, list[str]]:

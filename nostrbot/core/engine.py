@@ -28,6 +28,8 @@ RULES = 1  # version of everything below that decides; an entry names the one it
 # A command is a thing of the moment: an old one may be a replay, a future one would outlive its replay protection.
 COMMAND_AGE_MAX_S = 24 * 60 * 60
 COMMAND_LEAD_MAX_S = 15 * 60
+# What a book may take over from another one, where it was decided in time; anything else has its moment but once.
+CARRIED = frozenset({"platform fee", "join", "mode"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,10 @@ def decide(book: Book, given: Signed, at: int) -> Decision:
     if event.kind == kinds.SETTLEMENT:
         return decide_report(book, given, read_settlement(given.plaintext))
     if event.kind == kinds.DIRECT_MESSAGE:
-        return decide_command(book, given, parse(given.plaintext), at)
+        said = parse(given.plaintext)
+        if isinstance(said, Command) and said.preview:
+            return Decision(instead=Refused(Code.NOT_ALLOWED, "a preview changes nothing"))
+        return decide_command(book, given, said, at)
     return Decision(instead=Refusal(Reason.OFF_FILTER, f"kind {event.kind} is none this book takes"))
 
 
@@ -109,7 +114,7 @@ def decide_command(book: Book, given: Signed, said: Command | Misunderstood, at:
     event = given.event
     if event.id in book.recall.events:
         return Decision(instead=Refusal(Reason.DUPLICATE, "this command has had its effect"))
-    if not given.carried:
+    if not (given.carried and isinstance(said, Command) and said.verb in CARRIED):
         stale = check_fresh(event.created_at, at)
         if stale is not None:
             return Decision(instead=stale)

@@ -14,15 +14,22 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 def plain(value: Any) -> Any:
     """Plain data of a value."""
     kind = type(value)
-    if kind is str or kind is int or value is None or kind is bool:
+    if kind in _AS_IT_IS:
         return value
-    if isinstance(value, tuple):
-        if hasattr(value, "_fields"):
-            return dict(zip(value._fields, value, strict=True))
+    if kind is tuple:
         return [plain(item) for item in value]
+    if hasattr(value, "_asdict"):  # a named tuple holds nothing but plain values
+        return value._asdict()
     if isinstance(value, Enum):
         return value.value
-    return {name: plain(getattr(value, name)) for name in value.__slots__}
+    fields = {name: getattr(value, name) for name in value.__slots__}
+    for name, member in fields.items():
+        if type(member) not in _AS_IT_IS:
+            fields[name] = plain(member)
+    return fields
+
+
+_AS_IT_IS = {str, int, bool, type(None)}
 
 
 def reader(kind: Any) -> Callable[[Any], Any]:

@@ -14,6 +14,8 @@ def add_operator(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     """Root: a new operator with a free name. In the operator's own, empty book: its opening."""
     key, handle, tz = order.args["npub"], order.args["name"], order.args.get("tz", "UTC")
     if book.key != ROOT:
+        if key != book.key or book.handle:
+            return Refused(Code.NOT_ALLOWED, "this is the book of another operator, or is open already")
         return (BookOpened(key, book.platform, handle, tz),)
     if key in book.operators:
         return Refused(Code.KEY_TAKEN, f"this key is already the operator {book.operators[key].handle}")
@@ -26,6 +28,8 @@ def switch_operator(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     """Suspend or resume an operator: its commands and its machines."""
     active = order.verb == "operator resume"
     if book.key != ROOT:
+        if order.args["name"] != book.handle:
+            return Refused(Code.NOT_ALLOWED, f"this is the book of {book.handle}")
         return (OperatorSwitched(book.key, book.handle, active),)
     operator = find_operator(book, order.args["name"])
     if operator is None:

@@ -47,10 +47,12 @@ def take_snapshot(book: Book) -> dict[str, Any]:
                 "pubkey": lp.pubkey,
                 "preferences": plain(lp.preferences),
                 "preference_seqs": list(lp.preference_seqs),
+                "machines": list(lp.seats),
             }
             for lp in book.lps.values()
         ],
-        # Enrolment order decides ties, so seats are kept machine by machine in that order.
+        # Enrolment order decides ties, so seats are kept machine by machine in that order; `machines` of an LP is the
+        # order of its own enrolments, in which facts and answers name them.
         "seats": [
             [seat.lp, plain(seat.enrolment), seat.deposited_minor, seat.spent_minor]
             for seats in book.seats.values()
@@ -83,6 +85,9 @@ def restore_snapshot(state: dict[str, Any]) -> Book:
         seat = Seat(handle, _read_enrolment(enrolment), deposited_minor, spent_minor)
         book.lps[handle].seats[seat.enrolment.machine] = seat
         book.seats[seat.enrolment.machine].append(seat)
+    for fields in state["lps"]:
+        lp = book.lps[fields["handle"]]
+        lp.seats = {machine: lp.seats[machine] for machine in fields["machines"]}
     for fields in state["deposits"]:
         deposit = _read_deposit(fields)
         book.deposits[deposit.number] = deposit

@@ -18,11 +18,22 @@ from nostrbot.errors import ConfigError
 
 def migrate(connection: Connection) -> None:
     """Bring the database of an open transaction to the newest schema. Raises ConfigError when it is newer than us."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config = _config()
     config.attributes["connection"] = connection
     now = MigrationContext.configure(connection).get_current_revision()
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if now is not None and now not in known:
         raise ConfigError("the database was made by a newer nostrbot: upgrade nostrbot")
     command.upgrade(config, "head")
+
+
+def is_current(connection: Connection) -> bool:
+    """Whether the database has the newest schema."""
+    now = MigrationContext.configure(connection).get_current_revision()
+    return now is not None and now == ScriptDirectory.from_config(_config()).get_current_head()
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config

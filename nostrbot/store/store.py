@@ -19,7 +19,7 @@ from nostrbot.journal.entry import Chain
 from nostrbot.store.batch import SnapshotRow
 from nostrbot.store.database import make_engine
 from nostrbot.store.queries import Queries, StoredEntry, check_link
-from nostrbot.store.schema import migrate
+from nostrbot.store.schema import is_current, migrate
 from nostrbot.store.writer import Writer
 
 
@@ -62,6 +62,22 @@ class Store:
         except ConfigError:
             await engine.dispose()
             raise
+        queries = Queries(engine)
+        return cls(engine, Writer(engine, await queries.book_numbers()), queries)
+
+    @classmethod
+    async def open_as_it_is(cls, url: str) -> "Store":
+        """Open a database for reading beside a running bot; it is not migrated. Raises ConfigError when it must be."""
+        engine = make_engine(url)
+        try:
+            async with engine.connect() as connection:
+                current = await connection.run_sync(is_current)
+        except (OperationalError, DatabaseError) as error:
+            await engine.dispose()
+            raise ConfigError(f"the database cannot be opened: {error.orig}") from None
+        if not current:
+            await engine.dispose()
+            raise ConfigError("the database is not of this version of nostrbot: start the bot once with `nostrbot run`")
         queries = Queries(engine)
         return cls(engine, Writer(engine, await queries.book_numbers()), queries)
 

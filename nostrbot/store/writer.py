@@ -36,12 +36,14 @@ class Writer:
         if self._connection is None:
             self._connection = await self._engine.connect()
         connection = self._connection
+        numbers = dict(self._numbers)
         try:
             async with connection.begin():
-                await self._write(connection, batch)
+                await self._write(connection, batch, numbers)
         except IntegrityError as error:
             # The driver's message names table and columns, never values.
             raise BooksError(f"the journal's fence was hit: {error.orig}") from None
+        self._numbers = numbers  # only now: a book whose opening was rolled back has no number
 
     async def close(self) -> None:
         """Give the connection back."""
@@ -49,14 +51,14 @@ class Writer:
             await self._connection.close()
             self._connection = None
 
-    async def _write(self, connection: AsyncConnection, batch: Batch) -> None:
+    async def _write(self, connection: AsyncConnection, batch: Batch, numbers: dict[str, int]) -> None:
         sql = self._sql
         projections = Projections()
         entries: list[Row] = []
         for entry in batch.entries:
-            number = self._numbers.get(entry.book)
+            number = numbers.get(entry.book)
             if number is None:
-                number = self._numbers[entry.book] = len(self._numbers) + 1
+                number = numbers[entry.book] = len(numbers) + 1
                 await _run(connection, sql.book, [(number, entry.book)])
             entries.append(entry_row(number, entry))
             projections.add(number, entry)
@@ -64,13 +66,13 @@ class Writer:
         await _run(connection, sql.settlement, projections.settlements)
         await _run(connection, sql.leg, projections.legs)
         await _run(connection, sql.balance, [(*key, amount) for key, amount in projections.balances.items()])
-        owed = [(row.id, row.book and self._numbers[row.book], row.seq, row.body, None) for row in batch.owed]
+        owed = [(row.id, row.book and numbers[row.book], row.seq, row.body, None) for row in batch.owed]
         await _run(connection, sql.outbox, owed)
         await _run(connection, sql.answered, [(bytes.fromhex(event_id), at) for event_id, at in batch.answered])
         await _run(connection, sql.partly, [(delivered, number) for number, delivered in batch.partly_delivered])
         await _run(connection, sql.delivered, [(number,) for number in batch.delivered])
         await self._write_refusals(connection, batch)
-        await self._write_snapshots(connection, batch)
+        await self._write_snapshots(connection, batch, numbers)
 
     async def _write_refusals(self, connection: AsyncConnection, batch: Batch) -> None:
         if batch.refusals:
@@ -79,9 +81,9 @@ class Writer:
             newest = await connection.exec_driver_sql("SELECT max(id) FROM refusal")
             await _run(connection, self._sql.old_refusals, [(newest.scalar_one() - REFUSALS_KEPT,)])
 
-    async def _write_snapshots(self, connection: AsyncConnection, batch: Batch) -> None:
+    async def _write_snapshots(self, connection: AsyncConnection, batch: Batch, numbers: dict[str, int]) -> None:
         for row in batch.snapshots:
-            number = self._numbers[row.book]
+            number = numbers[row.book]
             digest = sha256(row.body).digest()
             await _run(
                 connection, self._sql.snapshot, [(number, row.seq, row.at, bytes.fromhex(row.hash), digest, row.body)]
