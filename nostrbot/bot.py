@@ -272,13 +272,15 @@ class Bot:
         wanted = {
             "commands": Subscription(
                 filters=(commands,), stored=True, since=self._clock() - COMMAND_LOOK_BACK_S, overlap_s=3600
-            )
+            ),
+            # Without `since`: a command that comes today with an older date is told that it is too old.
+            "misdated": Subscription(filters=(commands,), stored=False),
         }
         machines = sorted(self.desk.directory.machines)
-        chunks = [machines[i : i + AUTHORS_PER_FILTER_MAX] for i in range(0, len(machines), AUTHORS_PER_FILTER_MAX)]
-        if chunks:
-            filters = tuple(Filter(kinds={kinds.SETTLEMENT}, authors=chunk, p_tags=bot) for chunk in chunks)
-            wanted["settlements"] = Subscription(filters=filters, stored=False)
+        for start in range(0, len(machines), AUTHORS_PER_FILTER_MAX):
+            authors = machines[start : start + AUTHORS_PER_FILTER_MAX]
+            reports = Filter(kinds={kinds.SETTLEMENT}, authors=authors, p_tags=bot)
+            wanted[f"settlements-{start}"] = Subscription(filters=(reports,), stored=False)
         self.pool.subscribe(wanted)
 
     async def _tell(self) -> None:

@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from nostrbot.errors import ConfigError, KeyTextError
 from nostrbot.nostr.keys import npub, read_pubkey
 from nostrbot.relays.relay import RelayConfig
-from nostrbot.store.database import sqlite_url
 
 RELAYS_BYTES_MAX = 64 * 1024
 RELAYS_MAX = 64
@@ -54,6 +53,9 @@ class Home:
 
     def database_url(self, environ: Mapping[str, str] = os.environ) -> str:
         """NOSTRBOT_DATABASE_URL, or the file in this home."""
+        # Half a second to import, which `nostrbot dm` and `nostrbot machine settle` need not wait for.
+        from nostrbot.store.database import sqlite_url
+
         return environ.get("NOSTRBOT_DATABASE_URL") or sqlite_url(self.database_file)
 
     def platform(self) -> str:

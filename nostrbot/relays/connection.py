@@ -77,12 +77,15 @@ class Connection:
         finally:
             oks = self._session.oks if self._session is not None else 0
             self._session = None
+        lasted_s = loop.time() - opened_at
         self._relay.disconnected(ending)
         logger.info("relay {}: {}", self._relay.url, ending)
         if ending is Ending.MISBEHAVED or ending is Ending.OVERSIZED:
             self._relay.tally.cuts += 1
+            if lasted_s >= limits.cut_max_s:
+                self._cuts.reset()  # it behaved for longer than we ever stay away
             return self._cuts.next_s()
-        if loop.time() - opened_at >= limits.steady_s or oks >= limits.steady_oks:
+        if lasted_s >= limits.steady_s or oks >= limits.steady_oks:
             self._reconnects.reset()
             return self._commons.rng.uniform(0.0, limits.reconnect_first_s)
         return self._reconnects.next_s()

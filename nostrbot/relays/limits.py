@@ -27,6 +27,8 @@ class Limits:
     sightings_max: int = 100_000
     # A machine that waits for its ack repeats every few seconds; a relay that replays faster only burns our time.
     repeat_gap_s: float = 0.5
+    # But a machine that repeats at once has its ack as well, this often for one event.
+    repeats_at_once: int = 8
 
     # --- subscriptions ---
     eose_s: float = 10.0

@@ -59,7 +59,11 @@ class Pool:
             rng=rng or Random(),  # noqa: S311  jitter is no secret
             wall_clock=wall_clock,
             inbox=self.inbox,
-            sightings=Sightings(size_max=limits.sightings_max, repeat_gap_s=limits.repeat_gap_s),
+            sightings=Sightings(
+                size_max=limits.sightings_max,
+                repeat_gap_s=limits.repeat_gap_s,
+                repeats_at_once=limits.repeats_at_once,
+            ),
             progressed=self._progress.set,
         )
         self._relays = [Relay(config, self._commons) for config in relays]

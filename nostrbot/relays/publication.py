@@ -83,7 +83,7 @@ class Publication:
 class _Delivery:
     publication: Publication
     failures: int = 0
-    due_at: float = 0.0  # the OK, or the next try
+    ok_due_at: float = 0.0
 
 
 class Answer(Enum):
@@ -106,7 +106,7 @@ class Outbox:
         self._waiting: deque[_Delivery] = deque()
         self._outstanding: dict[str, _Delivery] = {}  # by event id, in order of sending
         self._retries: list[tuple[float, int, _Delivery]] = []  # a heap by due time
-        self._tie_break = count()
+        self._numbers = count()  # they keep equal times, and deliveries refused together, in order
 
     @property
     def waiting_count(self) -> int:
@@ -134,9 +134,9 @@ class Outbox:
             if publication.is_abandoned:
                 continue
             if publication.event.id in self._outstanding:  # published once more before this relay answered
-                self._retry_later(delivery, now)
+                self._retry_at(now + self._limits.retry_min_s, delivery)
                 continue
-            delivery.due_at = now + self._limits.ok_s
+            delivery.ok_due_at = now + self._limits.ok_s
             self._outstanding[publication.event.id] = delivery
             return publication.frame
         return None
@@ -162,7 +162,8 @@ class Outbox:
         if refused:
             self._retries = [entry for entry in self._retries if not self._wanted_auth(entry[2])]
             heapq.heapify(self._retries)
-            self._waiting.extendleft(delivery for _, _, delivery in sorted(refused, reverse=True))
+            refused.sort(key=lambda entry: entry[1], reverse=True)  # the order of the answers is that of sending
+            self._waiting.extendleft(delivery for _, _, delivery in refused)
 
     def lost(self) -> None:
         """The connection is gone: what was not answered goes first on the next one, in its order."""
@@ -180,7 +181,7 @@ class Outbox:
 
     def _overdue(self, now: float) -> Iterator[_Delivery]:
         for delivery in self._outstanding.values():
-            if delivery.due_at > now:
+            if delivery.ok_due_at > now:
                 return
             yield delivery
 
@@ -189,8 +190,10 @@ class Outbox:
         publication = delivery.publication
         if publication.is_abandoned or (publication.is_sent and delivery.failures >= self._limits.surplus_attempts_max):
             return
-        delivery.due_at = now + self._backoff.delay_s(delivery.failures)
-        heapq.heappush(self._retries, (delivery.due_at, next(self._tie_break), delivery))
+        self._retry_at(now + self._backoff.delay_s(delivery.failures), delivery)
+
+    def _retry_at(self, due_at: float, delivery: _Delivery) -> None:
+        heapq.heappush(self._retries, (due_at, next(self._numbers), delivery))
 
     def _wanted_auth(self, delivery: _Delivery) -> bool:
         return delivery.publication.refused_by.get(self._url, "").startswith(AUTH_WANTED_AS)

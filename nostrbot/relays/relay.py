@@ -134,5 +134,3 @@ class Relay:
         self._health.connected = False
         self._health.last_trouble = trouble
         self.outbox.lost()
-        for watch in self.watches.values():
-            watch.lost()

@@ -43,15 +43,21 @@ class _Seen:
     sig: bytes
     sources: int  # a bit for each source that brought it in this round
     round_at: float  # monotonic
+    repeat_count: int = 0
 
 
 class Sightings:
-    """A bounded memory of verified events, least recently seen forgotten first."""
+    """A bounded memory of verified events, least recently seen forgotten first.
 
-    def __init__(self, *, size_max: int, repeat_gap_s: float) -> None:
+    The first `repeats_at_once` repeats of an event count however soon they come: an impatient author is answered too.
+    After those, one in `repeat_gap_s` does.
+    """
+
+    def __init__(self, *, size_max: int, repeat_gap_s: float, repeats_at_once: int = 0) -> None:
         self._seen: OrderedDict[bytes, _Seen] = OrderedDict()
         self._size_max = size_max
         self._repeat_gap_s = repeat_gap_s
+        self._repeats_at_once = repeats_at_once
 
     def __len__(self) -> int:
         return len(self._seen)
@@ -85,8 +91,10 @@ class Sightings:
             return Sighting.DUPLICATE
         if not live:
             return Sighting.DUPLICATE
-        if is_ephemeral(event.kind) and now - seen.round_at >= self._repeat_gap_s:
+        is_soon = now - seen.round_at < self._repeat_gap_s
+        if is_ephemeral(event.kind) and not (is_soon and seen.repeat_count >= self._repeats_at_once):
             seen.sources = bit
             seen.round_at = now
+            seen.repeat_count += 1
             return Sighting.REPEAT
         return Sighting.NEEDLESS

@@ -68,10 +68,10 @@ class Watch:
         self._limits = limits
         self._patience = Backoff(rng, limits.quiet_min_s, limits.quiet_max_s)
         self._rng = rng
-        self.lost()
+        self._begin_anew()
 
-    def lost(self) -> None:
-        """The connection is gone: nothing is open, what was half read counts as unread."""
+    def _begin_anew(self) -> None:
+        """Nothing is open, and what was half read counts as unread."""
         self.is_answered = False  # EOSE came, or its deadline passed
         self._history: History | None = None
         self._eose_due_at: float | None = None
@@ -80,8 +80,8 @@ class Watch:
         self._refused_for_auth = False
 
     def open(self, now: float) -> str:
-        """The live REQ. It replaces one of the same name."""
-        self.lost()
+        """The live REQ: on a new connection, or after the relay closed the last one."""
+        self._begin_anew()
         self._eose_due_at = now + self._limits.eose_s
         if self.subscription.stored:
             self._history = History(since=self._since(), pages_max=self._limits.pages_max)
@@ -119,7 +119,7 @@ class Watch:
     def closed(self, subscription_id: str, *, for_auth: bool, now: float) -> None:
         """The relay ended one of the two: ask again later, or once we are known to it."""
         if subscription_id == self.name:
-            self.lost()
+            self._begin_anew()
         elif self._history is None:
             return  # an answer to our own CLOSE
         self._eose_due_at = None

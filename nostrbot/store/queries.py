@@ -81,8 +81,10 @@ class Queries:
         return {row.key: row.id for row in await self._all(select(book))}
 
     async def snapshot(self, key: str) -> StoredSnapshot | None:
-        """The newest sound snapshot of a book; a damaged one is passed over."""
-        rows = await self._all(select(snapshot).join(book).where(book.c.key == key).order_by(snapshot.c.seq.desc()))
+        """The newest sound snapshot of a book; one that is damaged, or stands on no entry, is passed over."""
+        on = and_(entry.c.book == snapshot.c.book, entry.c.seq == snapshot.c.seq, entry.c.hash == snapshot.c.hash)
+        stands = select(snapshot).join(entry, on).join(book, book.c.id == snapshot.c.book)
+        rows = await self._all(stands.where(book.c.key == key).order_by(snapshot.c.seq.desc()))
         for row in rows:
             if sha256(row.body).digest() == row.digest:
                 return StoredSnapshot(row.seq, row.at, row.hash.hex(), row.body)
@@ -253,7 +255,10 @@ class Queries:
             await connection.execute(statement)
 
 
-def check_link(stored: StoredEntry, prev: str, content: dict[str, Any]) -> None:
-    """Raise BooksError unless an entry's bytes are its hash's and it follows `prev`."""
-    if sha256(stored.body).hexdigest() != stored.hash or content["prev"] != prev or content["seq"] != stored.seq:
-        raise BooksError(f"book {stored.book}: the journal is damaged at entry {stored.seq}: restore a backup")
+def read_linked(stored: StoredEntry, prev: str) -> dict[str, Any]:
+    """An entry's content. Raises BooksError unless its bytes are its hash's and it follows `prev`."""
+    if sha256(stored.body).hexdigest() == stored.hash:
+        content = stored.plain()
+        if (content["prev"], content["seq"], content["at"]) == (prev, stored.seq, stored.at):
+            return content
+    raise BooksError(f"book {stored.book}: the journal is damaged at entry {stored.seq}: restore a backup")

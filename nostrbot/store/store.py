@@ -18,7 +18,7 @@ from nostrbot.errors import BooksError, ConfigError
 from nostrbot.journal.entry import Chain
 from nostrbot.store.batch import SnapshotRow
 from nostrbot.store.database import make_engine
-from nostrbot.store.queries import Queries, StoredEntry, check_link
+from nostrbot.store.queries import Queries, StoredEntry, StoredSnapshot, read_linked
 from nostrbot.store.schema import is_current, migrate
 from nostrbot.store.writer import Writer
 
@@ -97,8 +97,8 @@ class Store:
     async def _load_book(self, book: Book) -> LiveBook:
         live = LiveBook(book, Chain(book.key))
         kept = await self.queries.snapshot(book.key)
-        if kept is not None:
-            restored = restore_snapshot(orjson.loads(kept.body))
+        restored = _restored(kept)
+        if kept is not None and restored is not None:
             if (restored.bot, restored.platform, restored.key) != (book.bot, book.platform, book.key):
                 raise BooksError(f"book {book.key} belongs to another bot or platform: this is not its home")
             live = LiveBook(restored, Chain(book.key, kept.seq, kept.hash, kept.at), kept.seq)
@@ -109,10 +109,17 @@ class Store:
         return live
 
 
+def _restored(kept: StoredSnapshot | None) -> Book | None:
+    """The book of a snapshot; None when there is none, or another release wrote it in a shape of its own."""
+    try:
+        return None if kept is None else restore_snapshot(orjson.loads(kept.body))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
 def follow(live: LiveBook, stored: StoredEntry) -> dict[str, Any]:
-    """Apply the next entry of a book to it, as sealed; returns the entry's content."""
-    content = stored.plain()
-    check_link(stored, live.chain.head, content)
+    """Apply the next entry of a book to it, as sealed; returns the entry's content. BooksError when it is damaged."""
+    content = read_linked(stored, live.chain.head)
     facts = tuple(read_fact(fields) for fields in content["facts"])
     apply(live.book, content["input"]["event"]["id"], facts, seq=stored.seq, at=stored.at)
     live.chain = Chain(stored.book, stored.seq, stored.hash, stored.at)

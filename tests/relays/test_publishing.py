@@ -116,7 +116,7 @@ async def test_an_abrupt_close_loses_no_publication(start_pool: MakePool, author
 async def test_seven_thousand_events_through_a_relay_that_hangs_up_at_six(start_pool: MakePool, author: Author) -> None:
     """LocalRelay drops a client after 6,000 messages in a minute: we return at once and finish."""
     async with local_relay() as url:
-        pool = await start_pool(url, ok_s=10.0, wanted={})
+        pool = await start_pool(url, ok_s=10.0, wanted={}, reconnect_min_s=30.0, reconnect_max_s=60.0)
         events = [author.verified(str(n)) for n in range(7_000)]
         started_at = time.monotonic()
         await asyncio.wait_for(asyncio.gather(*(pool.publish(event) for event in events)), 20)
@@ -165,11 +165,38 @@ async def test_cancelling_gives_up(start_pool: MakePool, author: Author) -> None
         await asyncio.wait_for(pool.publish(event), 5)
 
 
+async def test_what_was_given_up_before_it_was_sent_is_never_sent(start_pool: MakePool, author: Author) -> None:
+    """Giving up also takes a publication out of the queue."""
+    async with hostile_relay(event_replies=lambda _: []) as relay:
+        pool = await start_pool(relay.url, outstanding_max=1, ok_s=0.3)
+        first, second, third = (author.verified(text) for text in "123")
+        publications = [pool.submit(event) for event in (first, second, third)]
+        await eventually(lambda: relay.published)
+        publications[1].abandon()
+        relay.event_replies = ok_frames
+        await asyncio.wait_for(publications[2].wait_sent(), 5)
+        assert {plain["id"] for plain in relay.published} == {first.id, third.id}
+
+
+async def test_an_event_published_again_before_a_slow_relay_answered(start_pool: MakePool, author: Author) -> None:
+    """Both publications reach the slow relay in the end."""
+    async with hostile_relay() as quick, hostile_relay(event_replies=lambda _: []) as slow:
+        pool = await start_pool(quick.url, slow.url)
+        event = author.verified("receipt")
+        first = await asyncio.wait_for(pool.publish(event), 5)
+        await eventually(lambda: slow.published)
+        second = await asyncio.wait_for(pool.publish(event), 5)
+        assert first is not second
+        slow.event_replies = ok_frames
+        await eventually(lambda: first.accepted_by == second.accepted_by == {quick.url, slow.url})
+
+
 async def test_one_of_two_who_wait_may_be_cancelled(start_pool: MakePool, author: Author) -> None:
     """Publishing the same event twice is one publication, and one of the two giving up does not end it."""
     async with hostile_relay(event_replies=lambda _: []) as relay:
         pool = await start_pool(relay.url, ok_s=0.1)
         event = author.verified("receipt")
+        assert pool.submit(event) is pool.submit(event)
         first, second = asyncio.create_task(pool.publish(event)), asyncio.create_task(pool.publish(event))
         await eventually(lambda: relay.published)
         first.cancel()

@@ -1,10 +1,14 @@
 """Subscriptions: what is asked, when it is asked again, and what a change costs the others."""
 
+import asyncio
+import json
 import time
+from random import Random
 
 import pytest
 
 from nostrbot.nostr.filters import Filter
+from nostrbot.refusals import Reason
 from nostrbot.relays.watch import OVERLAP_S, Subscription
 from tests.peers.hostile_relay import hostile_relay
 from tests.peers.local_relay import local_relay
@@ -16,7 +20,7 @@ def authored_by(*pubkeys: str) -> Subscription:
 
 
 async def test_a_change_is_asked_at_once_and_leaves_the_others_alone(start_pool: MakePool, author: Author) -> None:
-    """A new, a changed and a removed subscription each cost one message; one that stays the same costs none."""
+    """A changed or removed subscription is dealt with alone, on the open connection; one that stays is not asked again."""
     other = Author()
     async with hostile_relay() as relay:
         beacon = other.sign("{}", kind=30_078)
@@ -41,6 +45,21 @@ async def test_a_change_is_asked_at_once_and_leaves_the_others_alone(start_pool:
         assert relay.connection_count == 1
         await relay.pass_on(author.sign("still heard"))
         await take(pool, 1)
+
+
+async def test_a_change_ends_the_page_that_was_being_read(start_pool: MakePool, author: Author) -> None:
+    """The old filters must not stay open on the relay under the name of the page."""
+
+    def never_ending_page(subscription_id: str) -> list[str]:
+        live = [json.dumps(["EVENT", "beacons", author.sign(kind=30_078)]), '["EOSE","beacons"]']
+        return live if subscription_id == "beacons" else []
+
+    async with hostile_relay(eose_replies=never_ending_page) as relay:
+        pool = await start_pool(relay.url, wanted={"beacons": authored_by(author.pubkey)}, eose_s=60.0)
+        await eventually(lambda: len(relay.requests) == 2)
+        pool.subscribe({"beacons": authored_by(author.pubkey, BOT.pubkey)})
+        await eventually(lambda: len(relay.requests) == 4)
+        assert relay.closed == ["beacons/past"]
 
 
 async def test_a_subscription_before_the_connection_and_one_after(start_pool: MakePool, author: Author) -> None:
@@ -140,4 +159,41 @@ async def test_a_history_half_read_is_read_again(start_pool: MakePool, author: A
         await take(pool, 3)
         relay.hang_up()
         assert {arrival.event.content for arrival in await take(pool, 7)} == set("3456789")
+        await nothing_more(pool)
+
+
+async def test_events_still_under_way_are_not_held_against_a_relay(start_pool: MakePool, author: Author) -> None:
+    """After a CLOSE, and until a changed REQ is answered, the relay cannot know better: refused, but not punished."""
+    async with hostile_relay(says_eose=False) as relay:
+        messages = to_bot(4)
+        pool = await start_pool(relay.url, wanted={"messages": messages, "old": to_bot(5)}, eose_s=60.0, score_max=30)
+        await eventually(lambda: len(relay.requests) == 2)
+        pool.subscribe({"messages": messages})
+        await eventually(lambda: relay.closed)
+        late = author.sign("late", kind=5)
+        for subscription_id in ("messages", "old"):
+            await relay.say(*[json.dumps(["EVENT", subscription_id, late])] * 5)
+        await relay.pass_on(author.sign("in time", kind=4))
+        await take(pool, 1)
+        assert pool.refusals == {Reason.OFF_FILTER: 10}
+        assert pool.health()[0].cuts == 0
+
+
+async def test_stored_events_survive_any_number_of_hang_ups(start_pool: MakePool, author: Author) -> None:
+    """Two relays that each have half of the events and hang up all the time bring all of them, each once."""
+    async with hostile_relay(page_cap=5) as left, hostile_relay(page_cap=5) as right:
+        pool = await start_pool(left.url, right.url, wanted={"messages": to_bot(4)}, requery_s=0.5)
+        chance, now, expected = Random(3), int(time.time()), set()
+        for n in range(100):
+            event = author.sign(str(n), kind=4, created_at=now - chance.randrange(600))
+            expected.add(event["id"])
+            relay = chance.choice([left, right])
+            relay.events.append(event)
+            if chance.random() < 0.3:
+                await relay.pass_on(event)
+            if chance.random() < 0.1:
+                relay.hang_up()
+            await asyncio.sleep(0.01)
+        arrived = await take(pool, 100)
+        assert {arrival.event.id for arrival in arrived} == expected
         await nothing_more(pool)
