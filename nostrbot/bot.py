@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 
 from nostrbot.config import Home, RelaySettings
 from nostrbot.core.commands import Code, Refused
-from nostrbot.core.replies import answer, refusal
+from nostrbot.core.replies import answer, answer_that_fits, refusal
 from nostrbot.desk import Desk, Turn, answer_message
 from nostrbot.errors import BooksError, ConfigError
 from nostrbot.nostr import kinds
@@ -153,9 +153,10 @@ class Bot:
     async def _close(self) -> None:
         await self.pool.stop()
         async with self._commit_lock:
-            batch = self._with_deliveries(Batch())
-            if batch:
-                await self.store.writer.commit(batch)
+            try:
+                await self._commit(Batch())
+            except DBAPIError as error:
+                logger.error("deliveries cannot be noted: {}", error.orig)
         await self.store.close()
 
     # --- working --------------------------------------------------------------------------------------------------
@@ -166,8 +167,12 @@ class Bot:
             arrivals = [await inbox.get()]
             while len(arrivals) < TURN_EVENTS_MAX and not inbox.empty():
                 arrivals.append(inbox.get_nowait())
-            # A stop between two turns loses nothing; within one, the turn is finished first.
-            await asyncio.shield(self._turn([arrival.event for arrival in arrivals]))
+            turn = asyncio.create_task(self._turn([arrival.event for arrival in arrivals]))
+            try:
+                await asyncio.shield(turn)
+            except asyncio.CancelledError:
+                await turn  # a stop between two turns loses nothing; within one, the turn is finished first
+                raise
 
     async def _turn(self, events: Sequence[VerifiedEvent]) -> None:
         """Decide and commit events, in order, together if that goes well and one by one if it does not."""
@@ -178,8 +183,10 @@ class Bot:
             if isinstance(outcome, Turn):
                 waiting.popleft()
                 await self._after_commit(outcome)
+            elif self._stopping.is_set():
+                return  # what was not committed was not answered either: it will be said again
             elif outcome is _Trouble.DATABASE:
-                await asyncio.sleep(COMMIT_RETRY_S)
+                await self._pause()
             elif len(group) > 1:
                 waiting.popleft()
                 waiting.extendleft([event] for event in reversed(group))
@@ -194,7 +201,7 @@ class Bot:
             try:
                 turn = await self.desk.take(events, self._clock)
                 if turn.batch:
-                    await self.store.writer.commit(self._with_deliveries(turn.batch))
+                    await self._commit(turn.batch)
             except BooksError as error:
                 if not self.desk.closed_books:
                     raise
@@ -213,14 +220,19 @@ class Bot:
 
     async def _load_books_again(self) -> None:
         """Throw away what a failed turn left in memory; without sound books nothing may be decided, so insist."""
-        while True:
+        while not self._stopping.is_set():
             try:
                 await self._load_books()
             except DBAPIError as error:
                 logger.error("the database cannot be read ({}): trying again", error.orig)
-                await asyncio.sleep(COMMIT_RETRY_S)
+                await self._pause()
             else:
                 return
+
+    async def _pause(self) -> None:
+        """Give a full disk or a locked database time, unless it is time to stop."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), COMMIT_RETRY_S)
 
     async def _after_commit(self, turn: Turn) -> None:
         if turn.registry_changed:
@@ -241,26 +253,30 @@ class Bot:
             data = Refused(Code.OUR_FAULT, "I could not answer that: the operator of this bot finds why in its log")
         if isinstance(data, Refused):
             return refusal(command.verb, data, json=command.json)
-        return answer(command.verb, data, json=command.json, preview=command.preview)
+        text = answer(command.verb, data, json=command.json, preview=command.preview)
+        return answer_that_fits(command.verb, text, json=command.json)
 
-    def _with_deliveries(self, batch: Batch) -> Batch:
+    async def _commit(self, batch: Batch) -> None:
+        """Commit a batch and, with it, what was delivered since the last one."""
         delivered = self.outbox.take_delivered()
         batch.delivered += delivered.rows
         batch.partly_delivered += delivered.partly
         batch.answered += [(event_id, self._clock()) for event_id in delivered.answered]
-        return batch
+        try:
+            if batch:
+                await self.store.writer.commit(batch)
+        except BaseException:  # cancelled as well
+            self.outbox.put_back(delivered)
+            raise
 
     async def _flush(self) -> None:
         while True:
             await asyncio.sleep(FLUSH_S)
             async with self._commit_lock:
-                batch = self._with_deliveries(Batch())
-                if not batch:
-                    continue
                 try:
-                    await self.store.writer.commit(batch)
+                    await self._commit(Batch())
                 except DBAPIError as error:
-                    # Not noted means made again after a restart, under the same ids: harmless.
+                    # Not noted is noted later; after a restart, made again under the same ids: harmless.
                     logger.error("deliveries cannot be noted: {}", error.orig)
 
     # --- being heard and seen -------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Coroutine
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -59,7 +60,10 @@ def main() -> NoReturn:
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(INTERRUPTED)
     except typer.TyperException as error:
-        _complain(error.format_message())
+        if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help
+            print(error.format_message(), file=sys.stderr)
+        else:
+            _complain(error.format_message())
         sys.exit(BAD_USAGE)
     except (ConfigError, KeyTextError, SealingError) as error:
         _complain(str(error))
@@ -81,6 +85,13 @@ def _home(path: Path | None) -> Home:
     if path is None:
         raise ConfigError("say where the bot lives: --home DIR, or set NOSTRBOT_HOME")
     return Home(path)
+
+
+def _pubkey(option: str, text: str) -> str:
+    try:
+        return read_pubkey(text)
+    except KeyTextError:
+        raise ConfigError(f"{option} must be an npub or the 64 hex digits of a public key") from None
 
 
 def _passphrase() -> str | None:
@@ -105,6 +116,21 @@ def _run(work: Coroutine[Any, Any, int]) -> int:
         return runner.run(work)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"nostrbot {metadata.version('nostrbot')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Settlements of Bitcoin ATMs, signed over Nostr, made into an exact and provable ledger."""
+
+
 # --- a bot ------------------------------------------------------------------------------------------------------------
 
 
@@ -123,7 +149,7 @@ def init(
     from nostrbot.store.store import Store
 
     place = _home(home)
-    pubkey = read_pubkey(platform)
+    pubkey = _pubkey("--platform", platform)
     relays = relays_text([*relay, *(more_relays or [])])
     for path in (place.key_file, place.relays_file, place.database_file):
         if path.exists():
@@ -193,7 +219,9 @@ async def _run_bot(place: Home, keys: Keys, platform: str, settings: Any) -> int
 async def _announce(bot: Any, keys: Keys) -> None:
     while not await bot.wait_ready(READY_TIMEOUT_S):
         logger.warning("no relay has answered yet: look at relays.yaml and the network; I keep trying")
-    print(f"ready {keys.npub}", flush=True)
+    # One write, so that nothing of another process comes between the word and the end of its line.
+    sys.stdout.write(f"ready {keys.npub}\n")
+    sys.stdout.flush()
 
 
 @app.command()
@@ -239,7 +267,11 @@ def relay(
         return DONE
 
     # The embedded relay's own threads want the standard loop.
-    return asyncio.run(serve())
+    code = asyncio.run(serve())
+    # Out at once: those threads outlive the relay and, where it keeps a database, still free Python objects while the
+    # interpreter is taken down, which one time in two is a segmentation fault (nostr-sdk 0.45.1). All is on disk by now.
+    sys.stdout.flush()
+    os._exit(code)
 
 
 @app.command()
@@ -268,6 +300,23 @@ def status(
     return NO if check and not state["healthy"] else DONE
 
 
+@app.command()
+def key(
+    file: Annotated[Path, typer.Argument(help="The key file.")],
+    new: Annotated[bool, typer.Option("--new", help="Make a new key there; never overwrites.")] = False,
+    hex_digits: Annotated[bool, typer.Option("--hex", help="Print it as machines write it.")] = False,
+) -> int:
+    """Print the npub of a key file; with --new, make the file first (nsec, mode 0600).
+
+    Example: nostrbot key operator.nsec --new
+    """
+    if new:
+        write_key_file(file, Keys.from_secret(secrets.token_bytes(32)), _passphrase())
+    keys = read_key_file(file, _passphrase())
+    print(keys.pubkey if hex_digits else keys.npub)
+    return DONE
+
+
 # --- clients ----------------------------------------------------------------------------------------------------------
 
 SchemeOption = Annotated[
@@ -292,13 +341,15 @@ def dm(
     from nostrbot.core.replies import is_refusal
 
     _log_to_stderr("ERROR")
-    keys, bot = read_key_file(key, _passphrase()), read_pubkey(to)
+    keys, bot = read_key_file(key, _passphrase()), _pubkey("--to", to)
+    if scheme is Scheme.PLAIN:
+        raise ConfigError("--scheme must be nip04 or nip44: a bot takes no command that anyone could read")
 
     async def ask() -> int:
         async with Client(keys, bot, relay) as client:
             answer = await client.ask(command, scheme=scheme, timeout_s=timeout)
         if answer is None:
-            _complain(f"no answer within {timeout:g} s: is the bot running, and on this relay?")
+            _complain(f"no answer within {timeout:g} s: is the bot running, on this relay, and does it know you?")
             return NOBODY
         print(answer)
         return NO if is_refusal(answer) else DONE
@@ -322,7 +373,7 @@ def machine_settle(
     from nostrbot.client import Client
 
     _log_to_stderr("ERROR")
-    keys, pubkey = read_key_file(key, _passphrase()), read_pubkey(bot)
+    keys, pubkey = read_key_file(key, _passphrase()), _pubkey("--bot", bot)
     try:
         text = payload.read_text()
     except (OSError, UnicodeDecodeError) as error:
@@ -356,7 +407,7 @@ def audit_export(
     from nostrbot.audit import export_trail
     from nostrbot.store.store import Store
 
-    place, book = _home(home), read_pubkey(operator)
+    place, book = _home(home), _pubkey("--operator", operator)
     place.platform()
     keys = read_key_file(place.key_file, _passphrase())
 
@@ -395,7 +446,7 @@ def audit_verify(
     """
     from nostrbot.audit import verify_trail
 
-    pubkey = None if bot is None else read_pubkey(bot)
+    pubkey = None if bot is None else _pubkey("--bot", bot)
     try:
         with file.open("rb") as lines:
             summary = verify_trail(lines, bot=pubkey)

@@ -14,7 +14,7 @@ from zoneinfo import available_timezones
 from loguru import logger
 
 from nostrbot.core.atm.settlement import Sale, read_settlement
-from nostrbot.core.book import ROOT, Book, recall_settlement
+from nostrbot.core.book import ROOT, Book, Lp, recall_settlement
 from nostrbot.core.commands import Code, Command, Misunderstood, Refused, Role, name_what_there_is, parse
 from nostrbot.core.directory import Directory, Standing
 from nostrbot.core.engine import apply, check_fresh, decide_command, decide_report
@@ -23,7 +23,7 @@ from nostrbot.core.fees import check_fee
 from nostrbot.core.inputs import Signed
 from nostrbot.core.outcomes import outcome_view
 from nostrbot.core.receipts import Message, ack, ack_text
-from nostrbot.core.replies import answer, refusal
+from nostrbot.core.replies import answer, answer_that_fits, refusal
 from nostrbot.core.settlements import Duplicate
 from nostrbot.core.states import Direction, SettlementStatus
 from nostrbot.core.views import SettlementFact
@@ -216,7 +216,7 @@ class Desk:
             await self._decide_order(one, said, now, turn)
             return
         assert refused is not None, "a command is obeyed, answered or refused"
-        self._owe_answer(one.given, refusal(said.verb, refused, json=said.json), now, turn)
+        self._owe_answer(one.given, said, refusal(said.verb, refused, json=said.json), now, turn)
 
     def _check_door(self, said: Command, standing: Standing) -> Refused | None:
         """What a single book cannot know: other operators' machines, and the world's time zones."""
@@ -252,10 +252,11 @@ class Desk:
         decision = decide_command(home.book, given, said, now)
         if isinstance(decision.instead, Refused):
             text = refusal(said.verb, decision.instead, json=said.json)
-            self._owe_answer(given, text, now, turn)
+            self._owe_answer(given, said, text, now, turn)
             return
         assert decision.instead is None, "duplicates were sorted out before"
-        view = outcome_view(home.book, author, said, decision.facts)
+        elsewhere = self._joined_elsewhere(said, home.book)
+        view = outcome_view(home.book, author, said, decision.facts, carried=elsewhere and elsewhere[1].preferences)
         text = answer(said.verb, view, json=said.json, preview=said.preview)
         if not said.preview and decision.facts:
             self._seal(home, given, decision.facts, now, turn)
@@ -265,7 +266,7 @@ class Desk:
                 self._decide_beside(key, given, said, now, turn)
             if decision.facts and said.verb in ("operator add", "lp add"):
                 await self._carry(said, home, now, turn)
-        self._owe_answer(given, text, now, turn)
+        self._owe_answer(given, said, text, now, turn)
 
     def _decide_beside(self, key: str, given: Signed, said: Command, now: int, turn: Turn) -> None:
         """Enter a command that was answered from its first book into another that it concerns."""
@@ -280,24 +281,29 @@ class Desk:
 
     async def _carry(self, said: Command, home: LiveBook, now: int, turn: Turn) -> None:
         """Enter what a book must know of before its time, so that it stands alone: a platform fee, an LP's choices."""
-        pubkey = said.args["npub"]
         if said.verb == "operator add":
-            root = home.book
-            wanted, into = [(ROOT, seq) for seq in (root.fee_seq,) if seq], self.live[pubkey]
+            root, into = home.book, self.live[said.args["npub"]]
+            wanted = [(ROOT, seq) for seq in (root.fee_seq,) if seq]
         else:
-            into, wanted = home, []
-            if home.book.lps[home.book.lp_of_key[pubkey]].preferences is not None:
-                return
-            for key, book in self.books.items():
-                handle = book.lp_of_key.get(pubkey)
-                if key != home.book.key and handle is not None and book.lps[handle].preference_seqs:
-                    wanted = [(key, seq) for seq in book.lps[handle].preference_seqs]
-                    break
+            elsewhere, into = self._joined_elsewhere(said, home.book), home
+            wanted = [(elsewhere[0], seq) for seq in elsewhere[1].preference_seqs] if elsewhere else []
         for key, seq in wanted:
             carried = await self._carried(key, seq, turn)
             decision = decide_command(into.book, carried, parse(carried.plaintext), now)
             if decision.facts:
                 self._seal(into, carried, decision.facts, now, turn)
+
+    def _joined_elsewhere(self, said: Command, home: Book) -> tuple[str, Lp] | None:
+        """The book where the LP of an `lp add` has joined before, and the LP there, unless it has joined in this one."""
+        if said.verb != "lp add":
+            return None
+        in_books = [
+            (key, book.lps[book.lp_of_key[said.args["npub"]]])
+            for key, book in self.books.items()
+            if said.args["npub"] in book.lp_of_key
+        ]
+        joined = [(key, lp) for key, lp in in_books if lp.preferences is not None]
+        return None if not joined or home.key in dict(joined) else joined[0]
 
     async def _carried(self, key: str, seq: int, turn: Turn) -> Signed:
         """The input of an entry, from this turn or from the journal."""
@@ -312,10 +318,10 @@ class Desk:
         text = stored.get("plaintext", event.content)
         return Signed(event, text, scheme_of(event.content), carried=True, answered=False)
 
-    def _owe_answer(self, given: Signed, text: str, now: int, turn: Turn) -> None:
+    def _owe_answer(self, given: Signed, said: Command | Misunderstood, text: str, now: int, turn: Turn) -> None:
         event = given.event
         turn.batch.answered.append((event.id, now))
-        message = answer_message(given, text)
+        message = answer_message(given, answer_that_fits(said.verb, text, json=said.json))
         turn.batch.owed.append(Owed(self._row(), None, None, answer_body(message, now)))
 
     # --- sealing --------------------------------------------------------------------------------------------------
@@ -360,14 +366,14 @@ def answer_message(given: Signed, text: str) -> Message:
 
 def _misunderstood(standing: Standing, said: Misunderstood) -> Refused:
     if said.refused.code is Code.UNKNOWN_COMMAND:
-        return name_what_there_is(said.refused, standing.roles)
+        return name_what_there_is(said.refused, said.verb, standing.roles)
     return said.refused
 
 
 def _check_role(standing: Standing, said: Command) -> Refused | None:
     if said.form.role is Role.ANYONE or said.form.role in standing.roles:
         return None
-    return Refused(Code.NOT_ALLOWED, f"`{said.verb}` is for the {said.form.role}: `help` shows what you can say")
+    return Refused(Code.NOT_ALLOWED, f"`{said.verb}` is not yours to say: `help` shows what is")
 
 
 def _remember(book: Book, stored: StoredEntry) -> None:

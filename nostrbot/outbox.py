@@ -83,6 +83,7 @@ class Outbox:
         self._done: list[int] = []
         self._answered: list[str] = []
         self._in_flight = 0
+        self._made_count = 0
         self._wake = asyncio.Event()
 
     @property
@@ -93,6 +94,8 @@ class Outbox:
     def owe(self, owed: list[Owed], entries: Mapping[tuple[str, int], Sealed]) -> None:
         """Take on rows that were just committed."""
         for row in owed:
+            if row.id <= self._read_up_to:
+                continue  # the table was read after the commit and before we were told
             if self._behind or len(self._waiting) >= QUEUE_ROWS_MAX:
                 self._behind = self._missed = True
                 break
@@ -127,16 +130,24 @@ class Outbox:
                 taken.partly.append((item.row, orjson.dumps(sorted(item.delivered))))
         return taken
 
+    def put_back(self, delivered: Delivered) -> None:
+        """The commit that should have noted these failed: they are to be noted with the next one."""
+        self._done = delivered.rows + self._done
+        self._answered = delivered.answered + self._answered
+        for row, _ in delivered.partly:
+            if row in self._sending:
+                self._sending[row].noted = 0
+
     async def run(self) -> None:
         """Make and publish what is owed, for ever."""
         while True:
-            if not self._waiting and self._behind:
+            if self._waiting:
+                await self._start(self._waiting.popleft())
+            elif self._behind:
                 await self._read_more()
-            if not self._waiting:
+            else:
                 self._wake.clear()
                 await self._wake.wait()
-                continue
-            await self._start(self._waiting.popleft())
 
     async def _read_more(self) -> None:
         self._missed = False
@@ -166,7 +177,8 @@ class Outbox:
                 item.delivered.add(position)
                 continue
             self._publish(event, self._noting(item, position))
-            if position % MESSAGES_PER_TURN == 0:
+            self._made_count += 1
+            if self._made_count % MESSAGES_PER_TURN == 0:
                 await asyncio.sleep(0)
         self._finish_if_done(item)
 

@@ -18,7 +18,7 @@ from nostrbot.core.facts import Leg, SettlementPending, SettlementProcessed, Set
 from nostrbot.core.outcomes import splits_view
 from nostrbot.core.receipts import receipt_view
 from nostrbot.core.registry import find_lp, find_machine
-from nostrbot.core.replies import REPLY_BYTES_MAX
+from nostrbot.core.replies import REPLY_BYTES_MAX, escape
 from nostrbot.core.states import LegStatus, SettlementStatus
 from nostrbot.core.views import (
     SettlementFact,
@@ -41,9 +41,9 @@ FRAME_BYTES = 512  # room for the frame around the data of an answer
 
 NEXT_STEPS = {
     "rejected": "look into the machine; a rejected settlement is never retried",
-    "errored": "retry it",
-    "stuck_pending": "reset it, then retry it",
-    "stuck_processing": "reset it, then retry it",
+    "errored": "look into the bot's log; nothing of it is booked",
+    "stuck_pending": "it waits for a wallet to see the payment; nothing of it is booked until then",
+    "stuck_processing": "look into the bot's log; nothing of it is booked",
 }
 
 Data = View | list[View]
@@ -151,7 +151,11 @@ class Reading:
             before=before,
             limit=limit + 1,
         )
-        rows = [(f"s{fact.number}", _view(fact, entry)) for entry in stored for fact in [settlement_of(entry)]]
+        rows = [
+            (f"s{fact.number}", _with_legs_that_fit(_view(fact, entry)))
+            for entry in stored
+            for fact in [settlement_of(entry)]
+        ]
         return _fit("settlements", rows, limit)
 
     async def _settlement(self, question: Question) -> Data | Refused:
@@ -160,14 +164,7 @@ class Reading:
         if stored is None:
             return Refused(Code.NOT_FOUND, f"there is no settlement s{number}: `settlement list` shows yours")
         view = _view(settlement_of(stored), stored)
-        after = question.args.get("after", 0)
-        legs = [leg for leg in view["legs"] if int(leg["id"][1:]) > after]
-        view["legs"] = []
-        kept = _count_that_fits(legs, len(orjson.dumps(view)))
-        view["legs"] = legs[:kept]
-        if kept < len(legs):
-            view |= {"more": True, "after": legs[kept - 1]["id"]}
-        return {"settlement": view}
+        return {"settlement": _with_legs_that_fit(view, after=question.args.get("after", 0))}
 
     async def _worklist(self, question: Question) -> Data | Refused:
         key = self._own(question).key
@@ -294,6 +291,14 @@ def _view(fact: SettlementFact, stored: StoredEntry) -> View:
     return settlement_view(fact, entry=stored.seq, entry_hash=stored.hash, at=stored.at)
 
 
+def _with_legs_that_fit(view: View, *, after: int = 0) -> View:
+    """A settlement with its legs after leg number `after`, as many as fit in one answer; `more` and `after` for the rest."""
+    legs = [leg for leg in view["legs"] if int(leg["id"][1:]) > after]
+    kept = _count_that_fits(legs, len(orjson.dumps(view | {"legs": []})))
+    page = view | {"legs": legs[:kept]}
+    return page if kept == len(legs) else page | {"more": True, "after": legs[kept - 1]["id"]}
+
+
 def _leg_of(stored: StoredEntry, number: int) -> tuple[SettlementFact, Leg]:
     fact = settlement_of(stored)
     assert isinstance(fact, SettlementProcessed), "only a processed settlement has legs"
@@ -325,7 +330,8 @@ def _fit(noun: str, rows: Sequence[tuple[str, View]], limit: int) -> View:
 def _count_that_fits(rows: Sequence[View], used_bytes: int) -> int:
     left = REPLY_BYTES_MAX - FRAME_BYTES - used_bytes
     for count, row in enumerate(rows):
-        left -= len(orjson.dumps(row)) + 1
+        # Escaped, as words show it: six bytes for a character of which JSON makes three.
+        left -= len(escape(orjson.dumps(row).decode()).encode()) + 1
         if left < 0:
             return count
     return len(rows)

@@ -55,6 +55,7 @@ class Code(StrEnum):
     IN_THE_FUTURE = "in_the_future"
     BOOK_CLOSED = "book_closed"
     OUR_FAULT = "our_fault"
+    TOO_LONG = "too_long"
 
 
 @dataclass(frozen=True, slots=True)
@@ -438,10 +439,11 @@ def parse(text: str) -> Command | Misunderstood:
     return Command(form, values, rest, json, preview)
 
 
-def name_what_there_is(refused: Refused, roles: tuple[Role, ...]) -> Refused:
-    """An unknown command's refusal, with the commands that its author may say."""
-    known = ", ".join(form.verb for form in TABLE if form.role in (*roles, Role.ANYONE))
-    return Refused(refused.code, f"{refused.message}. There is: {known}")
+def name_what_there_is(refused: Refused, said: str, roles: tuple[Role, ...]) -> Refused:
+    """An unknown command's refusal, with the commands its author may say: those of the noun said, or all."""
+    verbs = [form.verb for form in TABLE if form.role in (*roles, Role.ANYONE)]
+    near = [verb for verb in verbs if verb.split()[0] == said.split(" ", maxsplit=1)[0].lower()]
+    return Refused(refused.code, f"{refused.message}. There is: {', '.join(near or verbs)}")
 
 
 def _find_form(words: list[str]) -> tuple[Form | None, list[str]]:

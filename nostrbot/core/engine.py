@@ -151,4 +151,4 @@ def _check_role(book: Book, order: Order) -> Refused | None:
             return Refused(Code.OPERATOR_SUSPENDED, "the platform has suspended you: ask it why")
     else:
         allowed = role is Role.LP and order.author in book.lp_of_key
-    return None if allowed else Refused(Code.NOT_ALLOWED, f"`{order.verb}` is for the {role}: `help` shows yours")
+    return None if allowed else Refused(Code.NOT_ALLOWED, f"`{order.verb}` is not yours to say: `help` shows what is")

@@ -20,6 +20,7 @@ from nostrbot.core.facts import (
     SplitsSet,
 )
 from nostrbot.core.platform import find_operator
+from nostrbot.core.records import Preferences
 from nostrbot.core.views import (
     View,
     deposit_view,
@@ -31,12 +32,17 @@ from nostrbot.core.views import (
 )
 
 
-def outcome_view(book: Book, author: str, command: Command, facts: tuple[Fact, ...]) -> View:
-    """The data of a command's answer, in the book it was decided for; no facts: things are already as was asked."""
-    return _of_fact(book, facts[0]) if facts else _as_it_is(book, author, command)
+def outcome_view(
+    book: Book, author: str, command: Command, facts: tuple[Fact, ...], *, carried: Preferences | None = None
+) -> View:
+    """The data of a command's answer, in the book it was decided for; no facts: things are already as was asked.
+
+    `carried`: what an LP that is enrolled here has chosen elsewhere, and brings with it.
+    """
+    return _of_fact(book, facts[0], carried) if facts else _as_it_is(book, author, command)
 
 
-def _of_fact(book: Book, fact: Fact) -> View:
+def _of_fact(book: Book, fact: Fact, carried: Preferences | None) -> View:
     match fact:
         case OperatorAdded():
             return {"operator": operator_view(fact, active=True)}
@@ -47,7 +53,7 @@ def _of_fact(book: Book, fact: Fact) -> View:
         case MachineAdded() | MachineChanged():
             return {"machine": machine_view(fact.machine)}
         case LpEnrolled():
-            return {"lp": lp_view(book, fact.lp, fact.pubkey, enrolments=(fact.enrolment,))}
+            return {"lp": lp_view(book, fact.lp, fact.pubkey, enrolments=(fact.enrolment,), preferences=carried)}
         case LpSwitched():
             return {"lp": lp_view(book, fact.lp, book.lps[fact.lp].pubkey, enrolments=fact.enrolments)}
         case PreferencesSet():

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from nostrbot.core.commands import Refused
+from nostrbot.core.commands import Code, Refused
 from nostrbot.core.views import View
 
 REPLY_BYTES_MAX = 40 * 1024  # plain text; encrypted and wrapped it stays under the 65,536 bytes relays take
@@ -28,6 +28,14 @@ def answer(verb: str, data: Data, *, json: bool, preview: bool = False) -> str:
         return orjson.dumps(frame).decode()
     words = WORDS.get(verb, _no_words)(data)
     return f"Preview, nothing is changed:\n{words}" if preview else words
+
+
+def answer_that_fits(verb: str, text: str, *, json: bool) -> str:
+    """The answer itself, or a refusal in its place when it is too long for one event."""
+    if len(text.encode()) <= REPLY_BYTES_MAX:
+        return text
+    too_long = Refused(Code.TOO_LONG, "the answer is too long for one message: ask for less, by machine= or limit=")
+    return refusal(verb, too_long, json=json)
 
 
 def refusal(verb: str, refused: Refused, *, json: bool) -> str:
@@ -50,6 +58,8 @@ def is_refusal(text: str) -> bool:
 
 def escape(text: str) -> str:
     """Text that somebody typed, safe to show: control, bidirectional and invisible characters become \\u escapes."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() or c == "\n" else f"\\u{ord(c):04x}" for c in text)
 
 
@@ -79,7 +89,7 @@ def _operators(data: View) -> str:
 
 def _platform(data: View) -> str:
     fee = data["platform"]
-    return f"Platform fee: {fee['cash_in']} of cash-in, {fee['cash_out']} of cash-out. {fee['operators']} operators."
+    return f"Platform fee: {fee['cash_in']} of cash-in, {fee['cash_out']} of cash-out. Operators: {fee['operators']}."
 
 
 def _machine_line(machine: View) -> str:

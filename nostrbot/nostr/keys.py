@@ -15,7 +15,6 @@ from typing import Final, NoReturn, Self
 
 import coincurve
 from pynostr import bech32
-from pynostr.key import PrivateKey
 
 from nostrbot.errors import KeyTextError
 
@@ -59,6 +58,8 @@ class Keys:
 
     def shared_x(self, pubkey: str) -> bytes:
         """The 32-byte x coordinate shared with `pubkey` (unhashed ECDH), about 60 us. KeyTextError off the curve."""
+        from pynostr.key import PrivateKey  # a quarter of a second to import, which most commands need not wait for
+
         return bytes(PrivateKey(self._private.secret).ecdh(read_pubkey(pubkey)))
 
     def derive(self, purpose: bytes) -> bytes:

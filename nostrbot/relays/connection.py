@@ -25,6 +25,7 @@ class Connection:
         self._relay = relay
         self._commons = commons
         self._session: Session | None = None
+        self._trouble = ""  # why the last try failed
         self._reconnects = Backoff(commons.rng, limits.reconnect_min_s, limits.reconnect_max_s)
         self._cuts = Backoff(commons.rng, limits.cut_min_s, limits.cut_max_s)
 
@@ -72,12 +73,17 @@ class Connection:
                 self._relay.connected()
                 ending = await self._session.run()
         except (OSError, TimeoutError, WebSocketException) as error:
-            self._relay.disconnected(str(error) or type(error).__name__)
+            trouble = str(error) or type(error).__name__
+            if trouble != self._trouble:  # once, not at every try
+                logger.warning("relay {} cannot be reached: {!r}; I keep trying", self._relay.url, trouble[:200])
+            self._trouble = trouble
+            self._relay.disconnected(trouble)
             return self._reconnects.next_s()
         finally:
             oks = self._session.oks if self._session is not None else 0
             self._session = None
         lasted_s = loop.time() - opened_at
+        self._trouble = ""
         self._relay.disconnected(ending)
         logger.info("relay {}: {}", self._relay.url, ending)
         if ending is Ending.MISBEHAVED or ending is Ending.OVERSIZED:
