@@ -5,7 +5,7 @@ needs nothing but the file. docs/protocol.md section 7. A trail is JSON Lines: a
 
 Proven by signatures: every input, and that it was addressed to this bot. Proven by deciding again: every fact, posting
 and hash. Resting on the bot's word: what an encrypted input said (only its two parties can open it), and that the trail
-is not cut short at its end.
+is not cut short at its end, nor an input left out that nothing later rests on.
 """
 
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -66,7 +66,7 @@ def verify_trail(lines: Iterable[bytes], *, bot: str | None = None) -> Summary:
     `bot`: the key (hex) the trail must be of; without it the header is believed and the reader should compare.
     """
     numbered = iter(lines)
-    summary = _read_header(next(numbered, b""), bot)
+    summary, opened_at = _read_header(next(numbered, b""), bot)
     book = Book(summary.bot, summary.book, "")
     last_at = 0
     for seq, line in enumerate(numbered, start=1):
@@ -77,6 +77,8 @@ def verify_trail(lines: Iterable[bytes], *, bot: str | None = None) -> Summary:
         _check_decision(book, content, given, seq, summary)
         if not book.handle and book.key != ROOT:
             raise TrailError(seq, "facts", "the book was never opened by a platform")
+        if seq == 1 and content["at"] != opened_at:
+            raise TrailError(0, "created_at", "is not the time of the first entry")
         summary.head, last_at = content["hash"], content["at"]
         summary.entries = seq
         summary.encrypted += given.scheme is not Scheme.PLAIN
@@ -90,7 +92,7 @@ def verify_trail(lines: Iterable[bytes], *, bot: str | None = None) -> Summary:
     return summary
 
 
-def _read_header(line: bytes, bot: str | None) -> Summary:
+def _read_header(line: bytes, bot: str | None) -> tuple[Summary, Any]:
     header = _object(line, 0)
     if set(header) != _HEADER or header["trail"] != TRAIL_VERSION:
         raise TrailError(0, "trail", "this is no trail of version 1")
@@ -99,7 +101,7 @@ def _read_header(line: bytes, bot: str | None) -> Summary:
             raise TrailError(0, field, "must be a key in hex")
     if bot is not None and header["bot"] != bot:
         raise TrailError(0, "bot", "this trail is of another bot")
-    return Summary(header["bot"], header["book"])
+    return Summary(header["bot"], header["book"]), header["created_at"]
 
 
 def _read_line(line: bytes, seq: int) -> dict[str, Any]:

@@ -130,7 +130,7 @@ def read_relays(path: Path) -> RelaySettings:
         relays = tuple(RelayConfig(relay.url, relay.read, relay.write) for relay in file.relays)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
-    if len({relay.url for relay in relays}) < len(relays):
+    if len({relay.url.rstrip("/") for relay in relays}) < len(relays):
         raise ConfigError(f"{path}: one relay stands there twice")
     if not any(relay.read for relay in relays):
         raise ConfigError(f"{path}: set read: true for at least one relay")

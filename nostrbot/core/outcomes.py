@@ -73,6 +73,8 @@ def _of_fact(book: Book, fact: Fact, carried: Preferences | None) -> View:
 def _as_it_is(book: Book, author: str, command: Command) -> View:
     args = command.args
     noun = command.verb.split()[0]
+    if noun == "platform":
+        return {"platform": platform_view(book.cash_in_ppm, book.cash_out_ppm, len(book.operators))}
     if noun in ("join", "mode"):
         handle = book.lp_of_key[author]
         return {"lp": lp_view(book, handle, author)}

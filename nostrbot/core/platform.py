@@ -30,16 +30,19 @@ def switch_operator(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     if book.key != ROOT:
         if order.args["name"] != book.handle:
             return Refused(Code.NOT_ALLOWED, f"this is the book of {book.handle}")
-        return (OperatorSwitched(book.key, book.handle, active),)
+        return () if book.active is active else (OperatorSwitched(book.key, book.handle, active),)
     operator = find_operator(book, order.args["name"])
     if operator is None:
         return Refused(Code.NOT_FOUND, f"there is no operator {order.args['name']}: `operator list` shows them")
+    if active is (operator.operator not in book.suspended_operators):
+        return ()
     return (OperatorSwitched(operator.operator, operator.handle, active),)
 
 
 def set_platform_fee(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     """Set the platform's fee by direction, in every book alike."""
-    return (PlatformFeeSet(order.args["cash_in"], order.args["cash_out"]),)
+    fee = PlatformFeeSet(order.args["cash_in"], order.args["cash_out"])
+    return () if (fee.cash_in_ppm, fee.cash_out_ppm) == (book.cash_in_ppm, book.cash_out_ppm) else (fee,)
 
 
 def find_operator(book: Book, handle: str) -> OperatorAdded | None:

@@ -60,7 +60,12 @@ def escape(text: str) -> str:
     """Text that somebody typed, safe to show: control, bidirectional and invisible characters become \\u escapes."""
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() or c == "\n" else f"\\u{ord(c):04x}" for c in text)
+    return "".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
 def _no_words(data: Any) -> str:

@@ -34,8 +34,16 @@ class RelayConfig:
             port = parts.port  # reading it checks it
         except ValueError as error:
             raise ConfigError(f"relay {self.url!r}: {error}") from None
-        if parts.scheme not in {"ws", "wss"} or not parts.hostname or port == 0:
+        if parts.scheme not in {"ws", "wss"} or not _is_host(parts.hostname) or port == 0:
             raise ConfigError(f"relay {self.url!r}: the url must look like wss://relay.example.com")
+
+
+def _is_host(name: str | None) -> bool:
+    """Whether this can be looked up at all: blanks, control characters and empty labels cannot."""
+    try:
+        return name is not None and name.isprintable() and " " not in name and bool(name.encode("idna"))
+    except UnicodeError:
+        return False
 
 
 @dataclass(slots=True)

@@ -119,7 +119,7 @@ def _sale(payload: _Payload) -> Sale | Refusal:
         return _invalid("fiat_amount: not a decimal number")
     places = minor_digits(payload.fiat_code)
     if fiat.places > places:
-        return _invalid(f"fiat_amount: finer than the minor unit of {payload.fiat_code!r}")
+        return _invalid("fiat_amount: finer than the currency's minor unit")
     fiat_minor = fiat.digits * int(10 ** (places - fiat.places))
     if abs(fiat_minor) > FIAT_MINOR_MAX:
         return _invalid("fiat_amount: more money than there is")

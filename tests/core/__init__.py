@@ -1,0 +1,1 @@
+"""The domain: rules as ledgers, one room of the house after another."""

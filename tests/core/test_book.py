@@ -1,0 +1,76 @@
+"""The book: one operator's state, folded from facts, and the check that it agrees with its ledger."""
+
+from dataclasses import replace
+
+import pytest
+
+from nostrbot.core.book import check_books, evolve
+from nostrbot.core.facts import DepositChanged, SettlementPending, SettlementProcessed
+from nostrbot.core.inputs import Signed
+from nostrbot.core.states import DepositStatus, SettlementStatus
+from nostrbot.errors import BooksError
+from tests.houses import House, person
+
+
+@pytest.fixture
+def house() -> House:
+    house = House.open()
+    house.add_lp("ana", "9000")
+    return house
+
+
+def test_the_entries_an_lp_s_preferences_came_from_are_its_first_and_its_newest(house: House) -> None:
+    """Carried over to another operator's book, those two alone make the same preferences (acceptance L6)."""
+    house.say("ana", "mode fixed limit=500")
+    house.say("ana", "mode fixed limit=700")
+    ana = house.book.lps["ana"]
+    assert ana.preference_seqs == (5, 9)
+
+    other = House.empty(person("coban").pubkey)
+    other.now = house.now + 30 * 86_400
+    other.say("platform", "operator add @coban name=coban")
+    other.say("coban", "machine add @m2 name=m2 fiat=GTQ cash_in=0 cash_out=0")
+    other.say("coban", "lp add @ana machine=m2 name=ana")
+    for seq in ana.preference_seqs:
+        given = house.entries[seq - 1].given
+        other.take(Signed(given.event, given.plaintext, given.scheme, carried=True, answered=False))
+    carried = other.book.lps["ana"].preferences
+    assert carried is not None
+    assert ana.preferences is not None
+    assert (carried.mode, carried.limit) == (ana.preferences.mode, ana.preferences.limit)
+
+
+def test_a_book_recalls_what_it_accepted_by_event_and_by_payment_hash(house: House) -> None:
+    """A rejected sale by its event only."""
+    accepted, rejected = house.sell(), house.sell(wire_sats=1)
+    house.say("operator", "machine set m1 trust=wallet")
+    waiting = house.sell()
+    assert isinstance(accepted, SettlementProcessed)
+    assert isinstance(waiting, SettlementPending)
+    payments = {hash_: booked.status for hash_, booked in house.book.recall.payments.items()}
+    assert payments == {
+        accepted.sale.payment_hash: SettlementStatus.PROCESSED,
+        waiting.sale.payment_hash: SettlementStatus.PENDING,
+    }
+    booked = house.book.recall.events[rejected.event_id]  # type: ignore[union-attr]
+    assert booked is not None
+    assert (booked.status, booked.error) == (SettlementStatus.REJECTED, "amounts_inconsistent")
+
+
+def test_a_fact_that_would_overdraw_an_lp_is_our_own_mistake(house: House) -> None:
+    """decide() must never let it happen; evolve() refuses it and changes nothing."""
+    deposit = house.book.deposits[1]
+    before = house.ledger()
+    too_much = DepositChanged(replace(deposit, status=DepositStatus.REVERSED, reversed_minor=900_001), "", 900_001)
+    with pytest.raises(BooksError, match="liabilities:lp:ana:cash:m1 would be overdrawn by 1 GTQ"):
+        evolve(house.book, too_much, seq=99, at=house.now)
+    assert house.ledger() == before
+    assert house.remaining("ana") == "9000.00"
+
+
+def test_books_that_contradict_themselves_are_found(house: House) -> None:
+    """The LP's balance and the ledger's are two countings of the same cash."""
+    check_books(house.book)
+    house.book.lps["ana"].seats["m1"].spent_minor += 1
+    with pytest.raises(BooksError, match="liabilities:lp:ana:cash:m1 says 900000, the LP 899999"):
+        check_books(house.book)

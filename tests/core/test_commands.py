@@ -1,0 +1,281 @@
+"""Commands: what people type, understood or refused with the reason (docs/protocol.md section 6)."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nostrbot.core.commands import (
+    COMMAND_CHARS_MAX,
+    FORMS,
+    TABLE,
+    Code,
+    Command,
+    Form,
+    Misunderstood,
+    Refused,
+    Role,
+    name_what_there_is,
+    parse,
+)
+from nostrbot.core.states import DepositStatus, Mode, Trust
+from tests.houses import person, told
+
+
+def understood(text: str) -> Command:
+    command = parse(told(text))
+    assert isinstance(command, Command), command
+    return command
+
+
+def refused(text: str) -> Refused:
+    outcome = parse(told(text))
+    assert isinstance(outcome, Misunderstood), outcome
+    return outcome.refused
+
+
+NOTE = 'deposit add ana 9000 machine=m1 note="two bundles"'
+NOTE_ARGS = {"lp": "ana", "amount": "9000", "machine": "m1", "note": "two bundles"}
+
+
+def test_a_command_is_words_in_the_table_s_order_and_keys_in_any() -> None:
+    """Positional arguments by place, the others by name."""
+    assert understood(NOTE).args == NOTE_ARGS
+    assert understood('deposit add note="two bundles" machine=m1 ana 9000').args == NOTE_ARGS
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "deposit add ana 9000 machine=m1 note='two bundles'",
+        "deposit add ana 9000 machine=m1 note=two\\ bundles",
+        "deposit add ana 9000 machine=m1 'note=two bundles'",
+        "deposit add ana 9000 machine=m1 note=“two bundles”",
+        "deposit add ana 9000 machine=m1 note=„two bundles“",
+        "/deposit add ana 9000 machine=m1 note='two bundles'",
+        "!deposit add ana 9000 machine=m1 note='two bundles'",
+        "  deposit   add\tana 9000  machine=m1 note='two bundles'  ",
+        "deposit\u00a0add ana\u202f9000 machine=m1 note='two bundles'",
+        "deposit add ana 9000\r\nmachine=m1\r\nnote='two bundles'\r\n",
+        '[//]: # (nip18)\ndeposit add ana 9000 machine=m1 note="two bundles"',
+        '  [//]: # "quoted: don\'t parse\r\ndeposit add ana 9000 machine=m1 note="two bundles"\r\n[//]: # (end',
+        "DEPOSIT Add ANA 9000 MACHINE=M1 Note='two bundles'",
+    ],
+)
+def test_what_clients_and_keyboards_make_of_it_is_the_same_command(text: str) -> None:
+    """Quotes, smart quotes, prefixes, NBSP, CRLF, client lines, upper case (faults.md row 44)."""
+    command = understood(text)
+    assert command.verb == "deposit add"
+    assert command.args == NOTE_ARGS
+    assert not command.json
+    assert not command.preview
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "--json deposit confirm d1",
+        "deposit --json confirm d1",
+        "deposit confirm --json d1",
+        "deposit confirm d1 --json",
+    ],
+)
+def test_json_may_stand_anywhere(text: str) -> None:
+    """It is no argument of any command."""
+    command = understood(text)
+    assert command.json
+    assert command.args == {"deposit": 1}
+
+
+def test_json_inside_a_quote_is_text() -> None:
+    """Only the word itself asks for JSON."""
+    command = understood("deposit confirm d1 --json")
+    assert command.json
+    assert understood('deposit edit d1 note="send --json please"').json is False
+
+
+@pytest.mark.parametrize(
+    "text", ["preview deposit confirm d1", "/Preview deposit confirm d1", "PREVIEW /deposit confirm d1"]
+)
+def test_preview_stands_before_a_command(text: str) -> None:
+    """Anything can be asked what it would do."""
+    command = understood(text)
+    assert (command.verb, command.preview, command.args) == ("deposit confirm", True, {"deposit": 1})
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "message"),
+    [
+        ("", Code.UNKNOWN_COMMAND, "that is no command"),
+        ("preview", Code.UNKNOWN_COMMAND, "that is no command"),
+        ("--json", Code.UNKNOWN_COMMAND, "that is no command"),
+        ("frobnicate", Code.UNKNOWN_COMMAND, "there is no command 'frobnicate'"),
+        ("deposit", Code.UNKNOWN_COMMAND, "there is no command 'deposit'"),
+        ("cassette publish m1", Code.UNKNOWN_COMMAND, "there is no command 'cassette publish'"),
+        ('deposit edit d1 note="x', Code.BAD_QUOTING, 'a quote is not closed: write text as note="…"'),
+        ("deposit edit d1 note=don't", Code.BAD_QUOTING, 'a quote is not closed: write text as note="…"'),
+        ("deposit confirm", Code.MISSING_ARGUMENT, "deposit is missing. Say: deposit confirm <deposit>"),
+        ("lp add @ana name=ana", Code.MISSING_ARGUMENT, "machine is missing. Say: lp add <npub> machine=<machine> name=<name>"),
+        ("deposit confirm d1 d2", Code.UNKNOWN_ARGUMENT, "'d2' is not understood here. Say: deposit confirm <deposit>"),
+        ("deposit confirm d1 force=yes", Code.UNKNOWN_ARGUMENT, "'force=yes' is not understood here. Say: "),
+        ("deposit confirm d1 --force", Code.UNKNOWN_ARGUMENT, "'--force' is not understood here. Say: "),
+        ("machine set m1 location=a location=b", Code.BAD_ARGUMENT, "location is given twice"),
+        ("deposit confirm s1", Code.BAD_ARGUMENT, "deposit must be an id like d12"),
+        ("deposit confirm d٣", Code.BAD_ARGUMENT, "deposit must be an id like d12"),
+        ("deposit add ana 9,000 machine=m1", Code.BAD_ARGUMENT, "amount must be an amount above zero, like 9000.00"),
+        ("deposit add ana 0.00 machine=m1", Code.BAD_ARGUMENT, "amount must be an amount above zero, like 9000.00"),
+        ("machine set m1 cash_in=7.77777%", Code.BAD_ARGUMENT,
+         "cash_in must be a percentage from 0 to 100 with at most four decimals, like 7.77%"),
+        ("machine set m1 trust=blindly", Code.BAD_ARGUMENT, "trust must be one of signature, preimage, wallet"),
+        ("machine set m1 enforce_fee_match=maybe", Code.BAD_ARGUMENT, "enforce_fee_match must be on or off"),
+        ("machine add @m1 name=m1 fiat=quetzal cash_in=0 cash_out=0", Code.BAD_ARGUMENT,
+         "fiat must be a currency code of three letters, like GTQ"),
+        ("machine show m_1", Code.BAD_ARGUMENT, "machine must be a name of a-z, 0-9 and -, at most 32 characters"),
+        ("lp add npub1xyz machine=m1 name=ana", Code.BAD_ARGUMENT, "npub must be an npub or 64 hex digits of a public key"),
+        ("operator add @ana name=ana tz=../../etc/passwd", Code.BAD_ARGUMENT,
+         "tz must be an IANA time zone, like America/Guatemala"),
+        ("history limit=0", Code.BAD_ARGUMENT, "limit must be a number from 1 to 1000"),
+        ("history limit=1001", Code.BAD_ARGUMENT, "limit must be a number from 1 to 1000"),
+        ("history since=yesterday", Code.BAD_ARGUMENT, "since must be a time in unix seconds"),
+        ("mode sideways", Code.BAD_ARGUMENT, "mode must be one of flow, fixed"),
+        (f"deposit edit d1 note={'x' * 281}", Code.BAD_ARGUMENT, "note must be at most 280 characters"),
+    ],
+)  # fmt: skip
+def test_what_is_not_understood_says_why_and_what_to_say(text: str, code: Code, message: str) -> None:
+    """An unknown command names what there is; a known one shows how it is written."""
+    outcome = refused(text)
+    assert outcome.code is code
+    assert outcome.message.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("said", "roles", "known"),
+    [
+        ("frobnicate", (Role.LP,), "join, mode, balance, history, receipt, help, whoami"),
+        ("frobnicate", (), "help, whoami"),
+        ("Splits burn", (Role.OPERATOR,), "splits show, splits set, splits clear"),
+        ("splits burn", (Role.LP,), "join, mode, balance, history, receipt, help, whoami"),
+    ],
+)
+def test_an_unknown_command_is_told_what_its_author_may_say(said: str, roles: tuple[Role, ...], known: str) -> None:
+    """Those of the same noun if there are any; an LP is never shown the operator's."""
+    named = name_what_there_is(refused(said), said, roles)
+    assert named.code is Code.UNKNOWN_COMMAND
+    assert named.message.endswith(f". There is: {known}")
+
+
+def test_a_refusal_knows_how_its_author_wants_the_answer() -> None:
+    """--json of a misunderstood command is still --json, also when a quote is open."""
+    for text in ("frobnicate --json", 'deposit edit d1 --json note="x', "deposit confirm --json"):
+        outcome = parse(text)
+        assert isinstance(outcome, Misunderstood)
+        assert outcome.json
+
+
+def test_a_secret_key_is_refused_and_not_repeated() -> None:
+    """People paste the wrong one."""
+    nsec = person("ana").nsec()
+    assert nsec not in refused(f"lp add {nsec} machine=m1 name=ana").message
+
+
+def test_a_text_longer_than_a_line_is_no_command() -> None:
+    """One character more than the limit is refused without being read."""
+    fits = "whoami" + " " * (COMMAND_CHARS_MAX - 6)
+    assert understood(fits).verb == "whoami"
+    assert refused(fits + " ") == Refused(Code.BAD_ARGUMENT, "a command has at most 4096 characters")
+
+
+@pytest.mark.parametrize(
+    "note",
+    ["'; DROP TABLE entry; --", "$(reboot) `reboot` && reboot | cat > /dev/null", "{0} %s {{x}}", "../../etc/passwd",
+     "\u202eyap\u202c", "zero\u200bwidth", "<script>alert(1)</script>", "line one\\nline two"],
+)  # fmt: skip
+def test_what_looks_like_an_injection_is_a_literal(note: str) -> None:
+    """faults.md row 45: text is text, kept as it was typed."""
+    quoted = '"' + note.replace("\\", "\\\\").replace("`", "`") + '"'
+    assert understood(f"deposit edit d1 note={quoted}").args["note"] == note
+
+
+@pytest.mark.parametrize(
+    "name", ["аna", "ana\u200b", "ana\u202e", "ana;", "-ana", "ana_1", "a" * 33, "", "ana.", "ａｎａ"]
+)
+def test_a_name_that_could_pass_for_another_is_refused(name: str) -> None:
+    """Homoglyphs, invisible characters and punctuation are not in a handle (faults.md row 45)."""
+    assert refused(f'lp add @ana machine=m1 "name={name}"').code is Code.BAD_ARGUMENT
+
+
+def test_newlines_are_blanks_and_never_a_second_command() -> None:
+    """One message, one command."""
+    assert refused("deposit confirm d1\ndeposit confirm d2").code is Code.UNKNOWN_ARGUMENT
+
+
+def test_values_are_read_once_into_what_they_are() -> None:
+    """Keys as hex, percentages as ppm, ids as numbers, choices as members."""
+    added = understood("machine add @m1 name=M1 fiat=gtq cash_in=5% cash_out=7.77 trust=WALLET enforce_fee_match=ON")
+    assert added.args == {
+        "npub": person("m1").pubkey,
+        "name": "m1",
+        "fiat": "GTQ",
+        "cash_in": 50_000,
+        "cash_out": 77_700,
+        "trust": Trust.WALLET,
+        "enforce_fee_match": True,
+    }
+    assert understood("deposit list status=Confirmed limit=5").args == {"status": DepositStatus.CONFIRMED, "limit": 5}
+    assert understood("deposit confirm D7").args == {"deposit": 7}
+    assert understood("deposit confirm 7").args == {"deposit": 7}
+    assert understood("join mode=FIXED").args == {"mode": Mode.FIXED}
+
+
+def test_free_pairs_keep_their_order_and_their_case() -> None:
+    """Splits: position breaks ties, and a label is what people called it."""
+    command = understood("splits set House=60%:self machine=m1 Ana=40%:ana")
+    assert command.rest == (("House", "60%:self"), ("Ana", "40%:ana"))
+    assert command.args == {"machine": "m1"}
+
+
+def test_help_takes_any_topic() -> None:
+    """`help` followed by anything is about that."""
+    assert understood("help").args == {"topic": ""}
+    assert understood("help Deposit ADD").args == {"topic": "deposit add"}
+
+
+@pytest.mark.parametrize("form", TABLE, ids=lambda form: form.verb)
+def test_every_command_has_help_and_its_usage_names_its_arguments(form: Form) -> None:
+    """`help <command>` is made of the table: nothing in it may be empty."""
+    assert form.summary
+    assert form.usage.startswith(form.verb)
+    for arg in form.args:
+        assert arg.name in form.usage or not arg.shown
+    assert FORMS[form.verb] is form
+    assert form.verb == form.verb.lower()
+    assert len(form.verb.split()) <= 2
+    assert not form.changes or form.role is not Role.ANYONE
+
+
+@pytest.mark.parametrize("form", [form for form in TABLE if form.example], ids=lambda form: form.verb)
+def test_every_example_of_the_help_is_a_command(form: Form) -> None:
+    """What help shows can be typed, with a real npub in its place."""
+    command = understood(form.example.replace("npub1…", person("ana").npub))
+    assert command.form is form
+
+
+@given(st.text(max_size=300))
+@settings(max_examples=200, deadline=None)
+def test_no_text_makes_the_parser_raise(text: str) -> None:
+    """Bad input never raises past its door."""
+    assert isinstance(parse(text), Command | Misunderstood)
+
+
+words = st.sampled_from(
+    [*{word for form in TABLE for word in form.verb.split()}, "--json", "preview", "/", "!", "m1", "d1", "l1", "5", "=", "''",
+     "machine=m1", "name=x", "amount=5", "note=", "limit=", "a=50%:self", "%", '"', "\\", "\n", "[//]:", person("ana").npub]
+)  # fmt: skip
+
+
+@given(st.lists(words | st.text(max_size=70), max_size=9))
+@settings(max_examples=250, deadline=None)
+def test_no_salad_of_the_table_s_own_words_makes_the_parser_raise(salad: list[str]) -> None:
+    """Close to commands and yet not: understood or refused with a sentence."""
+    outcome = parse(" ".join(salad))
+    if isinstance(outcome, Misunderstood):
+        assert outcome.refused.message

@@ -1,0 +1,74 @@
+"""Facts and their plain form: what the journal keeps reads back as what was decided."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from nostrbot.core.facts import Fact, plain_fact, read_fact
+from tests.houses import House
+
+
+def every_fact() -> list[Fact]:
+    """At least one of each class, from lives of real houses."""
+    root, house = House.root(), House.open()
+    root.say("platform", "operator add @operator name=antigua")
+    root.say("platform", "operator suspend antigua")
+    house.add_lp("ana", "9000")
+    house.say("operator", "machine set m1 location=Mercado")
+    house.say("operator", "lp suspend ana machine=m1")
+    house.say("operator", "lp resume ana")
+    house.say("operator", "splits set a=40%:ana b=40%:self c=20%:@paper")
+    house.sell()
+    house.sell(wire_sats=1, preimage="11" * 32)
+    house.sell(fiat="0.02", fee_sats=0, bills=None, cassettes=None, n=None)
+    house.say("operator", "machine set m1 trust=wallet")
+    house.sell()
+    return [fact for entry in (*root.entries, *house.entries) for fact in entry.facts]
+
+
+FACTS = every_fact()
+
+
+def test_a_house_s_life_has_every_fact() -> None:
+    """So that the tests below have met them all."""
+    assert {fact.name for fact in FACTS} == {
+        "operator_added", "operator_switched", "book_opened", "platform_fee_set", "machine_added", "machine_changed",
+        "lp_enrolled", "lp_switched", "preferences_set", "deposit_changed", "splits_set", "settlement_rejected",
+        "settlement_pending", "settlement_processed",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact.name)
+def test_a_fact_reads_back_from_its_bytes(fact: Fact) -> None:
+    """Through JSON and back it is equal, and of the same types all the way down."""
+    read = read_fact(orjson.loads(orjson.dumps(plain_fact(fact))))
+    assert read == fact
+    assert repr(read) == repr(fact)
+
+
+@pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact.name)
+def test_plain_data_has_no_floats(fact: Fact) -> None:
+    """Canonical JSON holds integers only."""
+    assert floats_in(orjson.loads(orjson.dumps(plain_fact(fact)))) == []
+
+
+def floats_in(value: Any) -> list[float]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return [found for member in value for found in floats_in(member)]
+    return [value] if isinstance(value, float) else []
+
+
+@pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact.name)
+def test_what_is_not_that_fact_does_not_read(fact: Fact) -> None:
+    """A missing field, a value of another type, an unknown name: named errors, never a wrong fact."""
+    plain = orjson.loads(orjson.dumps(plain_fact(fact)))
+    for name in plain:
+        with pytest.raises((KeyError, TypeError, ValueError)):
+            read_fact({field: value for field, value in plain.items() if field != name})
+        with pytest.raises((KeyError, TypeError, ValueError)):
+            read_fact(plain | {name: 1.5})
+    with pytest.raises(KeyError):
+        read_fact(plain | {"fact": "settlement_invented"})

@@ -1,0 +1,179 @@
+"""The registry: machines and LPs of one operator (acceptance M1-M11, L1-L13)."""
+
+import pytest
+
+from nostrbot.core.commands import Code, Refused
+from nostrbot.core.facts import LpEnrolled, LpSwitched, MachineAdded, MachineChanged, PreferencesSet
+from nostrbot.core.records import Enrolment, Machine, Preferences
+from nostrbot.core.states import Mode, Trust
+from tests.houses import House, Outcome, person
+
+
+@pytest.fixture
+def house() -> House:
+    return House.open()
+
+
+def code(outcome: Outcome) -> Code:
+    assert isinstance(outcome, Refused), outcome
+    return outcome.code
+
+
+# --- machines -------------------------------------------------------------------------------------------------------
+
+
+def test_a_machine_is_active_once_enrolled(house: House) -> None:
+    """M1, M2, M9, M11: key, name, fiat, a fee by direction; times are the bot's."""
+    added = house.say(
+        "operator",
+        'machine add @m2 name=m2 fiat=usd cash_in=5% cash_out=7.77% location="Parque Central" trust=preimage',
+    )
+    assert isinstance(added, MachineAdded)
+    assert added.machine == Machine(
+        handle="m2",
+        pubkey=person("m2").pubkey,
+        fiat="USD",
+        cash_in_ppm=50_000,
+        cash_out_ppm=77_700,
+        location="Parque Central",
+        trust=Trust.PREIMAGE,
+        enforce_fee_match=False,
+        active=True,
+        created_at=house.now,
+        updated_at=house.now,
+    )
+
+
+def test_a_key_may_be_given_in_hex_of_either_case(house: House) -> None:
+    """M7: npub or hex, the same machine."""
+    added = house.say("operator", f"machine add {person('m2').pubkey.upper()} name=m2 fiat=GTQ cash_in=0 cash_out=0")
+    assert isinstance(added, MachineAdded)
+    assert house.book.machine_of_key[person("m2").pubkey] == "m2"
+
+
+def test_a_name_or_a_key_is_a_machine_s_once(house: House) -> None:
+    """One name, one key, one machine."""
+    assert code(house.say("operator", "machine add @m2 name=m1 fiat=GTQ cash_in=0 cash_out=0")) is Code.NAME_TAKEN
+    assert code(house.say("operator", "machine add @m1 name=m2 fiat=GTQ cash_in=0 cash_out=0")) is Code.KEY_TAKEN
+
+
+def test_set_changes_what_is_named_only(house: House) -> None:
+    """C5: a field that is not named stays."""
+    before = house.book.machines["m1"]
+    changed = house.say("operator", "machine set m1 cash_out=6.5% location=Mercado")
+    assert isinstance(changed, MachineChanged)
+    assert (changed.machine.cash_out_ppm, changed.machine.location) == (65_000, "Mercado")
+    assert (changed.machine.cash_in_ppm, changed.machine.trust) == (before.cash_in_ppm, before.trust)
+    assert (changed.machine.created_at, changed.machine.updated_at) == (before.created_at, house.now)
+
+
+@pytest.mark.parametrize("asked", ["machine set m1", "machine set m1 cash_out=6.27%", "machine resume m1"])
+def test_asking_for_what_is_changes_nothing(house: House, asked: str) -> None:
+    """C5: an empty update writes nothing, not even a time."""
+    entries = len(house.entries)
+    assert house.say("operator", asked) is None
+    assert len(house.entries) == entries
+
+
+def test_a_machine_is_suspended_and_resumed(house: House) -> None:
+    """M8: never deleted."""
+    suspended = house.say("operator", "machine suspend m1")
+    assert isinstance(suspended, MachineChanged)
+    assert not suspended.machine.active
+    resumed = house.say("operator", "machine resume m1")
+    assert isinstance(resumed, MachineChanged)
+    assert resumed.machine.active
+
+
+@pytest.mark.parametrize("asked", ["machine set m9 cash_out=1%", "machine suspend m9", "machine resume m9"])
+def test_a_machine_that_is_not_there_is_not_found(house: House, asked: str) -> None:
+    """And another operator's is not there, because a book knows only its own (faults.md rows 35, 89)."""
+    refused = house.say("operator", asked)
+    assert refused == Refused(Code.NOT_FOUND, "there is no machine m9: `machine list` shows yours")
+
+
+# --- LPs ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_lp_is_enrolled_before_it_joins(house: House) -> None:
+    """L1, L2: active at that machine, not yet onboarded."""
+    enrolled = house.say("operator", "lp add @ana machine=m1 name=ana")
+    assert enrolled == LpEnrolled("ana", person("ana").pubkey, Enrolment("m1", True, house.now, house.now))
+    assert house.book.lps["ana"].preferences is None
+
+
+def test_an_lp_keeps_its_name_at_another_machine(house: House) -> None:
+    """Adding the same LP elsewhere keeps the handle, whatever name is said this time."""
+    house.add_machine("m2")
+    house.add_lp("ana")
+    enrolled = house.say("operator", "lp add @ana machine=m2 name=anna")
+    assert isinstance(enrolled, LpEnrolled)
+    assert enrolled.lp == "ana"
+    assert list(house.book.lps["ana"].seats) == ["m1", "m2"]
+    assert house.book.lps["ana"].preferences is not None
+
+
+def test_enrolment_is_once_per_machine_and_names_are_unique(house: House) -> None:
+    """L1: one row per (machine, LP)."""
+    house.add_lp("ana")
+    assert code(house.say("operator", "lp add @ana machine=m1 name=ana2")) is Code.ALREADY_ENROLLED
+    assert code(house.say("operator", "lp add @ben machine=m1 name=ana")) is Code.NAME_TAKEN
+    assert code(house.say("operator", "lp add @ben machine=m9 name=ben")) is Code.NOT_FOUND
+
+
+def test_join_is_flow_unless_said_otherwise(house: House) -> None:
+    """L7: the default mode."""
+    house.say("operator", "lp add @ana machine=m1 name=ana")
+    assert house.say("ana", "join") == PreferencesSet("ana", Preferences(house.now, Mode.FLOW, None))
+
+
+def test_join_again_changes_nothing_and_join_with_a_mode_changes_it(house: House) -> None:
+    """L8: the day of joining stays, only what is said changes."""
+    house.add_lp("ana")
+    joined_at = house.now
+    assert house.say("ana", "join") is None
+    assert house.say("ana", "join mode=fixed") == PreferencesSet("ana", Preferences(joined_at, Mode.FIXED, None))
+
+
+def test_a_mode_is_chosen_after_joining(house: House) -> None:
+    """L13, and L5: saying how is not saying yes."""
+    house.say("operator", "lp add @ana machine=m1 name=ana")
+    assert code(house.say("ana", "mode fixed limit=500")) is Code.LP_NOT_ONBOARDED
+    house.say("ana", "join")
+    joined_at = house.now
+    assert house.say("ana", "mode fixed limit=500") == PreferencesSet("ana", Preferences(joined_at, Mode.FIXED, "500"))
+    assert house.say("ana", "join") is None
+    assert house.say("ana", "mode flow") == PreferencesSet("ana", Preferences(joined_at, Mode.FLOW, None))
+
+
+def test_an_lp_is_suspended_at_one_machine_or_at_all(house: House) -> None:
+    """The operator's switch; the cash stays the LP's."""
+    house.add_machine("m2")
+    house.add_lp("ana", "10")
+    house.say("operator", "lp add @ana machine=m2 name=ana")
+    one = house.say("operator", "lp suspend ana machine=m2")
+    assert isinstance(one, LpSwitched)
+    assert [(seat.machine, seat.active) for seat in one.enrolments] == [("m2", False)]
+    rest = house.say("operator", "lp suspend ana")
+    assert isinstance(rest, LpSwitched)
+    assert [(seat.machine, seat.active) for seat in rest.enrolments] == [("m1", False)]
+    assert house.say("operator", "lp suspend ana") is None
+    back = house.say("operator", "lp resume ana")
+    assert isinstance(back, LpSwitched)
+    assert [(seat.machine, seat.active) for seat in back.enrolments] == [("m1", True), ("m2", True)]
+    assert house.remaining("ana") == "10.00"
+
+
+def test_an_lp_that_is_not_there_is_not_found(house: House) -> None:
+    """Nor is an LP found at a machine where it is not enrolled."""
+    house.add_machine("m2")
+    house.add_lp("ana")
+    assert code(house.say("operator", "lp suspend ben")) is Code.NOT_FOUND
+    assert code(house.say("operator", "lp suspend ana machine=m2")) is Code.NOT_FOUND
+    assert code(house.say("operator", "lp suspend ana machine=m9")) is Code.NOT_FOUND
+
+
+def test_one_key_may_hold_several_roles(house: House) -> None:
+    """docs/protocol.md section 1: the operator can be its own LP."""
+    house.say("operator", "lp add @operator machine=m1 name=me")
+    assert isinstance(house.say("operator", "join"), PreferencesSet)

@@ -1,0 +1,245 @@
+"""Replies: what the bot says, as JSON and as plain words that are safe to show and fit in one event."""
+
+import asyncio
+import unicodedata
+from typing import Any, cast
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nostrbot.core.commands import SPLITS_MAX, TABLE, Code, Command, Refused, parse
+from nostrbot.core.directory import Directory
+from nostrbot.core.facts import Fact
+from nostrbot.core.outcomes import outcome_view
+from nostrbot.core.replies import REPLY_BYTES_MAX, WORDS, answer, answer_that_fits, escape, is_refusal, refusal
+from nostrbot.reading import Question, Reading
+from nostrbot.store.queries import Queries
+from tests.houses import House, letter, person, told
+
+REFUSAL = Refused(Code.NOT_FOUND, "there is no machine m9: `machine list` shows yours")
+
+
+def test_every_command_has_its_words() -> None:
+    """Nothing is answered in JSON that was asked in words."""
+    assert set(WORDS) == {form.verb for form in TABLE}
+
+
+def test_an_answer_in_json_is_one_object() -> None:
+    """docs/protocol.md section 6."""
+    data = {"operator": {"name": "antigua", "npub": "npub1", "tz": "UTC", "active": True}}
+    assert orjson.loads(answer("operator add", data, json=True)) == {
+        "ok": True,
+        "command": "operator add",
+        "data": data,
+    }
+    assert orjson.loads(answer("operator add", data, json=True, preview=True))["preview"] is True
+
+
+def test_a_refusal_in_json_has_a_code_and_a_sentence() -> None:
+    """docs/protocol.md section 6."""
+    assert orjson.loads(refusal("machine show", REFUSAL, json=True)) == {
+        "ok": False,
+        "command": "machine show",
+        "error": {"code": "not_found", "message": REFUSAL.message},
+    }
+
+
+def test_a_refusal_in_words_says_what_to_do() -> None:
+    """And names its code, so that one can be told from another."""
+    assert refusal("machine show", REFUSAL, json=False) == (
+        "Refused: there is no machine m9: `machine list` shows yours [not_found]"
+    )
+
+
+@pytest.mark.parametrize("json", [True, False])
+def test_a_refusal_is_known_from_its_text_alone(json: bool) -> None:
+    """`nostrbot dm` exits with 1 on it, whichever way it was asked."""
+    assert is_refusal(refusal("machine show", REFUSAL, json=json))
+    assert not is_refusal(answer("whoami", {"whoami": {"npub": "npub1", "roles": ["the platform"]}}, json=json))
+    assert not is_refusal("{not json")
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        ("plain, with ñ, 日本 and 🙂", "plain, with ñ, 日本 and 🙂"),
+        ("\u202eyap", "\\u202eyap"),
+        ("zero\u200bwidth", "zero\\u200bwidth"),
+        ("\x1b[2Jgone", "\\u001b[2Jgone"),
+        ("nul\x00", "nul\\u0000"),
+        ("over\rwritten", "over\\u000dwritten"),
+        ("\ufeffbom", "\\ufeffbom"),
+        ("soft\u00adhyphen", "soft\\u00adhyphen"),
+        ("line\nfeed", "line\nfeed"),
+        ("line\u2028separator", "line\\u2028separator"),
+    ],
+)
+def test_nobody_plays_tricks_with_the_reader_s_screen(typed: str, shown: str) -> None:
+    """Control, bidirectional and invisible characters are shown as escapes (faults.md row 45)."""
+    assert escape(typed) == shown
+
+
+@given(st.text(max_size=100))
+@settings(max_examples=100, deadline=None)
+def test_no_control_or_format_character_survives(text: str) -> None:
+    """Whatever was typed, what is shown has none of Unicode's controls, formats, surrogates or private characters."""
+    assert not [
+        char for char in escape(text) if char != "\n" and unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co")
+    ]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        'machine set m1 location="\u202eevil\x07"',
+        'deposit edit d1 note="\u202eevil\x07"',
+        "splits set \u202eevil\x07=100%:self",
+        "\u202eevil\x07",
+        'deposit confirm "\u202eevil\x07"',
+        'deposit confirm d1 "\u202eevil\x07"',
+    ],
+)
+def test_what_people_typed_is_shown_escaped_wherever_it_is_shown(said: str) -> None:
+    """Places, notes, labels, and what was not understood."""
+    house = House.open()
+    house.add_lp("ana")
+    house.say("operator", "deposit add ana 5 machine=m1")
+    reply = spoken(house, "operator", said)
+    assert "evil" in reply or "must be" in reply
+    assert "\u202e" not in reply
+    assert "\x07" not in reply
+
+
+def spoken(house: House, who: str, text: str, *, json: bool = False) -> str:
+    """What the bot would answer to a command that changes the book, which is sealed too."""
+    command = parse(told(text))
+    if not isinstance(command, Command):
+        return refusal(command.verb, command.refused, json=json)
+    outcome = house.say(who, text)
+    if isinstance(outcome, Refused):
+        return refusal(command.verb, outcome, json=json)
+    facts = () if outcome is None else (cast("Fact", outcome),)
+    return answer(command.verb, outcome_view(house.book, person(who).pubkey, command, facts), json=json)
+
+
+def test_the_answers_of_a_first_hour() -> None:
+    """Each says what happened and what can be done next."""
+    house = House.empty()
+    house.say("platform", "operator add @operator name=antigua")
+    conversation = [
+        ("operator", "machine add @m1 name=m1 fiat=GTQ cash_in=5% cash_out=6.27% location=Mercado"),
+        ("operator", "lp add @ana machine=m1 name=ana"),
+        ("ana", "join"),
+        ("operator", 'deposit add ana 9000 machine=m1 note="two bundles"'),
+        ("operator", "deposit confirm d1"),
+        ("operator", "splits set house=60%:self ana=40%:ana"),
+        ("operator", "splits set machine=m1 ana=100%:ana"),
+        ("operator", "splits clear machine=m1"),
+        ("operator", "machine suspend m1"),
+        ("operator", 'deposit reverse d1 amount=1000 reason="torn"'),
+    ]
+    assert [spoken(house, who, text) for who, text in conversation] == [
+        "Enrolled m1: GTQ, fees 5% in, 6.27% out, active, trust=signature, Mercado\n"
+        "Next: lp add <npub> machine=m1 name=<name>",
+        "Enrolled ana: has not joined yet, 0 sats; m1 0.00 GTQ left\n"
+        "Next: they send `join` to this bot; then you can add deposits.",
+        "You are in as ana: mode flow. `balance` shows your cash and sats.",
+        "Deposit d1: ana 9000.00 GTQ at m1, pending (two bundles)\n"
+        "Next, when the cash is in the machine: deposit confirm d1",
+        "Deposit d1: ana 9000.00 GTQ at m1, confirmed (two bundles)",
+        "Splits, default: house 60% to self, ana 40% to ana.",
+        "Splits, machine m1: ana 100% to ana.",
+        "Splits, machine m1 (follows the default): house 60% to self, ana 40% to ana.",
+        "m1: GTQ, fees 5% in, 6.27% out, suspended, trust=signature, Mercado",
+        "Deposit d1: ana 9000.00 GTQ at m1, confirmed, 1000.00 taken back (two bundles)",
+    ]
+
+
+def asked(house: House, who: str, text: str, *, json: bool) -> str:
+    """The answer to a question that the books in memory can answer."""
+    command = parse(told(text))
+    assert isinstance(command, Command), command
+    books = {house.book.key: house.book}
+    standing = Directory(books.values()).standing(person(who).pubkey)
+    question = Question(command, person(who).pubkey, standing, house.now)
+    no_database = cast("Queries", None)  # the questions asked here are answered from the books alone
+    data = asyncio.run(Reading(books, no_database).answer(question))
+    assert not isinstance(data, Refused), data
+    return answer(command.verb, data, json=json)
+
+
+@pytest.fixture(scope="module")
+def crowded() -> House:
+    """A house of 200 machines and 200 LPs, each with as long and as awkward a text as it may have."""
+    house = House.open()
+    awkward = "\u202e" * 280
+    for number in range(200):
+        house.add_machine(f"machine-{number}", more=f'location="{awkward}"')
+        house.add_lp(f"lp-{number}")
+        house.say("operator", f'deposit add lp-{number} 9000000000000.00 machine=m1 note="{awkward}"')
+    return house
+
+
+@pytest.mark.parametrize("verb", ["machine list", "lp list", "deposit list"])
+@pytest.mark.parametrize("json", [True, False], ids=["json", "words"])
+def test_a_list_fits_in_one_event_however_long_it_is(crowded: House, verb: str, json: bool) -> None:
+    """Answers are at most 40 KiB; what does not fit is on the next page."""
+    reply = asked(crowded, "operator", f"{verb} limit=1000", json=json)
+    assert len(reply.encode()) <= REPLY_BYTES_MAX
+    assert '"more":true' in reply if json else "There is more: add before=" in reply
+
+
+def test_pages_follow_one_another_and_miss_nobody(crowded: House) -> None:
+    """`before=<id>` goes on where the page ended, newest first, twenty rows unless more are asked for."""
+    seen: list[str] = []
+    page: dict[str, Any] = {"before": "", "more": True}
+    while page.get("more"):
+        before = f" before={page['before']}" if page["before"] else ""
+        page = orjson.loads(asked(crowded, "operator", f"lp list{before}", json=True))["data"]
+        assert len(page["lps"]) <= 20
+        seen += [row["name"] for row in page["lps"]]
+    assert seen == [f"lp-{number}" for number in reversed(range(200))]
+
+
+@pytest.mark.parametrize("json", [True, False], ids=["json", "words"])
+@pytest.mark.parametrize("who", ["platform", "operator", "lp-0"])
+def test_help_fits_in_one_event_for_every_role(crowded: House, who: str, json: bool) -> None:
+    """All of it, and each command's own."""
+    assert len(asked(crowded, who, "help", json=json).encode()) <= REPLY_BYTES_MAX
+    for form in TABLE:
+        assert form.summary in asked(crowded, who, f"help {form.verb}", json=json)
+
+
+@pytest.mark.parametrize("json", [True, False], ids=["json", "words"])
+def test_the_longest_answers_to_commands_fit_in_one_event(crowded: House, json: bool) -> None:
+    """An LP at 200 machines, and as many splits with as long labels as there may be."""
+    for number in range(200):
+        crowded.say("operator", f"lp add @lp-0 machine=machine-{number} name=lp-0")
+    shares = " ".join(
+        f"{chr(0x202E) * 30}{number:02}={3 if number else 7}%:@lp-{number}" for number in range(SPLITS_MAX)
+    )
+    for text in (
+        "lp suspend lp-0",
+        "lp resume lp-0",
+        f"splits set {shares}",
+        'machine set machine-0 location="' + "\u202d" * 280 + '"',
+        'deposit edit d1 note="' + "\u202d" * 280 + '"',
+        "\u202e" * 5_000,
+        "x" * 5_000,
+    ):
+        assert len(spoken(crowded, "operator", text, json=json).encode()) <= REPLY_BYTES_MAX
+
+
+def test_an_answer_that_does_not_fit_is_refused_in_its_place() -> None:
+    """At the limit it goes out, one byte more and its author is told to ask for less."""
+    fits = "x" * REPLY_BYTES_MAX
+    assert answer_that_fits("balance", fits, json=False) == fits
+    assert answer_that_fits("balance", fits + "x", json=False).endswith("[too_long]")
+    assert orjson.loads(answer_that_fits("balance", "ñ" * (REPLY_BYTES_MAX // 2 + 1), json=True))["ok"] is False
+
+
+def test_the_sender_s_letter_is_what_was_told() -> None:
+    """The @names of these tests are the npubs that were sent."""
+    assert letter("operator", "lp show @ana", at=1).plaintext == f"lp show {person('ana').npub}"

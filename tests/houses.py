@@ -1,0 +1,246 @@
+"""Houses: a platform, an operator, its machines and LPs around one book, with no relay and no database.
+
+What lives here: people with fixed keys, and a House that signs what they say, decides it, books it and seals it, as the
+bot does. What does not: what comes of it, which the tests say. A house's clock moves one second with every input, so
+that the same words in the same order give the same bytes.
+"""
+
+import re
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cache
+from hashlib import sha256
+from typing import Any, Self
+
+import orjson
+
+from nostrbot.core.book import ROOT, Book, check_books
+from nostrbot.core.commands import Refused
+from nostrbot.core.engine import apply, decide
+from nostrbot.core.facts import Fact, Leg, SettlementProcessed, read_fact
+from nostrbot.core.inputs import Signed
+from nostrbot.core.settlements import Duplicate
+from nostrbot.core.snapshots import restore_snapshot, take_snapshot
+from nostrbot.core.states import LegStatus
+from nostrbot.journal.entry import Chain, Entry, canonical, seal
+from nostrbot.money import format_minor
+from nostrbot.nostr import kinds
+from nostrbot.nostr.event import sign_event
+from nostrbot.nostr.keys import Keys
+from nostrbot.nostr.sealing import Envelope, Scheme
+from nostrbot.refusals import Refusal
+
+DAWN = 1_790_000_000  # when every house's clock starts
+PPM = 1_000_000
+
+Outcome = Fact | Duplicate | Refused | Refusal | None
+
+
+@cache
+def person(name: str) -> Keys:
+    """The keys of whoever is called so: always the same."""
+    return Keys.from_secret(sha256(name.encode()).digest())
+
+
+@cache
+def _envelope(name: str) -> Envelope:
+    return Envelope(person(name))
+
+
+BOT = person("bot")
+
+
+def told(text: str) -> str:
+    """A command with each @name replaced by that person's npub."""
+    return re.sub(r"@([a-z0-9-]+)", lambda match: person(match[1]).npub, text)
+
+
+def letter(who: str, text: str, *, at: int, scheme: Scheme = Scheme.NIP04) -> Signed:
+    """A command as `who` sends it to the bot."""
+    said = told(text)
+    content = _envelope(who).seal_to(BOT.pubkey, said, scheme, b"letter")
+    event = sign_event(person(who), kind=kinds.DIRECT_MESSAGE, tags=[["p", BOT.pubkey]], content=content, created_at=at)
+    return Signed(event, said, scheme)
+
+
+def report(who: str, payload: dict[str, Any] | str, *, at: int, scheme: Scheme = Scheme.PLAIN) -> Signed:
+    """A settlement as a machine publishes it; `payload` may be any text, to see what becomes of it."""
+    text = payload if isinstance(payload, str) else orjson.dumps(payload).decode()
+    content = _envelope(who).seal_to(BOT.pubkey, text, scheme, b"report")
+    event = sign_event(person(who), kind=kinds.SETTLEMENT, tags=[["p", BOT.pubkey]], content=content, created_at=at)
+    return Signed(event, text, scheme)
+
+
+def payment_hash(name: object) -> str:
+    """The payment hash of a sale called so."""
+    return sha256(f"preimage of {name}".encode()).hexdigest()
+
+
+def sale(machine: str = "m1", /, **changes: Any) -> dict[str, Any]:
+    """The settlement of docs/protocol.md section 3.1 by a machine, with changes; None takes a field away."""
+    fields = {
+        "type": "settlement",
+        "machine": person(machine).pubkey,
+        "n": 42,
+        "txid": "b0c2",
+        "payment_hash": payment_hash("b0c2"),
+        "tx_type": "cash_out",
+        "wire_sats": 107_770,
+        "principal_sats": 100_000,
+        "fee_sats": 7_770,
+        "fiat_amount": "2000.00",
+        "fiat_code": "GTQ",
+        "exchange_rate": "50",
+        "bills": [{"denomination": 100, "count": 20}],
+        "cassettes": {"1": {"denomination": 100, "count": 480}},
+        "occurred_at": DAWN,
+    } | changes
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+@dataclass
+class House:
+    """One book and everybody around it. `say` and `sell` return the fact that was sealed, or what came instead."""
+
+    book: Book
+    chain: Chain
+    now: int = DAWN
+    sold: int = 0
+    entries: list[Entry] = field(default_factory=list)
+
+    @classmethod
+    def empty(cls, key: str = person("operator").pubkey) -> Self:
+        """A book before its first entry, the operator's own unless another key is given."""
+        return cls(Book(BOT.pubkey, key, person("platform").pubkey), Chain(key))
+
+    @classmethod
+    def root(cls) -> Self:
+        """The platform's own book."""
+        return cls.empty(ROOT)
+
+    @classmethod
+    def open(cls) -> Self:
+        """The operator antigua with the GTQ machine m1; cash-out costs 1.5 % + 6.27 %, cash-in 1 % + 5 %."""
+        house = cls.empty()
+        house.say("platform", "operator add @operator name=antigua tz=America/Guatemala")
+        house.say("platform", "platform fee cash_in=1% cash_out=1.5%")
+        house.add_machine("m1")
+        return house
+
+    def add_machine(self, name: str, fiat: str = "GTQ", more: str = "") -> None:
+        """Enrol a machine at the usual fees."""
+        self.say("operator", f"machine add @{name} name={name} fiat={fiat} cash_in=5% cash_out=6.27% {more}")
+
+    def add_lp(self, name: str, cash: str | None = None, machine: str = "m1") -> None:
+        """Enrol an LP that joins at once, with cash already in the machine if an amount is given."""
+        self.say("operator", f"lp add @{name} machine={machine} name={name}")
+        self.say(name, "join")
+        if cash is not None:
+            self.add_cash(name, cash, machine)
+
+    def add_cash(self, lp: str, cash: str, machine: str = "m1") -> None:
+        """A deposit, added and confirmed."""
+        self.say("operator", f"deposit add {lp} {cash} machine={machine}")
+        self.say("operator", f"deposit confirm d{len(self.book.deposits)}")
+
+    def say(self, who: str, text: str, *, age_s: int = 0) -> Outcome:
+        """Somebody sends a command, dated `age_s` before it arrives."""
+        self.now += 1
+        return self.take(letter(who, text, at=self.now - age_s))
+
+    def sell(
+        self,
+        machine: str = "m1",
+        /,
+        *,
+        fiat: str = "2000.00",
+        rate: str = "50",
+        fee_sats: int | None = None,
+        tx_type: str = "cash_out",
+        by: str | None = None,
+        **changes: Any,
+    ) -> Outcome:
+        """A machine (or `by` another) reports a sale with a payment hash of its own and amounts that hold together.
+
+        The fee is what is due unless it is given; `changes` then spoil any field of the payload.
+        """
+        self.now += 1
+        self.sold += 1
+        cash_in = tx_type == "cash_in"
+        principal = int(Fraction(fiat) * Fraction(rate))
+        if fee_sats is None:
+            settings = self.book.machines[machine]
+            ppms = (self.book.platform_ppm(cash_in=cash_in), settings.cash_in_ppm if cash_in else settings.cash_out_ppm)
+            fee_sats = sum(principal * ppm // PPM for ppm in ppms)
+        amounts = {
+            "n": self.sold,
+            "payment_hash": payment_hash(self.sold),
+            "tx_type": tx_type,
+            "wire_sats": principal - fee_sats if cash_in else principal + fee_sats,
+            "principal_sats": principal,
+            "fee_sats": fee_sats,
+            "fiat_amount": fiat,
+            "fiat_code": self.book.machines[machine].fiat,
+            "exchange_rate": rate,
+            "occurred_at": self.now,
+        }
+        return self.take(report(by or machine, sale(machine, **(amounts | changes)), at=self.now))
+
+    def take(self, given: Signed) -> Outcome:
+        """Decide an input; if anything came of it, book and seal it."""
+        at = self.chain.next_at(self.now)
+        decision = decide(self.book, given, at)
+        if not decision.facts:
+            return decision.instead
+        booked = apply(self.book, given.event.id, decision.facts, seq=self.chain.seq + 1, at=at)
+        self.entries.append(seal(self.chain, given, decision.facts, booked, at=at))
+        (fact,) = decision.facts
+        return fact
+
+    def restart(self) -> None:
+        """Go on with the book that a snapshot kept; the Recall is filled again by its owner."""
+        state = orjson.loads(orjson.dumps(take_snapshot(self.book)))
+        recall = self.book.recall
+        self.book = restore_snapshot(state)
+        self.book.recall = recall
+
+    def rebuilt(self) -> Book:
+        """The book as its sealed bytes alone make it."""
+        book = Book(self.book.bot, self.book.key, self.book.platform)
+        for entry in self.entries:
+            content = orjson.loads(entry.body)
+            facts = tuple(read_fact(fact) for fact in content["facts"])
+            apply(book, content["input"]["event"]["id"], facts, seq=content["seq"], at=content["at"])
+        return book
+
+    def trail(self) -> list[bytes]:
+        """The trail an auditor is given."""
+        created_at = self.entries[0].at if self.entries else self.now
+        header = {"trail": 1, "bot": self.book.bot, "book": self.book.key, "created_at": created_at}
+        return [canonical(header), *(entry.line() for entry in self.entries)]
+
+    def ledger(self) -> dict[str, int]:
+        """Every account that is not empty, as `account unit` -> balance; debits are positive. The books are checked."""
+        check_books(self.book)
+        return {f"{account} {unit}": amount for (account, unit), amount in self.book.balances.items() if amount}
+
+    def remaining(self, lp: str, machine: str = "m1") -> str:
+        """What is left of an LP's cash in a machine."""
+        return format_minor(self.book.lps[lp].seats[machine].remaining_minor, self.book.machines[machine].fiat)
+
+
+def legs(outcome: Outcome) -> list[str]:
+    """The legs of a processed settlement, a line each: `dca ana 90000 for 1800.00`."""
+    assert isinstance(outcome, SettlementProcessed), outcome
+    return [_leg_line(leg, outcome.sale.currency) for leg in outcome.legs]
+
+
+def _leg_line(leg: Leg, currency: str) -> str:
+    cash = "" if leg.fiat_minor is None else f" for {format_minor(leg.fiat_minor, currency)}"
+    why = "" if leg.status is LegStatus.COMPLETED else f" {leg.status}: {leg.reason}"
+    return f"{leg.type} {leg.lp or leg.label or 'nobody'} {leg.sats}{cash}{why}"
+
+
+def of_legs(outcome: Outcome, kind: str) -> list[str]:
+    """The legs of one type only."""
+    return [line for line in legs(outcome) if line.startswith(f"{kind} ")]

@@ -1,0 +1,504 @@
+"""The auditor: a true trail verifies, and whatever was done to it is named by entry and field (faults.md row 86).
+
+A forger here is as strong as the bot itself: it may seal again, with every hash of the chain recomputed. What it lacks
+are the keys of those who signed.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import nostr_sdk
+import orjson
+import pytest
+
+from nostrbot.audit import Summary, verify_trail
+from nostrbot.core.facts import MachineChanged, SettlementProcessed
+from nostrbot.core.inputs import Signed
+from nostrbot.errors import TrailError
+from nostrbot.journal.entry import GENESIS, canonical, digest, trail_line
+from nostrbot.nostr.event import VerifiedEvent, read_event
+from nostrbot.nostr.sealing import Scheme
+from tests.houses import BOT, DAWN, House, letter, person, report, sale
+
+# The life of the house below, by entry number.
+OPENING, FEE, MACHINE, ENROLLED, JOINED, ADDED, CONFIRMED, PLAIN_SALE, SEALED_SALE, REJECTED, FIXED = range(1, 12)
+
+Trail = list[bytes]
+Content = dict[str, Any]
+
+
+def lived() -> House:
+    house = House.open()
+    house.add_lp("ana", "9000")
+    house.sell()
+    house.take(report("m1", sale(), at=house.now, scheme=Scheme.NIP44))
+    house.sell(wire_sats=1)
+    house.say("ana", "mode fixed")
+    return house
+
+
+@pytest.fixture(scope="module")
+def trail() -> Trail:
+    return lived().trail()
+
+
+def changed(trail: Trail, seq: int, change: Callable[[Content], None]) -> Trail:
+    """The trail with one entry (0 = header) changed and nothing else."""
+    content = orjson.loads(trail[seq])
+    change(content)
+    return [*trail[:seq], canonical(content), *trail[seq + 1 :]]
+
+
+def sealed_again(trail: Trail) -> Trail:
+    """The trail with numbers, links and hashes made right, as only the bot could."""
+    lines, head = [trail[0]], GENESIS
+    for seq, line in enumerate(trail[1:], start=1):
+        content = orjson.loads(line) | {"seq": seq, "prev": head}
+        content.pop("hash", None)
+        body = canonical(content)
+        head = digest(body)
+        lines.append(trail_line(body, head))
+    return lines
+
+
+def resealed(trail: Trail, seq: int, change: Callable[[Content], None]) -> Trail:
+    return sealed_again(changed(trail, seq, change))
+
+
+def trouble(trail: Trail, *, bot: str | None = None) -> tuple[int, str]:
+    """Entry number and field that the auditor names."""
+    with pytest.raises(TrailError) as refused:
+        verify_trail(trail, bot=bot)
+    where = f"entry {refused.value.seq}" if refused.value.seq else "header"
+    assert str(refused.value).startswith(f"{where}: {refused.value.field}: ")
+    return refused.value.seq, refused.value.field
+
+
+# --- what is true ---------------------------------------------------------------------------------------------------
+
+
+def test_a_true_trail_verifies(trail: Trail) -> None:
+    """From nothing but its lines; the summary is what an auditor compares with what it was told."""
+    assert verify_trail(trail, bot=BOT.pubkey) == Summary(
+        bot=BOT.pubkey,
+        book=person("operator").pubkey,
+        platform=person("platform").pubkey,
+        handle="antigua",
+        entries=11,
+        head=lived().chain.head,
+        settlements=2,
+        receipts=2,
+        encrypted=9,
+        sats_settled=215_540,
+    )
+
+
+def test_line_ends_do_not_matter(trail: Trail) -> None:
+    """A file's lines come with them."""
+    assert verify_trail([line + b"\n" for line in trail]).entries == 11
+
+
+def test_the_root_book_has_a_trail_too() -> None:
+    """Operators and the platform fee."""
+    root = House.root()
+    root.say("platform", "operator add @operator name=antigua")
+    root.say("platform", "operator suspend antigua")
+    assert verify_trail(root.trail()).entries == 2
+
+
+def test_a_trail_that_is_cut_at_its_end_is_a_shorter_true_trail(trail: Trail) -> None:
+    """Only a checkpoint can tell; the summary's head and count are there to be compared."""
+    assert verify_trail(trail[:-1]).entries == 10
+
+
+def sdk_event(who: str, kind: int, content: str, *, to: str, at: int) -> VerifiedEvent:
+    """An event made and signed by an independent library."""
+    keys = nostr_sdk.Keys.parse(person(who).nsec())
+    recipient = nostr_sdk.Tag.public_key(nostr_sdk.PublicKey.parse(to))
+    draft = nostr_sdk.EventBuilder(nostr_sdk.Kind(kind), content).tags([recipient])
+    event = read_event(
+        orjson.loads(draft.custom_created_at(nostr_sdk.Timestamp.from_secs(at)).finalize(keys).as_json())
+    )
+    assert isinstance(event, VerifiedEvent)
+    return event
+
+
+def test_what_another_library_signed_and_encrypted_is_verified_as_well() -> None:
+    """An operator and a machine that run on nostr-sdk."""
+    house = House.open()
+    said = "machine set m1 cash_out=6.27% location=Mercado"
+    keys, bot = nostr_sdk.Keys.parse(person("operator").nsec()), nostr_sdk.PublicKey.parse(BOT.pubkey)
+    ciphertext = nostr_sdk.nip04_encrypt(keys.secret_key(), bot, said)
+    house.now += 1
+    commanded = sdk_event("operator", 4, ciphertext, to=BOT.pubkey, at=house.now)
+    assert isinstance(house.take(Signed(commanded, said, Scheme.NIP04)), MachineChanged)
+    payload = orjson.dumps(sale()).decode()
+    reported = sdk_event("m1", 21_000, payload, to=BOT.pubkey, at=house.now)
+    assert isinstance(house.take(Signed(reported, payload, Scheme.PLAIN)), SettlementProcessed)
+    summary = verify_trail(house.trail())
+    assert (summary.entries, summary.settlements) == (5, 1)
+
+
+# --- lines ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seq", range(1, 11))
+def test_a_line_removed(trail: Trail, seq: int) -> None:
+    """The next entry is out of place."""
+    assert trouble([*trail[:seq], *trail[seq + 1 :]]) == (seq, "seq")
+
+
+def test_a_line_twice(trail: Trail) -> None:
+    assert trouble([*trail[:4], trail[3], *trail[4:]]) == (4, "seq")
+
+
+def test_two_lines_swapped(trail: Trail) -> None:
+    assert trouble([*trail[:8], trail[9], trail[8], *trail[10:]]) == (8, "seq")
+
+
+def test_numbers_made_right_after_a_removal_break_the_links(trail: Trail) -> None:
+    """seq alone is not the chain."""
+
+    def renumber(content: Content) -> None:
+        content["seq"] = 8
+
+    shorter = [*trail[:8], *trail[9:]]
+    assert trouble(changed(shorter, 8, renumber)) == (8, "prev")
+
+
+@pytest.mark.parametrize("field", ["at", "facts", "input", "postings", "rules"])
+def test_a_field_changed_and_nothing_else(trail: Trail, field: str) -> None:
+    """The hash covers all of an entry."""
+
+    def change(content: Content) -> None:
+        content[field] = content["at"] + 1 if field == "at" else []
+
+    assert trouble(changed(trail, PLAIN_SALE, change)) == (PLAIN_SALE, "hash")
+
+
+def test_a_hash_changed(trail: Trail) -> None:
+    assert trouble(changed(trail, 3, lambda content: content.update(hash="ab" * 32))) == (3, "hash")
+
+
+@pytest.mark.parametrize(
+    ("line", "field"),
+    [
+        (b"", "line"),
+        (b"\n", "line"),
+        (b"{", "line"),
+        (b"[]", "line"),
+        (b"null", "line"),
+        (b"\xff\xfe", "line"),
+        (b"[" * 5_000, "line"),
+        (b"{}", "entry"),
+        (b'{"seq":3}', "entry"),
+    ],
+)
+def test_a_line_that_is_no_entry(trail: Trail, line: bytes, field: str) -> None:
+    """Whatever stands in a file is answered with the place and never a crash."""
+    assert trouble([*trail[:3], line, *trail[4:]]) == (3, field)
+
+
+def test_half_a_line(trail: Trail) -> None:
+    """A file that was cut within its last entry."""
+    assert trouble([*trail[:-1], trail[-1][:-40]]) == (11, "line")
+
+
+def test_an_entry_with_a_field_too_many_or_too_few(trail: Trail) -> None:
+    assert trouble(changed(trail, 5, lambda content: content.update(note="x"))) == (5, "entry")
+    assert trouble(changed(trail, 5, lambda content: content.pop("postings"))) == (5, "entry")
+
+
+def test_nesting_that_can_be_read_but_not_written(trail: Trail) -> None:
+    """Depth between what the JSON library reads and what it writes is a bad trail, not a crash."""
+    deep = b"[" * 500 + b"]" * 500
+    line = changed(trail, 5, lambda content: content.update(facts="HERE"))[5].replace(b'"HERE"', deep)
+    assert orjson.loads(line)
+    assert trouble([*trail[:5], line, *trail[6:]]) == (5, "entry")
+
+
+# --- the header -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ([], (0, "line")),
+        ([b""], (0, "line")),
+        ([b'{"trail":1,"bot":"ab'], (0, "line")),
+        ([b"[]"], (0, "line")),
+        ([b"{}"], (0, "trail")),
+        ([b'{"trail":1}'], (0, "trail")),
+        ([b'{"trail":2,"bot":"a","book":"b","created_at":1}'], (0, "trail")),
+        ([b'{"trail":1,"bot":5,"book":"b","created_at":1}'], (0, "bot")),
+        ([b'{"trail":1,"bot":"a","book":null,"created_at":1}'], (0, "book")),
+        ([b'{"trail":1,"bot":"a","book":"b","created_at":1}'], (0, "entries")),
+    ],
+)
+def test_a_header_that_is_none(lines: Trail, expected: tuple[int, str]) -> None:
+    assert trouble(lines) == expected
+
+
+def test_a_trail_without_its_header(trail: Trail) -> None:
+    assert trouble(trail[1:]) == (0, "trail")
+
+
+def test_the_trail_of_another_bot(trail: Trail) -> None:
+    """Asked for one bot's trail, another's is refused at once; a changed header, at the first event to the true bot."""
+    other = person("another bot").pubkey
+    assert trouble(trail, bot=other) == (0, "bot")
+    assert trouble(changed(trail, 0, lambda header: header.update(bot=other)), bot=other) == (1, "facts")
+
+
+def test_the_trail_of_one_operator_under_another_s_name(trail: Trail) -> None:
+    """The opening command names whose book it is."""
+    other = person("other").pubkey
+    assert trouble(changed(trail, 0, lambda header: header.update(book=other))) == (1, "facts")
+
+
+# --- sealed again by the bot itself ---------------------------------------------------------------------------------
+
+
+def test_sealing_again_alone_changes_nothing(trail: Trail) -> None:
+    """The forger's tool is sound: what the tests below find is what was changed before it was used."""
+    assert sealed_again(trail) == trail
+
+
+def test_a_forged_signature(trail: Trail) -> None:
+    """A signature by another key over the same event."""
+
+    def forge(content: Content) -> None:
+        content["input"]["event"]["sig"] = person("forger").sign(bytes.fromhex(content["input"]["event"]["id"]))
+
+    assert trouble(resealed(trail, PLAIN_SALE, forge)) == (PLAIN_SALE, "input.event")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"content": orjson.dumps(sale(fee_sats=9_770, wire_sats=109_770)).decode()},
+        {"created_at": DAWN},
+        {"kind": 21_001},
+        {"tags": []},
+        {"pubkey": person("forger").pubkey},
+        {"id": "ab" * 32},
+        {"id": None},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_changed_event(trail: Trail, change: Content) -> None:
+    """Everything in an event is under its id, and the id under the signature."""
+    forged = resealed(trail, PLAIN_SALE, lambda content: content["input"]["event"].update(change))
+    assert trouble(forged) == (PLAIN_SALE, "input.event")
+
+
+def test_an_event_signed_by_the_forger_for_another(trail: Trail) -> None:
+    """Well signed, by nobody of this book."""
+    own = report("forger", sale("m1", payment_hash="11" * 32), at=DAWN + 60).event.plain()
+    forged = resealed(trail, PLAIN_SALE, lambda content: content["input"].update(event=own))
+    assert trouble(forged) == (PLAIN_SALE, "facts")
+
+
+def test_an_event_that_says_more_than_was_signed(trail: Trail) -> None:
+    """What is beside an event's seven fields is not signed, so it has no place in a trail."""
+    forged = resealed(trail, PLAIN_SALE, lambda content: content["input"]["event"].update(note="paid"))
+    assert trouble(forged) == (PLAIN_SALE, "input.event.note")
+
+
+def shift(content: Content) -> None:
+    """9,000 sats from the LP to the operator, still exact and balanced."""
+    legs = content["facts"][0]["legs"]
+    legs[1]["sats"] += 9_000
+    legs[2]["sats"] -= 9_000
+    for posting in content["postings"]:
+        if posting[:2] == ["equity:operator", "sat"]:
+            posting[2] -= 9_000
+        if posting[0] == "liabilities:lp:ana:sats":
+            posting[2] += 9_000
+
+
+def test_changed_facts(trail: Trail) -> None:
+    """Decided again, the LP's leg is another, though every sum is right."""
+    assert trouble(resealed(trail, PLAIN_SALE, shift)) == (PLAIN_SALE, "facts[0].legs[1].sats")
+
+
+@pytest.mark.parametrize(
+    ("seq", "change", "field"),
+    [
+        (PLAIN_SALE, lambda fact: fact.update(platform_fee_sats=0), "facts[0].platform_fee_sats"),
+        (PLAIN_SALE, lambda fact: fact.update(number=2), "facts[0].number"),
+        (PLAIN_SALE, lambda fact: fact["legs"].pop(), "facts[0].legs"),
+        (PLAIN_SALE, lambda fact: fact["sale"].update(wire_sats=107_771), "facts[0].sale.wire_sats"),
+        (PLAIN_SALE, lambda fact: fact.update(extra=1), "facts[0].extra"),
+        (PLAIN_SALE, lambda fact: fact.pop("legs"), "facts[0].legs"),
+        (PLAIN_SALE, lambda fact: fact.update(number=True), "facts[0].number"),
+        (REJECTED, lambda fact: fact.update(reason="fee_mismatch"), "facts[0].reason"),
+        (CONFIRMED, lambda fact: fact["deposit"].update(amount_minor=800_000), "facts[0].deposit.amount_minor"),
+        (MACHINE, lambda fact: fact["machine"].update(cash_out_ppm=72_700), "facts[0].machine.cash_out_ppm"),
+    ],
+)
+def test_any_changed_field_of_a_fact_is_named(
+    trail: Trail, seq: int, change: Callable[[Content], None], field: str
+) -> None:
+    """The first difference, by its path."""
+    assert trouble(resealed(trail, seq, lambda content: change(content["facts"][0]))) == (seq, field)
+
+
+def test_facts_left_out_or_added(trail: Trail) -> None:
+    """An entry has all its facts and no others."""
+    assert trouble(resealed(trail, PLAIN_SALE, lambda content: content.update(facts=[]))) == (PLAIN_SALE, "facts")
+    twice = resealed(trail, PLAIN_SALE, lambda content: content["facts"].append(content["facts"][0]))
+    assert trouble(twice) == (PLAIN_SALE, "facts")
+    assert trouble(resealed(trail, PLAIN_SALE, lambda content: content.update(facts={}))) == (PLAIN_SALE, "facts")
+
+
+def test_changed_postings(trail: Trail) -> None:
+    """Facts left alone, money booked elsewhere."""
+
+    def embezzle(content: Content) -> None:
+        content["postings"][4][0] = "equity:operator"
+
+    assert trouble(resealed(trail, PLAIN_SALE, embezzle)) == (PLAIN_SALE, "postings[4][0]")
+
+
+def test_postings_left_out_or_added(trail: Trail) -> None:
+    """Also a pair that balances, and also where no money moved."""
+    assert trouble(resealed(trail, CONFIRMED, lambda content: content["postings"].clear())) == (CONFIRMED, "postings")
+    pair = [["equity:operator", "sat", -5], ["liabilities:lp:ana:sats", "sat", 5]]
+    assert trouble(resealed(trail, JOINED, lambda content: content["postings"].extend(pair))) == (JOINED, "postings")
+
+
+def test_a_changed_plaintext(trail: Trail) -> None:
+    """Another plaintext for an encrypted command is decided to other facts."""
+
+    def change(content: Content) -> None:
+        content["input"]["plaintext"] = "deposit add ana 8000 machine=m1"
+
+    assert trouble(resealed(trail, ADDED, change)) == (ADDED, "facts[0].deposit.amount_minor")
+
+
+def test_a_plaintext_that_is_no_command(trail: Trail) -> None:
+    """There should be no entry then."""
+    forged = resealed(trail, ADDED, lambda content: content["input"].update(plaintext="good morning"))
+    assert trouble(forged) == (ADDED, "facts")
+
+
+def test_a_plaintext_beside_a_signed_plain_content(trail: Trail) -> None:
+    """What came plain is signed: it cannot be read as anything else, not even with facts and postings to match."""
+    forged_sale = orjson.dumps(sale(payment_hash="22" * 32)).decode()
+    true = lived()
+    plain = true.entries[PLAIN_SALE - 1].given
+    other = House.open()
+    other.add_lp("ana", "9000")
+    other.now = true.entries[PLAIN_SALE - 1].at
+    other.take(Signed(plain.event, forged_sale, Scheme.NIP44))
+    assert trouble(other.trail()) == (PLAIN_SALE, "input.plaintext")
+
+
+def test_a_ciphertext_without_its_plaintext(trail: Trail) -> None:
+    """Nothing can be decided from it."""
+    forged = resealed(trail, ADDED, lambda content: content["input"].pop("plaintext"))
+    assert trouble(forged) == (ADDED, "input.plaintext")
+
+
+@pytest.mark.parametrize("extra", [{"plaintext": 5}, {"carried": 1}, {"answered": "no"}])
+def test_an_input_with_a_field_of_a_wrong_type(trail: Trail, extra: Content) -> None:
+    assert trouble(resealed(trail, ADDED, lambda content: content["input"].update(extra))) == (ADDED, "input")
+
+
+@pytest.mark.parametrize("given", [None, [], "event", {"tick": 5}, {"event": {}, "source": "lamassu"}])
+def test_an_input_that_is_none(trail: Trail, given: object) -> None:
+    assert trouble(resealed(trail, ADDED, lambda content: content.update(input=given)))[0] == ADDED
+
+
+def test_an_entry_before_its_time(trail: Trail) -> None:
+    """`at` is never smaller than the entry before; and what was decided at that time says so too."""
+    assert trouble(resealed(trail, 6, lambda content: content.update(at=DAWN - 1))) == (6, "at")
+    assert trouble(resealed(trail, 6, lambda content: content.update(at="now"))) == (6, "at")
+    assert trouble(resealed(trail, ADDED, lambda content: content.update(at=content["at"] + 1))) == (
+        ADDED,
+        "facts[0].deposit.created_at",
+    )
+
+
+def test_rules_of_another_version(trail: Trail) -> None:
+    """This program cannot decide again what others decided."""
+    assert trouble(resealed(trail, 4, lambda content: content.update(rules=2))) == (4, "rules")
+
+
+@pytest.mark.parametrize("value", [True, 1.0])
+def test_a_number_written_as_another_type(trail: Trail, value: object) -> None:
+    """true is not 1, nor is 1.0: the bytes would be others."""
+    assert trouble(resealed(trail, 4, lambda content: content.update(rules=value))) == (4, "rules")
+    content = orjson.loads(trail[1]) | {"seq": value}
+    content.pop("hash")
+    body = canonical(content)
+    assert trouble([trail[0], trail_line(body, digest(body)), *trail[2:]]) == (1, "seq")
+
+
+# --- true signatures in the wrong place -----------------------------------------------------------------------------
+
+
+def test_one_event_has_one_entry(trail: Trail) -> None:
+    """A command or a sale replayed by the bot itself (invariant I9)."""
+    for seq in (JOINED, CONFIRMED, PLAIN_SALE):
+        assert trouble(sealed_again([*trail, trail[seq]]))[0] == 12
+
+
+def test_two_entries_in_another_order(trail: Trail) -> None:
+    """Confirmed before it was added: decided in that order there is nothing to confirm."""
+    assert trouble(sealed_again([*trail[:ADDED], trail[CONFIRMED], trail[ADDED], *trail[CONFIRMED + 1 :]])) == (
+        ADDED,
+        "facts",
+    )
+
+
+def test_an_entry_left_out_that_others_rest_on(trail: Trail) -> None:
+    """Sealed again without the deposit, the sales would have been shared otherwise."""
+    assert trouble(sealed_again([*trail[:CONFIRMED], *trail[CONFIRMED + 1 :]])) == (
+        CONFIRMED,
+        "facts[0].legs[2].after_minor",
+    )
+
+
+def test_a_header_that_dates_the_book_otherwise(trail: Trail) -> None:
+    """A book is as old as its first entry."""
+    assert trouble(changed(trail, 0, lambda header: header.update(created_at=1))) == (0, "created_at")
+
+
+def test_a_book_that_no_platform_opened(trail: Trail) -> None:
+    """An operator alone has no book."""
+    assert trouble(sealed_again([trail[0], *trail[MACHINE:]])) == (1, "facts")
+
+
+def smuggled(given: Signed) -> tuple[int, str]:
+    """Where the auditor stops when the bot seals an input it should not have obeyed, as if its rules were others."""
+    house = lived()
+    content = {"input": given.plain(), "facts": [], "postings": [], "at": house.now, "rules": 1}
+    return trouble(sealed_again([*house.trail(), canonical(content)]))
+
+
+@pytest.mark.parametrize(
+    ("who", "text", "age_s"),
+    [
+        ("stranger", "machine suspend m1", 0),
+        ("ana", "machine suspend m1", 0),
+        ("operator", "preview machine suspend m1", 0),
+        ("operator", "machine suspend m1", 2 * 86_400),
+        ("operator", "machine list", 0),
+        ("platform", "operator suspend coban", 0),
+        ("platform", "operator add @other name=coban", 0),
+    ],
+)
+def test_a_true_command_that_had_no_business_here(who: str, text: str, age_s: int) -> None:
+    """Signed for something else, at another time, or by somebody without that right."""
+    given = letter(who, text, at=DAWN + 60 - age_s)
+    assert smuggled(given) == (12, "facts")
+    assert smuggled(Signed(given.event, given.plaintext, given.scheme, carried=True)) == (12, "facts")
+
+
+def test_a_sale_addressed_to_another_bot() -> None:
+    """A machine that serves two bots is not booked by both."""
+    payload = orjson.dumps(sale(payment_hash="33" * 32)).decode()
+    event = sdk_event("m1", 21_000, payload, to=person("another bot").pubkey, at=DAWN)
+    assert smuggled(Signed(event, payload, Scheme.PLAIN)) == (12, "facts")
