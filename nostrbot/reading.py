@@ -214,8 +214,9 @@ class Reading:
         last: tuple[int, str, int] | None = None  # where the page before ended
         for book, handle in enrolled:
             if anchor is not None and operator in ("", book.handle):
-                for number, stored in await self._queries.legs_of(book.key, handle, before=anchor + 1, limit=1):
-                    last = (stored.at, book.handle, number)
+                # The nearest of its own legs gives the time; the number stays as said, so that leg itself is not lost.
+                for _, stored in await self._queries.legs_of(book.key, handle, before=anchor + 1, limit=1):
+                    last = (stored.at, book.handle, anchor)
         found: list[tuple[tuple[int, str, int], View]] = []
         for book, handle in enrolled:
             bound = last[2] if last and last[1] == book.handle else None
@@ -312,7 +313,7 @@ def _number(text: str, letter: str) -> int | None:
 
 def _page(noun: str, rows: Sequence[tuple[str, View]], question: Question) -> View:
     """One page of a list held in memory: from after `before=` on, as many as asked for and as fit."""
-    before = question.args.get("before")
+    before = question.args.get("before", "").lower()
     ids = [row_id for row_id, _ in rows]
     start = ids.index(before) + 1 if before in ids else 0
     return _fit(noun, rows[start:], question.args.get("limit", LIST_LIMIT_DEFAULT))

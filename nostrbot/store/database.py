@@ -4,14 +4,17 @@ What lives here: the engine. What does not: tables (tables.py) and statements (w
 WAL with synchronous=FULL: a commit that returned survives a power cut; throughput comes from batching commits.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiosqlite
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from nostrbot.errors import ConfigError
 
@@ -59,3 +62,37 @@ def _on_connect(connection: DBAPIConnection, _record: Any) -> None:
 
 def _on_begin(connection: Any) -> None:
     connection.exec_driver_sql("BEGIN")
+
+
+class Driver:
+    """One connection of the engine, spoken to directly: for the two places where each statement is felt.
+
+    Every statement of an aiosqlite connection is one visit to its thread; through SQLAlchemy's async layer it is four.
+    """
+
+    def __init__(self, lease: AsyncConnection, connection: aiosqlite.Connection) -> None:
+        self._lease = lease
+        self.connection = connection
+
+    @classmethod
+    async def open(cls, engine: AsyncEngine) -> "Driver":
+        """Take a connection out of the engine's pool."""
+        lease = await engine.connect()
+        connection = (await lease.get_raw_connection()).driver_connection
+        assert isinstance(connection, aiosqlite.Connection), "this engine's driver is aiosqlite"
+        return cls(lease, connection)
+
+    async def close(self) -> None:
+        """Give the connection back."""
+        await self._lease.close()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[aiosqlite.Connection]:
+        """A transaction that may write from its first statement: committed at the end, or rolled back whole."""
+        try:
+            await self.connection.execute("BEGIN IMMEDIATE")
+            yield self.connection
+            await self.connection.commit()
+        except BaseException:  # cancelled as well
+            await self.connection.rollback()
+            raise

@@ -1,0 +1,48 @@
+"""A bot that starts and says how long it took: `python -m bench.cold_start HOME`, run by startup.py.
+
+What lives here: the first moments of `nostrbot run`, up to books that are ready. What does not: the journal it reads.
+"""
+
+import resource
+import sys
+from pathlib import Path
+from time import perf_counter
+
+import orjson
+
+from bench.house import run
+from nostrbot.bot import Bot
+from nostrbot.config import Home, read_relays
+from nostrbot.keyfile import read_key_file
+
+
+async def start(home: Home) -> None:
+    """Start a bot, tell seconds and peak memory as a line of JSON, stop it."""
+    began = perf_counter()
+    bot = Bot(
+        keys=read_key_file(home.key_file, None),
+        platform=home.platform(),
+        database_url=home.database_url(),
+        settings=read_relays(home.relays_file),
+    )
+    await bot.start()
+    seconds = perf_counter() - began
+    print(orjson.dumps({"books_s": seconds, "peak_mb": _peak_mb()}).decode(), flush=True)
+    bot.stop()
+    await bot.run()
+
+
+def _peak_mb() -> float:
+    """The most memory this program has held at once.
+
+    Linux counts the parent's memory into ru_maxrss of a child that was forked from it, so there its own account is read.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        [line] = [line for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
+        return int(line.split()[1]) * 1_024 / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # bytes on macOS
+
+
+if __name__ == "__main__":
+    run(start(Home(Path(sys.argv[1]))))

@@ -1,0 +1,142 @@
+"""A house to measure: one operator with one machine and some LPs, and the events they sign.
+
+What lives here: keys, commands and sales, and the live books they are entered into through the bot's own desk and
+writer. What does not: timing. Everything is signed and encrypted before a stopwatch runs.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, TypeVar
+
+import orjson
+
+from nostrbot.bot import TURN_EVENTS_MAX, unix_now
+from nostrbot.desk import Desk, Turn
+from nostrbot.nostr import kinds
+from nostrbot.nostr.event import VerifiedEvent, sign_event
+from nostrbot.nostr.keys import Keys
+from nostrbot.nostr.sealing import Envelope, Scheme
+from nostrbot.store.batch import Batch
+from nostrbot.store.database import sqlite_url
+from nostrbot.store.store import Store
+
+T = TypeVar("T")
+
+DEPOSIT_GTQ = 1_000_000_000  # no LP runs dry, so every sale is shared among all
+CASSETTES = {str(position): {"denomination": 100, "count": 480} for position in range(1, 3)}
+
+
+def keys_of(name: str) -> Keys:
+    """The keys of somebody, the same in every run."""
+    return Keys.from_secret(sha256(f"nostrbot bench {name}".encode()).digest())
+
+
+class House:
+    """Who there is. Signs commands and sales; `lp_count` LPs have joined, with cash for every sale."""
+
+    def __init__(self, lp_count: int) -> None:
+        self.bot, self.platform, self.operator, self.machine = (
+            keys_of(name) for name in ("bot", "platform", "operator", "machine")
+        )
+        self.lps = {f"lp{number}": keys_of(f"lp{number}") for number in range(1, lp_count + 1)}
+        self.machine_envelope = Envelope(self.machine)
+
+    def commands(self) -> Iterator[VerifiedEvent]:
+        """What was said to the bot before the first sale, in order."""
+        yield self._command(self.platform, f"operator add {self.operator.npub} name=house tz=America/Guatemala")
+        yield self._command(self.platform, "platform fee cash_in=1% cash_out=1.5%")
+        yield self._command(
+            self.operator, f"machine add {self.machine.npub} name=m1 fiat=GTQ cash_in=5% cash_out=6.27%"
+        )
+        for number, (name, keys) in enumerate(self.lps.items(), start=1):
+            yield self._command(self.operator, f"lp add {keys.npub} machine=m1 name={name}")
+            yield self._command(keys, "join mode=flow")
+            yield self._command(self.operator, f"deposit add {name} {DEPOSIT_GTQ} machine=m1")
+            yield self._command(self.operator, f"deposit confirm d{number}")
+
+    def sales(self, count: int, *, first: int = 0, scheme: Scheme = Scheme.NIP44) -> list[VerifiedEvent]:
+        """Settlements number `first`, `first` + 1, ... as the machine publishes them."""
+        return [self._sale(number, scheme) for number in range(first, first + count)]
+
+    def _command(self, keys: Keys, text: str) -> VerifiedEvent:
+        content = Envelope(keys).seal_to(self.bot.pubkey, text, Scheme.NIP44, b"command")
+        return sign_event(
+            keys, kind=kinds.DIRECT_MESSAGE, tags=[["p", self.bot.pubkey]], content=content, created_at=unix_now()
+        )
+
+    def _sale(self, number: int, scheme: Scheme) -> VerifiedEvent:
+        payload = {
+            "type": "settlement",
+            "machine": self.machine.pubkey,
+            "n": number,
+            "txid": sha256(b"txid %d" % number).hexdigest(),
+            "payment_hash": sha256(b"payment %d" % number).hexdigest(),
+            "tx_type": "cash_out",
+            "wire_sats": 107_770,
+            "principal_sats": 100_000,
+            "fee_sats": 7_770,
+            "fiat_amount": "2000.00",
+            "fiat_code": "GTQ",
+            "exchange_rate": "50",
+            "bills": [{"denomination": 100, "count": 20}],
+            "cassettes": CASSETTES,
+            "occurred_at": int(time.time()),
+        }
+        text = orjson.dumps(payload).decode()
+        content = self.machine_envelope.seal_to(self.bot.pubkey, text, scheme, b"sale %d" % number)
+        tags = [["p", self.bot.pubkey]]
+        return sign_event(self.machine, kind=kinds.SETTLEMENT, tags=tags, content=content, created_at=unix_now())
+
+
+class Books:
+    """Live books over a database, as the bot holds them, without relays: nobody waits for what is owed."""
+
+    def __init__(self, store: Store, desk: Desk) -> None:
+        self.store = store
+        self.desk = desk
+
+    async def take(self, events: Sequence[VerifiedEvent]) -> Turn:
+        """Decide and seal one batch."""
+        return await self.desk.take(events, unix_now)
+
+    async def enter(self, events: Sequence[VerifiedEvent]) -> None:
+        """Decide, seal and commit events, and note that everything owed for them is delivered."""
+        for batch in batches(events):
+            turn = await self.take(batch)
+            await self.store.writer.commit(turn.batch)
+            await self.store.writer.commit(Batch(delivered=[owed.id for owed in turn.batch.owed]))
+
+
+@asynccontextmanager
+async def open_books(house: House, database: Path) -> AsyncIterator[Books]:
+    """New books of a house, with everybody enrolled."""
+    store = await Store.open(sqlite_url(database))
+    try:
+        live = await store.load_books(house.bot.pubkey, house.platform.pubkey)
+        books = Books(store, Desk(live, Envelope(house.bot), store.queries, next_row=1))
+        await books.enter(list(house.commands()))
+        seats = books.desk.books[house.operator.pubkey].seats["m1"]
+        assert sum(seat.remaining_minor > 0 for seat in seats) == len(house.lps), "an LP has no cash in the machine"
+        yield books
+    finally:
+        await store.close()
+
+
+def batches(events: Sequence[VerifiedEvent]) -> Iterator[Sequence[VerifiedEvent]]:
+    """Events by turns, as many as the bot takes at once."""
+    for start in range(0, len(events), TURN_EVENTS_MAX):
+        yield events[start : start + TURN_EVENTS_MAX]
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run on the loop the bot runs on: uvloop where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(work)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)

@@ -1,0 +1,214 @@
+"""The command line: exit codes and one-line messages of docs/protocol.md section 8, by the installed program."""
+
+import json
+import shutil
+import signal
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.e2e.house import PROGRAM, House, environment, nostrbot, nostrbot_here
+from tests.e2e.people import Line, Person
+from tests.e2e.sales import HASH, sale
+
+
+@dataclass
+class Desk:
+    """A running bot, and key files of those who use the program with it."""
+
+    house: House
+    operator: Line
+    folder: Path
+
+    def dm(self, who: str, text: str, *more: str) -> list[str | Path]:
+        """`nostrbot dm` with somebody's key."""
+        key = self.folder / f"{who}.nsec"
+        return ["dm", "--key", key, "--to", self.house.npub, "--relay", self.house.urls[0], text, *more]
+
+    def settle(self, who: str, payload: dict[str, Any] | str, *more: str) -> list[str | Path]:
+        """`nostrbot machine settle` with somebody's key."""
+        path = self.folder / "sale.json"
+        path.write_text(payload if isinstance(payload, str) else json.dumps(payload))
+        where = ["--bot", self.house.npub, "--relay", self.house.urls[0], "--payload", path]
+        return ["machine", "settle", "--key", self.folder / f"{who}.nsec", *where, *more]
+
+
+@pytest.fixture(scope="module")
+def desk(town: House, tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    folder = tmp_path_factory.mktemp("desk")
+    operator = town.open_operator("berne", "b1")
+    for name in ("berne", "b1", "stranger"):
+        town.person(name).write_key(folder)
+    return Desk(town, operator, folder)
+
+
+def assert_one_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    """Exit 2, nothing on stdout, and one line on stderr that has these words."""
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1, done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+# --- people -----------------------------------------------------------------------------------------------------------
+
+
+def test_dm_prints_the_answer(desk: Desk) -> None:
+    """Exit 0, and the same words that a client of one's own reads."""
+    done = nostrbot(*desk.dm("berne", "machine list"))
+    assert (done.returncode, done.stdout, done.stderr) == (0, desk.operator.ask("machine list") + "\n", "")
+
+
+@pytest.mark.parametrize("text", ["machine show m9", "machine show m9 --json"])
+def test_dm_exits_1_when_the_answer_is_no(desk: Desk, text: str) -> None:
+    """`ok: false` is exit 1, asked for in words or in JSON; the answer is printed all the same."""
+    done = nostrbot_here(*desk.dm("berne", text))
+    assert done.returncode == 1
+    assert "not_found" in done.stdout
+
+
+def test_dm_exits_3_when_nobody_answers(desk: Desk) -> None:
+    """A stranger gets no reply."""
+    done = nostrbot_here(*desk.dm("stranger", "whoami", "--timeout", "1"))
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (3, "", 1)
+
+
+def test_a_key_that_others_may_read_is_not_used(desk: Desk) -> None:
+    """Mode 0644: exit 2, and the line says `chmod 600`; the secret is not in it."""
+    lax = desk.folder / "lax.nsec"
+    shutil.copy(desk.folder / "berne.nsec", lax)
+    lax.chmod(0o644)
+    done = nostrbot_here(*desk.dm("lax", "whoami"))
+    assert_one_line(done, "chmod 600", str(lax))
+    assert lax.read_text().strip() not in done.stderr
+
+
+# --- machines ---------------------------------------------------------------------------------------------------------
+
+
+def test_machine_settle_prints_the_ack(desk: Desk) -> None:
+    """Exit 0 when it is booked, now or before; 1 when rejected or unreadable; 3 when the bot does not know the machine."""
+    payload = sale(desk.house.person("b1"), payment_hash=HASH)
+    first = nostrbot(*desk.settle("b1", payload))
+    assert first.returncode == 0, first.stderr
+    ack = json.loads(first.stdout)
+    assert (ack["type"], ack["status"], ack["settlement"], ack["payment_hash"]) == ("ack", "processed", "s1", HASH)
+    again = nostrbot_here(*desk.settle("b1", payload))
+    assert (again.returncode, json.loads(again.stdout)["status"]) == (0, "duplicate")
+    wrong = nostrbot_here(*desk.settle("b1", payload | {"wire_sats": 5}))
+    assert (wrong.returncode, json.loads(wrong.stdout)["error"]) == (1, "amounts_inconsistent")
+    unread = nostrbot_here(*desk.settle("b1", "this is no JSON"))
+    assert (unread.returncode, json.loads(unread.stdout)["status"]) == (1, "invalid")
+    unknown = nostrbot_here(*desk.settle("stranger", payload, "--timeout", "1"))
+    assert (unknown.returncode, unknown.stdout, unknown.stderr.count("\n")) == (3, "", 1)
+
+
+# --- homes ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_second_bot_in_one_home_is_refused(desk: Desk) -> None:
+    """`run` twice: the second one says so and changes nothing; the first goes on."""
+    assert_one_line(nostrbot("run", "--home", desk.house.home), "already running")
+    assert "berne" in desk.operator.ask("whoami")
+
+
+def test_init_does_not_overwrite(desk: Desk) -> None:
+    """An existing home keeps every byte."""
+    kept = {path: path.read_bytes() for path in (desk.house.home / "keys").iterdir()}
+    kept[desk.house.home / "relays.yaml"] = (desk.house.home / "relays.yaml").read_bytes()
+    platform = desk.house.person("platform").npub
+    done = nostrbot_here("init", "--home", desk.house.home, "--platform", platform, "--relay", "ws://127.0.0.1:1")
+    assert_one_line(done, "exists")
+    assert {path: path.read_bytes() for path in kept} == kept
+
+
+def test_a_home_made_by_init(desk: Desk) -> None:
+    """keys/ holds the secret with mode 0600, as an nsec; nothing else in the home holds it."""
+    secret = desk.house.home / "keys" / "bot.nsec"
+    assert secret.stat().st_mode & 0o777 == 0o600
+    assert secret.read_text().startswith("nsec1")
+    for path in desk.house.home.rglob("*"):
+        if path.is_file() and path != secret:
+            assert secret.read_text().strip().encode() not in path.read_bytes(), path
+
+
+# --- bad configuration ------------------------------------------------------------------------------------------------
+
+RELAYS = {
+    "not YAML": ("relays: [", "relays.yaml"),
+    "empty": ("", "relays.yaml"),
+    "no relays": ("relays: []\n", "relays"),
+    "another key": ("relays:\n  - url: ws://127.0.0.1:1\n    reed: true\n", "reed"),
+    "no relay's URL": ("relays:\n  - url: https://relay.example.com\n", "wss"),
+    "a host with a blank": ("relays:\n  - url: ws://relay example.com\n", "wss"),
+    "a host with a NUL": ('relays:\n  - url: "ws://relay\\0"\n', "wss"),
+    "a host of dots": ("relays:\n  - url: ws://..\n", "wss"),
+    "one relay twice": ("relays:\n  - url: ws://127.0.0.1:1\n  - url: ws://127.0.0.1:1/\n", "twice"),
+    "a word for a truth": ('relays:\n  - url: ws://127.0.0.1:1\n    read: "perhaps"\n', "read"),
+    "nowhere to read": ("relays:\n  - url: ws://127.0.0.1:1\n    read: false\n", "read"),
+    "more OKs than relays": ("relays:\n  - url: ws://127.0.0.1:1\npublish:\n  min_ok: 2\n", "min_ok"),
+    "no OK at all": ("relays:\n  - url: ws://127.0.0.1:1\npublish:\n  min_ok: 0\n", "min_ok"),
+}
+
+
+@pytest.mark.parametrize("wrong", RELAYS)
+def test_bad_relays_are_one_line_and_exit_2(desk: Desk, tmp_path: Path, wrong: str) -> None:
+    """relays.yaml, in many ways wrong: the line names the file and what is wanted there."""
+    text, word = RELAYS[wrong]
+    shutil.copytree(desk.house.home / "keys", tmp_path / "keys")
+    (tmp_path / "relays.yaml").write_text(text)
+    assert_one_line(nostrbot_here("run", "--home", tmp_path), str(tmp_path / "relays.yaml"), word)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["run", "--home", "{new}"], "nostrbot init"),
+        (["run"], "--home"),
+        (["status", "--home", "{new}"], "nostrbot init"),
+        (["init", "--home", "{new}", "--platform", "nobody", "--relay", "ws://127.0.0.1:1"], "npub"),
+        (["init", "--home", "{new}", "--platform", "{npub}", "--relay", "relay.example.com"], "wss"),
+        (["init", "--home", "{new}", "--platform", "{npub}"], "--relay"),
+        (["frobnicate"], "frobnicate"),
+        (["audit", "verify", "{new}/trail.jsonl"], "trail.jsonl"),
+        (["audit", "export", "--home", "{home}", "--operator", "{npub}"], "operator"),
+        (["audit", "export", "--home", "{home}", "--operator", "nobody"], "npub"),
+        (["dm", "--key", "{new}/none.nsec", "--to", "{npub}", "--relay", "ws://127.0.0.1:1", "help"], "none.nsec"),
+        (["dm", "--key", "{key}", "--to", "{npub}", "--relay", "http://127.0.0.1:1", "help"], "wss"),
+        (["dm", "--key", "{key}", "--to", "{npub}", "help"], "--relay"),
+    ],
+)
+def test_bad_usage_is_one_line_and_exit_2(desk: Desk, tmp_path: Path, arguments: list[str], word: str) -> None:
+    """No home, no key, no such thing: one line that says what to change, and nothing was made."""
+    new = tmp_path / "new"
+    known = {"new": new, "npub": Person("somebody").npub, "home": desk.house.home, "key": desk.folder / "berne.nsec"}
+    assert_one_line(nostrbot_here(*(argument.format(**known) for argument in arguments)), word)
+    assert not new.exists()
+
+
+def test_init_takes_several_relays(tmp_path: Path) -> None:
+    """`--relay URL …`, once for all or once each; the home may be named by NOSTRBOT_HOME; the npub is on stdout."""
+    npub, urls = Person("platform").npub, ["ws://127.0.0.1:1", "ws://127.0.0.1:2", "wss://relay.example.com"]
+    for number, words in enumerate((["--relay", *urls], [word for url in urls for word in ("--relay", url)])):
+        home = tmp_path / str(number)
+        done = nostrbot_here("init", "--platform", npub, *words, NOSTRBOT_HOME=str(home))
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("npub1")
+        assert [relay["url"] for relay in yaml.safe_load((home / "relays.yaml").read_text())["relays"]] == urls
+
+
+def test_relay_stops_in_peace(tmp_path: Path) -> None:
+    """`nostrbot relay` prints its URL; Ctrl-C and SIGTERM end it with exit 0."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        command = [PROGRAM, "relay", "--data", tmp_path / "events"]
+        process = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("ws://127.0.0.1:")
+        process.send_signal(number)
+        assert process.wait(5) == 0
+        process.communicate()

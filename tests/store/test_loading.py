@@ -1,0 +1,188 @@
+"""Loading: books come back from the journal as they were, with a snapshot or without, or not at all."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nostrbot import desk
+from nostrbot.core.snapshots import take_snapshot
+from nostrbot.errors import BooksError
+from nostrbot.store import queries
+from nostrbot.store.database import sqlite_url
+from nostrbot.store.store import Store
+from tests.offices import ANA, BOT, OPERATOR, Office, command, office, open_office, report
+
+SNAPSHOT_EVERY = 10
+
+
+def write(path: Path, sql: str, *values: Any) -> None:
+    """What a broken disk or a meddler does."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(sql, values)
+
+
+def damage(path: Path, table: str, where: str, change: Callable[[bytes], bytes]) -> None:
+    """Change the bytes of bodies, and nothing else."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for row, body in connection.execute(f"SELECT rowid, body FROM {table} WHERE {where}").fetchall():
+            assert change(body) != body
+            connection.execute(f"UPDATE {table} SET body = ? WHERE rowid = ?", (change(body), row))
+
+
+def snapshots(path: Path) -> list[int]:
+    """The entries of the operator's book that snapshots stand on."""
+    with closing(sqlite3.connect(path)) as connection:
+        return [seq for (seq,) in connection.execute("SELECT seq FROM snapshot WHERE book = 2 ORDER BY seq")]
+
+
+def state(at: Office) -> dict[str, Any]:
+    """All that an operator's book knows, and where its chain ends."""
+    return take_snapshot(at.book) | {"head": at.head}
+
+
+@pytest.fixture
+async def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A journal of 56 entries with a snapshot every ten, the newest on entry 51."""
+    monkeypatch.setattr(desk, "SNAPSHOT_EVERY_ENTRIES", SNAPSHOT_EVERY)
+    path = tmp_path / "bot.sqlite"
+    async with office(path) as at:
+        for n in range(1, 46):
+            await at.take(report(n))
+    return path
+
+
+async def test_only_two_snapshots_are_kept(path: Path) -> None:
+    """One every N entries; the newest and the one before it stay, should the newest be damaged."""
+    assert snapshots(path) == [41, 51]
+
+
+async def test_books_from_a_snapshot_equal_books_from_scratch(path: Path) -> None:
+    """A snapshot is a cache of the facts before it: with or without, the books and the head are the same."""
+    async with office(path) as at:
+        with_snapshot = state(at)
+        assert at.desk.live[OPERATOR.pubkey].snapshot_seq == 51
+    write(path, "DELETE FROM snapshot")
+    async with office(path) as at:
+        assert state(at) == with_snapshot
+        assert at.desk.live[OPERATOR.pubkey].snapshot_seq == 0
+        assert at.book.settlement_count == 45
+
+
+@pytest.mark.parametrize("damaged", ["seq = 51", "TRUE"], ids=["newest", "both"])
+async def test_a_damaged_snapshot_is_passed_over(path: Path, damaged: str) -> None:
+    """The digest tells; the one before is used, or the whole journal is folded."""
+    async with office(path) as at:
+        before = state(at)
+    damage(path, "snapshot", f"book = 2 AND {damaged}", lambda body: body.replace(b"antigua", b"antiqua"))
+    async with office(path) as at:
+        assert state(at) == before
+        assert at.desk.live[OPERATOR.pubkey].snapshot_seq == (41 if damaged == "seq = 51" else 0)
+
+
+async def test_a_snapshot_in_a_shape_of_old_is_passed_over(path: Path) -> None:
+    """What an earlier release wrote and this one cannot read is a cache miss, not the end."""
+    async with office(path) as at:
+        before = state(at)
+    old = b'{"v":0,"machines":[]}'
+    write(path, "UPDATE snapshot SET body = ?, digest = ?", old, sha256(old).digest())
+    async with office(path) as at:
+        assert state(at) == before
+
+
+async def test_a_snapshot_that_stands_on_no_entry_is_passed_over(path: Path) -> None:
+    """Where the journal ends before a snapshot, or has another entry there, the journal is right."""
+    write(path, "DELETE FROM entry WHERE book = 2 AND seq >= 51")
+    async with office(path) as at:
+        assert at.desk.live[OPERATOR.pubkey].chain.seq == 50
+        assert at.desk.live[OPERATOR.pubkey].snapshot_seq == 41
+        assert at.book.settlement_count == 39
+
+
+async def test_work_goes_on_after_a_snapshot(path: Path) -> None:
+    """What was settled before the snapshot is still known as a duplicate, and the next settlement has the next number."""
+    async with office(path) as at:
+        turn = await at.take(report(1), report(46))
+        assert '"status":"duplicate","settlement":"s1"' in turn.say[0].text
+        assert [entry.facts[0].number for entry in turn.batch.entries] == [46]
+
+
+# Entry 54 lies behind the newest snapshot, which stands on entry 51.
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda body: body.replace(b"107770", b"107771"),
+        lambda body: body.replace(b'"facts"', b"facts"),
+        lambda body: b"\xff" + body[1:],
+        lambda body: body[:100],
+        lambda body: b"",
+        lambda body: b"[]",
+        lambda body: body + b" ",
+    ],
+    ids=["amount", "not JSON", "not UTF-8", "cut short", "empty", "another shape", "one blank more"],
+)
+async def test_a_damaged_entry_is_named_at_the_start(path: Path, change: Callable[[bytes], bytes]) -> None:
+    """A changed byte anywhere in an entry: BooksError naming book and entry and what to do, and no books."""
+    damage(path, "entry", "book = 2 AND seq = 54", change)
+    with pytest.raises(BooksError, match=f"book {OPERATOR.pubkey}: the journal is damaged at entry 54: restore"):
+        await open_office(path)
+
+
+async def test_a_changed_hash_is_named_at_the_start(path: Path) -> None:
+    """The hash beside the entry is checked as the entry is."""
+    write(path, "UPDATE entry SET hash = zeroblob(32) WHERE book = 2 AND seq = 54")
+    with pytest.raises(BooksError, match="damaged at entry 54"):
+        await open_office(path)
+
+
+async def test_a_missing_entry_is_named_at_the_start(path: Path) -> None:
+    """An entry taken out of the middle breaks the chain at the next one."""
+    write(path, "DELETE FROM entry WHERE book = 2 AND seq = 54")
+    with pytest.raises(BooksError, match="damaged at entry 55"):
+        await open_office(path)
+
+
+async def test_two_entries_that_changed_places_are_named(path: Path) -> None:
+    """Order is part of the chain."""
+    write(path, "UPDATE entry SET seq = 1000 WHERE book = 2 AND seq = 54")
+    write(path, "UPDATE entry SET seq = 54 WHERE book = 2 AND seq = 55")
+    write(path, "UPDATE entry SET seq = 55 WHERE book = 2 AND seq = 1000")
+    with pytest.raises(BooksError, match="damaged at entry 54"):
+        await open_office(path)
+
+
+async def test_a_journal_of_many_pages_is_read_whole(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entries come a page at a time; whether the last page is full or not, none is missed and none comes twice."""
+    for page in (1, 8, 28, 55, 56, 57):
+        monkeypatch.setattr(queries, "PAGE_ROWS", page)
+        async with office(path) as at:
+            seqs = [entry.seq async for entry in at.store.queries.entries(OPERATOR.pubkey)]
+            assert seqs == list(range(1, 57))
+
+
+async def test_another_platforms_database_is_refused(path: Path) -> None:
+    """A home whose platform key was exchanged does not take over the books."""
+    store = await Store.open(sqlite_url(path))
+    try:
+        with pytest.raises(BooksError, match="belongs to another bot or platform"):
+            await store.load_books(BOT.pubkey, ANA.pubkey)
+    finally:
+        await store.close()
+
+
+async def test_commands_answered_before_a_restart_have_no_second_effect(path: Path) -> None:
+    """faults.md rows 2 and 32: the same event again, in another run of the bot, changes nothing and is not answered."""
+    deposit = command(OPERATOR, "deposit add ana 500 machine=m1")
+    async with office(path) as at:
+        await at.take(deposit)
+        assert len(at.book.deposits) == 3
+    async with office(path) as at:
+        turn = await at.take(deposit)
+        assert not turn.batch
+        assert not turn.say
+        assert len(at.book.deposits) == 3
+        assert dict(at.desk.refusals) == {"duplicate": 1}

@@ -1,0 +1,142 @@
+"""The writer: all of a batch or nothing of it, and one writer only."""
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from nostrbot.core.book import check_books
+from nostrbot.errors import BooksError
+from nostrbot.store import writer
+from nostrbot.store.batch import Batch, RefusalRow
+from tests.offices import HOUSE, OPERATOR, Office, command, contents, office, report
+from tests.signers import Plain
+from tests.store.faulty_driver import Faults, faulty_driver
+
+STATEMENTS_MAX = 40  # of one commit, far above what there are
+
+
+async def commit_with_every_fault(at: Office, path: Path, faults: Faults, events: list[Plain]) -> list[str]:
+    """Fail at the first statement, at the second, and so on until the commit succeeds; returns its statements."""
+    before = contents(path)
+    for nth in range(1, STATEMENTS_MAX):
+        turn = await at.decide(*events)
+        faults.expect(nth)
+        try:
+            await at.store.writer.commit(turn.batch)
+        except OperationalError:
+            faults.expect(None)
+            assert contents(path) == before, f"statement {nth} failed, and something of the batch was kept"
+            await at.reload()
+        else:
+            return list(faults.statements)
+    raise AssertionError("the commit never succeeded")
+
+
+async def test_a_settlement_is_committed_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever statement of a commit fails, nothing of the batch is there; the next try writes all of it."""
+    path = tmp_path / "bot.sqlite"
+    with faulty_driver(monkeypatch) as faults:
+        async with office(path) as at:
+            said = await commit_with_every_fault(at, path, faults, [report(1), report(2)])
+            touched = {sql.split()[2] for sql in said if sql.startswith("INSERT INTO")}
+            assert {"entry", "settlement", "leg", "balance", "outbox"} <= touched
+            assert at.book.settlement_count == 2
+    kept = contents(path)
+    assert [len(kept[name]) for name in ("entry", "settlement", "leg")] == [15, 2, 8]
+
+
+async def test_a_new_book_survives_a_failed_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The batch that opens an operator's book can be tried again after a fault: its book is found at the next start."""
+    path = tmp_path / "bot.sqlite"
+    house = [command(who, text) for who, text in HOUSE]
+    with faulty_driver(monkeypatch) as faults:
+        async with office(path, house=()) as at:
+            await commit_with_every_fault(at, path, faults, house)
+            head = at.head
+    async with office(path) as at:
+        assert at.head == head
+        assert await at.store.queries.book_numbers() == {"root": 1, OPERATOR.pubkey: 2}
+
+
+async def test_a_second_writer_is_fenced_off(tmp_path: Path) -> None:
+    """Whoever decided on an older end of the chain cannot append: BooksError, and nothing changes."""
+    path = tmp_path / "bot.sqlite"
+    async with office(path) as first, office(path) as second:
+        stale = await second.decide(report(2))
+        await first.take(report(1))
+        before = contents(path)
+        with pytest.raises(BooksError, match="fence"):
+            await second.store.writer.commit(stale.batch)
+        assert contents(path) == before
+
+
+async def test_of_two_writers_at_once_one_wins_and_the_other_reads_it(tmp_path: Path) -> None:
+    """faults.md row 5: two commit the same payment hash together; one row, and the loser answers `duplicate`."""
+    path = tmp_path / "bot.sqlite"
+    one, again = report(1), report(1)  # the same sale in two events
+    async with office(path) as first, office(path) as second:
+        turns = [await first.decide(one), await second.decide(again)]
+        outcomes = await asyncio.gather(
+            first.store.writer.commit(turns[0].batch),
+            second.store.writer.commit(turns[1].batch),
+            return_exceptions=True,
+        )
+        assert sorted(type(outcome).__name__ for outcome in outcomes) == ["BooksError", "NoneType"]
+        loser, event = (first, one) if isinstance(outcomes[0], BooksError) else (second, again)
+        await loser.reload()
+        turn = await loser.take(event)
+        assert '"status":"duplicate","settlement":"s1"' in turn.say[0].text
+    assert len(contents(path)["settlement"]) == 1
+
+
+async def test_the_database_itself_refuses_a_second_use_of_a_payment_hash(tmp_path: Path) -> None:
+    """(book, payment hash) is unique among accepted settlements; a rejected one takes no hash."""
+    path = tmp_path / "bot.sqlite"
+    async with office(path) as at:
+        await at.take(report(1))
+    again = "INSERT INTO settlement SELECT book, number + 1, machine, status, payment_hash, {}, seq, at FROM settlement"
+    with closing(sqlite3.connect(path)) as connection:
+        with pytest.raises(sqlite3.IntegrityError, match=r"settlement\.payment_hash"):
+            connection.execute(again.format("accepted"))
+        connection.execute(again.format("0"))
+
+
+async def test_the_database_itself_refuses_a_second_effect_of_an_event(tmp_path: Path) -> None:
+    """An event has at most one entry in a book, for ever (invariant I9)."""
+    path = tmp_path / "bot.sqlite"
+    async with office(path) as at:
+        await at.take(report(1))
+    with (
+        closing(sqlite3.connect(path)) as connection,
+        pytest.raises(sqlite3.IntegrityError, match=r"entry\.event_id"),
+    ):
+        connection.execute("INSERT INTO entry SELECT book, seq + 100, at, hash, event_id, body FROM entry LIMIT 1")
+
+
+async def test_projections_agree_with_the_books(tmp_path: Path) -> None:
+    """After many batches the balance table says what the ledger in memory says, and every leg has its row."""
+    path = tmp_path / "bot.sqlite"
+    async with office(path) as at:
+        for first in range(1, 31, 10):
+            await at.take(*[report(n) for n in range(first, first + 10)])
+        projected = await at.store.queries.balances(OPERATOR.pubkey)
+        in_memory = {(account, unit): amount for (account, unit), amount in at.book.balances.items()}
+        assert {key: amount for key, amount in projected.items() if amount} == {
+            key: amount for key, amount in in_memory.items() if amount
+        }
+        check_books(at.book)
+        assert at.book.leg_count == len(contents(path)["leg"])
+
+
+async def test_the_refusal_log_forgets_its_oldest_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody fills the disk by being refused: only the newest lines are kept."""
+    monkeypatch.setattr(writer, "REFUSALS_KEPT", 3)
+    path = tmp_path / "bot.sqlite"
+    async with office(path, house=()) as at:
+        for n in range(5):
+            await at.store.writer.commit(Batch(refusals=[RefusalRow(n, "invalid", "a", f"{n}", "")]))
+    assert [row[4] for row in contents(path)["refusal"]] == ["2", "3", "4"]

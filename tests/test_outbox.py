@@ -1,0 +1,302 @@
+"""The outbox: everything owed is sent, once, in order, with bounded memory, across restarts and relays that come and go."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import orjson
+import pytest
+
+from nostrbot import outbox as outbox_module
+from nostrbot.nostr.sealing import Envelope
+from nostrbot.outbox import Outbox
+from nostrbot.relays.limits import Limits
+from nostrbot.relays.pool import Pool
+from nostrbot.relays.relay import RelayConfig
+from nostrbot.store.batch import Batch
+from nostrbot.store.queries import StillOwed
+from tests.offices import ANA, BEN, BOT, HOUSE, MACHINE, OPERATOR, Office, contents, office, report
+from tests.peers.hostile_relay import HostileRelay, hostile_relay
+from tests.signers import Plain
+
+QUICK = Limits(
+    ok_s=1.0, retry_min_s=0.05, retry_max_s=0.1, sweep_s=0.02, reconnect_min_s=0.05, reconnect_max_s=0.1, close_s=0.2
+)
+
+
+async def eventually(condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
+    """Wait until a condition holds; fails when it never does."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "the condition never held"
+        await asyncio.sleep(0.005)
+
+
+class Post:
+    """An office with an outbox that works."""
+
+    def __init__(self, at: Office, outbox: Outbox) -> None:
+        self.at = at
+        self.outbox = outbox
+
+    async def settle(self, *numbers: int) -> None:
+        """Commit these sales in one batch and tell the outbox."""
+        turn = await self.at.take(*[report(n) for n in numbers])
+        self.outbox.owe(turn.batch.owed, turn.entries)
+
+    async def note_delivered(self) -> None:
+        """What the bot does with its next commit."""
+        delivered = self.outbox.take_delivered()
+        await self.at.store.writer.commit(Batch(delivered=delivered.rows, partly_delivered=delivered.partly))
+
+    async def all_delivered(self, path: Path) -> None:
+        """Wait until the table is empty."""
+
+        async def flush() -> None:
+            while contents(path)["outbox"]:
+                await self.note_delivered()
+                await asyncio.sleep(0.01)
+
+        await asyncio.wait_for(flush(), 10.0)
+
+
+@asynccontextmanager
+async def post_of(at: Office, *urls: str, min_ok: int = 1) -> AsyncIterator[Post]:
+    """An office whose outbox publishes on these relays."""
+    pool = Pool([RelayConfig(url, read=False) for url in urls], BOT, min_ok=min_ok, limits=QUICK)
+    outbox = Outbox(at.desk.books, BOT, Envelope(BOT), pool, at.store.queries)
+    await pool.start()
+    working = asyncio.create_task(outbox.run())
+    try:
+        yield Post(at, outbox)
+    finally:
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+        await pool.stop()
+
+
+@asynccontextmanager
+async def post(path: Path, *urls: str, min_ok: int = 1) -> AsyncIterator[Post]:
+    """The same over an office opened for it, as at a start of the bot."""
+    async with office(path) as at, post_of(at, *urls, min_ok=min_ok) as it:
+        yield it
+
+
+@pytest.fixture
+async def path(tmp_path: Path) -> Path:
+    """A furnished office that owes nothing; its LPs have cash for a hundred sales."""
+    path = tmp_path / "bot.sqlite"
+    more = ("ana 180000", "ben 20000")
+    house = [
+        *HOUSE,
+        *[(OPERATOR, f"deposit add {cash} machine=m1") for cash in more],
+        *[(OPERATOR, f"deposit confirm d{n}") for n in (3, 4)],
+    ]
+    async with office(path, house=house) as at:
+        rows = [row.id for row in await at.store.queries.outbox(after=0, limit=500)]
+        await at.store.writer.commit(Batch(delivered=rows))
+    return path
+
+
+def read(relay: HostileRelay) -> list[str]:
+    """What was published, in order of arrival, as short words: ack s1, l3 to ana, …"""
+    words = []
+    for event in relay.published:
+        (to,) = [who for who in (ANA, BEN, MACHINE) if ["p", who.pubkey] in event["tags"]]
+        text = to.read(event)
+        if to is MACHINE:
+            words.append(f"ack {json.loads(text)['settlement']}")
+        else:
+            words.append(f"{text.split('Receipt ')[1].split(',')[0]} to {to.name}")
+    return words
+
+
+async def test_a_settlement_owes_an_ack_and_a_receipt_for_each_lp(path: Path) -> None:
+    """In the order of the entry: the machine first, then the LPs by enrolment. Then nothing is owed any more."""
+    async with hostile_relay() as relay, post(path, relay.url) as at:
+        await at.settle(1)
+        await at.all_delivered(path)
+        assert read(relay) == ["ack s1", "l3 to ana", "l4 to ben"]
+        assert at.outbox.backlog == 0
+
+
+async def test_messages_leave_in_the_order_of_the_entries(path: Path) -> None:
+    """Over many batches: what was decided first is sent first."""
+    async with hostile_relay() as relay, post(path, relay.url) as at:
+        for first in range(1, 31, 10):
+            await at.settle(*range(first, first + 10))
+        await at.all_delivered(path)
+        assert [word for word in read(relay) if word.startswith("ack")] == [f"ack s{n}" for n in range(1, 31)]
+        assert len(relay.published) == len({event["id"] for event in relay.published}) == 90
+
+
+async def test_what_was_owed_at_the_end_is_sent_at_the_next_start_under_the_same_ids(path: Path) -> None:
+    """faults.md rows 49 and 50: made again from the entry, a message has the same bytes, so readers drop the second."""
+    async with hostile_relay() as relay:
+        async with post(path, relay.url) as at:
+            await at.settle(1, 2, 3)
+            await eventually(lambda: len(relay.published) == 9)
+            # Delivered, but the bot dies before it is noted.
+        first = list(relay.published)
+        relay.published.clear()
+        async with post(path, relay.url) as at:
+            await at.all_delivered(path)
+        assert relay.published == first
+        relay.published.clear()
+        async with post(path, relay.url) as at:
+            await at.settle(4)
+            await at.all_delivered(path)
+        assert read(relay) == ["ack s4", "l15 to ana", "l16 to ben"]
+
+
+async def test_of_a_row_that_was_partly_delivered_only_the_rest_is_sent(path: Path) -> None:
+    """The positions that a relay accepted are noted; after a restart the others are sent, under their own ids."""
+
+    def all_but_ana(event: Plain) -> list[str]:
+        accepted = ["p", ANA.pubkey] not in event["tags"]
+        return [json.dumps(["OK", event["id"], accepted, "" if accepted else "error: not now"])]
+
+    async with hostile_relay(event_replies=all_but_ana) as relay:
+        async with post(path, relay.url) as at:
+            await at.settle(1)
+            await eventually(lambda: len(set(read(relay))) == 3)
+
+            def noted() -> bool:
+                return [orjson.loads(row[4] or b"[]") for row in contents(path)["outbox"]] == [[0, 2]]
+
+            while not noted():
+                await at.note_delivered()
+        (refused,) = {event["id"] for event in relay.published if ["p", ANA.pubkey] in event["tags"]}
+        relay.published.clear()
+        relay.event_replies = lambda event: [json.dumps(["OK", event["id"], True, ""])]
+        async with post(path, relay.url) as at:
+            await at.all_delivered(path)
+        assert [event["id"] for event in relay.published] == [refused]
+
+
+async def test_beyond_its_memory_the_outbox_reads_the_table_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With relays away, rows beyond the cap stay in the database only; afterwards all of them are sent, once each."""
+    monkeypatch.setattr(outbox_module, "QUEUE_ROWS_MAX", 5)
+    monkeypatch.setattr(outbox_module, "PAGE_ROWS", 4)
+    monkeypatch.setattr(outbox_module, "IN_FLIGHT_MAX", 6)
+    async with hostile_relay(refuses_connections=True) as relay, post(path, relay.url) as at:
+        for first in range(1, 41, 8):
+            await at.settle(*range(first, first + 8))
+        await eventually(lambda: at.outbox.backlog > 0)
+        assert at.outbox.backlog <= 5 + 4 + 6
+        assert len(contents(path)["outbox"]) == 40
+        relay.refuses_connections = False
+        await at.all_delivered(path)
+        assert len(relay.published) == len({event["id"] for event in relay.published}) == 120
+
+
+async def test_a_commit_while_the_table_is_read_wakes_the_outbox(path: Path) -> None:
+    """A commit told of while the outbox was reading an empty table is seen at once, not with the next commit."""
+    async with hostile_relay() as relay, office(path) as at:
+        reading, read_out = asyncio.Event(), asyncio.Event()
+        table = at.store.queries.outbox
+
+        async def slow_outbox(*, after: int, limit: int) -> list[StillOwed]:
+            rows = await table(after=after, limit=limit)
+            reading.set()
+            await read_out.wait()
+            return rows
+
+        at.store.queries.outbox = slow_outbox  # type: ignore[method-assign]
+        async with post_of(at, relay.url) as it:
+            await reading.wait()
+            await it.settle(1)
+            read_out.set()
+            await eventually(lambda: len(relay.published) == 3)
+
+
+async def test_rows_committed_while_the_table_is_read_are_neither_lost_nor_sent_twice(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The outbox reads on its own connection while commits go on: however the two meet, each message is sent once."""
+    monkeypatch.setattr(outbox_module, "QUEUE_ROWS_MAX", 3)
+    monkeypatch.setattr(outbox_module, "PAGE_ROWS", 2)
+    async with hostile_relay() as relay, post(path, relay.url) as at:
+        for n in range(1, 61):
+            await at.settle(n)
+            if n % 9 == 0:
+                await at.note_delivered()
+        await at.all_delivered(path)
+        ids = [event["id"] for event in relay.published]
+        assert len(ids) == len(set(ids)) == 180
+
+
+async def test_a_commit_told_after_the_table_was_read_is_not_sent_twice(path: Path) -> None:
+    """The narrow case: the rows are committed, the outbox reads them, and only then is it told of them."""
+    async with hostile_relay() as relay, office(path) as at:
+        turn = await at.take(report(1), report(2))
+        async with post_of(at, relay.url) as it:
+            await eventually(lambda: len(relay.published) == 6)
+            it.outbox.owe(turn.batch.owed, turn.entries)
+            await it.settle(3)
+            await it.all_delivered(path)
+            assert [word for word in read(relay) if word.startswith("ack")] == ["ack s1", "ack s2", "ack s3"]
+
+
+async def test_one_relay_of_five_is_enough_and_the_others_follow(path: Path) -> None:
+    """faults.md row 73: with min_ok 1 a message counts as sent when one relay has it; the others get it when they can."""
+    async with hostile_relay() as good, hostile_relay(refuses_connections=True) as away:
+        never = [f"ws://127.0.0.1:{port}" for port in (1, 2, 3)]  # nobody listens there
+        async with post(path, good.url, away.url, *never) as at:
+            await at.settle(1)
+            await at.all_delivered(path)
+            assert away.published == []
+            away.refuses_connections = False
+            await eventually(lambda: len(away.published) == 3)
+            assert away.published == good.published
+
+
+async def test_below_min_ok_nothing_counts_as_sent(path: Path) -> None:
+    """With min_ok 2 and one relay up, everything stays owed; when the second comes back, it is delivered."""
+    async with (
+        hostile_relay() as good,
+        hostile_relay(refuses_connections=True) as away,
+        post(path, good.url, away.url, min_ok=2) as at,
+    ):
+        await at.settle(1)
+        await eventually(lambda: len(good.published) == 3)
+        await at.note_delivered()
+        assert len(contents(path)["outbox"]) == 1
+        away.refuses_connections = False
+        await at.all_delivered(path)
+        assert len(away.published) == 3
+
+
+async def test_a_relay_that_already_has_it_is_a_relay_that_has_it(path: Path) -> None:
+    """OK false "duplicate:" counts as accepted: this is how a re-sent message after a crash is settled."""
+
+    def known(event: Plain) -> list[str]:
+        return [json.dumps(["OK", event["id"], False, "duplicate: already have this event"])]
+
+    async with hostile_relay(event_replies=known) as relay, post(path, relay.url) as at:
+        await at.settle(1)
+        await at.all_delivered(path)
+        assert len(relay.published) == 3
+
+
+async def test_deliveries_that_could_not_be_noted_are_noted_later(path: Path) -> None:
+    """When the commit that should have noted a delivery fails, the next one notes it: no row stays owed for ever."""
+    async with hostile_relay() as relay, post(path, relay.url) as at:
+        await at.settle(1, 2)
+        await eventually(lambda: len(relay.published) == 6 and at.outbox.backlog == 0)
+        lost = at.outbox.take_delivered()
+        assert len(lost.rows) == 2
+        at.outbox.put_back(lost)
+        await at.all_delivered(path)
+
+
+def test_made_again_a_message_is_the_same_event() -> None:
+    """Sealed twice under the same name a text has the same bytes; under another name, others."""
+    envelope = Envelope(BOT)
+    for scheme in outbox_module.Scheme:
+        if scheme is not outbox_module.Scheme.PLAIN:
+            first, again, other = (envelope.seal_to(ANA.pubkey, "hello", scheme, name) for name in (b"a", b"a", b"b"))
+            assert first == again != other
