@@ -15,8 +15,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from sqlalchemy import event as sqlalchemy_event
-from sqlalchemy.engine import Engine
+import aiosqlite
 
 from bench.figures import Aim, Figure
 from bench.house import Books, House, batches, open_books, run
@@ -111,26 +110,26 @@ async def _measure_round(
         timed.deciding_s += decided - started
         timed.committing_s += perf_counter() - decided
         assert len(turn.batch.entries) == len(batch), "a sale was refused"
-        writes = [one for one in recorded if not one[0].startswith("SELECT")]
-        timed.rows += sum(len(rows) for _, rows in writes)
-        timed.peer_s += _replay(peer, writes)
+        timed.rows += sum(len(rows) for _, rows in recorded)
+        timed.peer_s += _replay(peer, recorded)
     return timed
 
 
 @contextmanager
 def _recorded_statements() -> Iterator[list[Statement]]:
-    """Every statement of any engine, with its rows, as the driver gets them."""
+    """Every statement for many rows, as the driver gets it."""
     recorded: list[Statement] = []
+    executemany = aiosqlite.Connection.executemany
 
-    def note(_connection: Any, _cursor: Any, sql: str, rows: Any, _context: Any, many: bool) -> None:
-        if many:
-            recorded.append((sql, rows))
+    async def note(connection: aiosqlite.Connection, sql: str, rows: Any) -> aiosqlite.Cursor:
+        recorded.append((sql, rows))
+        return await executemany(connection, sql, rows)
 
-    sqlalchemy_event.listen(Engine, "before_cursor_execute", note)
+    aiosqlite.Connection.executemany = note
     try:
         yield recorded
     finally:
-        sqlalchemy_event.remove(Engine, "before_cursor_execute", note)
+        aiosqlite.Connection.executemany = executemany
 
 
 def _copy(database: Path, to: Path) -> sqlite3.Connection:

@@ -19,7 +19,7 @@ from nostrbot.core.commands import Code, Command, Misunderstood, Refused, Role, 
 from nostrbot.core.directory import Directory, Standing
 from nostrbot.core.engine import apply, check_fresh, decide_command, decide_report
 from nostrbot.core.facts import Fact, SettlementPending, SettlementProcessed, SettlementRejected, read_fact
-from nostrbot.core.fees import check_fee
+from nostrbot.core.fees import is_out_of_tolerance, tolerance_sats
 from nostrbot.core.inputs import Signed
 from nostrbot.core.outcomes import outcome_view
 from nostrbot.core.receipts import Message, ack, ack_text
@@ -386,23 +386,21 @@ def _remember(book: Book, stored: StoredEntry) -> None:
 def _warn_of_fees(book: Book, machine: str, fact: SettlementFact) -> None:
     """Acceptance S17: a fee out of tolerance is worth a line with all its numbers."""
     sale, settings = fact.sale, book.machines[fact.machine]
+    if not is_out_of_tolerance(fact.fee_mismatch_sats, sale.principal_sats):
+        return
     cash_in = sale.direction is Direction.CASH_IN
-    platform_ppm = book.platform_ppm(cash_in=cash_in)
-    operator_ppm = settings.cash_in_ppm if cash_in else settings.cash_out_ppm
-    fees = check_fee(sale.principal_sats, sale.fee_sats, platform_ppm, operator_ppm)
-    if fees.out_of_tolerance:
-        logger.warning(
-            "fee mismatch: s{} of {}: fee_sats={} expected={} delta={} tolerance={} principal={} "
-            "platform_ppm={} operator_ppm={} tx_type={} machine={}",
-            fact.number,
-            book.handle,
-            sale.fee_sats,
-            fees.platform_sats + fees.operator_sats,
-            fees.mismatch_sats,
-            fees.tolerance_sats,
-            sale.principal_sats,
-            platform_ppm,
-            operator_ppm,
-            sale.direction,
-            npub(machine)[:16],
-        )
+    logger.warning(
+        "fee mismatch: s{} of {}: fee_sats={} expected={} delta={} tolerance={} principal={} "
+        "platform_ppm={} operator_ppm={} tx_type={} machine={}",
+        fact.number,
+        book.handle,
+        sale.fee_sats,
+        fact.platform_fee_sats + fact.operator_fee_sats,
+        fact.fee_mismatch_sats,
+        tolerance_sats(sale.principal_sats),
+        sale.principal_sats,
+        book.platform_ppm(cash_in=cash_in),
+        settings.cash_in_ppm if cash_in else settings.cash_out_ppm,
+        sale.direction,
+        npub(machine)[:16],
+    )

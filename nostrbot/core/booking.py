@@ -7,7 +7,7 @@ accounts (core/ledger/accounts.py). docs/protocol.md section 5; acceptance X24.
 from nostrbot.core.facts import DepositChanged, Fact, Leg, SettlementProcessed
 from nostrbot.core.ledger import accounts
 from nostrbot.core.ledger.accounts import SAT
-from nostrbot.core.ledger.transaction import Posting, Transaction
+from nostrbot.core.ledger.transaction import Transaction
 from nostrbot.core.states import DepositStatus, Direction, LegStatus, LegType
 
 
@@ -24,17 +24,17 @@ def _cash_out(fact: SettlementProcessed) -> Transaction:
     """The customer's sats come in and are owed to the legs' parties; cash leaves the LPs' and the operator's part."""
     sale, currency = fact.sale, fact.sale.currency
     postings = [
-        Posting(accounts.SATS, SAT, sale.wire_sats),
-        Posting(accounts.machine_cash(fact.machine), currency, -sale.fiat_minor),
+        (accounts.SATS, SAT, sale.wire_sats),
+        (accounts.machine_cash(fact.machine), currency, -sale.fiat_minor),
     ]
     for leg in fact.legs:
         if leg.status is not LegStatus.COMPLETED:
             continue
         if leg.sats:
-            postings.append(Posting(_payable(leg), SAT, -leg.sats))
+            postings.append((_payable(leg), SAT, -leg.sats))
         if leg.fiat_minor:
             payer = accounts.OPERATOR if leg.lp is None else accounts.lp_cash(leg.lp, fact.machine)
-            postings.append(Posting(payer, currency, leg.fiat_minor))
+            postings.append((payer, currency, leg.fiat_minor))
     return Transaction(tuple(postings))
 
 
@@ -42,12 +42,12 @@ def _cash_in(fact: SettlementProcessed) -> Transaction:
     """The customer's cash comes in; the operator's sats pay the wire, and its fees are shared from what it keeps."""
     sale, currency = fact.sale, fact.sale.currency
     postings = [
-        Posting(accounts.SATS, SAT, -sale.wire_sats),
-        Posting(accounts.OPERATOR, SAT, sale.principal_sats),
-        Posting(accounts.machine_cash(fact.machine), currency, sale.fiat_minor),
-        Posting(accounts.OPERATOR, currency, -sale.fiat_minor),
+        (accounts.SATS, SAT, -sale.wire_sats),
+        (accounts.OPERATOR, SAT, sale.principal_sats),
+        (accounts.machine_cash(fact.machine), currency, sale.fiat_minor),
+        (accounts.OPERATOR, currency, -sale.fiat_minor),
     ]
-    postings.extend(Posting(_payable(leg), SAT, -leg.sats) for leg in fact.legs if leg.sats)
+    postings.extend((_payable(leg), SAT, -leg.sats) for leg in fact.legs if leg.sats)
     return Transaction(tuple(postings))
 
 
@@ -73,7 +73,7 @@ def _deposit(fact: DepositChanged) -> Transaction | None:
         return None
     return Transaction(
         (
-            Posting(accounts.machine_cash(deposit.machine), deposit.currency, amount_minor),
-            Posting(accounts.lp_cash(deposit.lp, deposit.machine), deposit.currency, -amount_minor),
+            (accounts.machine_cash(deposit.machine), deposit.currency, amount_minor),
+            (accounts.lp_cash(deposit.lp, deposit.machine), deposit.currency, -amount_minor),
         )
     )

@@ -6,14 +6,14 @@ X11. Fiat in minor units.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from nostrbot.core.book import Book, Seat
 from nostrbot.core.states import Mode
 from nostrbot.money import split
 
 
-@dataclass(frozen=True, slots=True)
-class FlowShare:
+class FlowShare(NamedTuple):
     """One LP's part of a principal: `sats` 0 means its cash is not touched (`fiat_minor` is 0 then too)."""
 
     seat: Seat

@@ -18,19 +18,23 @@ class FeeCheck:
     platform_sats: int
     operator_sats: int
     mismatch_sats: int
-    tolerance_sats: int
-
-    @property
-    def out_of_tolerance(self) -> bool:
-        """True when the mismatch is worth a warning, or a rejection where the machine enforces its fees."""
-        return abs(self.mismatch_sats) > self.tolerance_sats
 
 
 def check_fee(principal_sats: int, fee_sats: int, platform_ppm: int, operator_ppm: int) -> FeeCheck:
-    """Compare a charged fee with floor(principal x ppm) of platform and operator; the tolerance is 0.1 %, 1 sat at least."""
+    """Compare a charged fee with floor(principal x ppm) of platform and operator."""
     platform = share_of(principal_sats, platform_ppm)
     operator = share_of(principal_sats, operator_ppm)
-    return FeeCheck(platform, operator, fee_sats - (platform + operator), max(1, principal_sats // 1000))
+    return FeeCheck(platform, operator, fee_sats - (platform + operator))
+
+
+def tolerance_sats(principal_sats: int) -> int:
+    """How far a charged fee may be off: 0.1 % of the principal, 1 sat at least (acceptance S17)."""
+    return max(1, principal_sats // 1000)
+
+
+def is_out_of_tolerance(mismatch_sats: int, principal_sats: int) -> bool:
+    """Whether a mismatch is worth a warning, or a rejection where the machine enforces its fees."""
+    return abs(mismatch_sats) > tolerance_sats(principal_sats)
 
 
 @dataclass(frozen=True, slots=True)

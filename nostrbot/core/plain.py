@@ -18,8 +18,9 @@ def plain(value: Any) -> Any:
         return value
     if kind is tuple:
         return [plain(item) for item in value]
-    if hasattr(value, "_asdict"):  # a named tuple holds nothing but plain values
-        return value._asdict()
+    names = getattr(kind, "_fields", None)
+    if names is not None:  # a named tuple holds nothing but plain values
+        return dict(zip(names, value, strict=True))
     if isinstance(value, Enum):
         return value.value
     fields = {name: getattr(value, name) for name in value.__slots__}

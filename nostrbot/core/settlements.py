@@ -12,7 +12,7 @@ from nostrbot.core.atm.settlement import Sale
 from nostrbot.core.book import Book, Booked
 from nostrbot.core.dca import flow_candidates, share_flow
 from nostrbot.core.facts import Leg, SettlementPending, SettlementProcessed, SettlementRejected
-from nostrbot.core.fees import FeeCheck, check_fee, share_fee
+from nostrbot.core.fees import FeeCheck, check_fee, is_out_of_tolerance, share_fee
 from nostrbot.core.records import Machine
 from nostrbot.core.states import Direction, LegStatus, LegType, SkipReason, Trust
 from nostrbot.money import SATS_MAX, minor_digits
@@ -44,7 +44,7 @@ def decide_settlement(book: Book, signer: str, event_id: str, sale: Sale) -> Set
     reason = _find_broken_rule(book, machine, signer, sale, fees)
     if reason is None and earlier is not None:
         reason = Reason.PAYMENT_HASH_CONFLICT
-    if reason is None and machine.enforce_fee_match and fees.out_of_tolerance:
+    if reason is None and machine.enforce_fee_match and is_out_of_tolerance(fees.mismatch_sats, sale.principal_sats):
         reason = Reason.FEE_MISMATCH
     number = book.settlement_count + 1
     common = (number, machine.handle, event_id, sale, fees.platform_sats, fees.operator_sats, fees.mismatch_sats)
@@ -106,6 +106,10 @@ def _amounts_in_range(sale: Sale) -> bool:
     )
 
 
+_TAKEN = (LegStatus.COMPLETED, None)
+_TOO_SMALL = (LegStatus.SKIPPED, SkipReason.ZERO_SHARE)
+
+
 def _share_out(book: Book, machine: Machine, sale: Sale, fees: FeeCheck) -> tuple[Leg, ...]:
     """The legs of a settlement: platform, commission splits, LPs in enrolment order, the operator's part."""
     legs: list[Leg] = []
@@ -120,12 +124,10 @@ def _share_out(book: Book, machine: Machine, sale: Sale, fees: FeeCheck) -> tupl
         pubkey: str | None = None,
         fiat_minor: int | None = None,
         skipped: SkipReason | None = None,
-        before_minor: int | None = None,
     ) -> None:
         status = LegStatus.SKIPPED if skipped else LegStatus.COMPLETED
-        after_minor = None if before_minor is None else before_minor - (fiat_minor or 0)
         number = first + len(legs)
-        legs.append(Leg(number, kind, lp, label, pubkey, sats, fiat_minor, status, skipped, before_minor, after_minor))
+        legs.append(Leg(number, kind, lp, label, pubkey, sats, fiat_minor, status, skipped, None, None))
 
     shares = share_fee(sale.fee_sats, fees.platform_sats, book.splits_in_force(machine.handle))
     if shares.platform_sats:
@@ -142,14 +144,12 @@ def _share_out(book: Book, machine: Machine, sale: Sale, fees: FeeCheck) -> tupl
         add(LegType.OPERATOR, sale.principal_sats, label="operator", fiat_minor=sale.fiat_minor)
         return tuple(legs)
     flow = share_flow(candidates, sale.fiat_minor, sale.principal_sats)
-    for share in flow.shares:
-        add(
-            LegType.DCA,
-            share.sats,
-            lp=share.seat.lp,
-            fiat_minor=share.fiat_minor,
-            skipped=None if share.sats else SkipReason.ZERO_SHARE,
-            before_minor=share.seat.remaining_minor,
+    for number, (seat, fiat_minor, sats) in enumerate(flow.shares, start=first + len(legs)):
+        before_minor = seat.remaining_minor
+        status, reason = _TAKEN if sats else _TOO_SMALL
+        after_minor = before_minor - fiat_minor
+        legs.append(
+            Leg(number, LegType.DCA, seat.lp, None, None, sats, fiat_minor, status, reason, before_minor, after_minor)
         )
     if flow.operator_sats or flow.operator_fiat_minor:
         add(LegType.OPERATOR, flow.operator_sats, label="operator", fiat_minor=flow.operator_fiat_minor)

@@ -71,7 +71,7 @@ def seal(chain: Chain, given: Signed, facts: tuple[Fact, ...], booked: list[Tran
             "at": at,
             "facts": [plain_fact(fact) for fact in facts],
             "input": given.plain(),
-            "postings": [list(posting) for transaction in booked for posting in transaction.postings],
+            "postings": [posting for transaction in booked for posting in transaction.postings],
             "prev": chain.head,
             "rules": RULES,
             "seq": seq,

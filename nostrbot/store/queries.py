@@ -4,6 +4,7 @@ What lives here: reading. What does not: writing (writer.py) and folding entries
 back as they were sealed: bytes and their hash.
 """
 
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -12,11 +13,13 @@ from typing import Any
 import orjson
 from sqlalchemy import Row, and_, func, select
 from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from nostrbot.core.states import SettlementStatus
 from nostrbot.errors import BooksError
 from nostrbot.store import tables
+from nostrbot.store.database import Driver
 from nostrbot.store.tables import answered, book, entry, leg, outbox, refusal, runtime, settlement, snapshot
 
 PAGE_ROWS = 500  # entries read at once: some 2 MiB
@@ -71,6 +74,7 @@ class Queries:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._scout: Driver | None = None
 
     async def _all(self, statement: Any) -> Sequence[Row[Any]]:
         async with self._engine.connect() as connection:
@@ -113,17 +117,45 @@ class Queries:
 
     async def entries_of_events(self, event_ids: Sequence[str]) -> list[StoredEntry]:
         """The entries, in any book, that these events caused."""
-        raw = [bytes.fromhex(event_id) for event_id in event_ids]
-        return [_stored(row) for row in await self._all(select(*_ENTRY).join(book).where(entry.c.event_id.in_(raw)))]
+        known = await self._known(
+            "SELECT event_id FROM entry WHERE event_id IN ({})", [bytes.fromhex(event_id) for event_id in event_ids]
+        )
+        if not known:
+            return []
+        return [_stored(row) for row in await self._all(select(*_ENTRY).join(book).where(entry.c.event_id.in_(known)))]
 
     async def entries_of_payments(self, payment_hashes: Sequence[str]) -> list[StoredEntry]:
         """The entries, in any book, that accepted a settlement with one of these payment hashes."""
-        raw = [bytes.fromhex(payment_hash) for payment_hash in payment_hashes]
+        known = await self._known(
+            # The books are named so that the index, which begins with the book, is used.
+            "SELECT payment_hash FROM settlement WHERE book IN (SELECT id FROM book) AND accepted "
+            "AND payment_hash IN ({})",
+            [bytes.fromhex(payment_hash) for payment_hash in payment_hashes],
+        )
+        if not known:
+            return []
         at = and_(settlement.c.book == entry.c.book, settlement.c.seq == entry.c.seq)
-        numbers = select(book.c.id)  # named, so that the index, which begins with the book, is used
-        wanted = and_(settlement.c.book.in_(numbers), settlement.c.accepted, settlement.c.payment_hash.in_(raw))
+        wanted = and_(settlement.c.accepted, settlement.c.payment_hash.in_(known))
         joined = settlement.join(entry, at).join(book, book.c.id == entry.c.book)
         return [_stored(row) for row in await self._all(select(*_ENTRY).select_from(joined).where(wanted))]
+
+    async def _known(self, sql: str, keys: Sequence[bytes]) -> list[bytes]:
+        """Which of these keys there are. Every turn asks this and hardly ever finds one, so it must cost little."""
+        if not keys:
+            return []
+        if self._scout is None:
+            self._scout = await Driver.open(self._engine)
+        try:
+            rows = await self._scout.connection.execute_fetchall(sql.format(",".join("?" * len(keys))), keys)
+        except sqlite3.Error as error:
+            raise OperationalError("looking up what is known", None, error) from None
+        return [row[0] for row in rows]
+
+    async def close(self) -> None:
+        """Give the connection back."""
+        if self._scout is not None:
+            await self._scout.close()
+            self._scout = None
 
     async def answered(self, event_ids: Sequence[str]) -> set[str]:
         """Those of these commands that had their answer."""

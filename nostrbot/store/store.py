@@ -84,6 +84,7 @@ class Store:
     async def close(self) -> None:
         """Close all connections."""
         await self.writer.close()
+        await self.queries.close()
         await self._engine.dispose()
 
     async def load_books(self, bot: str, platform: str) -> dict[str, LiveBook]:

@@ -9,7 +9,7 @@ from tests.houses import House
 
 def booked(transaction: Transaction | None) -> list[str]:
     assert transaction is not None
-    return [f"{posting.account} {posting.amount} {posting.unit}" for posting in transaction.postings]
+    return [f"{account} {amount} {unit}" for account, unit, amount in transaction.postings]
 
 
 @pytest.fixture

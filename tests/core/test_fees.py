@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nostrbot.core.fees import check_fee, share_fee
+from nostrbot.core.fees import check_fee, is_out_of_tolerance, share_fee
 from nostrbot.core.records import Split
 
 
@@ -21,7 +21,7 @@ def test_exact_match_is_zero() -> None:
     """1.5 % and 6.27 % of 100,000 are 7,770."""
     check = check_fee(100_000, 7_770, 15_000, 62_700)
     assert (check.platform_sats, check.operator_sats, check.mismatch_sats) == (1_500, 6_270, 0)
-    assert not check.out_of_tolerance
+    assert not is_out_of_tolerance(check.mismatch_sats, 100_000)
 
 
 def test_overcharged_is_positive_and_undercharged_negative() -> None:
@@ -55,7 +55,8 @@ def test_each_fee_is_floored_by_itself() -> None:
 )
 def test_tolerance_at_the_boundary_and_one_beyond(principal_sats: int, off_sats: int, warned: bool) -> None:
     """max(1, principal // 1000) is silent, one more warns (faults.md row 68)."""
-    assert check_fee(principal_sats, off_sats, 0, 0).out_of_tolerance is warned
+    mismatch_sats = check_fee(principal_sats, off_sats, 0, 0).mismatch_sats
+    assert is_out_of_tolerance(mismatch_sats, principal_sats) is warned
 
 
 def test_the_whole_pot_is_the_operator_s_where_no_split_is_set() -> None:

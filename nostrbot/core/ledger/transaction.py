@@ -5,17 +5,12 @@ What lives here: the two values. What does not: where they are accumulated (bala
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from nostrbot.errors import BooksError
 
-
-class Posting(NamedTuple):
-    """One leg of a transaction: debit positive, credit negative, in whole units (sats or fiat minor units)."""
-
-    account: str
-    unit: str
-    amount: int
+# One leg of a transaction: (account, unit, amount), debit positive, credit negative, in whole sats or fiat minor units.
+# A bare tuple: a settlement has dozens, and this is how the journal writes them too.
+Posting = tuple[str, str, int]
 
 
 @dataclass(frozen=True, slots=True)

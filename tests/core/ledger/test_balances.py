@@ -3,14 +3,14 @@
 import pytest
 
 from nostrbot.core.ledger.balances import Balances
-from nostrbot.core.ledger.transaction import Posting, Transaction
+from nostrbot.core.ledger.transaction import Transaction
 from nostrbot.errors import BooksError
 
 CASH, ANA = "assets:cash:m1", "liabilities:lp:ana:cash:m1"
 
 
 def moved(debit: str, credit: str, amount: int, unit: str = "GTQ") -> Transaction:
-    return Transaction((Posting(debit, unit, amount), Posting(credit, unit, -amount)))
+    return Transaction(((debit, unit, amount), (credit, unit, -amount)))
 
 
 def test_balances_are_the_sums_of_postings() -> None:
@@ -38,9 +38,7 @@ def test_a_transaction_is_applied_whole_or_not_at_all() -> None:
     balances = Balances()
     balances.apply(moved(CASH, ANA, 100))
     before = dict(balances.items())
-    too_much = Transaction(
-        (Posting("equity:operator", "GTQ", -50), Posting(CASH, "GTQ", -51), Posting(ANA, "GTQ", 101))
-    )
+    too_much = Transaction((("equity:operator", "GTQ", -50), (CASH, "GTQ", -51), (ANA, "GTQ", 101)))
     with pytest.raises(BooksError):
         balances.apply(too_much)
     assert dict(balances.items()) == before
@@ -49,7 +47,7 @@ def test_a_transaction_is_applied_whole_or_not_at_all() -> None:
 def test_what_counts_is_the_balance_after_the_whole_transaction() -> None:
     """Two postings to one account are judged together: order within a transaction means nothing."""
     balances = Balances()
-    balances.apply(Transaction((Posting(ANA, "GTQ", 70), Posting(ANA, "GTQ", -100), Posting(CASH, "GTQ", 30))))
+    balances.apply(Transaction(((ANA, "GTQ", 70), (ANA, "GTQ", -100), (CASH, "GTQ", 30))))
     assert balances.of(ANA, "GTQ") == -30
 
 
