@@ -92,6 +92,7 @@ async def _measure_rounds(lp_count: int, count: int, rounds: int, scheme: Scheme
                 for number in range(rounds):
                     events = house.sales(count, first=number * count, scheme=scheme)
                     gc.collect()
+                    gc.freeze()  # as the bot does once it has loaded its books
                     measured.append(await _measure_round(books, peer, events, recorded))
     return measured
 

@@ -33,8 +33,7 @@ IN_FLIGHT_MAX = 2_000  # publications handed to the pool and not yet accepted
 MESSAGES_PER_TURN = 8  # sealing and signing take 0.1 ms each: then the loop serves the others
 
 
-@dataclass(frozen=True, slots=True)
-class Sealed:
+class Sealed(NamedTuple):
     """What the outbox must know of an entry to make its messages."""
 
     book: str

@@ -7,7 +7,7 @@ would grow for ever (events and payment hashes already booked) is a Recall that 
 
 from dataclasses import dataclass, field
 from functools import singledispatch
-from typing import Any
+from typing import Any, NamedTuple
 
 from nostrbot.core.atm.settlement import Sale
 from nostrbot.core.booking import book_fact
@@ -38,8 +38,7 @@ from nostrbot.errors import BooksError
 ROOT = "root"  # the platform's own book: operators and the platform fee
 
 
-@dataclass(frozen=True, slots=True)
-class Booked:
+class Booked(NamedTuple):
     """A settlement this book already knows, as far as a repeat of it must be answered."""
 
     number: int

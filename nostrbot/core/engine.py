@@ -9,7 +9,7 @@ same facts, byte for byte: that is what an auditor re-runs. docs/protocol.md sec
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from nostrbot.core import deposits, platform, registry, splits
 from nostrbot.core.atm.settlement import Sale, read_settlement
@@ -32,8 +32,7 @@ COMMAND_LEAD_MAX_S = 15 * 60
 CARRIED = frozenset({"platform fee", "join", "mode"})
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What an input comes to: facts to seal, or nothing to seal and the reason why.
 
     `facts` empty and `instead` None: a command that asks for what already is.

@@ -4,15 +4,13 @@ What lives here: a signed event with its plaintext. What does not: how it got he
 (nostr/sealing.py). docs/protocol.md section 7. Observations (a tick, a payment result) will be further kinds of input.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from nostrbot.nostr.event import VerifiedEvent
 from nostrbot.nostr.sealing import Scheme
 
 
-@dataclass(frozen=True, slots=True)
-class Signed:
+class Signed(NamedTuple):
     """A verified event and what it said.
 
     Attributes:

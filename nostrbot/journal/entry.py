@@ -8,7 +8,7 @@ Canonical JSON: UTF-8, keys sorted, no blanks, integers only; the hash is sha256
 
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -20,8 +20,7 @@ from nostrbot.core.ledger.transaction import Transaction
 GENESIS = "0" * 64  # the `prev` of a book's first entry
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One sealed entry. `body` is its canonical JSON without the hash."""
 
     book: str

@@ -5,6 +5,7 @@ that came out of one turn of the bot: entries, projections, what is owed, what w
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from nostrbot.core.facts import Leg, SettlementPending, SettlementProcessed, SettlementRejected
 from nostrbot.core.views import SettlementFact, status_of
@@ -13,8 +14,7 @@ from nostrbot.journal.entry import Entry
 Row = tuple[object, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Owed:
+class Owed(NamedTuple):
     """One row of the outbox: the messages of an entry, or the answer in `body`, or both."""
 
     id: int
