@@ -286,7 +286,8 @@ class Desk:
             wanted = [(ROOT, seq) for seq in (root.fee_seq,) if seq]
         else:
             elsewhere, into = self._joined_elsewhere(said, home.book), home
-            wanted = [(elsewhere[0], seq) for seq in elsewhere[1].preference_seqs] if elsewhere else []
+            seqs = sorted(set(elsewhere[1].preference_seqs.values())) if elsewhere else []
+            wanted = [(elsewhere[0], seq) for seq in seqs] if elsewhere else []
         for key, seq in wanted:
             carried = await self._carried(key, seq, turn)
             decision = decide_command(into.book, carried, parse(carried.plaintext), now)

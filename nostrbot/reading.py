@@ -24,12 +24,14 @@ from nostrbot.core.views import (
     SettlementFact,
     View,
     balance_rows,
+    cash_view,
     deposit_view,
     leg_view,
     lp_view,
     machine_view,
     operator_view,
     platform_view,
+    sats_view,
     settlement_view,
 )
 from nostrbot.nostr.keys import npub
@@ -81,9 +83,11 @@ class Reading:
             "settlement list": self._settlements,
             "settlement show": self._settlement,
             "worklist": self._worklist,
+            "balances": self._balances,
             "splits show": self._splits,
             "balance": self._balance,
             "history": self._history,
+            "deposits": self._own_deposits,
             "receipt": self._receipt,
             "help": self._help,
             "whoami": self._whoami,
@@ -196,6 +200,34 @@ class Reading:
             if isinstance(found, Refused):
                 return found
         return splits_view(book, machine)
+
+    async def _balances(self, question: Question) -> Data | Refused:
+        book, at = self._own(question), question.args.get("machine")
+        if at is not None and at not in book.machines:
+            return Refused(Code.NOT_FOUND, f"there is no machine {at}: `machine list` shows yours")
+        rows = [
+            (f"{lp.handle}/{machine}", {"lp": lp.handle, "machine": machine, **cash_view(book, seat)})
+            for lp in reversed(book.lps.values())
+            for machine, seat in lp.seats.items()
+            if at in (None, machine)
+        ]
+        return {**_page("balances", rows, question), "sats": sats_view(book)}
+
+    async def _own_deposits(self, question: Question) -> Data | Refused:
+        enrolled = self._enrolled(question)
+        found = [
+            (deposit.created_at, book.handle, deposit)
+            for book, handle in enrolled
+            for deposit in book.deposits.values()
+            if deposit.lp == handle
+        ]
+        found.sort(key=lambda item: (item[0], item[1], item[2].number), reverse=True)
+        rows = [
+            (f"{operator}/d{deposit.number}" if len(enrolled) > 1 else f"d{deposit.number}", operator, deposit)
+            for _, operator, deposit in found
+        ]
+        shown = [(row_id, {"operator": operator, **deposit_view(deposit)}) for row_id, operator, deposit in rows]
+        return _page("deposits", shown, question)
 
     async def _balance(self, question: Question) -> Data | Refused:
         return [row for book, handle in self._enrolled(question) for row in balance_rows(book, book.lps[handle])]

@@ -51,8 +51,8 @@ BOT = person("bot")
 
 
 def told(text: str) -> str:
-    """A command with each @name replaced by that person's npub."""
-    return re.sub(r"@([a-z0-9-]+)", lambda match: person(match[1]).npub, text)
+    """A command with each @name, unlike the @ of an address, replaced by that person's npub."""
+    return re.sub(r"(?<!\w)@([a-z0-9-]+)", lambda match: person(match[1]).npub, text)
 
 
 def letter(who: str, text: str, *, at: int, scheme: Scheme = Scheme.NIP04) -> Signed:

@@ -35,6 +35,14 @@ from nostrbot.core.records import Deposit, Enrolment, Machine, Preferences, Spli
 from nostrbot.core.states import LegStatus, LegType, SettlementStatus
 from nostrbot.errors import BooksError
 
+# What one command of an LP chooses together; the newest command of each aspect tells all its preferences.
+PREFERENCE_ASPECTS = {
+    "joined": ("joined_at",),
+    "mode": ("mode", "limit"),
+    "pause": ("paused",),
+    "forward": ("forward",),
+}
+
 ROOT = "root"  # the platform's own book: operators and the platform fee
 
 
@@ -83,12 +91,12 @@ class Seat:
 
 @dataclass(slots=True)
 class Lp:
-    """A liquidity provider in this book. `preference_seqs`: entries that hold the commands its preferences came from."""
+    """A liquidity provider in this book. `preference_seqs`: by aspect, the entry whose command its choice came from."""
 
     handle: str
     pubkey: str
     preferences: Preferences | None = None
-    preference_seqs: tuple[int, ...] = ()
+    preference_seqs: dict[str, int] = field(default_factory=dict)
     seats: dict[str, Seat] = field(default_factory=dict)
 
 
@@ -200,9 +208,11 @@ def _(fact: LpSwitched, book: Book, seq: int, at: int) -> None:
 @_apply.register
 def _(fact: PreferencesSet, book: Book, seq: int, at: int) -> None:
     lp = book.lps[fact.lp]
-    lp.preferences = fact.preferences
-    # Every such command states the preferences whole, so the first (it joined) and the newest tell all.
-    lp.preference_seqs = (*lp.preference_seqs[:1], seq)
+    before, after = lp.preferences, fact.preferences
+    for aspect, names in PREFERENCE_ASPECTS.items():
+        if before is None or any(getattr(before, name) != getattr(after, name) for name in names):
+            lp.preference_seqs[aspect] = seq
+    lp.preferences = after
 
 
 @_apply.register

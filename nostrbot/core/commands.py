@@ -135,6 +135,7 @@ class Misunderstood:
 
 _HANDLE = re.compile(r"[a-z0-9][a-z0-9-]{0,31}", re.ASCII)
 _FIAT = re.compile(r"[A-Z]{3}", re.ASCII)
+_LN_ADDRESS = re.compile(r"[a-z0-9._+-]{1,64}@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}", re.ASCII)
 _TZ = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+){0,2}", re.ASCII)
 
 
@@ -186,6 +187,16 @@ def _switch(text: str) -> bool | Wanted:
     return choices.get(text.lower(), Wanted("on or off"))
 
 
+def _ln_address(text: str) -> str | Wanted:
+    """A Lightning address (LUD-16), or "" for off."""
+    lowered = text.lower()
+    if lowered == "off":
+        return ""
+    return (
+        lowered if _LN_ADDRESS.fullmatch(lowered) else Wanted("a Lightning address like ana@wallet.example.com, or off")
+    )
+
+
 def _id(letter: str) -> Callable[[str], int | Wanted]:
     def read(text: str) -> int | Wanted:
         digits = text.lower().removeprefix(letter)
@@ -224,7 +235,6 @@ _BEFORE = _may("before", _text, "<id>")
 _FEES = (_must("cash_in", _pct, "<pct>"), _must("cash_out", _pct, "<pct>"))
 _PLATFORM, _OPERATOR, _LP, _ANYONE = Role.PLATFORM, Role.OPERATOR, Role.LP, Role.ANYONE
 
-# fmt: off - a row a line or two, so that the table reads as one
 TABLE: tuple[Form, ...] = (
     # The platform.
     Form(
@@ -362,6 +372,13 @@ TABLE: tuple[Form, ...] = (
         (_place("settlement", _id("s")), _may("after", _id("l"), "<leg>")),
     ),
     Form("worklist", _OPERATOR, False, "settlements that need you, each with the next safe step"),
+    Form(
+        "balances",
+        _OPERATOR,
+        False,
+        "what each LP has left and is owed, and what is yours",
+        (_MACHINE, _LIMIT, _BEFORE),
+    ),
     Form("splits show", _OPERATOR, False, "who shares your commission", (_MACHINE,)),
     Form(
         "splits set",
@@ -390,10 +407,21 @@ TABLE: tuple[Form, ...] = (
         (_place("mode", _one_of(Mode)), _may("limit", _amount, "<fiat a day>")),
         example="mode fixed limit=500",
     ),
+    Form("pause", _LP, True, "take no part in sales until you resume; your cash stays yours"),
+    Form("resume", _LP, True, "take part again"),
+    Form(
+        "forward",
+        _LP,
+        True,
+        "note the Lightning address your sats should go on to, or off",
+        (_place("to", _ln_address),),
+        example="forward ana@wallet.example.com",
+    ),
     Form("balance", _LP, False, "your cash and your sats, by machine"),
     Form(
         "history", _LP, False, "what you received, newest first", (_LIMIT, _may("since", _when, "<unix time>"), _BEFORE)
     ),
+    Form("deposits", _LP, False, "your deposits, newest first", (_LIMIT, _BEFORE)),
     Form(
         "receipt",
         _LP,
@@ -406,7 +434,6 @@ TABLE: tuple[Form, ...] = (
     Form("whoami", _ANYONE, False, "who the bot thinks you are"),
 )
 
-# fmt: on
 FORMS: Mapping[str, Form] = {form.verb: form for form in TABLE}
 _QUOTES = str.maketrans({"“": '"', "”": '"', "„": '"', "\u00a0": " ", "\u202f": " "})
 

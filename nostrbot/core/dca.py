@@ -31,13 +31,14 @@ class FlowShares:
 
 
 def flow_candidates(book: Book, machine: str) -> list[Seat]:
-    """LPs of a machine that take part: joined, active there, in flow mode, with cash left; in enrolment order."""
+    """LPs of a machine that take part: joined, not paused, active there, in flow mode, with cash left; in enrolment order."""
     candidates = []
     for seat in book.seats[machine]:
         preferences = book.lps[seat.lp].preferences
         if (
             preferences is not None
             and preferences.mode is Mode.FLOW
+            and not preferences.paused
             and seat.enrolment.active
             and seat.deposited_minor > seat.spent_minor
         ):

@@ -29,7 +29,7 @@ RULES = 1  # version of everything below that decides; an entry names the one it
 COMMAND_AGE_MAX_S = 24 * 60 * 60
 COMMAND_LEAD_MAX_S = 15 * 60
 # What a book may take over from another one, where it was decided in time; anything else has its moment but once.
-CARRIED = frozenset({"platform fee", "join", "mode"})
+CARRIED = frozenset({"platform fee", "join", "mode", "pause", "resume", "forward"})
 
 
 class Decision(NamedTuple):
@@ -58,6 +58,9 @@ DECIDERS: Mapping[str, Decider] = {
     "lp resume": registry.switch_lp,
     "join": registry.set_preferences,
     "mode": registry.set_preferences,
+    "pause": registry.set_preferences,
+    "resume": registry.set_preferences,
+    "forward": registry.set_preferences,
     "deposit add": deposits.add_deposit,
     "deposit edit": deposits.edit_deposit,
     "deposit confirm": deposits.confirm_deposit,

@@ -5,7 +5,7 @@ and from what they do not change, so a preview shows exactly what the command it
 """
 
 from nostrbot.core.book import ROOT, Book
-from nostrbot.core.commands import Command
+from nostrbot.core.commands import Command, Role
 from nostrbot.core.facts import (
     DepositChanged,
     Fact,
@@ -75,7 +75,7 @@ def _as_it_is(book: Book, author: str, command: Command) -> View:
     noun = command.verb.split()[0]
     if noun == "platform":
         return {"platform": platform_view(book.cash_in_ppm, book.cash_out_ppm, len(book.operators))}
-    if noun in ("join", "mode"):
+    if command.form.role is Role.LP:
         handle = book.lp_of_key[author]
         return {"lp": lp_view(book, handle, author)}
     if noun == "machine":

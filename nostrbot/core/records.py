@@ -30,11 +30,19 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """What an LP chose for itself, the same in every operator's book (acceptance L6). `limit` is decimal fiat text."""
+    """What an LP chose for itself, the same in every operator's book (acceptance L6).
+
+    Attributes:
+        limit: decimal fiat text, a day, for mode fixed.
+        paused: takes no part in sharing until it resumes; its cash stays where it is.
+        forward: the Lightning address its sats should go on to.
+    """
 
     joined_at: int
     mode: Mode
     limit: str | None
+    paused: bool = False
+    forward: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,15 +113,20 @@ def switch_lp(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
 
 
 def set_preferences(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
-    """An LP joins, or chooses its mode. Each such command states the preferences whole."""
+    """An LP joins, or makes one of its choices; what it does not name stays."""
     lp = book.lps[book.lp_of_key[order.author]]
     now = lp.preferences
     if order.verb == "join":
         mode = order.args.get("mode") or (now.mode if now else Mode.FLOW)
         limit = now.limit if now and mode is now.mode else None
-        chosen = Preferences(now.joined_at if now else order.at, mode, limit)
+        first = Preferences(order.at, mode, limit)
+        chosen = replace(now, mode=mode, limit=limit) if now else first
     elif now is None:
         return Refused(Code.LP_NOT_ONBOARDED, "you have not joined yet: say `join`")
+    elif order.verb == "mode":
+        chosen = replace(now, mode=order.args["mode"], limit=order.args.get("limit"))
+    elif order.verb == "forward":
+        chosen = replace(now, forward=order.args["to"] or None)
     else:
-        chosen = Preferences(now.joined_at, order.args["mode"], order.args.get("limit"))
+        chosen = replace(now, paused=order.verb == "pause")
     return () if chosen == now else (PreferencesSet(lp.handle, chosen),)

@@ -119,7 +119,7 @@ def _machines(data: View) -> str:
 
 
 def _lp_line(lp: View) -> str:
-    joined = f"mode {lp['mode']}" if lp["lp_onboarded"] else "has not joined yet"
+    joined = f"mode {lp['mode']}{', paused' if lp['paused'] else ''}" if lp["lp_onboarded"] else "has not joined yet"
     seats = "; ".join(
         f"{seat['machine']} {seat['remaining']} {seat['currency']} left{'' if seat['active'] else ' (suspended)'}"
         for seat in lp["machines"]
@@ -146,7 +146,9 @@ def _lps(data: View) -> str:
 def _preferences(data: View) -> str:
     lp = data["lp"]
     limit = f", up to {lp['limit']} a day" if lp["limit"] else ""
-    return f"You are in as {lp['name']}: mode {lp['mode']}{limit}. `balance` shows your cash and sats."
+    paused = ", paused until you `resume`" if lp["paused"] else ""
+    forward = f", sats go on to {lp['forward']} once I can pay over Lightning" if lp["forward"] else ""
+    return f"You are in as {lp['name']}: mode {lp['mode']}{limit}{paused}{forward}. `balance` shows your cash and sats."
 
 
 _DEPOSIT_NEXT = {
@@ -229,6 +231,23 @@ def _balance(rows: Any) -> str:
     return "\n".join(lines) or "Nothing yet."
 
 
+def _own_deposits(data: View) -> str:
+    return _rows(data["deposits"], "None yet.", lambda row: f"{row['operator']} {_deposit_line(row)}", data)
+
+
+def _balances(data: View) -> str:
+    def line(row: View) -> str:
+        return f"{row['lp']} {row['machine']}: {row['remaining']} of {row['deposited']} {row['currency']} left"
+
+    held = data["sats"]
+    lines = [
+        _rows(data["balances"], "No LPs yet: `help lp add` shows how", line, data),
+        f"Sats: {held['held']} held; {held['lps']} owed to LPs, {held['platform']} to the platform, "
+        f"{held['others']} to others, {held['operator']} yours.",
+    ]
+    return "\n".join(lines)
+
+
 def _history_line(row: View) -> str:
     cash = f" for {row['fiat']} {row['currency']}" if row["fiat"] is not None else ""
     why = f" ({row['reason']})" if row["reason"] else ""
@@ -291,6 +310,11 @@ WORDS: Mapping[str, Callable[[Any], str]] = {
     "lp resume": _lp,
     "join": _preferences,
     "mode": _preferences,
+    "pause": _preferences,
+    "resume": _preferences,
+    "forward": _preferences,
+    "deposits": _own_deposits,
+    "balances": _balances,
     "deposit add": _deposit,
     "deposit edit": _deposit,
     "deposit confirm": _deposit,

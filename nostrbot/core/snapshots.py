@@ -46,7 +46,7 @@ def take_snapshot(book: Book) -> dict[str, Any]:
                 "handle": lp.handle,
                 "pubkey": lp.pubkey,
                 "preferences": plain(lp.preferences),
-                "preference_seqs": list(lp.preference_seqs),
+                "preference_seqs": lp.preference_seqs,
                 "machines": list(lp.seats),
             }
             for lp in book.lps.values()
@@ -78,7 +78,7 @@ def restore_snapshot(state: dict[str, Any]) -> Book:
         book.seats[machine.handle] = []
     for fields in state["lps"]:
         preferences = _read_preferences(fields["preferences"])
-        lp = Lp(fields["handle"], fields["pubkey"], preferences, tuple(fields["preference_seqs"]))
+        lp = Lp(fields["handle"], fields["pubkey"], preferences, dict(fields["preference_seqs"]))
         book.lps[lp.handle] = lp
         book.lp_of_key[lp.pubkey] = lp.handle
     for handle, enrolment, deposited_minor, spent_minor in state["seats"]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from nostrbot.core.book import Book, Lp, Seat
 from nostrbot.core.facts import Leg, OperatorAdded, SettlementPending, SettlementProcessed, SettlementRejected
+from nostrbot.core.ledger import accounts
 from nostrbot.core.records import Deposit, Enrolment, Machine, Preferences, Split
 from nostrbot.core.states import SettlementStatus
 from nostrbot.money import format_minor, format_ppm
@@ -73,6 +74,8 @@ def lp_view(
         "lp_onboarded": chosen is not None,
         "mode": chosen.mode if chosen else None,
         "limit": chosen.limit if chosen else None,
+        "paused": chosen.paused if chosen else False,
+        "forward": chosen.forward if chosen else None,
         "active": any(seat.enrolment.active for seat in seats),
         "sats": book.sats_owed(handle),
         "machines": [
@@ -91,6 +94,20 @@ def cash_view(book: Book, seat: Seat) -> View:
         "spent": format_minor(seat.spent_minor, currency),
         "remaining": format_minor(seat.remaining_minor, currency),
     }
+
+
+def sats_view(book: Book) -> View:
+    """The sats an operator holds, and whose they are: the parts sum to what is held."""
+    owed = {"held": 0, "lps": 0, "platform": 0, "others": 0, "operator": 0}
+    for (account, unit), amount in book.balances.items():
+        if unit == accounts.SAT:
+            owed[_holder(account)] += amount if account == accounts.SATS else -amount
+    return owed
+
+
+def _holder(account: str) -> str:
+    holders = {accounts.SATS: "held", accounts.PLATFORM: "platform", accounts.OPERATOR: "operator"}
+    return holders.get(account) or ("lps" if account.startswith(accounts.LP_PREFIX) else "others")
 
 
 def balance_rows(book: Book, lp: Lp) -> list[View]:

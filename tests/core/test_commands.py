@@ -150,10 +150,18 @@ def test_what_is_not_understood_says_why_and_what_to_say(text: str, code: Code, 
 @pytest.mark.parametrize(
     ("said", "roles", "known"),
     [
-        ("frobnicate", (Role.LP,), "join, mode, balance, history, receipt, help, whoami"),
+        (
+            "frobnicate",
+            (Role.LP,),
+            "join, mode, pause, resume, forward, balance, history, deposits, receipt, help, whoami",
+        ),
         ("frobnicate", (), "help, whoami"),
         ("Splits burn", (Role.OPERATOR,), "splits show, splits set, splits clear"),
-        ("splits burn", (Role.LP,), "join, mode, balance, history, receipt, help, whoami"),
+        (
+            "splits burn",
+            (Role.LP,),
+            "join, mode, pause, resume, forward, balance, history, deposits, receipt, help, whoami",
+        ),
     ],
 )
 def test_an_unknown_command_is_told_what_its_author_may_say(said: str, roles: tuple[Role, ...], known: str) -> None:
@@ -255,7 +263,8 @@ def test_every_command_has_help_and_its_usage_names_its_arguments(form: Form) ->
 @pytest.mark.parametrize("form", [form for form in TABLE if form.example], ids=lambda form: form.verb)
 def test_every_example_of_the_help_is_a_command(form: Form) -> None:
     """What help shows can be typed, with a real npub in its place."""
-    command = understood(form.example.replace("npub1…", person("ana").npub))
+    command = parse(form.example.replace("npub1…", person("ana").npub))
+    assert isinstance(command, Command), command
     assert command.form is form
 
 

@@ -76,6 +76,8 @@ def test_an_lp(house: House) -> None:
             "lp_onboarded": True,
             "mode": "flow",
             "limit": None,
+            "paused": False,
+            "forward": None,
             "active": False,
             "sats": 100_000,
             "machines": [

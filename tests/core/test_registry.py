@@ -6,7 +6,7 @@ from nostrbot.core.commands import Code, Refused
 from nostrbot.core.facts import LpEnrolled, LpSwitched, MachineAdded, MachineChanged, PreferencesSet
 from nostrbot.core.records import Enrolment, Machine, Preferences
 from nostrbot.core.states import Mode, Trust
-from tests.houses import House, Outcome, person
+from tests.houses import House, Outcome, of_legs, person
 
 
 @pytest.fixture
@@ -144,6 +144,30 @@ def test_a_mode_is_chosen_after_joining(house: House) -> None:
     assert house.say("ana", "mode fixed limit=500") == PreferencesSet("ana", Preferences(joined_at, Mode.FIXED, "500"))
     assert house.say("ana", "join") is None
     assert house.say("ana", "mode flow") == PreferencesSet("ana", Preferences(joined_at, Mode.FLOW, None))
+
+
+def test_an_lp_that_paused_takes_no_part_until_it_resumes(house: House) -> None:
+    """Its own switch, beside the operator's; what else it chose stays."""
+    house.add_lp("ana", "9000")
+    house.say("ana", "forward ana@wallet.example.com")
+    house.say("ana", "pause")
+    assert "no_lp_with_a_balance" in of_legs(house.sell(), "dca")[0]
+    assert house.say("ana", "pause") is None
+    house.say("ana", "resume")
+    chosen = house.book.lps["ana"].preferences
+    assert chosen is not None
+    assert (chosen.mode, chosen.paused, chosen.forward) == (Mode.FLOW, False, "ana@wallet.example.com")
+    assert "ana" in of_legs(house.sell(), "dca")[0]
+
+
+@pytest.mark.parametrize(
+    "address", ["ana", "ana@", "@wallet.example.com", "ana@localhost", "a na@example.com", "ana@-x.com"]
+)
+def test_an_address_to_forward_to_is_a_lightning_address(house: House, address: str) -> None:
+    """LUD-16: name and domain. Nothing else is kept."""
+    house.add_lp("ana")
+    assert code(house.say("ana", f'forward "{address}"')) is Code.BAD_ARGUMENT
+    assert house.say("ana", "forward off") is None
 
 
 def test_an_lp_is_suspended_at_one_machine_or_at_all(house: House) -> None:

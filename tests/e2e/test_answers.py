@@ -285,7 +285,7 @@ def test_help_and_whoami(counter: Counter) -> None:
         assert verb in line.ask("help")
         assert line.data("help")["help"]
         assert line.data("whoami")["whoami"]["npub"] == line.person.npub
-    assert "deposit" not in counter.quim.ask("help")
+    assert "deposit add" not in counter.quim.ask("help")
     topic = counter.operator.ask("help deposit add")
     assert "machine=" in topic
     assert counter.operator.refused("help frobnicating") == "not_found"

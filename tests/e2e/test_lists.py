@@ -94,3 +94,18 @@ def test_history_before_an_id_that_is_not_ones_own(lists: Lists) -> None:
     between = f"l{int(second['id'][1:]) + 1}"
     assert between != first["id"]
     assert lists.lia.data(f"history limit=1 before={between}")["history"] == [second]
+
+
+def test_an_operator_s_balances_and_an_lp_s_deposits(lists: Lists) -> None:
+    """Whose the sats are sums to what is held; an LP sees its own deposits, newest first, with the operator's name."""
+    told = lists.operator.data("balances machine=li1")
+    assert [row["lp"] for row in told["balances"]] == ["lia"]
+    assert set(told["balances"][0]) == {"lp", "machine", "currency", "deposited", "spent", "remaining"}
+    sats = told["sats"]
+    assert sats["held"] == sats["lps"] + sats["platform"] + sats["others"] + sats["operator"] > 0
+    assert sats["lps"] == lists.lia.data("balance")[0]["sats"]
+    own = lists.lia.data("deposits limit=2")
+    assert [row["operator"] for row in own["deposits"]] == ["lima", "lima"]
+    assert own["more"] is True
+    theirs = lists.operator.data("deposit list lp=lia limit=2")["deposits"]
+    assert [row["id"] for row in own["deposits"]] == [row["id"] for row in theirs]
