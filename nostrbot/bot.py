@@ -23,7 +23,7 @@ from nostrbot.config import Home, RelaySettings
 from nostrbot.core.commands import Code, Refused
 from nostrbot.core.replies import answer, answer_that_fits, refusal
 from nostrbot.desk import Desk, Turn, answer_message
-from nostrbot.errors import BooksError, ConfigError
+from nostrbot.errors import BooksError, ConfigError, FenceError
 from nostrbot.nostr import kinds
 from nostrbot.nostr.event import VerifiedEvent
 from nostrbot.nostr.filters import Filter
@@ -131,7 +131,7 @@ class Bot:
         return await self.pool.wait_subscribed(timeout_s)
 
     async def run(self) -> None:
-        """Work until stop(). Raises BooksError when another writer took the journal."""
+        """Work until stop(). Raises FenceError when another writer took the journal."""
         jobs: list[Coroutine[Any, Any, None]] = [self._work(), self._flush(), self._tell(), self.outbox.run()]
         tasks = [asyncio.create_task(job) for job in jobs]
         stopping = asyncio.create_task(self._stopping.wait())
@@ -202,6 +202,8 @@ class Bot:
                 turn = await self.desk.take(events, self._clock)
                 if turn.batch:
                     await self._commit(turn.batch)
+            except FenceError:
+                raise
             except BooksError as error:
                 if not self.desk.closed_books:
                     raise

@@ -19,7 +19,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from loguru import logger
 
-from nostrbot.config import Home, read_relays, relays_text
+from nostrbot.config import Home, parse_relays, read_relays, relays_text
 from nostrbot.errors import BooksError, ConfigError, KeyTextError, NostrbotError, SealingError, TrailError
 from nostrbot.keyfile import read_key_file, write_key_file
 from nostrbot.nostr.keys import Keys, npub, read_pubkey
@@ -146,6 +146,7 @@ def init(
 
     Example: nostrbot init --home ./bot --platform npub1… --relay wss://relay.example.com
     """
+    from nostrbot.store.database import make_engine
     from nostrbot.store.store import Store
 
     place = _home(home)
@@ -154,8 +155,12 @@ def init(
     for path in (place.key_file, place.relays_file, place.database_file):
         if path.exists():
             raise ConfigError(f"{path} exists already: nothing was changed; choose another --home")
+    # Everything that can be wrong is looked at before the first file is written.
+    parse_relays(relays.encode(), place.relays_file)
     try:
-        place.key_file.parent.mkdir(parents=True, exist_ok=True)
+        place.path.mkdir(parents=True, exist_ok=True)
+        make_engine(place.database_url())
+        place.key_file.parent.mkdir(exist_ok=True)
         place.key_file.parent.chmod(0o700)
     except OSError as error:
         raise ConfigError(f"{place.path} cannot be made: {error.strerror}") from None
@@ -163,7 +168,6 @@ def init(
     write_key_file(place.key_file, keys, _passphrase())
     place.write_platform(pubkey)
     place.relays_file.write_text(relays)
-    read_relays(place.relays_file)
 
     async def make_database() -> int:
         store = await Store.open(place.database_url())

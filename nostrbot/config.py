@@ -111,11 +111,17 @@ def read_relays(path: Path) -> RelaySettings:
     """Read relays.yaml. Raises ConfigError naming the file, the place and what is wanted there."""
     try:
         raw = path.read_bytes()
-        if len(raw) > RELAYS_BYTES_MAX:
-            raise ConfigError(f"{path}: larger than {RELAYS_BYTES_MAX} bytes")
-        said = yaml.safe_load(raw)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}; `nostrbot init` writes one") from None
+    return parse_relays(raw, path)
+
+
+def parse_relays(raw: bytes, path: Path) -> RelaySettings:
+    """Understand the bytes of a relays.yaml that is, or will be, at `path`. Raises ConfigError as read_relays() does."""
+    if len(raw) > RELAYS_BYTES_MAX:
+        raise ConfigError(f"{path}: larger than {RELAYS_BYTES_MAX} bytes")
+    try:
+        said = yaml.safe_load(raw)
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
         place = getattr(error, "problem_mark", None)
         line = f" line {place.line + 1}" if place else ""
@@ -152,5 +158,5 @@ def relays_text(urls: list[str]) -> str:
         "# Relays this bot uses: read = subscribe there, write = publish there.\n"
         "relays:\n" + "".join(listed) + "publish:\n"
         "  min_ok: 1               # a message counts as sent when this many relays said OK\n"
-        "  recipient_relays: true  # also deliver to the relays a person has announced\n"
+        "  recipient_relays: true  # also to the relays a person has announced; has no effect yet\n"
     )

@@ -18,7 +18,14 @@ from nostrbot.core.book import ROOT, Book, Lp, recall_settlement
 from nostrbot.core.commands import Code, Command, Misunderstood, Refused, Role, name_what_there_is, parse
 from nostrbot.core.directory import Directory, Standing
 from nostrbot.core.engine import apply, check_fresh, decide_command, decide_report
-from nostrbot.core.facts import Fact, SettlementPending, SettlementProcessed, SettlementRejected, read_fact
+from nostrbot.core.facts import (
+    Fact,
+    SettlementFact,
+    SettlementPending,
+    SettlementProcessed,
+    SettlementRejected,
+    read_fact,
+)
 from nostrbot.core.fees import is_out_of_tolerance, tolerance_sats
 from nostrbot.core.inputs import Signed
 from nostrbot.core.outcomes import outcome_view
@@ -26,7 +33,6 @@ from nostrbot.core.receipts import Message, ack, ack_text
 from nostrbot.core.replies import answer, answer_that_fits, refusal
 from nostrbot.core.settlements import Duplicate
 from nostrbot.core.states import Direction, SettlementStatus
-from nostrbot.core.views import SettlementFact
 from nostrbot.errors import BooksError
 from nostrbot.journal.entry import Chain, seal
 from nostrbot.nostr import kinds
@@ -163,7 +169,7 @@ class Desk:
         key = one.standing.machine
         assert key is not None, "open() lets only machines report"
         if key in self.closed_books:
-            self.refuse(Refusal(Reason.INVALID, "the book is closed: see the log"), event)
+            self.refuse(Refusal(Reason.BOOK_CLOSED), event)
             return
         live = self.live[key]
         decision = decide_report(live.book, given, sale)
@@ -380,7 +386,7 @@ def _check_role(standing: Standing, said: Command) -> Refused | None:
 def _remember(book: Book, stored: StoredEntry) -> None:
     """Put a settlement's entry back into its book's recall, by applying nothing."""
     fact = read_fact(stored.plain()["facts"][0])
-    if isinstance(fact, SettlementProcessed | SettlementPending | SettlementRejected):
+    if isinstance(fact, SettlementFact):
         recall_settlement(book, fact)
 
 

@@ -4,7 +4,8 @@ NostrbotError
 ├── ConfigError      a person must change the command line, relays.yaml or a file's mode: one line, exit 2
 ├── KeyTextError     text that should be an npub, nsec, ncryptsec or 64 hex digits is not
 ├── SealingError     a message cannot be encrypted or decrypted
-├── BooksError       we are wrong: books that do not balance, a broken chain, a fence that was hit
+├── BooksError       we are wrong: books that do not balance, a broken chain
+│   └── FenceError   another writer was at the journal: we must not go on
 └── TrailError       a trail file does not say what it claims (carries entry number and field)
 """
 
@@ -27,6 +28,10 @@ class SealingError(NostrbotError):
 
 class BooksError(NostrbotError):
     """Our own books contradict themselves. Stop moving money, stay readable, tell a person."""
+
+
+class FenceError(BooksError):
+    """Another writer appended to a book we hold. Nothing of ours was written."""
 
 
 class TrailError(NostrbotError):

@@ -16,7 +16,11 @@ import orjson
 from loguru import logger
 
 from nostrbot.core.book import Book
-from nostrbot.core.facts import Fact, SettlementPending, SettlementProcessed, SettlementRejected, read_fact
+from nostrbot.core.facts import (
+    Fact,
+    SettlementFact,
+    read_fact,
+)
 from nostrbot.core.receipts import Message, settlement_messages
 from nostrbot.errors import KeyTextError, SealingError
 from nostrbot.nostr.event import VerifiedEvent, sign_event
@@ -159,17 +163,16 @@ class Outbox:
 
     async def _start(self, item: _Item) -> None:
         messages = self._messages(item)
-        at = item.entry.at if item.entry else 0
         item.count = len(messages)
         self._sending[item.row] = item
-        for position, (message, message_at) in enumerate(messages):
+        for position, (message, at) in enumerate(messages):
             if position in item.delivered:
                 continue
             while self._in_flight >= IN_FLIGHT_MAX:
                 self._wake.clear()
                 await self._wake.wait()
             try:
-                event = self._make(message, message_at or at)
+                event = self._make(message, at)
             except (SealingError, KeyTextError) as error:
                 # It can never be sent; holding everything behind it would help nobody.
                 logger.error("message {} cannot be sealed and is dropped: {}", message.name, error)
@@ -190,7 +193,7 @@ class Outbox:
         assert entry is not None, "a row without a body belongs to an entry"
         messages: list[tuple[Message, int]] = []
         for fact in entry.facts:
-            if isinstance(fact, SettlementProcessed | SettlementPending | SettlementRejected):
+            if isinstance(fact, SettlementFact):
                 owed = settlement_messages(
                     self._books[entry.book],
                     fact,

@@ -14,14 +14,18 @@ import orjson
 from nostrbot.core.book import ROOT, Book
 from nostrbot.core.commands import FORMS, LIST_LIMIT_DEFAULT, TABLE, Code, Command, Refused, Role
 from nostrbot.core.directory import Standing
-from nostrbot.core.facts import Leg, SettlementPending, SettlementProcessed, SettlementRejected, read_fact
+from nostrbot.core.facts import (
+    Leg,
+    SettlementFact,
+    SettlementProcessed,
+    read_fact,
+)
 from nostrbot.core.outcomes import splits_view
 from nostrbot.core.receipts import receipt_view
 from nostrbot.core.registry import find_lp, find_machine
 from nostrbot.core.replies import REPLY_BYTES_MAX, escape
 from nostrbot.core.states import LegStatus, SettlementStatus
 from nostrbot.core.views import (
-    SettlementFact,
     View,
     balance_rows,
     cash_view,
@@ -191,7 +195,9 @@ class Reading:
                 | {"next": next_step}
                 for row in rows
             ]
-        return {**_trim(buckets), **({"more": True} if more else {})}
+        fitting = _trim(buckets)
+        more = more or sum(map(len, fitting.values())) < sum(map(len, buckets.values()))
+        return {**fitting, **({"more": True} if more else {})}
 
     async def _splits(self, question: Question) -> Data | Refused:
         book, machine = self._own(question), question.args.get("machine")
@@ -316,7 +322,7 @@ class Reading:
 def settlement_of(stored: StoredEntry) -> SettlementFact:
     """The settlement that was born in an entry."""
     fact = read_fact(stored.plain()["facts"][0])
-    assert isinstance(fact, SettlementProcessed | SettlementPending | SettlementRejected)
+    assert isinstance(fact, SettlementFact)
     return fact
 
 
@@ -371,7 +377,8 @@ def _count_that_fits(rows: Sequence[View], used_bytes: int) -> int:
 
 
 def _trim(buckets: dict[str, list[View]]) -> dict[str, list[View]]:
-    """Shorten the longest bucket until all of them fit in one event."""
-    while len(orjson.dumps(buckets)) > REPLY_BYTES_MAX - FRAME_BYTES:
-        max(buckets.values(), key=len).pop()
-    return buckets
+    """The buckets, the longest of them shortened until all fit in one event."""
+    fitting = {bucket: list(rows) for bucket, rows in buckets.items()}
+    while len(orjson.dumps(fitting)) > REPLY_BYTES_MAX - FRAME_BYTES:
+        max(fitting.values(), key=len).pop()
+    return fitting

@@ -22,9 +22,9 @@ class Reason(StrEnum):
     UNKNOWN_AUTHOR = "unknown_author"
     DUPLICATE = "duplicate"
     EXPIRED = "expired"
-    CLOCK_WINDOW = "clock_window"
     UNDECRYPTABLE = "undecryptable"
     INVALID = "invalid"
+    BOOK_CLOSED = "book_closed"  # a person must look into the book first; the machine is not answered and tries again
     SET_ASIDE = "set_aside"  # our own fault: the log says what went wrong; the event had no effect
 
     # A settlement we could read but must not book (section 3.1), in the order it is checked.

@@ -46,7 +46,7 @@ async def read_status(home: Home, bot: str, now: int, stale_after_s: int) -> dic
         "backlog": backlog,
         "refusals": told.get("refusals", {}),
         "refusals_logged": logged,
-        "closed_books": told.get("closed_books", []),
+        "closed_books": [key if key == ROOT else npub(key) for key in told.get("closed_books", [])],
         "relays": relays,
     }
 
@@ -63,5 +63,6 @@ def status_words(state: dict[str, Any]) -> str:
     if state["refusals"]:
         lines.append("refused: " + ", ".join(f"{reason} {count}" for reason, count in state["refusals"].items()))
     if state["closed_books"]:
-        lines.append("CLOSED for repair: " + ", ".join(state["closed_books"]))
+        names = {book["operator"]: book["book"] for book in state["books"]}
+        lines.append("CLOSED for repair: " + ", ".join(names.get(one, one) for one in state["closed_books"]))
     return "\n".join(lines)

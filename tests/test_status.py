@@ -100,7 +100,7 @@ async def test_words_name_what_a_person_must_look_at(home: Home) -> None:
         "backlog: 0 to be delivered",
         "relay wss://a.example: not connected, last event never, last trouble: refused",
         "refused: bad_signature 3, expired 1",
-        f"CLOSED for repair: {OPERATOR.pubkey}",
+        f"CLOSED for repair: {OPERATOR.npub}",
     ]
 
 

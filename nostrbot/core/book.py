@@ -23,6 +23,7 @@ from nostrbot.core.facts import (
     OperatorSwitched,
     PlatformFeeSet,
     PreferencesSet,
+    SettlementFact,
     SettlementPending,
     SettlementProcessed,
     SettlementRejected,
@@ -252,18 +253,13 @@ def _(fact: SettlementProcessed, book: Book, seq: int, at: int) -> None:
     recall_settlement(book, fact)
 
 
-def recall_settlement(book: Book, fact: SettlementProcessed | SettlementPending | SettlementRejected) -> None:
+def recall_settlement(book: Book, fact: SettlementFact) -> None:
     """Note that this settlement is known, so that a repeat of it is answered and not booked.
 
     A rejected one is known by its event only: it never takes the payment hash from a true one.
     """
-    match fact:
-        case SettlementRejected():
-            booked = Booked(fact.number, SettlementStatus.REJECTED, fact.reason, fact.sale)
-        case SettlementPending():
-            booked = Booked(fact.number, SettlementStatus.PENDING, None, fact.sale)
-        case SettlementProcessed():
-            booked = Booked(fact.number, SettlementStatus.PROCESSED, None, fact.sale)
+    error = fact.reason if isinstance(fact, SettlementRejected) else None
+    booked = Booked(fact.number, fact.status, error, fact.sale)
     book.recall.events[fact.event_id] = booked
     if not isinstance(fact, SettlementRejected):
         book.recall.payments[fact.sale.payment_hash] = booked

@@ -1,6 +1,6 @@
 """Commands: one table of everything a person can say to the bot, and parse(text) -> Command | Refused.
 
-What lives here: names, who may, arguments, help. What does not: what a command does (core/desk.py for those that
+What lives here: names, who may, arguments, help. What does not: what a command does (core/engine.py for those that
 change a book, reading.py for questions) and its answer's words (core/replies.py). docs/protocol.md section 6.
 """
 

@@ -1,7 +1,7 @@
 """The engine: what an input means for a book. START READING HERE.
 
-What lives here: decide(), which looks at a book and an input and says what is so, changing nothing; evolve() is its
-other half (core/book.py). What does not: clocks, keys, relays, the database. The same inputs in the same order give the
+What lives here: decide(), which looks at a book and an input and says what is so, changing nothing; and apply(), its
+other half, which changes the book (by evolve() in core/book.py). What does not: clocks, keys, relays, the database. The same inputs in the same order give the
 same facts, byte for byte: that is what an auditor re-runs. docs/protocol.md sections 1, 3, 6, 7.
 
     machine's event  -> attribution -> payload -> settlement rules -> fees -> flow    -> SettlementProcessed | ...
@@ -23,7 +23,7 @@ from nostrbot.core.settlements import Duplicate, decide_settlement
 from nostrbot.nostr import kinds
 from nostrbot.refusals import Reason, Refusal
 
-RULES = 1  # version of everything below that decides; an entry names the one it was decided by
+RULES = 1  # version of everything in core/ that decides; an entry names the one it was decided by
 
 # A command is a thing of the moment: an old one may be a replay, a future one would outlive its replay protection.
 COMMAND_AGE_MAX_S = 24 * 60 * 60

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple, get_args
 from nostrbot.core.atm.settlement import Sale
 from nostrbot.core.plain import plain, reader
 from nostrbot.core.records import Deposit, Enrolment, Machine, Preferences, Split
-from nostrbot.core.states import LegStatus, LegType, SkipReason
+from nostrbot.core.states import LegStatus, LegType, SettlementStatus, SkipReason
 from nostrbot.refusals import Reason
 
 
@@ -20,7 +20,7 @@ class Leg(NamedTuple):
 
     Attributes:
         number: counter per book (`l1`).
-        lp: handle of the LP it belongs to; label: of a commission split, or None; pubkey: of a foreign party.
+        lp: handle of the LP it belongs to; label: of a commission split, "platform" or "operator", or None; pubkey: of a foreign party.
         fiat_minor: cash of this party that left the machine; None where no cash is involved (fees).
         before_minor, after_minor: the LP's remaining balance at that machine, for `dca` legs.
     """
@@ -146,6 +146,7 @@ class SettlementRejected:
     """A readable settlement that must not be booked, with the first rule it breaks. It never takes the hash."""
 
     name: ClassVar[str] = "settlement_rejected"
+    status: ClassVar[SettlementStatus] = SettlementStatus.REJECTED
     number: int
     machine: str
     event_id: str
@@ -161,6 +162,7 @@ class SettlementPending:
     """A settlement that waits: nothing is booked yet, but its payment hash is taken."""
 
     name: ClassVar[str] = "settlement_pending"
+    status: ClassVar[SettlementStatus] = SettlementStatus.PENDING
     number: int
     machine: str
     event_id: str
@@ -176,6 +178,7 @@ class SettlementProcessed:
     """A settlement shared out to the last sat."""
 
     name: ClassVar[str] = "settlement_processed"
+    status: ClassVar[SettlementStatus] = SettlementStatus.PROCESSED
     number: int
     machine: str
     event_id: str
@@ -185,6 +188,8 @@ class SettlementProcessed:
     fee_mismatch_sats: int
     legs: tuple[Leg, ...]
 
+
+SettlementFact = SettlementProcessed | SettlementPending | SettlementRejected
 
 Fact = (
     OperatorAdded

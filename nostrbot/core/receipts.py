@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import orjson
 
 from nostrbot.core.book import Book
-from nostrbot.core.facts import Leg, SettlementPending, SettlementProcessed, SettlementRejected
+from nostrbot.core.facts import Leg, SettlementFact, SettlementPending, SettlementProcessed, SettlementRejected
 from nostrbot.core.replies import receipt_words
 from nostrbot.core.states import LegStatus
-from nostrbot.core.views import SettlementFact, View, status_of
+from nostrbot.core.views import View
 from nostrbot.money import format_minor
 from nostrbot.nostr import kinds
 from nostrbot.nostr.sealing import Scheme
@@ -83,7 +83,7 @@ def settlement_messages(
 ) -> list[Message]:
     """What a sealed settlement owes: the machine's ack, and a receipt for each completed leg of an LP."""
     error: Reason | None = fact.reason if isinstance(fact, SettlementRejected) else None
-    text = ack_text(fact.event_id, fact.sale.payment_hash, status_of(fact), fact.number, error)
+    text = ack_text(fact.event_id, fact.sale.payment_hash, fact.status, fact.number, error)
     messages = [ack(sender, fact.event_id, scheme, text, f"ack:{book.key}:{entry}")]
     if isinstance(fact, SettlementPending | SettlementRejected):
         return messages

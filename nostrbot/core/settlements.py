@@ -11,7 +11,7 @@ from hashlib import sha256
 from nostrbot.core.atm.settlement import Sale
 from nostrbot.core.book import Book, Booked
 from nostrbot.core.dca import flow_candidates, share_flow
-from nostrbot.core.facts import Leg, SettlementPending, SettlementProcessed, SettlementRejected
+from nostrbot.core.facts import Leg, SettlementFact, SettlementPending, SettlementProcessed, SettlementRejected
 from nostrbot.core.fees import FeeCheck, check_fee, is_out_of_tolerance, share_fee
 from nostrbot.core.records import Machine
 from nostrbot.core.states import Direction, LegStatus, LegType, SkipReason, Trust
@@ -26,9 +26,6 @@ class Duplicate:
     """A settlement this book has already accepted, or this very event again: nothing changes, it is answered again."""
 
     booked: Booked
-
-
-SettlementFact = SettlementProcessed | SettlementPending | SettlementRejected
 
 
 def decide_settlement(book: Book, signer: str, event_id: str, sale: Sale) -> SettlementFact | Duplicate:

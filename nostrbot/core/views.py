@@ -1,22 +1,19 @@
 """Views: what a book holds, as the JSON that people and programs get to see.
 
-What lives here: one function a noun, record -> plain data with the exact names of docs/protocol.md section 6 ("Shapes of
-data"). What does not: choosing what to show (reading.py) and sentences (core/replies.py). sats are ints, fiat is decimal
+What lives here: one function a noun, record -> plain data with the exact names of docs/protocol.md section 6. What does not: choosing what to show (reading.py) and sentences (core/replies.py). sats are ints, fiat is decimal
 text beside its currency, times are unix seconds, keys are npubs, ids are text (`s1`).
 """
 
 from typing import Any
 
 from nostrbot.core.book import Book, Lp, Seat
-from nostrbot.core.facts import Leg, OperatorAdded, SettlementPending, SettlementProcessed, SettlementRejected
+from nostrbot.core.facts import Leg, OperatorAdded, SettlementFact, SettlementProcessed
 from nostrbot.core.ledger import accounts
 from nostrbot.core.records import Deposit, Enrolment, Machine, Preferences, Split
-from nostrbot.core.states import SettlementStatus
 from nostrbot.money import format_minor, format_ppm
 from nostrbot.nostr.keys import npub
 
 View = dict[str, Any]
-SettlementFact = SettlementProcessed | SettlementPending | SettlementRejected
 
 
 def operator_view(operator: OperatorAdded, *, active: bool) -> View:
@@ -158,13 +155,6 @@ def leg_view(leg: Leg, fact: SettlementFact) -> View:
     }
 
 
-def status_of(fact: SettlementFact) -> SettlementStatus:
-    """The status a settlement was born with."""
-    if isinstance(fact, SettlementProcessed):
-        return SettlementStatus.PROCESSED
-    return SettlementStatus.PENDING if isinstance(fact, SettlementPending) else SettlementStatus.REJECTED
-
-
 def settlement_view(fact: SettlementFact, *, entry: int, entry_hash: str, at: int) -> View:
     """One settlement: every field the machine reported, what was computed from it, and where it is sealed."""
     sale = fact.sale
@@ -172,7 +162,7 @@ def settlement_view(fact: SettlementFact, *, entry: int, entry_hash: str, at: in
     return {
         "id": f"s{fact.number}",
         "machine": fact.machine,
-        "status": status_of(fact),
+        "status": fact.status,
         "error": None if isinstance(fact, SettlementProcessed) else fact.reason,
         "event_id": fact.event_id,
         "n": sale.n,

@@ -9,7 +9,6 @@ https://github.com/nostr-protocol/nips/blob/master/01.md
 https://github.com/nostr-protocol/nips/blob/master/42.md
 """
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any, Final
 
 import orjson
 
+from nostrbot.nostr.duplicate_keys import has_duplicate_keys
 from nostrbot.nostr.event import VerifiedEvent
 from nostrbot.nostr.filters import Filter
 from nostrbot.refusals import Reason, Refusal
@@ -110,7 +110,7 @@ def read_message(frame: bytes | str) -> Message | Refusal:
     except ValueError:  # both UnicodeEncodeError and JSONDecodeError
         return Refusal(Reason.NOT_JSON)
     message = _message(items)
-    if isinstance(message, EventMessage) and _has_duplicate_keys(raw, items):
+    if isinstance(message, EventMessage) and has_duplicate_keys(raw, items):
         return Refusal(Reason.BAD_SHAPE, "duplicate keys or too deep")
     return message
 
@@ -134,23 +134,3 @@ def _message(items: object) -> Message | Refusal:
 
 def _is_subscription_id(text: str) -> bool:
     return 0 < len(text) <= SUBSCRIPTION_ID_MAX_CHARS
-
-
-def _has_duplicate_keys(raw: bytes, items: object) -> bool:
-    """Whether some object in the frame has a key twice, which two readers may take differently.
-
-    Relays write compact JSON, so a frame mostly equals its own re-encoding (0.2 us to see), and then no key was lost in
-    decoding. Where it does not (blanks, other escapes), the slower stdlib parser shows every pair. What either cannot
-    take (orjson writes 254 levels, json reads numbers of 4,300 digits) is no event and is refused with the duplicates.
-    """
-    try:
-        if orjson.dumps(items) != raw:
-            json.loads(raw, object_pairs_hook=_refuse_duplicates)
-    except (orjson.JSONEncodeError, ValueError):
-        return True
-    return False
-
-
-def _refuse_duplicates(pairs: list[tuple[str, object]]) -> None:
-    if len({key for key, _ in pairs}) != len(pairs):
-        raise ValueError("duplicate keys")

@@ -7,15 +7,14 @@ that came out of one turn of the bot: entries, projections, what is owed, what w
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from nostrbot.core.facts import Leg, SettlementPending, SettlementProcessed, SettlementRejected
-from nostrbot.core.views import SettlementFact, status_of
+from nostrbot.core.facts import Leg, SettlementFact, SettlementProcessed, SettlementRejected
 from nostrbot.journal.entry import Entry
 
 Row = tuple[object, ...]
 
 
 class Owed(NamedTuple):
-    """One row of the outbox: the messages of an entry, or the answer in `body`, or both."""
+    """One row of the outbox: the messages of an entry, or the answer in `body`; never both."""
 
     id: int
     book: str | None
@@ -79,7 +78,7 @@ def settlement_row(number: int, fact: SettlementFact, seq: int, at: int) -> Row:
     """The projection of one settlement."""
     accepted = not isinstance(fact, SettlementRejected)
     payment_hash = bytes.fromhex(fact.sale.payment_hash)
-    return (number, fact.number, fact.machine, status_of(fact).value, payment_hash, accepted, seq, at)
+    return (number, fact.number, fact.machine, fact.status.value, payment_hash, accepted, seq, at)
 
 
 def leg_row(number: int, settlement: int, leg: Leg) -> Row:
@@ -98,7 +97,7 @@ class Projections:
     def add(self, number: int, entry: Entry) -> None:
         """Project one entry of book `number`."""
         for fact in entry.facts:
-            if isinstance(fact, SettlementProcessed | SettlementPending | SettlementRejected):
+            if isinstance(fact, SettlementFact):
                 self.settlements.append(settlement_row(number, fact, entry.seq, entry.at))
                 if isinstance(fact, SettlementProcessed):
                     self.legs.extend([leg_row(number, fact.number, leg) for leg in fact.legs])

@@ -1,6 +1,6 @@
 """Queries: what is read back, by the bot to decide and answer, by `status` and by the auditor's export.
 
-What lives here: reading. What does not: writing (writer.py) and folding entries into books (journal/). Entries come
+What lives here: reading. What does not: writing (writer.py) and folding entries into books (store.py). Entries come
 back as they were sealed: bytes and their hash.
 """
 

@@ -16,7 +16,7 @@ from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from nostrbot.errors import BooksError
+from nostrbot.errors import FenceError
 from nostrbot.store import tables
 from nostrbot.store.batch import Batch, Projections, Row, entry_row
 from nostrbot.store.database import Driver
@@ -39,7 +39,7 @@ class Writer:
         self._sql = _Statements(engine.dialect)
 
     async def commit(self, batch: Batch) -> None:
-        """Write all of a batch or nothing of it. Raises BooksError when another writer was here first."""
+        """Write all of a batch or nothing of it. Raises FenceError when another writer was here first."""
         if self._driver is None:
             self._driver = await Driver.open(self._engine)
         numbers = dict(self._numbers)
@@ -48,7 +48,7 @@ class Writer:
                 await self._write(driver, batch, numbers)
         except sqlite3.IntegrityError as error:
             # The driver's message names table and columns, never values.
-            raise BooksError(f"the journal's fence was hit: {error}") from None
+            raise FenceError(f"the journal's fence was hit: {error}") from None
         except sqlite3.Error as error:
             raise OperationalError("commit of a batch", None, error) from None
         self._numbers = numbers  # only now: a book whose opening was rolled back has no number

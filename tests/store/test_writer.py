@@ -85,7 +85,7 @@ async def test_of_two_writers_at_once_one_wins_and_the_other_reads_it(tmp_path: 
             second.store.writer.commit(turns[1].batch),
             return_exceptions=True,
         )
-        assert sorted(type(outcome).__name__ for outcome in outcomes) == ["BooksError", "NoneType"]
+        assert sorted(type(outcome).__name__ for outcome in outcomes) == ["FenceError", "NoneType"]
         loser, event = (first, one) if isinstance(outcomes[0], BooksError) else (second, again)
         await loser.reload()
         turn = await loser.take(event)

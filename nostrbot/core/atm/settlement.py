@@ -4,15 +4,15 @@ What lives here: the schema and its exact types. What does not: whether the amou
 (core/settlements.py). docs/protocol.md section 3.1. Bad content is a Refusal(INVALID) that names the field.
 """
 
-import json
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nostrbot.core.states import Direction
 from nostrbot.money import Decimal, minor_digits, parse_decimal
+from nostrbot.nostr.duplicate_keys import has_duplicate_keys
 from nostrbot.refusals import Reason, Refusal
 
 DEPTH_MAX = 8  # the payload needs three levels; more is an attack on the reader
@@ -102,7 +102,7 @@ def read_settlement(text: str) -> Sale | Refusal:
     trouble = _find_unacceptable(obj, DEPTH_MAX)
     if trouble:
         return _invalid(trouble)
-    if _has_duplicate_keys(text, obj):
+    if has_duplicate_keys(text.encode(), obj):
         return _invalid("a key stands there twice")
     try:
         payload = _Payload.model_validate(obj)
@@ -164,25 +164,6 @@ def _find_unacceptable(value: object, depth: int) -> str | None:
         return None
     # orjson reads integers beyond 64 bits as floats, so those land here too.
     return "a JSON float: amounts are integers or decimal strings" if kind.__name__ == "float" else None
-
-
-def _has_duplicate_keys(text: str, obj: dict[str, Any]) -> bool:
-    """Whether some object has a key twice: two readers may take it differently, and one of them may be the auditor's.
-
-    Compact JSON equals its own re-encoding, and then no key was lost; otherwise the slower parser shows every pair.
-    """
-    if orjson.dumps(obj).decode() == text:
-        return False
-    try:
-        json.loads(text, object_pairs_hook=_refuse_duplicates)
-    except ValueError:
-        return True
-    return False
-
-
-def _refuse_duplicates(pairs: list[tuple[str, object]]) -> None:
-    if len({key for key, _ in pairs}) != len(pairs):
-        raise ValueError("duplicate keys")
 
 
 def _invalid(detail: str) -> Refusal:
