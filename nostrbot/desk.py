@@ -8,6 +8,7 @@ commit behind it fails, the books are thrown away and loaded again.
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import NamedTuple
 from zoneinfo import available_timezones
 
@@ -50,6 +51,9 @@ from nostrbot.store.store import LiveBook
 SKEW_WARN_S = 15 * 60
 ENROLLING = frozenset({"operator add", "machine add", "lp add"})
 SNAPSHOT_EVERY_ENTRIES = 5_000  # folding so many entries at a start takes about a second
+
+
+_time_zones = cache(available_timezones)  # it walks through a folder of files
 
 
 class Opened(NamedTuple):
@@ -123,6 +127,7 @@ class Desk:
                 await self._take_one(one, answered, now, turn)
             if turn.registry_changed:
                 self.directory = Directory(self.books.values())
+        self._note_balances(turn)
         self._snapshot(turn)
         return turn
 
@@ -233,7 +238,7 @@ class Desk:
             elsewhere = self.directory.machines.get(said.args["npub"])
             if elsewhere is not None and elsewhere != standing.operator:
                 return Refused(Code.KEY_TAKEN, "this key is already a machine's: give each machine a key of its own")
-        if said.verb == "operator add" and said.args.get("tz", "UTC") not in available_timezones():
+        if said.verb == "operator add" and said.args.get("tz", "UTC") not in _time_zones():
             return Refused(Code.BAD_ARGUMENT, "tz must be an IANA time zone, like America/Guatemala")
         return None
 
@@ -255,7 +260,7 @@ class Desk:
         given, author = one.given, one.given.event.pubkey
         first, *others = self._concerned(said, one.standing)
         home = self.live[first]
-        decision = decide_command(home.book, given, said, now)
+        decision = decide_command(home.book, given, said, home.chain.next_at(now))
         if isinstance(decision.instead, Refused):
             text = refusal(said.verb, decision.instead, json=said.json)
             self._owe_answer(given, said, text, now, turn)
@@ -281,7 +286,7 @@ class Desk:
             self.live[key], self.books[key] = LiveBook(book, Chain(key)), book
         live = self.live[key]
         beside = Signed(given.event, given.plaintext, given.scheme, answered=False)
-        decision = decide_command(live.book, beside, said, now)
+        decision = decide_command(live.book, beside, said, live.chain.next_at(now))
         if decision.facts:
             self._seal(live, beside, decision.facts, now, turn)
 
@@ -296,7 +301,7 @@ class Desk:
             wanted = [(elsewhere[0], seq) for seq in seqs] if elsewhere else []
         for key, seq in wanted:
             carried = await self._carried(key, seq, turn)
-            decision = decide_command(into.book, carried, parse(carried.plaintext), now)
+            decision = decide_command(into.book, carried, parse(carried.plaintext), into.chain.next_at(now))
             if decision.facts:
                 self._seal(into, carried, decision.facts, now, turn)
 
@@ -345,6 +350,16 @@ class Desk:
         sealed = Sealed(entry.book, entry.seq, at, entry.hash, facts, given.event.pubkey, given.scheme)
         turn.entries[entry.book, entry.seq] = sealed
         return sealed
+
+    def _note_balances(self, turn: Turn) -> None:
+        touched = {
+            (entry.book, account, unit)
+            for entry in turn.batch.entries
+            for transaction in entry.transactions
+            for account, unit, _ in transaction.postings
+        }
+        for key, account, unit in sorted(touched):
+            turn.batch.balances[key, account, unit] = self.books[key].balances.of(account, unit)
 
     def _snapshot(self, turn: Turn) -> None:
         for key in {entry.book for entry in turn.batch.entries}:

@@ -9,7 +9,9 @@ import pytest
 from loguru import logger
 
 from nostrbot.audit import Summary, export_trail, verify_trail
-from nostrbot.desk import Turn
+from nostrbot.core.ledger.transaction import Transaction
+from nostrbot.core.snapshots import restore_snapshot
+from nostrbot.desk import SNAPSHOT_EVERY_ENTRIES, Turn
 from tests.offices import (
     ANA,
     BOT,
@@ -372,3 +374,29 @@ async def test_the_bots_key_is_not_in_the_database(at: Office, tmp_path: Path) -
     assert OPERATOR.pubkey.encode() in raw
     for secret in (b"b0" * 32, b"\xb0" * 32, BOT.nsec().encode()):
         assert secret not in raw
+
+
+@pytest.mark.parametrize("back_s", [1, MINUTE, 60 * MINUTE])
+async def test_a_clock_that_steps_back_leaves_a_trail_that_verifies(at: Office, back_s: int) -> None:
+    """What is decided at a time is sealed at that time, also when the book's last entry is ahead of the clock."""
+    at.now += 100
+    await at.take(report(1, at.now))
+    at.now -= back_s
+    await at.say((OPERATOR, "deposit add ana 50 machine=m1"), (OPERATOR, "machine set m1 cash_in=4%"))
+    assert (await summary_of(at, OPERATOR)).entries == at.desk.live[OPERATOR.pubkey].chain.seq
+
+
+async def test_a_rogue_machine_cannot_fill_the_books_with_sums_no_database_holds(at: Office) -> None:
+    """A hundred times every satoshi there is, and its sales are out of range; the others and the operator go on."""
+    live = at.desk.live[OPERATOR.pubkey]
+    live.book.volumes_sats["m1"] = 100 * 21 * 10**14
+    turn = await at.take(report(1, at.now))
+    assert [type(fact).__name__ for entry in turn.batch.entries for fact in entry.facts] == ["SettlementRejected"]
+    assert turn.batch.entries[0].facts[0].reason == "amount_out_of_range"
+    live.book.balances.apply(Transaction((("assets:sats", "sat", 2**70), ("equity:operator", "sat", -(2**70)))))
+    live.snapshot_seq = -SNAPSHOT_EVERY_ENTRIES
+    await at.say((OPERATOR, "machine suspend m1"))
+    kept = await at.store.queries.snapshot(OPERATOR.pubkey)
+    assert kept is not None
+    restored = restore_snapshot(json.loads(kept.body))
+    assert restored.balances.of("assets:sats", "sat") == live.book.balances.of("assets:sats", "sat") >= 2**70

@@ -126,6 +126,7 @@ class Book:
     splits: dict[str | None, tuple[Split, ...]] = field(default_factory=dict)
     settlement_count: int = 0
     leg_count: int = 0
+    volumes_sats: dict[str, int] = field(default_factory=dict)  # by machine, everything it ever settled
     balances: Balances = field(default_factory=Balances)
     recall: Recall = field(default_factory=Recall)
 
@@ -247,6 +248,7 @@ def _(fact: SettlementRejected | SettlementPending, book: Book, seq: int, at: in
 def _(fact: SettlementProcessed, book: Book, seq: int, at: int) -> None:
     book.settlement_count = fact.number
     book.leg_count += len(fact.legs)
+    book.volumes_sats[fact.machine] = book.volumes_sats.get(fact.machine, 0) + fact.sale.wire_sats
     for leg in fact.legs:
         if leg.type is LegType.DCA and leg.status is LegStatus.COMPLETED and leg.lp is not None:
             book.lps[leg.lp].seats[fact.machine].spent_minor += leg.fiat_minor or 0

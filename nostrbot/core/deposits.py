@@ -16,7 +16,7 @@ from nostrbot.core.registry import find_lp, find_machine
 from nostrbot.core.states import DEPOSIT_MOVES, DepositStatus
 from nostrbot.money import format_minor, minor_digits, parse_minor
 
-DEPOSIT_MINOR_MAX = 10**15  # so that no sum of deposits ever nears the 2^63 of a database
+DEPOSIT_MINOR_MAX = 10**15  # more than any machine holds
 
 
 def add_deposit(book: Book, order: Order) -> tuple[Fact, ...] | Refused:

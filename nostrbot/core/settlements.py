@@ -18,6 +18,10 @@ from nostrbot.core.states import Direction, LegStatus, LegType, SkipReason, Trus
 from nostrbot.money import SATS_MAX, minor_digits
 from nostrbot.refusals import Reason
 
+# All a machine can ever settle: a hundred times every satoshi there is. Past it a key is rogue, and its sums would in time
+# outgrow what databases and JSON can hold.
+VOLUME_SATS_MAX = 100 * SATS_MAX
+
 AWAITING_WALLET = "awaiting_wallet"  # trust=wallet: nothing moves until a wallet saw the payment
 
 
@@ -71,7 +75,7 @@ def _find_broken_rule(book: Book, machine: Machine, signer: str, sale: Sale, fee
         return Reason.RATE_INCONSISTENT
     if sale.currency != machine.fiat:
         return Reason.CURRENCY_MISMATCH
-    if not _amounts_in_range(sale):
+    if not _amounts_in_range(sale) or book.volumes_sats.get(machine.handle, 0) + sale.wire_sats > VOLUME_SATS_MAX:
         return Reason.AMOUNT_OUT_OF_RANGE
     if sale.preimage is None:
         return Reason.PREIMAGE_MISSING if machine.trust is Trust.PREIMAGE else None

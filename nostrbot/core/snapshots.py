@@ -60,7 +60,9 @@ def take_snapshot(book: Book) -> dict[str, Any]:
         ],
         "deposits": [plain(deposit) for deposit in book.deposits.values()],
         "splits": [[machine, plain(splits)] for machine, splits in book.splits.items()],
-        "balances": [[account, unit, amount] for (account, unit), amount in book.balances.items()],
+        # Sums of many amounts, as text: JSON's integers end where a rogue machine could take a sum.
+        "balances": [[account, unit, str(amount)] for (account, unit), amount in book.balances.items()],
+        "volumes_sats": {machine: str(volume) for machine, volume in book.volumes_sats.items()},
     }
 
 
@@ -92,5 +94,6 @@ def restore_snapshot(state: dict[str, Any]) -> Book:
         deposit = _read_deposit(fields)
         book.deposits[deposit.number] = deposit
     book.splits = {machine: _read_splits(splits) for machine, splits in state["splits"]}
-    book.balances = Balances({(account, unit): amount for account, unit, amount in state["balances"]})
+    book.balances = Balances({(account, unit): int(amount) for account, unit, amount in state["balances"]})
+    book.volumes_sats = {machine: int(volume) for machine, volume in state["volumes_sats"].items()}
     return book

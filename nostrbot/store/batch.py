@@ -49,6 +49,7 @@ class Batch:
     """What one commit writes. Books are named by key; the writer knows their numbers."""
 
     entries: list[Entry] = field(default_factory=list)
+    balances: dict[tuple[str, str, str], int] = field(default_factory=dict)  # (book, account, unit): what they are now
     owed: list[Owed] = field(default_factory=list)
     answered: list[tuple[str, int]] = field(default_factory=list)
     refusals: list[RefusalRow] = field(default_factory=list)
@@ -92,7 +93,6 @@ class Projections:
 
     settlements: list[Row] = field(default_factory=list)
     legs: list[Row] = field(default_factory=list)
-    balances: dict[tuple[int, str, str], int] = field(default_factory=dict)
 
     def add(self, number: int, entry: Entry) -> None:
         """Project one entry of book `number`."""
@@ -101,8 +101,3 @@ class Projections:
                 self.settlements.append(settlement_row(number, fact, entry.seq, entry.at))
                 if isinstance(fact, SettlementProcessed):
                     self.legs.extend([leg_row(number, fact.number, leg) for leg in fact.legs])
-        balances = self.balances
-        for transaction in entry.transactions:
-            for account, unit, amount in transaction.postings:
-                key = (number, account, unit)
-                balances[key] = balances.get(key, 0) + amount

@@ -268,7 +268,7 @@ class Queries:
         """A book's projected balances by (account, unit)."""
         table = tables.balance
         rows = await self._all(select(table).join(book).where(book.c.key == key))
-        return {(row.account, row.unit): row.amount for row in rows}
+        return {(row.account, row.unit): int(row.amount) for row in rows}
 
     async def refusals_logged(self) -> int:
         """How many refusals the log holds."""

@@ -15,7 +15,7 @@ from nostrbot.core.engine import apply
 from nostrbot.core.facts import read_fact
 from nostrbot.core.snapshots import restore_snapshot, take_snapshot
 from nostrbot.errors import BooksError, ConfigError
-from nostrbot.journal.entry import Chain
+from nostrbot.journal.entry import GENESIS, Chain
 from nostrbot.store.batch import SnapshotRow
 from nostrbot.store.database import make_engine
 from nostrbot.store.queries import Queries, StoredEntry, StoredSnapshot, read_linked
@@ -90,12 +90,13 @@ class Store:
     async def load_books(self, bot: str, platform: str) -> dict[str, LiveBook]:
         """Every book, the root book always among them, from its newest snapshot and the entries since.
 
-        Raises BooksError when the journal is damaged or the books do not balance.
+        Raises BooksError when the journal is damaged or another bot's or platform's, or the books do not balance.
         """
         keys = [ROOT, *(key for key in await self.queries.book_numbers() if key != ROOT)]
         return {key: await self._load_book(Book(bot, key, platform)) for key in keys}
 
     async def _load_book(self, book: Book) -> LiveBook:
+        await self._check_home(book)
         live = LiveBook(book, Chain(book.key))
         kept = await self.queries.snapshot(book.key)
         restored = _restored(kept)
@@ -108,6 +109,15 @@ class Store:
             live.book.recall.forget()
         check_books(live.book)
         return live
+
+    async def _check_home(self, book: Book) -> None:
+        """The platform opens every book by a command to the bot: its first entry says whose it is."""
+        first = (await self.queries.entries_at(book.key, [1])).get(1)
+        if first is None:
+            return
+        event = read_linked(first, GENESIS)["input"]["event"]
+        if event["pubkey"] != book.platform or ["p", book.bot] not in [tag[:2] for tag in event["tags"]]:
+            raise BooksError("this home's journal belongs to another bot or platform: restore its own keys")
 
 
 def _restored(kept: StoredSnapshot | None) -> Book | None:

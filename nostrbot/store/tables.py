@@ -104,7 +104,7 @@ balance = Table(
     Column("book", ForeignKey("book.id"), primary_key=True),
     Column("account", String, primary_key=True),
     Column("unit", String, primary_key=True),
-    Column("amount", BigInteger, nullable=False),
+    Column("amount", String, nullable=False),  # decimal digits: a sum may outgrow 64 bits, and must not become a float
     sqlite_with_rowid=False,
 )
 

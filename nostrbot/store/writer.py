@@ -73,7 +73,8 @@ class Writer:
         await _run(connection, sql.entry, entries)
         await _run(connection, sql.settlement, projections.settlements)
         await _run(connection, sql.leg, projections.legs)
-        await _run(connection, sql.balance, [(*key, amount) for key, amount in projections.balances.items()])
+        balances = [(numbers[book], account, unit, str(now)) for (book, account, unit), now in batch.balances.items()]
+        await _run(connection, sql.balance, balances)
         owed = [(row.id, row.book and numbers[row.book], row.seq, row.body, None) for row in batch.owed]
         await _run(connection, sql.outbox, owed)
         await _run(connection, sql.answered, [(bytes.fromhex(event_id), at) for event_id, at in batch.answered])
@@ -126,7 +127,7 @@ class _Statements:
         self.balance = compiled(
             balance.on_conflict_do_update(
                 index_elements=["book", "account", "unit"],
-                set_={"amount": tables.balance.c.amount + balance.excluded.amount},
+                set_={"amount": balance.excluded.amount},
             ),
             tables.balance.columns.keys(),
         )

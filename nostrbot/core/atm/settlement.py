@@ -15,6 +15,7 @@ from nostrbot.money import Decimal, minor_digits, parse_decimal
 from nostrbot.nostr.duplicate_keys import has_duplicate_keys
 from nostrbot.refusals import Reason, Refusal
 
+CONTENT_CHARS_MAX = 16 * 1024  # the journal keeps it for ever; the fullest true payload is half of this
 DEPTH_MAX = 8  # the payload needs three levels; more is an attack on the reader
 BILLS_MAX = 64  # kinds of banknote in one sale
 CASSETTES_MAX = 64  # positions in one machine
@@ -57,6 +58,9 @@ class _Payload(BaseModel):
     occurred_at: Annotated[int, Field(ge=0, le=2**53 - 1)]
 
 
+_FIELDS = {*_Payload.model_fields, *Note.model_fields}
+
+
 @dataclass(frozen=True, slots=True)
 class Sale:
     """One customer's sale as the machine reported it. Two sales are the same when every field is.
@@ -93,6 +97,8 @@ class Sale:
 
 def read_settlement(text: str) -> Sale | Refusal:
     """Read a settlement's decrypted content. Anything unreadable is Refusal(INVALID) naming what is wrong."""
+    if len(text) > CONTENT_CHARS_MAX:
+        return _invalid(f"content is longer than {CONTENT_CHARS_MAX} characters")
     try:
         obj = orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -109,8 +115,13 @@ def read_settlement(text: str) -> Sale | Refusal:
     except ValidationError as error:
         # Only the field's path and the rule: never the value, which may have been encrypted.
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        return _invalid(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}")
+        return _invalid(f"{'.'.join(map(_shown, first['loc']))}: {first['msg']}")
     return _sale(payload)
+
+
+def _shown(part: int | str) -> str:
+    """One step of a field's path; a name the sender chose (a cassette's) is as secret as any value."""
+    return str(part) if isinstance(part, int) or part in _FIELDS else "…"
 
 
 def _sale(payload: _Payload) -> Sale | Refusal:

@@ -48,7 +48,7 @@ def upgrade() -> None:
         sa.Column("book", sa.Integer(), nullable=False),
         sa.Column("account", sa.String(), nullable=False),
         sa.Column("unit", sa.String(), nullable=False),
-        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("amount", sa.String(), nullable=False),
         sa.ForeignKeyConstraint(
             ["book"],
             ["book.id"],
