@@ -8,6 +8,7 @@ and hash. Resting on the bot's word: what an encrypted input said (only its two 
 is not cut short at its end, nor an input left out that nothing later rests on.
 """
 
+import re
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,7 @@ TRAIL_VERSION = 1
 _HEADER = {"trail", "bot", "book", "created_at"}
 _ENTRY = {"at", "facts", "hash", "input", "postings", "prev", "rules", "seq"}
 _INPUT = {"event", "plaintext", "carried", "answered"}
+_KEY = re.compile("[0-9a-f]{64}")
 
 
 async def export_trail(queries: Queries, bot: str, book: str) -> AsyncIterator[bytes]:
@@ -97,8 +99,10 @@ def _read_header(line: bytes, bot: str | None) -> tuple[Summary, Any]:
     if set(header) != _HEADER or header["trail"] != TRAIL_VERSION:
         raise TrailError(0, "trail", "this is no trail of version 1")
     for field in ("bot", "book"):
-        if not isinstance(header[field], str):
-            raise TrailError(0, field, "must be a key in hex")
+        key = header[field]
+        is_root = field == "book" and key == ROOT
+        if not is_root and not (isinstance(key, str) and _KEY.fullmatch(key)):
+            raise TrailError(0, field, "must be a key: 64 hex digits in lower case")
     if bot is not None and header["bot"] != bot:
         raise TrailError(0, "bot", "this trail is of another bot")
     return Summary(header["bot"], header["book"]), header["created_at"]

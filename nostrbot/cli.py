@@ -258,6 +258,8 @@ def relay(
     """
 
     async def serve() -> int:
+        from nostr_sdk import NostrSdkError
+
         from nostrbot.relays.embedded import EmbeddedRelay
 
         stop = asyncio.Event()
@@ -265,7 +267,13 @@ def relay(
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         embedded = EmbeddedRelay(port, data)
-        print(await embedded.start(), flush=True)
+        try:
+            url = await embedded.start()
+        except (OSError, NostrSdkError) as error:
+            given = [name for name, value in (("--port", port), ("--data", data)) if value is not None]
+            _complain(f"the relay cannot start: {error}: choose another {' or '.join(given) or '--port'}")
+            return BAD_USAGE
+        print(url, flush=True)
         await stop.wait()
         await embedded.stop()
         return DONE
@@ -449,6 +457,7 @@ def audit_verify(
     Example: nostrbot audit verify trail.jsonl --bot npub1…
     """
     from nostrbot.audit import verify_trail
+    from nostrbot.core.book import ROOT
 
     pubkey = None if bot is None else _pubkey("--bot", bot)
     try:
@@ -467,7 +476,8 @@ def audit_verify(
         fields = {name: getattr(summary, name) for name in summary.__slots__}
         print(json_module.dumps({"ok": True, **fields}))
     else:
-        print(f"Verified: the trail of {summary.handle} ({npub(summary.book)}), kept by bot {npub(summary.bot)}")
+        whose = "the root book" if summary.book == ROOT else f"{summary.handle} ({npub(summary.book)})"
+        print(f"Verified: the trail of {whose}, kept by bot {npub(summary.bot)}")
         print(f"for platform {npub(summary.platform)}.")
         print(f"{summary.entries} entries: each signed, each decided again to the same facts, postings and hash.")
         print(f"{summary.settlements} settlements, {summary.sats_settled} sats, {summary.receipts} receipts.")

@@ -4,16 +4,23 @@ What lives here: making messages of entries, sealing and signing them, publishin
 does not: what is owed (core/receipts.py, committed by the bot) and sockets (relays/). Whatever was not confirmed before
 a crash is made again at the next start; names, times and nonces are derived, so it is the same event with the same id,
 and relays and readers drop the second copy (faults.md rows 49, 50).
+
+A message that relays refuse must not hold up those they would take. So what was answered and is not sent no longer
+counts as in flight; the pool goes on trying a bounded number of such messages, the rows of the others are set down
+(they stay owed, in the database only) and are taken up again page by page.
 """
 
 import asyncio
+import contextlib
+import math
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import orjson
 from loguru import logger
+from sqlalchemy.exc import DBAPIError
 
 from nostrbot.core.book import Book
 from nostrbot.core.facts import (
@@ -33,7 +40,12 @@ from nostrbot.store.queries import Queries, StillOwed
 
 QUEUE_ROWS_MAX = 5_000  # rows held in memory; beyond them the database is read again when there is room
 PAGE_ROWS = 500
-IN_FLIGHT_MAX = 2_000  # publications handed to the pool and not yet accepted
+IN_FLIGHT_MAX = 2_000  # publications handed to the pool that no relay has answered
+STUCK_MAX = 3_000  # publications answered but not sent that the pool keeps trying, some 3 KiB each
+SAID_MAX = 1_000  # of what nothing is owed for: machines repeat, and questions are asked again
+SIFT_S = 0.25  # how often those in flight are looked through for answered ones, when there is no room for more
+LOOK_BACK_S = 10.0  # one page of what was set down is tried again this often: 3 % of a core
+READ_RETRY_S = 1.0  # a locked database or a sick disk gets this much time
 MESSAGES_PER_TURN = 8  # sealing and signing take 0.1 ms each: then the loop serves the others
 
 
@@ -51,14 +63,20 @@ class Sealed(NamedTuple):
 
 @dataclass(slots=True)
 class _Item:
-    """One row on its way: its messages and which of them relays accepted."""
+    """One row on its way: its messages, by position, and which of them relays accepted."""
 
     row: int
     entry: Sealed | None
     body: bytes | None
     delivered: set[int] = field(default_factory=set)
     count: int = 0
-    noted: int = 0  # how many of `delivered` are already in the database
+    pending: dict[int, Publication] = field(default_factory=dict)
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether all of it was handed to the pool, and relays answered all that is not sent."""
+        is_handed_over = len(self.delivered) + len(self.pending) >= self.count
+        return is_handed_over and all(publication.is_stuck for publication in self.pending.values())
 
 
 class Delivered(NamedTuple):
@@ -83,15 +101,24 @@ class Outbox:
         self._behind = True  # the database holds rows that are not in memory
         self._missed = False  # a commit landed while the database was being read
         self._sending: dict[int, _Item] = {}
+        self._pending_count = 0  # publications of those
+        self._in_flight: dict[Publication, _Item] = {}  # the ones among them that we count on
+        self._sift_at = 0.0
+        self._said: dict[Publication, None] = {}  # oldest first
         self._done: list[int] = []
+        self._progressed: dict[int, _Item] = {}  # rows with deliveries to be noted that are not done
         self._answered: list[str] = []
-        self._in_flight = 0
+        self._noting_done: list[int] = []  # taken for the commit that goes on, or just went well
+        self._noting_progressed: dict[int, _Item] = {}
+        self._was_set_down = False  # rows were, since looking back began
+        self._looked_up_to = 0  # looking back goes on after this row
+        self._look_back_at = math.inf
         self._made_count = 0
         self._wake = asyncio.Event()
 
     @property
     def backlog(self) -> int:
-        """Rows in memory that are not delivered."""
+        """Rows in memory that are not delivered. Those that were set down are in the database only."""
         return len(self._waiting) + len(self._sending)
 
     def owe(self, owed: list[Owed], entries: Mapping[tuple[str, int], Sealed]) -> None:
@@ -114,52 +141,93 @@ class Outbox:
     def say(self, message: Message, at: int, *, answers: str | None = None) -> None:
         """Publish a message that nothing is owed for: an ack to a repeat, or the answer to question `answers`.
 
-        A question is noted as answered only then: one that a crash cut short is answered when it comes again.
+        A question is noted as answered only then: one that a crash cut short is answered when it comes again. So is
+        one whose answer is given up because too many newer messages wait.
         """
 
-        def note(publication: Publication) -> None:
+        def over(publication: Publication) -> None:
+            self._said.pop(publication, None)
             if answers is not None and publication.is_sent:
                 self._answered.append(answers)
 
-        self._publish(self._make(message, at), note)
+        publication = self._pool.submit(self._make(message, at))
+        self._said[publication] = None
+        publication.when_over(over)
+        if len(self._said) > SAID_MAX:
+            oldest = next(iter(self._said))
+            del self._said[oldest]
+            oldest.abandon()
 
     def take_delivered(self) -> Delivered:
         """What was delivered since the last call, to be noted with the next commit."""
-        taken = Delivered(self._done, [], self._answered)
-        self._done, self._answered = [], []
-        for item in self._sending.values():
-            if item.noted < len(item.delivered):
-                item.noted = len(item.delivered)
-                taken.partly.append((item.row, orjson.dumps(sorted(item.delivered))))
+        self._noting_done, self._noting_progressed = self._done, self._progressed
+        partly = [(row, orjson.dumps(sorted(item.delivered))) for row, item in self._progressed.items()]
+        taken = Delivered(self._done, partly, self._answered)
+        self._done, self._progressed, self._answered = [], {}, []
         return taken
 
     def put_back(self, delivered: Delivered) -> None:
-        """The commit that should have noted these failed: they are to be noted with the next one."""
+        """The commit that should have noted these, the last ones taken, failed: they are to be noted with the next one."""
         self._done = delivered.rows + self._done
         self._answered = delivered.answered + self._answered
-        for row, _ in delivered.partly:
-            if row in self._sending:
-                self._sending[row].noted = 0
+        self._progressed = self._noting_progressed | self._progressed
 
     async def run(self) -> None:
         """Make and publish what is owed, for ever."""
+        loop = asyncio.get_running_loop()
         while True:
-            if self._waiting:
+            if loop.time() >= self._look_back_at:
+                await self._look_back()
+            elif self._waiting:
                 await self._start(self._waiting.popleft())
             elif self._behind:
                 await self._read_more()
+            elif self._look_back_at < math.inf and self._pending_count <= STUCK_MAX // 2:
+                await self._look_back()  # there is room: relays take again what they refused
             else:
-                self._wake.clear()
+                await self._sleep(self._look_back_at - loop.time())
+
+    async def _sleep(self, seconds: float) -> None:
+        self._wake.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(None if seconds == math.inf else seconds):
                 await self._wake.wait()
 
     async def _read_more(self) -> None:
         self._missed = False
-        page = await self._queries.outbox(after=self._read_up_to, limit=PAGE_ROWS)
+        page = await self._page(self._read_up_to)
         self._behind = self._missed or len(page) == PAGE_ROWS
         for row in page:
-            delivered = set(orjson.loads(row.delivered)) if row.delivered else set()
-            self._waiting.append(_Item(row.id, _sealed(row), row.body, delivered, noted=len(delivered)))
+            self._waiting.append(_item(row))
             self._read_up_to = row.id
+
+    async def _look_back(self) -> None:
+        """Take up a page of what was set down. The table also has rows that are in memory, or done but not yet noted."""
+        if not self._looked_up_to:
+            self._was_set_down = False
+        end = self._read_up_to
+        known = {*self._sending, *(item.row for item in self._waiting), *self._done, *self._noting_done}
+        progressed = self._noting_progressed | self._progressed
+        page = await self._page(self._looked_up_to)
+        for row in page:
+            if row.id <= end and row.id not in known:
+                item = _item(row)
+                if row.id in progressed:
+                    item.delivered |= progressed[row.id].delivered
+                self._waiting.append(item)
+        is_through = len(page) < PAGE_ROWS or page[-1].id >= end
+        self._looked_up_to = 0 if is_through else page[-1].id
+        goes_on = self._was_set_down or not is_through
+        self._look_back_at = asyncio.get_running_loop().time() + LOOK_BACK_S if goes_on else math.inf
+
+    async def _page(self, after: int) -> list[StillOwed]:
+        """Owed rows after this one, from the database, however long it takes to be readable."""
+        while True:
+            try:
+                return await self._queries.outbox(after=after, limit=PAGE_ROWS)
+            except DBAPIError as error:
+                logger.error("what is owed cannot be read ({}): trying again, nothing is lost", error.orig)
+                await asyncio.sleep(READ_RETRY_S)
 
     async def _start(self, item: _Item) -> None:
         messages = self._messages(item)
@@ -168,9 +236,9 @@ class Outbox:
         for position, (message, at) in enumerate(messages):
             if position in item.delivered:
                 continue
-            while self._in_flight >= IN_FLIGHT_MAX:
-                self._wake.clear()
-                await self._wake.wait()
+            await self._wait_for_room()
+            if item.row not in self._sending:
+                return  # set down meanwhile
             try:
                 event = self._make(message, at)
             except (SealingError, KeyTextError) as error:
@@ -178,7 +246,7 @@ class Outbox:
                 logger.error("message {} cannot be sealed and is dropped: {}", message.name, error)
                 item.delivered.add(position)
                 continue
-            self._publish(event, self._noting(item, position))
+            self._publish(event, item, position)
             self._made_count += 1
             if self._made_count % MESSAGES_PER_TURN == 0:
                 await asyncio.sleep(0)
@@ -212,28 +280,71 @@ class Outbox:
             tags.append(["e", message.in_reply_to])
         return sign_event(self._keys, kind=message.kind, tags=tags, content=content, created_at=at)
 
-    def _publish(self, event: VerifiedEvent, over: Callable[[Publication], None]) -> None:
-        self._in_flight += 1
-        self._pool.submit(event).when_over(lambda publication: self._over(publication, over))
+    async def _wait_for_room(self) -> None:
+        loop = asyncio.get_running_loop()
+        while len(self._in_flight) >= IN_FLIGHT_MAX:
+            if loop.time() >= self._sift_at:
+                self._sift()
+                self._sift_at = loop.time() + SIFT_S
+            else:
+                await self._sleep(SIFT_S)
 
-    def _over(self, publication: Publication, tell: Callable[[Publication], None]) -> None:
-        self._in_flight -= 1
+    def _sift(self) -> None:
+        """Count no longer on what was answered and is not sent."""
+        stuck = [(publication, item) for publication, item in self._in_flight.items() if publication.is_stuck]
+        for publication, item in stuck:
+            self._in_flight.pop(publication, None)
+            self._set_down_if_too_many(item)
+
+    def _publish(self, event: VerifiedEvent, item: _Item, position: int) -> None:
+        publication = self._pool.submit(event)
+        item.pending[position] = publication
+        self._pending_count += 1
+        self._in_flight[publication] = item
+        publication.when_over(lambda publication: self._over(publication, item, position))
+
+    def _over(self, publication: Publication, item: _Item, position: int) -> None:
+        if position not in item.pending:
+            return  # its row was set down
+        if not publication.is_sent:  # the pool stops
+            self._set_down(item)
+            return
+        del item.pending[position]
+        self._pending_count -= 1
+        self._in_flight.pop(publication, None)
         self._wake.set()
-        tell(publication)
+        item.delivered.add(position)
+        self._progressed[item.row] = item
+        self._finish_if_done(item)
+        self._set_down_if_too_many(item)
 
-    def _noting(self, item: _Item, position: int) -> Callable[[Publication], None]:
-        def note(publication: Publication) -> None:
-            if publication.is_sent:
-                item.delivered.add(position)
-                self._finish_if_done(item)
+    def _set_down_if_too_many(self, item: _Item) -> None:
+        if self._pending_count - len(self._in_flight) > STUCK_MAX and item.pending and item.is_stuck:
+            self._set_down(item)
 
-        return note
+    def _set_down(self, item: _Item) -> None:
+        """Forget a row for now: it stays owed, and looking back finds it."""
+        del self._sending[item.row]
+        pending = list(item.pending.values())
+        item.pending.clear()
+        self._pending_count -= len(pending)
+        for publication in pending:
+            self._in_flight.pop(publication, None)
+            publication.abandon()
+        self._was_set_down = True
+        self._look_back_at = min(self._look_back_at, asyncio.get_running_loop().time() + LOOK_BACK_S)
+        self._wake.set()
 
     def _finish_if_done(self, item: _Item) -> None:
         if len(item.delivered) >= item.count and item.row in self._sending:
             del self._sending[item.row]
+            self._progressed.pop(item.row, None)
             self._done.append(item.row)
             logger.debug("outbox row {} is delivered", item.row)
+
+
+def _item(row: StillOwed) -> _Item:
+    return _Item(row.id, _sealed(row), row.body, set(orjson.loads(row.delivered)) if row.delivered else set())
 
 
 def _sealed(row: StillOwed) -> Sealed | None:

@@ -2,17 +2,19 @@
 
 What lives here: one function a question, giving data. What does not: commands that change a book (core/engine.py) and
 sentences (core/replies.py). An operator sees its own book, an LP its own rows in every book it is in; "not yours" and
-"does not exist" get the same answer (docs/protocol.md section 1; acceptance Q4). Lists are newest first.
+"does not exist" get the same answer (docs/protocol.md section 1; acceptance Q4). Lists are newest first. The journal is
+read a few entries at a time and only as far as an answer has room: others wait for the same event loop.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 
-from nostrbot.core.book import ROOT, Book
-from nostrbot.core.commands import FORMS, LIST_LIMIT_DEFAULT, TABLE, Code, Command, Refused, Role
+from nostrbot.core.book import ROOT, Book, Seat
+from nostrbot.core.commands import FORMS, TABLE, Code, Command, Refused, Role
 from nostrbot.core.directory import Standing
 from nostrbot.core.facts import (
     Leg,
@@ -22,8 +24,9 @@ from nostrbot.core.facts import (
 )
 from nostrbot.core.outcomes import splits_view
 from nostrbot.core.receipts import receipt_view
+from nostrbot.core.records import Deposit
 from nostrbot.core.registry import find_lp, find_machine
-from nostrbot.core.replies import REPLY_BYTES_MAX, escape
+from nostrbot.core.replies import Shortened
 from nostrbot.core.states import LegStatus, SettlementStatus
 from nostrbot.core.views import (
     View,
@@ -39,11 +42,11 @@ from nostrbot.core.views import (
     settlement_view,
 )
 from nostrbot.nostr.keys import npub
+from nostrbot.pages import DATA_BYTES_MAX, NOT_IN_LIST, LegsOfBook, Page, Place, page_of, rows_that_fit
 from nostrbot.store.queries import Queries, StoredEntry
 
 STUCK_AFTER_S = 30 * 60  # acceptance W2
 WORKLIST_ROWS = 20  # a bucket; `settlement list status=` shows the rest
-FRAME_BYTES = 512  # room for the frame around the data of an answer
 
 NEXT_STEPS = {
     "rejected": "look into the machine; a rejected settlement is never retried",
@@ -108,11 +111,12 @@ class Reading:
 
     async def _operators(self, question: Question) -> Data | Refused:
         root = self._books[ROOT]
-        rows = [
-            (operator.handle, operator_view(operator, active=operator.operator not in root.suspended_operators))
-            for operator in reversed(root.operators.values())
-        ]
-        return _page("operators", rows, question)
+        return page_of(
+            "operators",
+            ((operator.handle, operator) for operator in reversed(root.operators.values())),
+            lambda operator: operator_view(operator, active=operator.operator not in root.suspended_operators),
+            question.args,
+        )
 
     async def _platform(self, question: Question) -> Data | Refused:
         root = self._books[ROOT]
@@ -120,7 +124,7 @@ class Reading:
 
     async def _machines(self, question: Question) -> Data | Refused:
         machines = reversed(self._own(question).machines.values())
-        return _page("machines", [(machine.handle, machine_view(machine)) for machine in machines], question)
+        return page_of("machines", ((machine.handle, machine) for machine in machines), machine_view, question.args)
 
     async def _machine(self, question: Question) -> Data | Refused:
         machine = find_machine(self._own(question), question.args["machine"])
@@ -130,8 +134,12 @@ class Reading:
         book, at = self._own(question), question.args.get("machine")
         if at is not None and at not in book.machines:
             return Refused(Code.NOT_FOUND, f"there is no machine {at}: `machine list` shows yours")
-        lps = [lp for lp in reversed(book.lps.values()) if at is None or at in lp.seats]
-        return _page("lps", [(lp.handle, lp_view(book, lp.handle, lp.pubkey)) for lp in lps], question)
+        return page_of(
+            "lps",
+            ((lp.handle, lp) for lp in reversed(book.lps.values())),
+            lambda lp: lp_view(book, lp.handle, lp.pubkey) if at is None or at in lp.seats else None,
+            question.args,
+        )
 
     async def _lp(self, question: Question) -> Data | Refused:
         book = self._own(question)
@@ -139,40 +147,43 @@ class Reading:
         return lp if isinstance(lp, Refused) else {"lp": lp_view(book, lp.handle, lp.pubkey)}
 
     async def _deposits(self, question: Question) -> Data | Refused:
-        args = question.args
-        rows = [
-            (f"d{deposit.number}", deposit_view(deposit))
-            for deposit in reversed(self._own(question).deposits.values())
-            if args.get("status") in (None, deposit.status)
-            and args.get("lp") in (None, deposit.lp)
-            and args.get("machine") in (None, deposit.machine)
-        ]
-        return _page("deposits", rows, question)
+        args, book = question.args, self._own(question)
+
+        def show(deposit: Deposit) -> View | None:
+            wanted = (
+                args.get("status") in (None, deposit.status)
+                and args.get("lp") in (None, deposit.lp)
+                and args.get("machine") in (None, deposit.machine)
+            )
+            return deposit_view(deposit) if wanted else None
+
+        deposits = ((f"d{deposit.number}", deposit) for deposit in reversed(book.deposits.values()))
+        return page_of("deposits", deposits, show, question.args)
 
     async def _settlements(self, question: Question) -> Data | Refused:
-        args, limit = question.args, question.args.get("limit", LIST_LIMIT_DEFAULT)
-        before = _number(args.get("before", ""), "s")
-        stored = await self._queries.settlements(
-            self._own(question).key,
-            machine=args.get("machine"),
-            status=args.get("status"),
-            before=before,
-            limit=limit + 1,
-        )
-        rows = [
-            (f"s{fact.number}", _with_legs_that_fit(_view(fact, entry)))
-            for entry in stored
-            for fact in [settlement_of(entry)]
-        ]
-        return _fit("settlements", rows, limit)
+        args, key, page = question.args, self._own(question).key, Page(question.args)
+        before = _number(args["before"], "s") if "before" in args else None
+        if before is None and "before" in args:
+            return NOT_IN_LIST
+        while True:
+            stored = await self._queries.settlements(
+                key, machine=args.get("machine"), status=args.get("status"), before=before, limit=page.entries_wanted
+            )
+            for entry in stored:
+                fact = settlement_of(entry)
+                if not page.take(f"s{fact.number}", _shown(fact, entry)):
+                    return page.view("settlements")
+                before = fact.number
+                await asyncio.sleep(0)
+            if not stored:
+                return page.view("settlements")
 
     async def _settlement(self, question: Question) -> Data | Refused:
         number = question.args["settlement"]
         stored = await self._queries.settlement(self._own(question).key, number)
         if stored is None:
             return Refused(Code.NOT_FOUND, f"there is no settlement s{number}: `settlement list` shows yours")
-        view = _view(settlement_of(stored), stored)
-        return {"settlement": _with_legs_that_fit(view, after=question.args.get("after", 0))}
+        return {"settlement": _shown(settlement_of(stored), stored, after=question.args.get("after", 0))}
 
     async def _worklist(self, question: Question) -> Data | Refused:
         key = self._own(question).key
@@ -211,13 +222,18 @@ class Reading:
         book, at = self._own(question), question.args.get("machine")
         if at is not None and at not in book.machines:
             return Refused(Code.NOT_FOUND, f"there is no machine {at}: `machine list` shows yours")
-        rows = [
-            (f"{lp.handle}/{machine}", {"lp": lp.handle, "machine": machine, **cash_view(book, seat)})
+
+        def show(at_machine: tuple[str, Seat]) -> View | None:
+            machine, seat = at_machine
+            return {"lp": seat.lp, "machine": machine, **cash_view(book, seat)} if at in (None, machine) else None
+
+        seats = (
+            (f"{lp.handle}/{machine}", (machine, seat))
             for lp in reversed(book.lps.values())
             for machine, seat in lp.seats.items()
-            if at in (None, machine)
-        ]
-        return {**_page("balances", rows, question), "sats": sats_view(book)}
+        )
+        page = page_of("balances", seats, show, question.args)
+        return page if isinstance(page, Refused) else {**page, "sats": sats_view(book)}
 
     async def _own_deposits(self, question: Question) -> Data | Refused:
         enrolled = self._enrolled(question)
@@ -228,15 +244,32 @@ class Reading:
             if deposit.lp == handle
         ]
         found.sort(key=lambda item: (item[0], item[1], item[2].number), reverse=True)
-        rows = [
-            (f"{operator}/d{deposit.number}" if len(enrolled) > 1 else f"d{deposit.number}", operator, deposit)
-            for _, operator, deposit in found
-        ]
-        shown = [(row_id, {"operator": operator, **deposit_view(deposit)}) for row_id, operator, deposit in rows]
-        return _page("deposits", shown, question)
+        ids_name_operators = len(enrolled) > 1
+        return page_of(
+            "deposits",
+            (
+                (f"{operator}/d{deposit.number}" if ids_name_operators else f"d{deposit.number}", (operator, deposit))
+                for _, operator, deposit in found
+            ),
+            lambda of: {"operator": of[0], **deposit_view(of[1])},
+            question.args,
+        )
 
     async def _balance(self, question: Question) -> Data | Refused:
-        return [row for book, handle in self._enrolled(question) for row in balance_rows(book, book.lps[handle])]
+        """Where there is cash or sats comes first: any operator may enrol an LP at as many machines as it likes."""
+        operator, machine = question.args.get("operator"), question.args.get("machine")
+        rows = [
+            (not (book.lps[handle].seats[row["machine"]].remaining_minor or row["sats"]), row)
+            for book, handle in self._enrolled(question)
+            if operator in (None, book.handle)
+            for row in balance_rows(book, book.lps[handle])
+            if machine in (None, row["machine"])
+        ]
+        if not rows and (operator or machine):
+            return Refused(Code.NOT_FOUND, "you are at no such machine: `balance` shows where you are")
+        ordered = [row for _, row in sorted(rows, key=lambda item: item[0])]
+        fitting = rows_that_fit(ordered)
+        return ordered if len(fitting) == len(ordered) else Shortened(fitting)
 
     def _enrolled(self, question: Question) -> list[tuple[Book, str]]:
         """The books the asking LP is in, with its name there."""
@@ -245,38 +278,38 @@ class Reading:
 
     async def _history(self, question: Question) -> Data | Refused:
         """Legs of all books in one list. A page ends at an id; with several operators it names the operator too."""
-        limit, before = question.args.get("limit", LIST_LIMIT_DEFAULT), question.args.get("before", "")
-        enrolled = self._enrolled(question)
-        operator, _, leg_id = before.rpartition("/")
-        anchor = _number(leg_id, "l")
-        last: tuple[int, str, int] | None = None  # where the page before ended
+        enrolled, page = self._enrolled(question), Page(question.args)
+        last = await self._place(enrolled, question.args["before"]) if "before" in question.args else None
+        if last is None and "before" in question.args:
+            return NOT_IN_LIST
+        at_once = max(1, page.entries_wanted // max(1, len(enrolled)))
+        books = [
+            LegsOfBook(self._queries, book, lp, question.args.get("since"), last, at_once) for book, lp in enrolled
+        ]
+        unread = [legs for legs in books if await legs.look()]
+        while unread:
+            newest = max(unread, key=lambda legs: legs.waiting[0][0])
+            place, stored = newest.waiting.popleft()
+            _, operator, number = place
+            fact, leg = _leg_of(stored, number)
+            row = {**leg_view(leg, fact), "operator": operator, "machine": fact.machine, "at": stored.at}
+            if not page.take(f"{operator}/l{number}" if len(enrolled) > 1 else f"l{number}", row):
+                break
+            if not await newest.look():
+                unread.remove(newest)
+            await asyncio.sleep(0)
+        return page.view("history")
+
+    async def _place(self, enrolled: Sequence[tuple[Book, str]], before: str) -> Place | None:
+        """Where the page before ended; None when `before` is no such place."""
+        operator, _, leg_id = before.lower().rpartition("/")
+        anchor, last = _number(leg_id, "l"), None
         for book, handle in enrolled:
             if anchor is not None and operator in ("", book.handle):
                 # The nearest of its own legs gives the time; the number stays as said, so that leg itself is not lost.
                 for _, stored in await self._queries.legs_of(book.key, handle, before=anchor + 1, limit=1):
                     last = (stored.at, book.handle, anchor)
-        found: list[tuple[tuple[int, str, int], View]] = []
-        for book, handle in enrolled:
-            bound = last[2] if last and last[1] == book.handle else None
-            legs = await self._queries.legs_of(
-                book.key,
-                handle,
-                before=bound,
-                since=question.args.get("since"),
-                until=last[0] if last else None,
-                limit=limit + 1,
-            )
-            for number, stored in legs:
-                fact, leg = _leg_of(stored, number)
-                row = {**leg_view(leg, fact), "operator": book.handle, "machine": fact.machine, "at": stored.at}
-                found.append(((stored.at, book.handle, number), row))
-        found.sort(key=lambda item: item[0], reverse=True)
-        rows = [
-            (f"{place[1]}/l{place[2]}" if len(enrolled) > 1 else f"l{place[2]}", row)
-            for place, row in found
-            if last is None or place < last
-        ]
-        return _fit("history", rows, limit)
+        return last
 
     async def _receipt(self, question: Question) -> Data | Refused:
         number, operator = question.args["leg"], question.args.get("operator")
@@ -286,7 +319,7 @@ class Reading:
                 continue
             for found, stored in await self._queries.legs_of(book.key, handle, before=number + 1, limit=1):
                 fact, leg = _leg_of(stored, found)
-                if found == number and isinstance(fact, SettlementProcessed) and leg.status is LegStatus.COMPLETED:
+                if found == number and leg.status is LegStatus.COMPLETED:
                     receipts.append(receipt_view(book, fact, leg, entry=stored.seq, entry_hash=stored.hash))
         if not receipts:
             return Refused(Code.NOT_FOUND, f"there is no receipt l{number}: `history` shows yours")
@@ -330,18 +363,23 @@ def _view(fact: SettlementFact, stored: StoredEntry) -> View:
     return settlement_view(fact, entry=stored.seq, entry_hash=stored.hash, at=stored.at)
 
 
-def _with_legs_that_fit(view: View, *, after: int = 0) -> View:
+def _shown(fact: SettlementFact, stored: StoredEntry, *, after: int = 0) -> View:
     """A settlement with its legs after leg number `after`, as many as fit in one answer; `more` and `after` for the rest."""
-    legs = [leg for leg in view["legs"] if int(leg["id"][1:]) > after]
-    kept = _count_that_fits(legs, len(orjson.dumps(view | {"legs": []})))
-    page = view | {"legs": legs[:kept]}
-    return page if kept == len(legs) else page | {"more": True, "after": legs[kept - 1]["id"]}
+    if not isinstance(fact, SettlementProcessed):
+        return _view(fact, stored)
+    view = _view(replace(fact, legs=()), stored)
+    left = [leg for leg in fact.legs if leg.number > after]
+    legs = rows_that_fit((leg_view(leg, fact) for leg in left), used_bytes=len(orjson.dumps(view)))
+    page = view | {"legs": legs}
+    return page if len(legs) == len(left) else page | {"more": True, "after": f"l{left[len(legs) - 1].number}"}
 
 
-def _leg_of(stored: StoredEntry, number: int) -> tuple[SettlementFact, Leg]:
-    fact = settlement_of(stored)
+def _leg_of(stored: StoredEntry, number: int) -> tuple[SettlementProcessed, Leg]:
+    """A leg, and its settlement without the other legs: those are not read."""
+    fields = stored.plain()["facts"][0]
+    fact = read_fact(fields | {"legs": [leg for leg in fields["legs"] if leg["number"] == number]})
     assert isinstance(fact, SettlementProcessed), "only a processed settlement has legs"
-    return fact, next(leg for leg in fact.legs if leg.number == number)
+    return fact, fact.legs[0]
 
 
 def _number(text: str, letter: str) -> int | None:
@@ -349,36 +387,9 @@ def _number(text: str, letter: str) -> int | None:
     return int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 16 else None
 
 
-def _page(noun: str, rows: Sequence[tuple[str, View]], question: Question) -> View:
-    """One page of a list held in memory: from after `before=` on, as many as asked for and as fit."""
-    before = question.args.get("before", "").lower()
-    ids = [row_id for row_id, _ in rows]
-    start = ids.index(before) + 1 if before in ids else 0
-    return _fit(noun, rows[start:], question.args.get("limit", LIST_LIMIT_DEFAULT))
-
-
-def _fit(noun: str, rows: Sequence[tuple[str, View]], limit: int) -> View:
-    """At most `limit` rows and at most what fits in one event; `more` and `before` when some were left out."""
-    kept = max(1, _count_that_fits([row for _, row in rows[:limit]], 0)) if rows else 0
-    page: View = {noun: [row for _, row in rows[:kept]]}
-    if kept < len(rows):
-        page |= {"more": True, "before": rows[kept - 1][0]}
-    return page
-
-
-def _count_that_fits(rows: Sequence[View], used_bytes: int) -> int:
-    left = REPLY_BYTES_MAX - FRAME_BYTES - used_bytes
-    for count, row in enumerate(rows):
-        # Escaped, as words show it: six bytes for a character of which JSON makes three.
-        left -= len(escape(orjson.dumps(row).decode()).encode()) + 1
-        if left < 0:
-            return count
-    return len(rows)
-
-
 def _trim(buckets: dict[str, list[View]]) -> dict[str, list[View]]:
     """The buckets, the longest of them shortened until all fit in one event."""
     fitting = {bucket: list(rows) for bucket, rows in buckets.items()}
-    while len(orjson.dumps(fitting)) > REPLY_BYTES_MAX - FRAME_BYTES:
+    while len(orjson.dumps(fitting)) > DATA_BYTES_MAX:
         max(fitting.values(), key=len).pop()
     return fitting

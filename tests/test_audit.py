@@ -231,8 +231,14 @@ def test_nesting_that_can_be_read_but_not_written(trail: Trail) -> None:
         ([b'{"trail":1}'], (0, "trail")),
         ([b'{"trail":2,"bot":"a","book":"b","created_at":1}'], (0, "trail")),
         ([b'{"trail":1,"bot":5,"book":"b","created_at":1}'], (0, "bot")),
-        ([b'{"trail":1,"bot":"a","book":null,"created_at":1}'], (0, "book")),
-        ([b'{"trail":1,"bot":"a","book":"b","created_at":1}'], (0, "entries")),
+        ([f'{{"trail":1,"bot":"{"ab" * 32}","book":null,"created_at":1}}'.encode()], (0, "book")),
+        ([f'{{"trail":1,"bot":"root","book":"{"ab" * 32}","created_at":1}}'.encode()], (0, "bot")),
+        ([f'{{"trail":1,"bot":"{"AB" * 32}","book":"root","created_at":1}}'.encode()], (0, "bot")),
+        ([f'{{"trail":1,"bot":"{"ab" * 32}\\n","book":"root","created_at":1}}'.encode()], (0, "bot")),
+        ([f'{{"trail":1,"bot":"{"ab" * 32}","book":"antigua","created_at":1}}'.encode()], (0, "book")),
+        ([f'{{"trail":1,"bot":"{"ab" * 32}","book":"{"cd" * 31}","created_at":1}}'.encode()], (0, "book")),
+        ([f'{{"trail":1,"bot":"{"ab" * 32}","book":"{"cd" * 32}","created_at":1}}'.encode()], (0, "entries")),
+        ([f'{{"trail":1,"bot":"{"ab" * 32}","book":"root","created_at":1}}'.encode()], (0, "entries")),
     ],
 )
 def test_a_header_that_is_none(lines: Trail, expected: tuple[int, str]) -> None:

@@ -21,7 +21,7 @@ LAYERS = [
     {"journal"},
     {"relays", "rails", "feeds", "store", "web"},
     {"keyfile", "config", "audit"},
-    {"reading", "outbox", "client", "status"},
+    {"pages", "reading", "outbox", "client", "status"},
     {"desk"},
     {"bot"},
     {"demo"},

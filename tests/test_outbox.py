@@ -3,15 +3,18 @@
 import asyncio
 import json
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import orjson
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from nostrbot import outbox as outbox_module
-from nostrbot.nostr.sealing import Envelope
+from nostrbot.core.receipts import Message
+from nostrbot.nostr.sealing import Envelope, Scheme
 from nostrbot.outbox import Outbox
 from nostrbot.relays.limits import Limits
 from nostrbot.relays.pool import Pool
@@ -19,7 +22,7 @@ from nostrbot.relays.relay import RelayConfig
 from nostrbot.store.batch import Batch
 from nostrbot.store.queries import StillOwed
 from tests.offices import ANA, BEN, BOT, HOUSE, MACHINE, OPERATOR, Office, contents, office, report
-from tests.peers.hostile_relay import HostileRelay, hostile_relay
+from tests.peers.hostile_relay import HostileRelay, hostile_relay, ok_frames
 from tests.signers import Plain
 
 QUICK = Limits(
@@ -101,6 +104,27 @@ async def path(tmp_path: Path) -> Path:
     return path
 
 
+def all_but_ana(event: Plain) -> list[str]:
+    """A relay that does not serve ana."""
+    accepted = ["p", ANA.pubkey] not in event["tags"]
+    return [json.dumps(["OK", event["id"], accepted, "" if accepted else "blocked: not welcome here"])]
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Room for few, so that thirty sales are many; and little patience."""
+    for name, value in {
+        "IN_FLIGHT_MAX": 6,
+        "STUCK_MAX": 4,
+        "SAID_MAX": 5,
+        "PAGE_ROWS": 4,
+        "SIFT_S": 0.01,
+        "LOOK_BACK_S": 0.1,
+        "READ_RETRY_S": 0.05,
+    }.items():
+        monkeypatch.setattr(outbox_module, name, value)
+
+
 def read(relay: HostileRelay) -> list[str]:
     """What was published, in order of arrival, as short words: ack s1, l3 to ana, …"""
     words = []
@@ -154,11 +178,6 @@ async def test_what_was_owed_at_the_end_is_sent_at_the_next_start_under_the_same
 
 async def test_of_a_row_that_was_partly_delivered_only_the_rest_is_sent(path: Path) -> None:
     """The positions that a relay accepted are noted; after a restart the others are sent, under their own ids."""
-
-    def all_but_ana(event: Plain) -> list[str]:
-        accepted = ["p", ANA.pubkey] not in event["tags"]
-        return [json.dumps(["OK", event["id"], accepted, "" if accepted else "error: not now"])]
-
     async with hostile_relay(event_replies=all_but_ana) as relay:
         async with post(path, relay.url) as at:
             await at.settle(1)
@@ -268,6 +287,101 @@ async def test_below_min_ok_nothing_counts_as_sent(path: Path) -> None:
         away.refuses_connections = False
         await at.all_delivered(path)
         assert len(away.published) == 3
+
+
+@pytest.mark.usefixtures("small")
+async def test_a_relay_that_refuses_one_lp_does_not_hold_up_the_others(path: Path) -> None:
+    """Far more refused messages than may be in flight: acks and the other LP's receipts leave, now and after a restart.
+
+    What is refused stays owed, is tried again, and leaves under the same ids once the relay takes it.
+    """
+    async with hostile_relay(event_replies=all_but_ana) as relay:
+
+        def taken() -> set[str]:
+            return {word for word in read(relay) if "ana" not in word}
+
+        async with post(path, relay.url) as at:
+            await at.settle(*range(1, 31))
+            await eventually(lambda: len(taken()) == 60)
+            assert at.outbox.backlog <= 6 + 4
+            await at.note_delivered()
+            assert [orjson.loads(row[4]) for row in contents(path)["outbox"]] == [[0, 2]] * 30
+        relay.published.clear()
+        async with post(path, relay.url) as at:
+            await at.settle(31)
+            await eventually(lambda: len(taken()) == 2)
+            await eventually(lambda: len({event["id"] for event in relay.published}) == 33)
+            refused = {event["id"] for event in relay.published if ["p", ANA.pubkey] in event["tags"]}
+            relay.published.clear()
+            relay.event_replies = ok_frames
+            await at.all_delivered(path)
+            assert {event["id"] for event in relay.published} == refused
+            assert at.outbox.backlog == 0
+
+
+@pytest.mark.usefixtures("small")
+async def test_what_was_set_down_is_tried_again_while_the_refusal_lasts(path: Path) -> None:
+    """No refused message is forgotten: each is tried many times, and those that are taken meanwhile are sent once."""
+    async with hostile_relay(event_replies=all_but_ana) as relay, post(path, relay.url) as at:
+        await at.settle(*range(1, 31))
+
+        def tries() -> Counter[str]:
+            return Counter(read(relay))
+
+        await eventually(lambda: sum(n >= 3 for word, n in tries().items() if "ana" in word) == 30, 10.0)
+        assert {n for word, n in tries().items() if "ana" not in word} == {1}
+        assert at.outbox.backlog <= 6 + 4 + 4
+
+
+@pytest.mark.usefixtures("small")
+async def test_below_min_ok_the_relay_that_is_there_gets_everything(path: Path) -> None:
+    """With min_ok 2 and one relay away, the other is served without end; all is owed until the second has it too."""
+    async with (
+        hostile_relay() as good,
+        hostile_relay(refuses_connections=True) as away,
+        post(path, good.url, away.url, min_ok=2) as at,
+    ):
+        await at.settle(*range(1, 31))
+        await eventually(lambda: len({event["id"] for event in good.published}) == 90)
+        await at.note_delivered()
+        assert len(contents(path)["outbox"]) == 30
+        away.refuses_connections = False
+        await at.all_delivered(path)
+        assert len({event["id"] for event in away.published}) == 90
+
+
+@pytest.mark.usefixtures("small")
+async def test_of_what_nothing_is_owed_for_only_the_newest_are_kept(path: Path) -> None:
+    """With relays away only so many wait, in nobody's way; a question whose answer was given up is not noted as answered."""
+    async with hostile_relay(refuses_connections=True) as relay, post(path, relay.url) as at:
+        for n in range(20):
+            message = Message(f"answer {n}", 4, ANA.pubkey, f"Receipt {n}, ", Scheme.NIP44, None)
+            at.outbox.say(message, 1_790_000_000, answers=f"question {n}")
+        await at.settle(1)
+        relay.refuses_connections = False
+        await at.all_delivered(path)
+        await eventually(lambda: len(relay.published) == 8)
+        assert read(relay)[:5] == [f"{n} to ana" for n in range(15, 20)]
+        assert at.outbox.backlog == 0
+
+
+@pytest.mark.usefixtures("small")
+async def test_a_table_that_cannot_be_read_is_read_later(path: Path) -> None:
+    """A sick disk costs time, not the outbox."""
+    async with hostile_relay() as relay, office(path) as at:
+        table = at.store.queries.outbox
+        failures = iter([OperationalError("SELECT", None, Exception("disk I/O error"))] * 3)
+
+        async def sick_outbox(*, after: int, limit: int) -> list[StillOwed]:
+            for failure in failures:
+                raise failure
+            return await table(after=after, limit=limit)
+
+        at.store.queries.outbox = sick_outbox  # type: ignore[method-assign]
+        async with post_of(at, relay.url) as it:
+            await it.settle(1)
+            await it.all_delivered(path)
+            assert read(relay) == ["ack s1", "l3 to ana", "l4 to ben"]
 
 
 async def test_a_relay_that_already_has_it_is_a_relay_that_has_it(path: Path) -> None:

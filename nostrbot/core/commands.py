@@ -417,7 +417,13 @@ TABLE: tuple[Form, ...] = (
         (_place("to", _ln_address),),
         example="forward ana@wallet.example.com",
     ),
-    Form("balance", _LP, False, "your cash and your sats, by machine"),
+    Form(
+        "balance",
+        _LP,
+        False,
+        "your cash and your sats, by machine",
+        (_may("operator", _handle, "<operator>"), _MACHINE),
+    ),
     Form(
         "history", _LP, False, "what you received, newest first", (_LIMIT, _may("since", _when, "<unix time>"), _BEFORE)
     ),

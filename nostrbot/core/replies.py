@@ -19,12 +19,18 @@ REFUSED = "Refused: "  # how every plain refusal begins, so that a program can t
 Data = View | list[View]
 
 
+class Shortened(list[View]):
+    """The rows of a bare list that fit in one event, when others do not: the answer says so beside them."""
+
+
 def answer(verb: str, data: Data, *, json: bool, preview: bool = False) -> str:
     """The answer to a command that did, or would do, what it says."""
     if json:
         frame: dict[str, Any] = {"ok": True, "command": verb, "data": data}
         if preview:
             frame["preview"] = True
+        if isinstance(data, Shortened):
+            frame["more"] = True
         return orjson.dumps(frame).decode()
     words = WORDS.get(verb, _no_words)(data)
     return f"Preview, nothing is changed:\n{words}" if preview else words
@@ -124,7 +130,8 @@ def _lp_line(lp: View) -> str:
         f"{seat['machine']} {seat['remaining']} {seat['currency']} left{'' if seat['active'] else ' (suspended)'}"
         for seat in lp["machines"]
     )
-    return f"{lp['name']}: {joined}, {lp['sats']} sats; {seats}"
+    more = "; there are more machines: `balances` shows all" if lp.get("more") else ""
+    return f"{lp['name']}: {joined}, {lp['sats']} sats; {seats}{more}"
 
 
 def _lp(data: View) -> str:
@@ -228,6 +235,8 @@ def _balance(rows: Any) -> str:
         f"deposited; {row['sats']} sats with this operator"
         for row in rows
     ]
+    if isinstance(rows, Shortened):
+        lines.append("There is more: add operator=<operator> or machine=<machine>")
     return "\n".join(lines) or "Nothing yet."
 
 

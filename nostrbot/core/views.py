@@ -13,6 +13,8 @@ from nostrbot.core.records import Deposit, Enrolment, Machine, Preferences, Spli
 from nostrbot.money import format_minor, format_ppm
 from nostrbot.nostr.keys import npub
 
+SEATS_SHOWN_MAX = 200  # of one LP: some 180 bytes each at the most, so that its view fits in one event
+
 View = dict[str, Any]
 
 
@@ -59,7 +61,10 @@ def lp_view(
     enrolments: tuple[Enrolment, ...] = (),
     preferences: Preferences | None = None,
 ) -> View:
-    """One LP with its balances; `enrolments` and `preferences` override what the book says (a change just decided)."""
+    """One LP with its balances; `enrolments` and `preferences` override what the book says (a change just decided).
+
+    Of very many machines those it was enrolled at last, and `more`.
+    """
     lp = book.lps.get(handle) or Lp(handle, pubkey)
     changed = {enrolment.machine: enrolment for enrolment in enrolments}
     seats = [Seat(handle, changed.get(m, s.enrolment), s.deposited_minor, s.spent_minor) for m, s in lp.seats.items()]
@@ -77,8 +82,9 @@ def lp_view(
         "sats": book.sats_owed(handle),
         "machines": [
             {"machine": seat.enrolment.machine, "active": seat.enrolment.active, **cash_view(book, seat)}
-            for seat in seats
+            for seat in seats[-SEATS_SHOWN_MAX:]
         ],
+        **({"more": True} if len(seats) > SEATS_SHOWN_MAX else {}),
     }
 
 

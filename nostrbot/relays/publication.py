@@ -49,6 +49,11 @@ class Publication:
         return len(self.accepted_by) >= self.min_ok
 
     @property
+    def is_stuck(self) -> bool:
+        """Whether a relay answered it, or was too slow to, and it is not sent all the same."""
+        return not self.is_sent and bool(self.accepted_by or self.refused_by)
+
+    @property
     def is_abandoned(self) -> bool:
         """Whether nobody wants it sent any more."""
         return self._done.cancelled()
@@ -104,6 +109,7 @@ class Outbox:
         self._limits = limits
         self._backoff = Backoff(rng, limits.retry_min_s, limits.retry_max_s)
         self._waiting: deque[_Delivery] = deque()
+        self._sieve_at = limits.backlog_max + limits.backlog_max // 4
         self._outstanding: dict[str, _Delivery] = {}  # by event id, in order of sending
         self._retries: list[tuple[float, int, _Delivery]] = []  # a heap by due time
         self._numbers = count()  # they keep equal times, and deliveries refused together, in order
@@ -123,6 +129,8 @@ class Outbox:
         self._waiting.append(_Delivery(publication))
         while len(self._waiting) > self._limits.backlog_max and self._is_let_go(self._waiting[0].publication):
             self._waiting.popleft()
+        if len(self._waiting) > self._sieve_at:
+            self._sieve()
 
     def next_frame(self, now: float) -> bytes | None:
         """The next EVENT frame, now counted as sent; None when there is none or too many are unanswered."""
@@ -178,6 +186,18 @@ class Outbox:
             self._retry_later(delivery, now)
         while self._retries and self._retries[0][0] <= now:
             self._waiting.append(heapq.heappop(self._retries)[2])
+
+    def _sieve(self) -> None:
+        """Let go what lies behind one that still has to be sent: seldom, for it looks at all of them."""
+        surplus = len(self._waiting) - self._limits.backlog_max
+        kept: deque[_Delivery] = deque()
+        for delivery in self._waiting:
+            if surplus and self._is_let_go(delivery.publication):
+                surplus -= 1
+            else:
+                kept.append(delivery)
+        self._waiting = kept
+        self._sieve_at = len(kept) + self._limits.backlog_max // 4
 
     def _overdue(self, now: float) -> Iterator[_Delivery]:
         for delivery in self._outstanding.values():

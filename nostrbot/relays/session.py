@@ -28,6 +28,9 @@ from nostrbot.relays.relay import Commons, Relay
 from nostrbot.relays.sightings import Arrival, Sighting
 from nostrbot.relays.watch import Watch
 
+# Events of one relay's store held back to be handed on in order: some 10 MB. More are handed on in parts.
+HELD_MAX = 5_000
+
 
 class Ending(StrEnum):
     """Why a session ended."""
@@ -62,6 +65,7 @@ class Session:
         self._ping_due_at: float | None = None  # when a frame or a pong must have come
         self._is_reading = True
         self._ending = Ending.CLOSED
+        self._held: dict[str, list[Arrival]] = {}  # by watch: its relay's store, until it is read
         self.oks = 0
 
     async def run(self) -> Ending:
@@ -73,6 +77,10 @@ class Session:
             helper.add_done_callback(self._helper_ended)
         try:
             await self._read()
+        except asyncio.CancelledError:
+            # We stop, and nothing is wrong: left to itself the socket would tell the relay of an internal error.
+            await self._socket.close()
+            raise
         finally:
             for helper in helpers:
                 helper.cancel()
@@ -80,6 +88,7 @@ class Session:
         for outcome in outcomes:
             if isinstance(outcome, Exception) and not isinstance(outcome, ConnectionClosed):
                 raise outcome
+        await self._release(everything=True)
         return self._ending
 
     def _helper_ended(self, helper: asyncio.Task[None]) -> None:
@@ -121,6 +130,8 @@ class Session:
                 arrival = self._take(frame)
                 if arrival is not None:
                     await self._hand_on(arrival)
+                elif self._held:
+                    await self._release()
                 frame_count += 1
                 if frame_count % self._limits.frames_per_turn == 0:
                     await asyncio.sleep(0)
@@ -131,6 +142,26 @@ class Session:
             return
         self._ending = Ending.MISBEHAVED
         self._socket.transport.abort()
+
+    async def _release(self, *, everything: bool = False) -> None:
+        """Hand on what was held of a store that is read by now, oldest first.
+
+        Relays list their store newest first; commands sent while nobody listened must be obeyed in the order they were
+        given, or a deposit would be confirmed before it is added.
+        """
+        for name in list(self._held):
+            watch = self._watches.get(name)
+            is_reading = watch is not None and watch.is_reading_past
+            if is_reading and not everything and len(self._held[name]) < HELD_MAX:
+                continue
+            held = deque(sorted(self._held.pop(name), key=lambda one: (one.event.created_at, one.event.id)))
+            try:
+                while held:
+                    await self._hand_on(held[0])
+                    held.popleft()
+            finally:
+                if held:  # cancelled: the session's end hands on the rest
+                    self._held.setdefault(name, []).extend(held)
 
     async def _hand_on(self, arrival: Arrival) -> None:
         try:
@@ -182,6 +213,7 @@ class Session:
             for watch in self._relay.watches.values():
                 self._urgent.extend(watch.sweep(now, unix_now))
             self._relay.outbox.sweep(now)
+            await self._release()  # a relay that never says EOSE is waited for no longer than its deadline
             self._commons.progressed()
             self._wake_sender.set()
 
@@ -234,15 +266,21 @@ class Session:
         is_live = watch.is_past_eose and message.subscription_id == watch.name
         watch.note(message.subscription_id, event, unix_now)
         sighting = self._commons.sightings.record(event, source=watch.source, live=is_live, now=now)
-        if sighting is Sighting.DUPLICATE or sighting is Sighting.NEEDLESS:
+        if sighting is not Sighting.FIRST and sighting is not Sighting.REPEAT:
             self._tally.duplicates += 1
             if sighting is Sighting.NEEDLESS:
                 self._score.add(self._limits.score_refusal, now)
+            elif sighting is Sighting.EARLY:  # a fleet that waits for its acks does this too
+                self._score.add(self._limits.score_chatter, now)
             return None
         # A repeat was not verified again so far; the type wants it, and repeats are rare.
         verified = event if isinstance(event, VerifiedEvent) else verify(event)
         assert isinstance(verified, VerifiedEvent), "this very event was verified before"
-        return Arrival(verified, self._relay.url, sighting is Sighting.REPEAT, unix_now)
+        arrival = Arrival(verified, self._relay.url, sighting is Sighting.REPEAT, unix_now)
+        if watch.reads_past(message.subscription_id):
+            self._held.setdefault(watch.name, []).append(arrival)
+            return None
+        return arrival
 
     def _judge(self, obj: object) -> Event | Refusal:
         """Shape, id, signature. The signature of an event verified before is compared, not computed again."""

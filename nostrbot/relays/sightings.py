@@ -9,6 +9,9 @@ An ephemeral event is not stored by relays, so a machine publishes the same one 
 repeat looks like the same event from one more relay. We tell them apart by sources (one subscription at one relay):
 a source that brings an event a second time starts a new round, and the other sources may each bring it once more
 in that round. A relay that replays at will can start rounds early, but cannot use up those of other relays.
+
+Each repeat costs the bot a signed ack. So after the first few of an event, every source has to leave longer and longer
+pauses between the rounds it starts.
 """
 
 from collections import OrderedDict
@@ -17,6 +20,11 @@ from enum import Enum, auto
 
 from nostrbot.nostr.event import Event, VerifiedEvent, event_id
 from nostrbot.nostr.kinds import is_ephemeral
+
+# The pauses between the rounds of one event that one source starts, doubling. A machine without its ack repeats every few
+# seconds, and if nothing helped for minutes, once a minute is soon enough.
+PAUSE_MIN_S = 1.0
+PAUSE_MAX_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +43,16 @@ class Sighting(Enum):
     FIRST = auto()
     REPEAT = auto()
     DUPLICATE = auto()
+    EARLY = auto()  # a repeat, but within the pause that this source has to leave
     NEEDLESS = auto()  # a duplicate that this source had brought in this round already
+
+
+@dataclass(slots=True)
+class _Pause:
+    """What a source has to leave until it may start the next round."""
+
+    length_s: float
+    until: float  # monotonic
 
 
 @dataclass(slots=True)
@@ -44,13 +61,14 @@ class _Seen:
     sources: int  # a bit for each source that brought it in this round
     round_at: float  # monotonic
     repeat_count: int = 0
+    pauses: dict[int, _Pause] | None = None  # by source; hardly any event needs it
 
 
 class Sightings:
     """A bounded memory of verified events, least recently seen forgotten first.
 
     The first `repeats_at_once` repeats of an event count however soon they come: an impatient author is answered too.
-    After those, one in `repeat_gap_s` does.
+    After those, none does within `repeat_gap_s` of the one before, and each source has to pause.
     """
 
     def __init__(self, *, size_max: int, repeat_gap_s: float, repeats_at_once: int = 0) -> None:
@@ -92,9 +110,27 @@ class Sightings:
         if not live:
             return Sighting.DUPLICATE
         is_soon = now - seen.round_at < self._repeat_gap_s
-        if is_ephemeral(event.kind) and not (is_soon and seen.repeat_count >= self._repeats_at_once):
-            seen.sources = bit
-            seen.round_at = now
-            seen.repeat_count += 1
-            return Sighting.REPEAT
-        return Sighting.NEEDLESS
+        is_at_once = seen.repeat_count < self._repeats_at_once
+        if not is_ephemeral(event.kind) or (is_soon and not is_at_once):
+            return Sighting.NEEDLESS
+        if not is_at_once and not _take_turn(seen, source, now):
+            return Sighting.EARLY
+        seen.sources = bit
+        seen.round_at = now
+        seen.repeat_count += 1
+        return Sighting.REPEAT
+
+
+def _take_turn(seen: _Seen, source: int, now: float) -> bool:
+    """Whether a source's pause is over; if so, its next one begins, twice as long."""
+    if seen.pauses is None:
+        seen.pauses = {}
+    pause = seen.pauses.get(source)
+    if pause is None:
+        seen.pauses[source] = _Pause(PAUSE_MIN_S, now + PAUSE_MIN_S)
+        return True
+    if now < pause.until:
+        return False
+    pause.length_s = min(PAUSE_MAX_S, 2 * pause.length_s)
+    pause.until = now + pause.length_s
+    return True

@@ -155,6 +155,15 @@ class Watch:
     def _page_id(self) -> str:
         return self.past_id if self.is_answered else self.name
 
+    def reads_past(self, subscription_id: str) -> bool:
+        """Whether events on this id are the relay's store being read, newest first."""
+        return self._history is not None and subscription_id == self._page_id
+
+    @property
+    def is_reading_past(self) -> bool:
+        """Whether the relay's store is being read."""
+        return self._history is not None
+
     @property
     def is_past_eose(self) -> bool:
         """Whether the relay's store has been read, so that what comes now is live."""

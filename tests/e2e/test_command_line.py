@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import socket
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import yaml
 from tests.e2e.house import PROGRAM, House, environment, nostrbot, nostrbot_here
 from tests.e2e.people import Line, Person
 from tests.e2e.sales import HASH, sale
+from tests.houses import House as Books
 
 
 @dataclass
@@ -191,6 +193,17 @@ def test_bad_usage_is_one_line_and_exit_2(desk: Desk, tmp_path: Path, arguments:
     assert not new.exists()
 
 
+def test_the_root_book_is_verified_by_name(tmp_path: Path) -> None:
+    """It is no operator's, so there is no npub to show."""
+    root = Books.root()
+    root.say("platform", "operator add @operator name=antigua")
+    trail = tmp_path / "root.jsonl"
+    trail.write_bytes(b"\n".join(root.trail()))
+    done = nostrbot_here("audit", "verify", trail)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Verified: the trail of the root book, kept by bot npub1")
+
+
 def test_init_takes_several_relays(tmp_path: Path) -> None:
     """`--relay URL …`, once for all or once each; the home may be named by NOSTRBOT_HOME; the npub is on stdout."""
     npub, urls = Person("platform").npub, ["ws://127.0.0.1:1", "ws://127.0.0.1:2", "wss://relay.example.com"]
@@ -200,6 +213,23 @@ def test_init_takes_several_relays(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         assert done.stdout.startswith("npub1")
         assert [relay["url"] for relay in yaml.safe_load((home / "relays.yaml").read_text())["relays"]] == urls
+
+
+def test_relay_on_a_port_that_is_taken(tmp_path: Path) -> None:
+    """One line that says what to change, whether it keeps events or not."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert_one_line(nostrbot("relay", "--port", str(port)), "choose another --port")
+        both = nostrbot("relay", "--port", str(port), "--data", tmp_path / "events")
+        assert_one_line(both, "choose another --port or --data")
+
+
+def test_relay_whose_folder_is_a_file(tmp_path: Path) -> None:
+    """One line that says what to change, and the file is left alone."""
+    file = tmp_path / "events"
+    file.write_text("mine")
+    assert_one_line(nostrbot("relay", "--data", file), str(file), "choose another --data")
+    assert file.read_text() == "mine"
 
 
 def test_relay_stops_in_peace(tmp_path: Path) -> None:

@@ -96,6 +96,16 @@ def test_history_before_an_id_that_is_not_ones_own(lists: Lists) -> None:
     assert lists.lia.data(f"history limit=1 before={between}")["history"] == [second]
 
 
+def test_before_what_is_no_id_at_all_is_refused(lists: Lists) -> None:
+    """The first page again would keep a program that goes from page to page asking for ever."""
+    for line, words in (
+        (lists.operator, "settlement list before=x"),
+        (lists.operator, "machine list before=li9"),
+        (lists.lia, "history before=nobody/l5"),
+    ):
+        assert line.ask(words) == "Refused: before must be an id of this list [bad_argument]"
+
+
 def test_an_operator_s_balances_and_an_lp_s_deposits(lists: Lists) -> None:
     """Whose the sats are sums to what is held; an LP sees its own deposits, newest first, with the operator's name."""
     told = lists.operator.data("balances machine=li1")

@@ -104,6 +104,19 @@ async def test_a_relay_that_replays_one_event_endlessly_is_cut(start_pool: MakeP
         assert pool.inbox.qsize() == 1
 
 
+async def test_a_relay_that_replays_a_whole_house_is_cut(start_pool: MakePool, author: Author) -> None:
+    """Known events, each no oftener than a machine might: a few repeats are handed on, then it is chatter and ends."""
+    async with hostile_relay() as relay:
+        pool = await start_pool(relay.url, repeats_at_once=1, score_max=300, score_leak_per_s=0)
+        assert await pool.wait_subscribed(5)
+        sales = [author.sign(f"sale {n}") for n in range(100)]
+        for _ in range(10):
+            await asyncio.gather(relay.pass_on(*sales), return_exceptions=True)
+            await asyncio.sleep(0.1)  # past the gap in which a repeat would be needless
+        await eventually(lambda: pool.health()[0].cuts == 1)
+        assert 100 <= pool.inbox.qsize() <= 400  # heard first, repeated at once, and before the first pause
+
+
 async def test_a_full_inbox_stops_reading_and_loses_nothing(start_pool: MakePool, author: Author) -> None:
     """When the bot is slow, memory stays bounded, the connection stays, and all events arrive in the end."""
     async with hostile_relay() as relay:
@@ -282,3 +295,16 @@ async def test_a_relay_that_always_hangs_up_is_not_hammered(start_pool: MakePool
         relay.refuses_connections = False
         assert await pool.wait_subscribed(5)
         assert relay.connection_count == 1
+
+
+async def test_a_stop_is_a_normal_goodbye(start_pool: MakePool) -> None:
+    """The relay is told 1000, not an error of ours; one that no longer answers holds nobody up."""
+    async with hostile_relay() as honest, hostile_relay() as frozen:
+        pool = await start_pool(honest.url, frozen.url)
+        assert await pool.wait_subscribed(5)
+        await eventually(lambda: honest.sockets and frozen.sockets)
+        [socket] = honest.sockets
+        frozen.freeze()
+        await asyncio.wait_for(pool.stop(), 2)
+        await eventually(lambda: not honest.sockets)
+        assert socket.close_code == 1000

@@ -150,6 +150,21 @@ async def test_a_relay_that_is_away_keeps_a_bounded_backlog(start_pool: MakePool
         assert pool.health()[1].waiting == 20
 
 
+async def test_one_that_nobody_takes_does_not_keep_those_behind_it(start_pool: MakePool, author: Author) -> None:
+    """An event that the one relay refuses waits for the other, which is away; what came later is let go all the same."""
+    unwelcome = author.verified("unwelcome")
+
+    def all_but_one(event: Plain) -> list[str]:
+        return [json.dumps(["OK", event["id"], event["id"] != unwelcome.id, "blocked: go away"])]
+
+    async with hostile_relay(event_replies=all_but_one) as there:
+        pool = await start_pool(there.url, f"ws://127.0.0.1:{free_port()}", backlog_max=20, outstanding_max=20)
+        pool.submit(unwelcome)
+        for n in range(100):
+            await asyncio.wait_for(pool.publish(author.verified(str(n))), 5)
+        assert 20 <= pool.health()[1].waiting <= 25
+
+
 async def test_cancelling_gives_up(start_pool: MakePool, author: Author) -> None:
     """A publication nobody waits for any more is not tried again; a second one of the same event starts afresh."""
     async with hostile_relay(event_replies=lambda _: []) as relay:

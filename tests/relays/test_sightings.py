@@ -4,7 +4,8 @@ from nostrbot.nostr.event import Event, parse, sign_event
 from nostrbot.relays.sightings import Sighting, Sightings
 from tests.relays.conftest import BOT
 
-FIRST, REPEAT, DUPLICATE, NEEDLESS = Sighting.FIRST, Sighting.REPEAT, Sighting.DUPLICATE, Sighting.NEEDLESS
+FIRST, REPEAT, DUPLICATE = Sighting.FIRST, Sighting.REPEAT, Sighting.DUPLICATE
+EARLY, NEEDLESS = Sighting.EARLY, Sighting.NEEDLESS
 
 
 def ephemeral(content: str = "") -> Event:
@@ -49,6 +50,37 @@ def test_stored_kinds_are_never_repeated() -> None:
 def test_faster_than_a_machine_repeats_is_needless() -> None:
     """A relay cannot make repeats at will."""
     assert told("a!a!a") == [FIRST, NEEDLESS, NEEDLESS]
+
+
+def passed_on(source: int, sightings: Sightings, *, every_s: float, for_s: float) -> list[float]:
+    """When repeats are handed on to the bot, of one event that one source brings again and again."""
+    event, times = ephemeral(), [n * every_s for n in range(int(for_s / every_s))]
+    return [now for now in times if sightings.record(event, source=source, live=True, now=now) is REPEAT]
+
+
+def test_the_pauses_a_source_has_to_leave_grow() -> None:
+    """After the first few: 1, 2, 4 … 60 seconds, however steadily a relay replays; each repeat costs a signed ack."""
+    sightings = Sightings(size_max=10, repeat_gap_s=0.5, repeats_at_once=8)
+    at_once, paused = [1, 2, 3, 4, 5, 6, 7, 8], [9, 10, 12, 16, 24, 40, 72, 132, 192]
+    assert passed_on(0, sightings, every_s=1.0, for_s=200) == at_once + paused
+
+
+def test_a_machine_without_its_ack_is_heard_again_and_again() -> None:
+    """One that repeats every three seconds is heard each time for half a minute, and then ever more rarely."""
+    sightings = Sightings(size_max=10, repeat_gap_s=0.5, repeats_at_once=8)
+    heard = passed_on(0, sightings, every_s=3.0, for_s=120)
+    assert heard == [3, 6, 9, 12, 15, 18, 21, 24, 27, 30, 33, 39, 48, 66, 99]
+
+
+def test_what_comes_within_the_pause_is_early() -> None:
+    """It is told apart from what no machine would do: nobody is at fault for an ack that was lost."""
+    assert told("aaaa") == [FIRST, REPEAT, REPEAT, EARLY]
+    assert told("aaa!a") == [FIRST, REPEAT, REPEAT, NEEDLESS]
+
+
+def test_pauses_of_a_liar_do_not_silence_an_honest_relay() -> None:
+    """Each source leaves its own."""
+    assert told("aaaaa" + "b" + "b") == [FIRST, REPEAT, REPEAT, EARLY, REPEAT, DUPLICATE, REPEAT]
 
 
 def test_rounds_of_a_liar_do_not_use_up_those_of_an_honest_relay() -> None:

@@ -15,7 +15,7 @@ from nostrbot.errors import BooksError
 from nostrbot.store import queries
 from nostrbot.store.database import sqlite_url
 from nostrbot.store.store import Store
-from tests.offices import ANA, BOT, OPERATOR, Office, command, office, open_office, report
+from tests.offices import ANA, BEN, BOT, OPERATOR, PLATFORM, Office, command, office, open_office, report
 
 SNAPSHOT_EVERY = 10
 
@@ -164,8 +164,28 @@ async def test_a_journal_of_many_pages_is_read_whole(path: Path, monkeypatch: py
             assert seqs == list(range(1, 57))
 
 
-async def test_another_platforms_database_is_refused(path: Path) -> None:
-    """A home whose platform key was exchanged does not take over the books."""
+@pytest.mark.parametrize("has_snapshot", [True, False])
+@pytest.mark.parametrize(
+    ("bot", "platform"),
+    [(BOT.pubkey, ANA.pubkey), (ANA.pubkey, PLATFORM.pubkey), (ANA.pubkey, BEN.pubkey)],
+    ids=["another platform", "another bot", "both"],
+)
+async def test_another_home_s_database_is_refused(path: Path, bot: str, platform: str, has_snapshot: bool) -> None:
+    """A home whose key or platform was exchanged does not take over the books, old or young."""
+    if not has_snapshot:
+        write(path, "DELETE FROM snapshot")
+    store = await Store.open(sqlite_url(path))
+    try:
+        with pytest.raises(BooksError, match="this home's journal belongs to another bot or platform"):
+            await store.load_books(bot, platform)
+    finally:
+        await store.close()
+
+
+async def test_an_operator_s_book_alone_tells_whose_home_it_is(path: Path) -> None:
+    """Every book is asked, not the root book alone."""
+    write(path, "DELETE FROM snapshot")
+    write(path, "DELETE FROM entry WHERE book = 1")
     store = await Store.open(sqlite_url(path))
     try:
         with pytest.raises(BooksError, match="belongs to another bot or platform"):

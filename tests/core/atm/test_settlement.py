@@ -100,6 +100,19 @@ def test_a_field_of_another_type_is_named(changes: dict[str, Any], detail: str) 
     assert read(**changes) == Refusal(Reason.INVALID, detail)
 
 
+@pytest.mark.parametrize(
+    ("cassettes", "detail"),
+    [
+        ({"Juan Perez": {"denomination": "x", "count": 1}}, "cassettes.….denomination: Input should be a valid integer"),
+        ({"Juan Perez": 5}, "cassettes.…: Input should be a valid dictionary or instance of Note"),
+        ({"Juan Perez" * 26: {}}, "cassettes.….…: String should have at most 256 characters"),
+    ],
+)  # fmt: skip
+def test_a_name_the_sender_chose_is_not_repeated(cassettes: dict[str, Any], detail: str) -> None:
+    """It may have been encrypted, and a refusal is logged and kept as it stands."""
+    assert read(cassettes=cassettes) == Refusal(Reason.INVALID, detail)
+
+
 FLOAT = "a JSON float: amounts are integers or decimal strings"
 
 
