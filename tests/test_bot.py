@@ -399,3 +399,18 @@ async def test_a_start_with_no_relay_there_waits_for_one(path: Path) -> None:
     assert bot.state()["relays"][0]["connected"] is False
     bot.stop()
     await asyncio.wait_for(work, STOP_MAX_S)
+
+
+async def test_commands_sent_while_the_bot_was_down_are_obeyed_in_their_order(tmp_path: Path) -> None:
+    """The relay lists them newest first; the last of them only makes sense after all the others."""
+    began_at = int(time.time()) - 600
+    words = [*HOUSE, (OPERATOR, "deposit add ana 50 machine=m1 note=last")]
+    async with local_relay() as url:
+        async with wire(url, BOT.pubkey) as people:
+            for place, (who, text) in enumerate(words):
+                await people.publish(command(who, text, began_at + 10 * place))
+        async with running(tmp_path / "bot.sqlite", url) as bot:
+            await eventually(lambda: OPERATOR.pubkey in bot.desk.books)
+            book = bot.desk.books[OPERATOR.pubkey]
+            await eventually(lambda: any(deposit.note == "last" for deposit in book.deposits.values()))
+            assert not bot.desk.refusals
