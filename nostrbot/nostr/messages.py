@@ -12,7 +12,7 @@ https://github.com/nostr-protocol/nips/blob/master/42.md
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -29,16 +29,14 @@ SUBSCRIPTION_ID_MAX_CHARS: Final = 64
 _is_event_id: Final = re.compile("[0-9a-f]{64}").fullmatch
 
 
-@dataclass(frozen=True, slots=True)
-class EventMessage:
+class EventMessage(NamedTuple):
     """A relay says: here is an event for your subscription. `obj` is whatever JSON object it sent."""
 
     subscription_id: str
     obj: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Ok:
+class Ok(NamedTuple):
     """A relay says whether it took our event. `message` begins with a machine-readable word and a colon."""
 
     event_id: str
