@@ -4,22 +4,18 @@ What lives here: names, who may, arguments, help. What does not: what a command 
 change a book, reading.py for questions) and its answer's words (core/replies.py). docs/protocol.md section 6.
 """
 
-import re
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from nostrbot.core import arguments
+from nostrbot.core.arguments import Wanted
 from nostrbot.core.states import DepositStatus, Mode, SettlementStatus, Trust
-from nostrbot.errors import KeyTextError
-from nostrbot.money import parse_decimal, parse_ppm
-from nostrbot.nostr.keys import read_pubkey
 
 COMMAND_CHARS_MAX = 4096  # a command is a line a person types
 LIST_LIMIT_DEFAULT = 20
-LIST_LIMIT_MAX = 1000
-NOTE_CHARS_MAX = 280  # a note is a line; it is sealed in the journal for ever
 SPLITS_MAX = 32
 
 
@@ -68,20 +64,13 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Arg:
-    """One argument. `read` turns its text into a value or says (as a string after "must be") what it wants."""
+    """One argument. `read` turns its text into a value, or says what is wanted."""
 
     name: str
-    read: "Callable[[str], Any | Wanted]"
+    read: Callable[[str], Any | Wanted]
     positional: bool = False
     required: bool = False
     shown: str = ""  # as help shows the value
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What an argument's text should have been: the end of the sentence "<name> must be ..."."""
-
-    what: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,89 +122,6 @@ class Misunderstood:
     json: bool
 
 
-_HANDLE = re.compile(r"[a-z0-9][a-z0-9-]{0,31}", re.ASCII)
-_FIAT = re.compile(r"[A-Z]{3}", re.ASCII)
-_LN_ADDRESS = re.compile(r"[a-z0-9._+-]{1,64}@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}", re.ASCII)
-_TZ = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+){0,2}", re.ASCII)
-
-
-def _handle(text: str) -> str | Wanted:
-    lowered = text.lower()
-    return lowered if _HANDLE.fullmatch(lowered) else Wanted("a name of a-z, 0-9 and -, at most 32 characters")
-
-
-def _key(text: str) -> str | Wanted:
-    try:
-        return read_pubkey(text)
-    except KeyTextError:
-        return Wanted("an npub or 64 hex digits of a public key")
-
-
-def _pct(text: str) -> int | Wanted:
-    ppm = parse_ppm(text)
-    return Wanted("a percentage from 0 to 100 with at most four decimals, like 7.77%") if ppm is None else ppm
-
-
-def _fiat(text: str) -> str | Wanted:
-    return text.upper() if _FIAT.fullmatch(text.upper()) else Wanted("a currency code of three letters, like GTQ")
-
-
-def _tz(text: str) -> str | Wanted:
-    return text if _TZ.fullmatch(text) else Wanted("an IANA time zone, like America/Guatemala")
-
-
-def _amount(text: str) -> str | Wanted:
-    value = parse_decimal(text)
-    return Wanted("an amount above zero, like 9000.00") if value is None or value.digits <= 0 else text
-
-
-def _text(text: str) -> str | Wanted:
-    return text if len(text) <= NOTE_CHARS_MAX else Wanted(f"at most {NOTE_CHARS_MAX} characters")
-
-
-def _count(text: str) -> int | Wanted:
-    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 8 else 0
-    return number if 1 <= number <= LIST_LIMIT_MAX else Wanted(f"a number from 1 to {LIST_LIMIT_MAX}")
-
-
-def _when(text: str) -> int | Wanted:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 12 else Wanted("a time in unix seconds")
-
-
-def _switch(text: str) -> bool | Wanted:
-    choices = {"on": True, "off": False}
-    return choices.get(text.lower(), Wanted("on or off"))
-
-
-def _ln_address(text: str) -> str | Wanted:
-    """A Lightning address (LUD-16), or "" for off."""
-    lowered = text.lower()
-    if lowered == "off":
-        return ""
-    return (
-        lowered if _LN_ADDRESS.fullmatch(lowered) else Wanted("a Lightning address like ana@wallet.example.com, or off")
-    )
-
-
-def _id(letter: str) -> Callable[[str], int | Wanted]:
-    def read(text: str) -> int | Wanted:
-        digits = text.lower().removeprefix(letter)
-        good = digits.isascii() and digits.isdecimal() and len(digits) < 16
-        return int(digits) if good else Wanted(f"an id like {letter}12")
-
-    return read
-
-
-def _one_of(choices: type[StrEnum]) -> Callable[[str], StrEnum | Wanted]:
-    def read(text: str) -> StrEnum | Wanted:
-        try:
-            return choices(text.lower())
-        except ValueError:
-            return Wanted("one of " + ", ".join(choices))
-
-    return read
-
-
 def _place(name: str, read: Callable[[str], Any]) -> Arg:
     return Arg(name, read, positional=True, required=True)
 
@@ -228,11 +134,11 @@ def _may(name: str, read: Callable[[str], Any], shown: str) -> Arg:
     return Arg(name, read, shown=shown)
 
 
-_MACHINE = _may("machine", _handle, "<machine>")
-_AT_MACHINE = _must("machine", _handle, "<machine>")
-_LIMIT = _may("limit", _count, "<rows>")
-_BEFORE = _may("before", _text, "<id>")
-_FEES = (_must("cash_in", _pct, "<pct>"), _must("cash_out", _pct, "<pct>"))
+_MACHINE = _may("machine", arguments.handle, "<machine>")
+_AT_MACHINE = _must("machine", arguments.handle, "<machine>")
+_LIMIT = _may("limit", arguments.row_count, "<rows>")
+_BEFORE = _may("before", arguments.line, "<id>")
+_FEES = (_must("cash_in", arguments.percentage, "<pct>"), _must("cash_out", arguments.percentage, "<pct>"))
 _PLATFORM, _OPERATOR, _LP, _ANYONE = Role.PLATFORM, Role.OPERATOR, Role.LP, Role.ANYONE
 
 TABLE: tuple[Form, ...] = (
@@ -242,12 +148,22 @@ TABLE: tuple[Form, ...] = (
         _PLATFORM,
         True,
         "enrol an operator; it gets a book of its own",
-        (_place("npub", _key), _must("name", _handle, "<name>"), _may("tz", _tz, "<IANA zone>")),
+        (
+            _place("npub", arguments.public_key),
+            _must("name", arguments.handle, "<name>"),
+            _may("tz", arguments.time_zone, "<IANA zone>"),
+        ),
         example="operator add npub1… name=antigua tz=America/Guatemala",
     ),
     Form("operator list", _PLATFORM, False, "the operators, newest first", (_LIMIT, _BEFORE)),
-    Form("operator suspend", _PLATFORM, True, "stop an operator's commands and machines", (_place("name", _handle),)),
-    Form("operator resume", _PLATFORM, True, "let a suspended operator go on", (_place("name", _handle),)),
+    Form(
+        "operator suspend",
+        _PLATFORM,
+        True,
+        "stop an operator's commands and machines",
+        (_place("name", arguments.handle),),
+    ),
+    Form("operator resume", _PLATFORM, True, "let a suspended operator go on", (_place("name", arguments.handle),)),
     Form(
         "platform fee",
         _PLATFORM,
@@ -264,83 +180,109 @@ TABLE: tuple[Form, ...] = (
         True,
         "enrol a machine by its own key",
         (
-            _place("npub", _key),
-            _must("name", _handle, "<name>"),
-            _must("fiat", _fiat, "<code>"),
+            _place("npub", arguments.public_key),
+            _must("name", arguments.handle, "<name>"),
+            _must("fiat", arguments.fiat, "<code>"),
             *_FEES,
-            _may("location", _text, '"…"'),
-            _may("trust", _one_of(Trust), "signature|preimage|wallet"),
-            _may("enforce_fee_match", _switch, "on|off"),
+            _may("location", arguments.line, '"…"'),
+            _may("trust", arguments.one_of(Trust), "signature|preimage|wallet"),
+            _may("enforce_fee_match", arguments.switch, "on|off"),
         ),
         example='machine add npub1… name=m1 fiat=GTQ cash_in=5% cash_out=7.77% location="Parque Central"',
     ),
     Form("machine list", _OPERATOR, False, "your machines, newest first", (_LIMIT, _BEFORE)),
-    Form("machine show", _OPERATOR, False, "one machine", (_place("machine", _handle),)),
+    Form("machine show", _OPERATOR, False, "one machine", (_place("machine", arguments.handle),)),
     Form(
         "machine set",
         _OPERATOR,
         True,
         "change a machine's settings; what you do not name stays",
         (
-            _place("machine", _handle),
-            _may("cash_in", _pct, "<pct>"),
-            _may("cash_out", _pct, "<pct>"),
-            _may("location", _text, '"…"'),
-            _may("trust", _one_of(Trust), "signature|preimage|wallet"),
-            _may("enforce_fee_match", _switch, "on|off"),
+            _place("machine", arguments.handle),
+            _may("cash_in", arguments.percentage, "<pct>"),
+            _may("cash_out", arguments.percentage, "<pct>"),
+            _may("location", arguments.line, '"…"'),
+            _may("trust", arguments.one_of(Trust), "signature|preimage|wallet"),
+            _may("enforce_fee_match", arguments.switch, "on|off"),
         ),
         example="machine set m1 cash_out=6.5%",
     ),
-    Form("machine suspend", _OPERATOR, True, "reject what a machine says from now on", (_place("machine", _handle),)),
-    Form("machine resume", _OPERATOR, True, "accept a suspended machine again", (_place("machine", _handle),)),
+    Form(
+        "machine suspend",
+        _OPERATOR,
+        True,
+        "reject what a machine says from now on",
+        (_place("machine", arguments.handle),),
+    ),
+    Form("machine resume", _OPERATOR, True, "accept a suspended machine again", (_place("machine", arguments.handle),)),
     # Operators: LPs and their cash.
     Form(
         "lp add",
         _OPERATOR,
         True,
         "enrol a liquidity provider at a machine",
-        (_place("npub", _key), _AT_MACHINE, _must("name", _handle, "<name>")),
+        (_place("npub", arguments.public_key), _AT_MACHINE, _must("name", arguments.handle, "<name>")),
         example="lp add npub1… machine=m1 name=ana",
     ),
     Form("lp list", _OPERATOR, False, "your LPs, newest first", (_MACHINE, _LIMIT, _BEFORE)),
-    Form("lp show", _OPERATOR, False, "one LP with its balances", (_place("lp", _handle),)),
+    Form("lp show", _OPERATOR, False, "one LP with its balances", (_place("lp", arguments.handle),)),
     Form(
         "lp suspend",
         _OPERATOR,
         True,
         "leave an LP out of sharing, at one machine or all",
-        (_place("lp", _handle), _MACHINE),
+        (_place("lp", arguments.handle), _MACHINE),
     ),
-    Form("lp resume", _OPERATOR, True, "let a suspended LP take part again", (_place("lp", _handle), _MACHINE)),
+    Form(
+        "lp resume", _OPERATOR, True, "let a suspended LP take part again", (_place("lp", arguments.handle), _MACHINE)
+    ),
     Form(
         "deposit add",
         _OPERATOR,
         True,
         "note cash an LP will put into a machine; it counts once confirmed",
         (
-            _place("lp", _handle),
-            _place("amount", _amount),
+            _place("lp", arguments.handle),
+            _place("amount", arguments.amount),
             _AT_MACHINE,
-            _may("note", _text, '"…"'),
-            Arg("currency", _text),  # accepted and ignored: a deposit has its machine's currency (acceptance D2)
+            _may("note", arguments.line, '"…"'),
+            Arg(
+                "currency", arguments.line
+            ),  # accepted and ignored: a deposit has its machine's currency (acceptance D2)
         ),
         example="deposit add ana 9000.00 machine=m1",
     ),
-    Form("deposit confirm", _OPERATOR, True, "the cash is in the machine", (_place("deposit", _id("d")),)),
+    Form(
+        "deposit confirm", _OPERATOR, True, "the cash is in the machine", (_place("deposit", arguments.numbered("d")),)
+    ),
     Form(
         "deposit edit",
         _OPERATOR,
         True,
         "change a deposit that is still pending",
-        (_place("deposit", _id("d")), _may("amount", _amount, "<amount>"), _may("note", _text, '"…"')),
+        (
+            _place("deposit", arguments.numbered("d")),
+            _may("amount", arguments.amount, "<amount>"),
+            _may("note", arguments.line, '"…"'),
+        ),
     ),
-    Form("deposit cancel", _OPERATOR, True, "drop a deposit that is still pending", (_place("deposit", _id("d")),)),
+    Form(
+        "deposit cancel",
+        _OPERATOR,
+        True,
+        "drop a deposit that is still pending",
+        (_place("deposit", arguments.numbered("d")),),
+    ),
     Form(
         "deposit reverse",
         _OPERATOR,
         True,
         "take back a confirmed deposit, as far as it is not spent",
-        (_place("deposit", _id("d")), _must("reason", _text, '"…"'), _may("amount", _amount, "<amount>")),
+        (
+            _place("deposit", arguments.numbered("d")),
+            _must("reason", arguments.line, '"…"'),
+            _may("amount", arguments.amount, "<amount>"),
+        ),
         example='deposit reverse d3 reason="counted wrong"',
     ),
     Form(
@@ -349,8 +291,8 @@ TABLE: tuple[Form, ...] = (
         False,
         "deposits, newest first",
         (
-            _may("status", _one_of(DepositStatus), "|".join(DepositStatus)),
-            _may("lp", _handle, "<lp>"),
+            _may("status", arguments.one_of(DepositStatus), "|".join(DepositStatus)),
+            _may("lp", arguments.handle, "<lp>"),
             _MACHINE,
             _LIMIT,
             _BEFORE,
@@ -362,14 +304,14 @@ TABLE: tuple[Form, ...] = (
         _OPERATOR,
         False,
         "settlements, newest first",
-        (_MACHINE, _may("status", _one_of(SettlementStatus), "|".join(SettlementStatus)), _LIMIT, _BEFORE),
+        (_MACHINE, _may("status", arguments.one_of(SettlementStatus), "|".join(SettlementStatus)), _LIMIT, _BEFORE),
     ),
     Form(
         "settlement show",
         _OPERATOR,
         False,
         "one settlement with its legs",
-        (_place("settlement", _id("s")), _may("after", _id("l"), "<leg>")),
+        (_place("settlement", arguments.numbered("s")), _may("after", arguments.numbered("l"), "<leg>")),
     ),
     Form("worklist", _OPERATOR, False, "settlements that need you, each with the next safe step"),
     Form(
@@ -396,7 +338,7 @@ TABLE: tuple[Form, ...] = (
         _LP,
         True,
         "say yes: from now on your cash turns into sats",
-        (_may("mode", _one_of(Mode), "flow|fixed"),),
+        (_may("mode", arguments.one_of(Mode), "flow|fixed"),),
         example="join mode=flow",
     ),
     Form(
@@ -404,7 +346,7 @@ TABLE: tuple[Form, ...] = (
         _LP,
         True,
         "choose how: a part of each sale (flow) or a fixed amount a day",
-        (_place("mode", _one_of(Mode)), _may("limit", _amount, "<fiat a day>")),
+        (_place("mode", arguments.one_of(Mode)), _may("limit", arguments.amount, "<fiat a day>")),
         example="mode fixed limit=500",
     ),
     Form("pause", _LP, True, "take no part in sales until you resume; your cash stays yours"),
@@ -414,7 +356,7 @@ TABLE: tuple[Form, ...] = (
         _LP,
         True,
         "note the Lightning address your sats should go on to, or off",
-        (_place("to", _ln_address),),
+        (_place("to", arguments.lightning_address),),
         example="forward ana@wallet.example.com",
     ),
     Form(
@@ -422,10 +364,14 @@ TABLE: tuple[Form, ...] = (
         _LP,
         False,
         "your cash and your sats, by machine",
-        (_may("operator", _handle, "<operator>"), _MACHINE),
+        (_may("operator", arguments.handle, "<operator>"), _MACHINE),
     ),
     Form(
-        "history", _LP, False, "what you received, newest first", (_LIMIT, _may("since", _when, "<unix time>"), _BEFORE)
+        "history",
+        _LP,
+        False,
+        "what you received, newest first",
+        (_LIMIT, _may("since", arguments.moment, "<unix time>"), _BEFORE),
     ),
     Form("deposits", _LP, False, "your deposits, newest first", (_LIMIT, _BEFORE)),
     Form(
@@ -433,7 +379,7 @@ TABLE: tuple[Form, ...] = (
         _LP,
         False,
         "one of your receipts",
-        (_place("leg", _id("l")), _may("operator", _handle, "<operator>")),
+        (_place("leg", arguments.numbered("l")), _may("operator", arguments.handle, "<operator>")),
     ),
     # Everyone.
     Form("help", _ANYONE, False, "what you can say; `help <command>` says more"),
