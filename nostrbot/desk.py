@@ -16,7 +16,17 @@ from loguru import logger
 
 from nostrbot.core.atm.settlement import Sale, read_settlement
 from nostrbot.core.book import ROOT, Book, Lp, recall_settlement
-from nostrbot.core.commands import Code, Command, Misunderstood, Refused, Role, name_what_there_is, parse
+from nostrbot.core.commands import (
+    SUSPENDED,
+    Code,
+    Command,
+    Misunderstood,
+    Refused,
+    Role,
+    name_what_there_is,
+    not_yours,
+    parse,
+)
 from nostrbot.core.directory import Directory, Standing
 from nostrbot.core.engine import apply, check_fresh, decide_command, decide_report
 from nostrbot.core.facts import (
@@ -209,25 +219,30 @@ class Desk:
     # --- people ---------------------------------------------------------------------------------------------------
 
     async def _take_command(self, one: Opened, said: Command | Misunderstood, now: int, turn: Turn) -> None:
-        event, standing = one.given.event, one.standing
-        stale = check_fresh(event.created_at, now)
-        refused = stale or (
-            _misunderstood(standing, said) if isinstance(said, Misunderstood) else _check_role(standing, said)
-        )
-        if refused is None and isinstance(said, Command) and not said.form.changes:
-            suspended = standing.operator and not self.books[standing.operator].active
-            if said.form.role is Role.OPERATOR and suspended:
-                refused = Refused(Code.OPERATOR_SUSPENDED, "the platform has suspended you: ask it why")
-            else:
-                turn.questions.append((Question(said, event.pubkey, standing, now), one.given))
-                return
-        if refused is None and isinstance(said, Command):
-            refused = self._check_door(said, standing)
-        if refused is None and isinstance(said, Command):
-            await self._decide_order(one, said, now, turn)
+        refused = self._find_refusal(one, said, now)
+        if refused is not None:
+            self._owe_answer(one.given, said, refusal(said.verb, refused, json=said.json), now, turn)
             return
-        assert refused is not None, "a command is obeyed, answered or refused"
-        self._owe_answer(one.given, said, refusal(said.verb, refused, json=said.json), now, turn)
+        assert isinstance(said, Command), "what is misunderstood is refused"
+        if said.form.changes:
+            await self._decide_order(one, said, now, turn)
+        else:
+            turn.questions.append((Question(said, one.given.event.pubkey, one.standing, now), one.given))
+
+    def _find_refusal(self, one: Opened, said: Command | Misunderstood, now: int) -> Refused | None:
+        """Why a command goes no further than the desk, or None: its age, its words, its author, the door."""
+        standing = one.standing
+        stale = check_fresh(one.given.event.created_at, now)
+        if stale is not None:
+            return stale
+        if isinstance(said, Misunderstood):
+            return _misunderstood(standing, said)
+        if said.form.role is not Role.ANYONE and said.form.role not in standing.roles:
+            return not_yours(said.verb)
+        if said.form.changes:
+            return self._check_door(said, standing)
+        suspended = standing.operator is not None and not self.books[standing.operator].active
+        return SUSPENDED if suspended and said.form.role is Role.OPERATOR else None
 
     def _check_door(self, said: Command, standing: Standing) -> Refused | None:
         """What a single book cannot know: other operators' machines, and the world's time zones."""
@@ -390,12 +405,6 @@ def _misunderstood(standing: Standing, said: Misunderstood) -> Refused:
     if said.refused.code is Code.UNKNOWN_COMMAND:
         return name_what_there_is(said.refused, said.verb, standing.roles)
     return said.refused
-
-
-def _check_role(standing: Standing, said: Command) -> Refused | None:
-    if said.form.role is Role.ANYONE or said.form.role in standing.roles:
-        return None
-    return Refused(Code.NOT_ALLOWED, f"`{said.verb}` is not yours to say: `help` shows what is")
 
 
 def _remember(book: Book, stored: StoredEntry) -> None:

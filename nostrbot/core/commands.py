@@ -418,6 +418,14 @@ def parse(text: str) -> Command | Misunderstood:
     return Command(form, values, rest, json, preview)
 
 
+SUSPENDED = Refused(Code.OPERATOR_SUSPENDED, "the platform has suspended you: ask it why")
+
+
+def not_yours(verb: str) -> Refused:
+    """The refusal of a command that belongs to another role."""
+    return Refused(Code.NOT_ALLOWED, f"`{verb}` is not yours to say: `help` shows what is")
+
+
 def name_what_there_is(refused: Refused, said: str, roles: tuple[Role, ...]) -> Refused:
     """An unknown command's refusal, with the commands its author may say: those of the noun said, or all."""
     verbs = [form.verb for form in TABLE if form.role in (*roles, Role.ANYONE)]

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from nostrbot.core import deposits, platform, registry, splits
 from nostrbot.core.atm.settlement import Sale, read_settlement
 from nostrbot.core.book import ROOT, Book, evolve
-from nostrbot.core.commands import Code, Command, Misunderstood, Refused, Role, parse
+from nostrbot.core.commands import SUSPENDED, Code, Command, Misunderstood, Refused, Role, not_yours, parse
 from nostrbot.core.facts import Fact
 from nostrbot.core.inputs import Signed
 from nostrbot.core.ledger.transaction import Transaction
@@ -150,7 +150,7 @@ def _check_role(book: Book, order: Order) -> Refused | None:
     elif role is Role.OPERATOR:
         allowed = book.key != ROOT and order.author == book.key
         if allowed and not book.active:
-            return Refused(Code.OPERATOR_SUSPENDED, "the platform has suspended you: ask it why")
+            return SUSPENDED
     else:
         allowed = role is Role.LP and order.author in book.lp_of_key
-    return None if allowed else Refused(Code.NOT_ALLOWED, f"`{order.verb}` is not yours to say: `help` shows what is")
+    return None if allowed else not_yours(order.verb)
