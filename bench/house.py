@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import orjson
 
 from nostrbot.bot import TURN_EVENTS_MAX, unix_now
-from nostrbot.desk import Desk, Turn
+from nostrbot.desk import COMMANDS_PER_S, Desk, Turn
 from nostrbot.nostr import kinds
 from nostrbot.nostr.event import VerifiedEvent, sign_event
 from nostrbot.nostr.keys import Keys
@@ -54,7 +54,7 @@ class House:
         )
         for number, (name, keys) in enumerate(self.lps.items(), start=1):
             yield self._command(self.operator, f"lp add {keys.npub} machine=m1 name={name}")
-            yield self._command(keys, "join mode=flow")
+            yield self._command(keys, "join mode=flow", Scheme.NIP04)  # so it gets its receipts, too
             yield self._command(self.operator, f"deposit add {name} {DEPOSIT_GTQ} machine=m1")
             yield self._command(self.operator, f"deposit confirm d{number}")
 
@@ -62,8 +62,8 @@ class House:
         """Settlements number `first`, `first` + 1, ... as the machine publishes them."""
         return [self._sale(number, scheme) for number in range(first, first + count)]
 
-    def _command(self, keys: Keys, text: str) -> VerifiedEvent:
-        content = Envelope(keys).seal_to(self.bot.pubkey, text, Scheme.NIP44, b"command")
+    def _command(self, keys: Keys, text: str, scheme: Scheme = Scheme.NIP44) -> VerifiedEvent:
+        content = Envelope(keys).seal_to(self.bot.pubkey, text, scheme, b"command")
         return sign_event(
             keys, kind=kinds.DIRECT_MESSAGE, tags=[["p", self.bot.pubkey]], content=content, created_at=unix_now()
         )
@@ -99,14 +99,19 @@ class Books:
         self.store = store
         self.desk = desk
 
-    async def take(self, events: Sequence[VerifiedEvent]) -> Turn:
-        """Decide and seal one batch."""
-        return await self.desk.take(events, unix_now)
+    async def take(self, events: Sequence[VerifiedEvent], *, ahead_s: int = 0) -> Turn:
+        """Decide and seal one batch, with a clock that is so far ahead."""
+        return await self.desk.take(events, lambda: unix_now() + ahead_s)
 
-    async def enter(self, events: Sequence[VerifiedEvent]) -> None:
-        """Decide, seal and commit events, and note that everything owed for them is delivered."""
+    async def enter(self, events: Sequence[VerifiedEvent], *, per_s: int | None = None) -> None:
+        """Decide, seal and commit events, and note that everything owed for them is delivered.
+
+        `per_s`: as if only so many had come in a second.
+        """
+        entered = 0
         for batch in batches(events):
-            turn = await self.take(batch)
+            entered += len(batch)
+            turn = await self.take(batch, ahead_s=entered // per_s if per_s else 0)
             await self.store.writer.commit(turn.batch)
             await self.store.writer.commit(Batch(delivered=[owed.id for owed in turn.batch.owed]))
 
@@ -117,8 +122,8 @@ async def open_books(house: House, database: Path) -> AsyncIterator[Books]:
     store = await Store.open(sqlite_url(database))
     try:
         live = await store.load_books(house.bot.pubkey, house.platform.pubkey)
-        books = Books(store, Desk(live, Envelope(house.bot), store.queries, next_row=1))
-        await books.enter(list(house.commands()))
+        books = Books(store, Desk(live, {}, Envelope(house.bot), store.queries, next_row=1))
+        await books.enter(list(house.commands()), per_s=COMMANDS_PER_S)
         seats = books.desk.books[house.operator.pubkey].seats["m1"]
         assert sum(seat.remaining_minor > 0 for seat in seats) == len(house.lps), "an LP has no cash in the machine"
         yield books

@@ -9,7 +9,7 @@ is not cut short at its end, nor an input left out that nothing later rests on.
 """
 
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,13 +17,20 @@ import orjson
 
 from nostrbot.core.book import ROOT, Book, check_books
 from nostrbot.core.engine import RULES, apply, decide
-from nostrbot.core.facts import SettlementProcessed, plain_fact
-from nostrbot.core.inputs import Signed
+from nostrbot.core.facts import (
+    Fact,
+    LpPaid,
+    SettlementCorrected,
+    SettlementProcessed,
+    SettlementRetried,
+    plain_fact,
+)
+from nostrbot.core.inputs import Input, Signed, Tick, open_signed
 from nostrbot.core.states import LegStatus
 from nostrbot.errors import BooksError, ConfigError, TrailError
 from nostrbot.journal.entry import GENESIS, canonical, digest, trail_line
 from nostrbot.nostr.event import read_event
-from nostrbot.nostr.sealing import Scheme, scheme_of
+from nostrbot.nostr.sealing import Scheme
 from nostrbot.refusals import Refusal
 from nostrbot.store.queries import Queries
 
@@ -34,7 +41,7 @@ _INPUT = {"event", "plaintext", "carried", "answered"}
 _KEY = re.compile("[0-9a-f]{64}")
 
 
-async def export_trail(queries: Queries, bot: str, book: str) -> AsyncIterator[bytes]:
+async def export_trail(queries: Queries, bot: str, book: str) -> AsyncGenerator[bytes, None]:
     """The lines of a book's trail. Raises ConfigError when there is no such book."""
     header: bytes | None = None
     async for stored in queries.entries(book):
@@ -74,8 +81,8 @@ def verify_trail(lines: Iterable[bytes], *, bot: str | None = None) -> Summary:
     for seq, line in enumerate(numbered, start=1):
         content = _read_line(line, seq)
         given = _check_seal(content, seq, summary.head, last_at)
-        if seq == 1:
-            book.platform = summary.platform = given.event.pubkey
+        if seq == 1 and isinstance(given, Signed):
+            book.platform = summary.platform = given.author
         _check_decision(book, content, given, seq, summary)
         if not book.handle and book.key != ROOT:
             raise TrailError(seq, "facts", "the book was never opened by a platform")
@@ -83,7 +90,7 @@ def verify_trail(lines: Iterable[bytes], *, bot: str | None = None) -> Summary:
             raise TrailError(0, "created_at", "is not the time of the first entry")
         summary.head, last_at = content["hash"], content["at"]
         summary.entries = seq
-        summary.encrypted += given.scheme is not Scheme.PLAIN
+        summary.encrypted += isinstance(given, Signed) and given.scheme is not Scheme.PLAIN
     if not summary.entries:
         raise TrailError(0, "entries", "the trail has no entries")
     try:
@@ -126,7 +133,7 @@ def _object(line: bytes, seq: int) -> dict[str, Any]:
     return content
 
 
-def _check_seal(content: dict[str, Any], seq: int, head: str, last_at: int) -> Signed:
+def _check_seal(content: dict[str, Any], seq: int, head: str, last_at: int) -> Input:
     """Check place, time, hash and signature of one entry; returns its input."""
     if type(content["seq"]) is not int or content["seq"] != seq:
         raise TrailError(seq, "seq", f"says {content['seq']}: an entry is missing, added or out of place")
@@ -145,7 +152,9 @@ def _check_seal(content: dict[str, Any], seq: int, head: str, last_at: int) -> S
     return _read_input(content["input"], seq)
 
 
-def _read_input(given: Any, seq: int) -> Signed:
+def _read_input(given: Any, seq: int) -> Input:
+    if isinstance(given, dict) and set(given) == {"tick"} and type(given["tick"]) is int:
+        return Tick(given["tick"])
     if not isinstance(given, dict) or not set(given) <= _INPUT:
         raise TrailError(seq, "input", "is not an input this program knows")
     event = read_event(given.get("event"))
@@ -155,7 +164,9 @@ def _read_input(given: Any, seq: int) -> Signed:
     carried, answered = given.get("carried", False), given.get("answered", True)
     if not isinstance(text, str) or type(carried) is not bool or type(answered) is not bool:
         raise TrailError(seq, "input", "has a field of a wrong type")
-    signed = Signed(event, text, scheme_of(event.content), carried=carried, answered=answered)
+    signed = open_signed(event, text, carried=carried, answered=answered)
+    if isinstance(signed, Refusal):
+        raise TrailError(seq, "input.plaintext", f"is not what a seal holds: {signed.reason}")
     # Without this a plain content, which is signed, could be given another plaintext, which is not.
     difference = _first_difference(signed.plain(), given, "input")
     if difference:
@@ -163,7 +174,7 @@ def _read_input(given: Any, seq: int) -> Signed:
     return signed
 
 
-def _check_decision(book: Book, content: dict[str, Any], given: Signed, seq: int, summary: Summary) -> None:
+def _check_decision(book: Book, content: dict[str, Any], given: Input, seq: int, summary: Summary) -> None:
     """Decide the input again and compare; then let the book go on."""
     decision = decide(book, given, content["at"])
     if not decision.facts:
@@ -172,17 +183,23 @@ def _check_decision(book: Book, content: dict[str, Any], given: Signed, seq: int
     if difference:
         raise TrailError(seq, *difference)
     try:
-        booked = apply(book, given.event.id, decision.facts, seq=seq, at=content["at"])
+        booked = apply(book, given.id, decision.facts, seq=seq, at=content["at"])
     except BooksError as error:
         raise TrailError(seq, "postings", str(error)) from None
     postings = [list(posting) for transaction in booked for posting in transaction.postings]
     difference = _first_difference(postings, content["postings"], "postings")
     if difference:
         raise TrailError(seq, *difference)
-    for fact in decision.facts:
-        if isinstance(fact, SettlementProcessed):
+    _count(decision.facts, summary)
+
+
+def _count(facts: tuple[Fact, ...], summary: Summary) -> None:
+    """What the summary says: settlements booked with their sats, and legs that LPs have receipts of."""
+    for fact in facts:
+        if isinstance(fact, SettlementProcessed | SettlementRetried):
             summary.settlements += 1
             summary.sats_settled += fact.sale.wire_sats
+        if isinstance(fact, SettlementProcessed | SettlementRetried | SettlementCorrected | LpPaid):
             completed = (leg for leg in fact.legs if leg.lp is not None and leg.status is LegStatus.COMPLETED)
             summary.receipts += sum(1 for _ in completed)
 

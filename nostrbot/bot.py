@@ -12,38 +12,50 @@ import gc
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
 from enum import Enum, auto
+from functools import partial
 from typing import Any
 
 from loguru import logger
 from sqlalchemy.exc import DBAPIError
 
+from nostrbot.announcements import LISTS, Announcements, digest_of, own_announcements
 from nostrbot.config import Home, RelaySettings
-from nostrbot.core.commands import Code, Refused
-from nostrbot.core.replies import answer, answer_that_fits, refusal
+from nostrbot.core.commands import LIST_LIMIT_DEFAULT, Code, Refused
+from nostrbot.core.replies import answer, answer_that_fits, fits, refusal
 from nostrbot.desk import Desk, Turn, answer_message
 from nostrbot.errors import BooksError, ConfigError, FenceError
+from nostrbot.lookout import Lookout, reach_of
 from nostrbot.nostr import kinds
 from nostrbot.nostr.event import VerifiedEvent
 from nostrbot.nostr.filters import Filter
+from nostrbot.nostr.giftwrap import BACKDATED_MAX_S
 from nostrbot.nostr.keys import Keys
-from nostrbot.nostr.sealing import Envelope
-from nostrbot.outbox import Outbox
-from nostrbot.reading import Question
+from nostrbot.nostr.sealing import Envelope, Scheme
+from nostrbot.outbox import Outbox, answer_body
+from nostrbot.reading.question import Question
 from nostrbot.refusals import Reason, Refusal
+from nostrbot.relays.courier import Courier
+from nostrbot.relays.dialler import Dial, PublicDialler
 from nostrbot.relays.limits import Limits
 from nostrbot.relays.pool import Pool
+from nostrbot.relays.sightings import Arrival
 from nostrbot.relays.watch import Subscription
-from nostrbot.store.batch import Batch
+from nostrbot.store.batch import Batch, Owed
 from nostrbot.store.store import Store
 
 TURN_EVENTS_MAX = 256  # a batch: large enough that a commit's fsync is shared, small enough that acks do not wait
 COMMIT_RETRY_S = 2.0  # after a full disk or a locked database
 FLUSH_S = 0.25  # how long a delivery may wait to be noted when nothing else is committed
+CLOCK_S = 1.0  # how often it is looked what is due
+LOOK_S = 5.0  # how soon operators hear of what is wrong; some milliseconds a look
 TELL_S = 2.0  # how often `nostrbot status` hears from us
 AUTHORS_PER_FILTER_MAX = 500  # relays refuse larger filters
 COMMAND_LOOK_BACK_S = 24 * 60 * 60  # older commands are refused anyway
+WRAP_LOOK_BACK_S = BACKDATED_MAX_S + COMMAND_LOOK_BACK_S
+LISTS_LOOK_BACK_S = 2**40  # a relay may be given somebody's list years after it was written; there are two a person
 
 Clock = Callable[[], int]
 
@@ -72,13 +84,20 @@ class Bot:
         settings: RelaySettings,
         clock: Clock = unix_now,
         limits: Limits | None = None,
+        dial: Dial | None = None,
     ) -> None:
+        """`dial`: how to connect to relays that people announced; by default to public ones only."""
         self.keys = keys
         self._platform = platform
         self._database_url = database_url
         self._clock = clock
         self._envelope = Envelope(keys)
         self.pool = Pool(settings.relays, keys, min_ok=settings.min_ok, limits=limits, wall_clock=clock)
+        self._relays = settings.relays
+        self._min_ok = settings.min_ok
+        self._lookout = Lookout()
+        self._announcements = Announcements(settings.relays)
+        self._courier = Courier(dial or PublicDialler()) if settings.recipient_relays else None
         self._store: Store | None = None
         self._desk: Desk | None = None
         self._outbox: Outbox | None = None
@@ -108,7 +127,9 @@ class Bot:
         """Open the database, rebuild the books, connect. Raises ConfigError or BooksError."""
         self._store = await Store.open(self._database_url)
         await self._load_books()
-        self._outbox = Outbox(self.desk.books, self.keys, self._envelope, self.pool, self.store.queries)
+        self._outbox = Outbox(
+            self.desk.books, self.keys, self._envelope, self.pool, self.store.queries, also=self._carry
+        )
         self._subscribe()
         await self.pool.start()
         # The books live as long as we do: the garbage collector need not look at them again and again.
@@ -118,7 +139,8 @@ class Bot:
     async def _load_books(self) -> None:
         live = await self.store.load_books(self.keys.pubkey, self._platform)
         _, highest_row = await self.store.queries.outbox_state()
-        desk = Desk(live, self._envelope, self.store.queries, highest_row + 1)
+        sightings = await self.store.queries.sightings()
+        desk = Desk(live, sightings, self._envelope, self.store.queries, highest_row + 1)
         if self._desk is not None:
             desk.closed_books |= self._desk.closed_books
             desk.refusals += self._desk.refusals
@@ -132,7 +154,15 @@ class Bot:
 
     async def run(self) -> None:
         """Work until stop(). Raises FenceError when another writer took the journal."""
-        jobs: list[Coroutine[Any, Any, None]] = [self._work(), self._flush(), self._tell(), self.outbox.run()]
+        jobs: list[Coroutine[Any, Any, None]] = [
+            self._work(),
+            self._watch_clock(),
+            self._look_out(),
+            self._flush(),
+            self._tell(),
+            self._announce(),
+            self.outbox.run(),
+        ]
         tasks = [asyncio.create_task(job) for job in jobs]
         stopping = asyncio.create_task(self._stopping.wait())
         try:
@@ -151,6 +181,8 @@ class Bot:
         self._stopping.set()
 
     async def _close(self) -> None:
+        if self._courier is not None:
+            await self._courier.stop()
         await self.pool.stop()
         async with self._commit_lock:
             try:
@@ -167,19 +199,32 @@ class Bot:
             arrivals = [await inbox.get()]
             while len(arrivals) < TURN_EVENTS_MAX and not inbox.empty():
                 arrivals.append(inbox.get_nowait())
-            turn = asyncio.create_task(self._turn([arrival.event for arrival in arrivals]))
+            events = self._without_lists(arrivals)
+            if not events:
+                continue
+            turn = asyncio.create_task(self._turn(events))
             try:
                 await asyncio.shield(turn)
             except asyncio.CancelledError:
                 await turn  # a stop between two turns loses nothing; within one, the turn is finished first
                 raise
 
+    def _without_lists(self, arrivals: Iterable[Arrival]) -> list[VerifiedEvent]:
+        """What the desk has to decide. Where people read is noted, and no more comes of it."""
+        events = []
+        for arrival in arrivals:
+            if arrival.event.kind in LISTS:
+                self._announcements.note(arrival.event)
+            else:
+                events.append(arrival.event)
+        return events
+
     async def _turn(self, events: Sequence[VerifiedEvent]) -> None:
         """Decide and commit events, in order, together if that goes well and one by one if it does not."""
         waiting = deque([list(events)])
         while waiting:
             group = waiting[0]
-            outcome = await self._try_turn(group)
+            outcome = await self._try_turn(partial(self._take, group))
             if isinstance(outcome, Turn):
                 waiting.popleft()
                 await self._after_commit(outcome)
@@ -194,12 +239,15 @@ class Bot:
                 waiting.popleft()
                 self.desk.refuse(Refusal(Reason.SET_ASIDE), group[0])
 
-    async def _try_turn(self, events: Sequence[VerifiedEvent]) -> "Turn | _Trouble":
+    async def _take(self, events: Sequence[VerifiedEvent]) -> Turn:
+        return await self.desk.take(events, self._clock)
+
+    async def _try_turn(self, decide: Callable[[], Awaitable[Turn]]) -> "Turn | _Trouble":
         """One commit, or none and the books as they were: they are loaded again whenever something went wrong."""
         trouble = _Trouble.OURS
         async with self._commit_lock:
             try:
-                turn = await self.desk.take(events, self._clock)
+                turn = await decide()
                 if turn.batch:
                     await self._commit(turn.batch)
             except FenceError:
@@ -219,6 +267,45 @@ class Bot:
                 return turn
             await self._load_books_again()
         return trouble
+
+    async def _watch_clock(self) -> None:
+        """Decide what is due by the clock; what could not be committed is still due the next time."""
+        while True:
+            await asyncio.sleep(CLOCK_S)
+            turn = asyncio.create_task(self._try_turn(self._look_at_clock))
+            try:
+                outcome = await asyncio.shield(turn)
+            except asyncio.CancelledError:
+                await turn
+                raise
+            if isinstance(outcome, Turn):
+                await self._after_commit(outcome)
+
+    async def _look_at_clock(self) -> Turn:
+        return self.desk.look_at_clock(self._clock())
+
+    async def _look_out(self) -> None:
+        """Look around for what operators should be told; what could not be committed is found again by the next look."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            try:
+                await self.look_out()
+            except DBAPIError as error:
+                logger.error("operators cannot be told ({}): trying again, nothing is lost", error.orig)
+
+    async def look_out(self) -> None:
+        """Look around once: what there is to tell is owed from then on. Raises DBAPIError and FenceError as a commit does."""
+        reach = reach_of(self._relays, self.pool.health(), self._min_ok)
+        async with self._commit_lock:
+            desk = self.desk
+            now = self._clock()
+            found = await self._lookout.look(desk.books, desk.sightings, self.store.queries, reach, now)
+            if not found.messages:
+                return
+            owed = [Owed(desk.new_row(), None, None, answer_body(message, now)) for message in found.messages]
+            await self._commit(Batch(owed=owed, alarms=found.told))
+            self._lookout.told(found.told)
+            self.outbox.owe(owed, {})
 
     async def _load_books_again(self) -> None:
         """Throw away what a failed turn left in memory; without sound books nothing may be decided, so insist."""
@@ -244,7 +331,19 @@ class Bot:
         for message in turn.say:
             self.outbox.say(message, now)
         for question, given in turn.questions:
-            self.outbox.say(answer_message(given, await self._answer(question)), now, answers=given.event.id)
+            text = await self._answer_that_fits(question, given.scheme)
+            self.outbox.say(answer_message(given, text), now, answers=given.id)
+
+    async def _answer_that_fits(self, question: Question, scheme: Scheme) -> str:
+        """The answer; of a list that is too long for how it was asked (a gift wrap holds less) a shorter page."""
+        text = await self._answer(question)
+        limit = question.args.get("limit", LIST_LIMIT_DEFAULT)
+        has_pages = any(arg.name == "limit" for arg in question.command.form.args)
+        while has_pages and limit > 1 and not fits(text, scheme):
+            limit //= 2
+            shorter = replace(question.command, args={**question.args, "limit": limit})
+            text = await self._answer(replace(question, command=shorter))
+        return answer_that_fits(question.command.verb, text, json=question.command.json, scheme=scheme)
 
     async def _answer(self, question: Question) -> str:
         command = question.command
@@ -255,8 +354,7 @@ class Bot:
             data = Refused(Code.OUR_FAULT, "I could not answer that: the operator of this bot finds why in its log")
         if isinstance(data, Refused):
             return refusal(command.verb, data, json=command.json)
-        text = answer(command.verb, data, json=command.json, preview=command.preview)
-        return answer_that_fits(command.verb, text, json=command.json)
+        return answer(command.verb, data, json=command.json, preview=command.preview)
 
     async def _commit(self, batch: Batch) -> None:
         """Commit a batch and, with it, what was delivered since the last one."""
@@ -291,6 +389,13 @@ class Bot:
             "commands": Subscription(
                 filters=(commands,), stored=True, since=self._clock() - COMMAND_LOOK_BACK_S, overlap_s=3600
             ),
+            # Wraps are dated back by up to two days, on purpose; whether a message is new is judged by what is inside.
+            "wraps": Subscription(
+                filters=(Filter(kinds={kinds.GIFT_WRAP}, p_tags=bot),),
+                stored=True,
+                since=self._clock() - WRAP_LOOK_BACK_S,
+                overlap_s=WRAP_LOOK_BACK_S,
+            ),
             # Without `since`: a command that comes today with an older date is told that it is too old.
             "misdated": Subscription(filters=(commands,), stored=False),
         }
@@ -299,7 +404,35 @@ class Bot:
             authors = machines[start : start + AUTHORS_PER_FILTER_MAX]
             reports = Filter(kinds={kinds.SETTLEMENT}, authors=authors, p_tags=bot)
             wanted[f"settlements-{start}"] = Subscription(filters=(reports,), stored=False)
+            # Addressable: relays keep the newest of each, whenever it was published.
+            states = Filter(kinds={kinds.MACHINE_STATE, kinds.TELEMETRY}, authors=authors)
+            wanted[f"states-{start}"] = Subscription(filters=(states,), stored=True, overlap_s=LISTS_LOOK_BACK_S)
+        people = sorted(self.desk.directory.people) if self._courier is not None else []
+        for start in range(0, len(people), AUTHORS_PER_FILTER_MAX):
+            lists = Filter(kinds=LISTS, authors=people[start : start + AUTHORS_PER_FILTER_MAX])
+            wanted[f"lists-{start}"] = Subscription(filters=(lists,), stored=True, overlap_s=LISTS_LOOK_BACK_S)
         self.pool.subscribe(wanted)
+
+    def _carry(self, message: VerifiedEvent) -> None:
+        """A message goes to our write relays: take it to where its recipient reads, too."""
+        if self._courier is not None:
+            self._courier.deliver(message, self._announcements.urls_for(message))
+
+    async def _announce(self) -> None:
+        """Publish our profile and relay lists unless they are what relays accepted last, then rest until stop()."""
+        queries, last = self.store.queries, None
+        with contextlib.suppress(DBAPIError):
+            last = await queries.runtime("announced")
+        # Of two lists of one second relays may keep the old one.
+        at = self._clock() if last is None else max(self._clock(), last["at"] + 1)
+        announced = own_announcements(self.keys, self._relays, at)
+        digest = digest_of(announced, self._relays)
+        if last is None or last["digest"] != digest:
+            await asyncio.gather(*(self.pool.publish(event) for event in announced))
+            logger.info("relays have our profile and our relay lists")
+            with contextlib.suppress(DBAPIError):  # not noted: published again at the next start
+                await queries.tell("announced", {"digest": digest, "at": at})
+        await self._stopping.wait()
 
     async def _tell(self) -> None:
         while True:
@@ -318,6 +451,7 @@ class Bot:
             "refusals": {str(reason): count for reason, count in sorted(refusals.items())},
             "closed_books": sorted(self.desk.closed_books),
             "relays": [_health(health) for health in self.pool.health()],
+            "courier": asdict(self._courier.tally()) if self._courier is not None else None,
         }
 
 

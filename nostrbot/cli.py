@@ -21,6 +21,7 @@ from loguru import logger
 
 from nostrbot.config import Home, parse_relays, read_relays, relays_text
 from nostrbot.errors import BooksError, ConfigError, KeyTextError, NostrbotError, SealingError, TrailError
+from nostrbot.exports.wish import Form, Subject, Wish
 from nostrbot.keyfile import read_key_file, write_key_file
 from nostrbot.nostr.keys import Keys, npub, read_pubkey
 from nostrbot.nostr.sealing import Scheme
@@ -48,6 +49,9 @@ HomeOption = Annotated[
 ]
 KeyOption = Annotated[Path, typer.Option("--key", help="Your key file: nsec or hex, mode 0600.")]
 RelayOption = Annotated[list[str], typer.Option("--relay", help="A relay's URL; may be repeated.")]
+OutputOption = Annotated[
+    Path | None, typer.Option("-o", "--output", help="File to write, whole or not at all; stdout if not given.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
@@ -355,7 +359,7 @@ def dm(
     _log_to_stderr("ERROR")
     keys, bot = read_key_file(key, _passphrase()), _pubkey("--to", to)
     if scheme is Scheme.PLAIN:
-        raise ConfigError("--scheme must be nip04 or nip44: a bot takes no command that anyone could read")
+        raise ConfigError("--scheme must be nip04, nip44 or nip17: a bot takes no command that anyone could read")
 
     async def ask() -> int:
         async with Client(keys, bot, relay) as client:
@@ -386,6 +390,8 @@ def machine_settle(
 
     _log_to_stderr("ERROR")
     keys, pubkey = read_key_file(key, _passphrase()), _pubkey("--bot", bot)
+    if scheme is Scheme.NIP17:
+        raise ConfigError("--scheme nip17 is for what people say: a machine takes nip44, nip04 or plain")
     try:
         text = payload.read_text()
     except (OSError, UnicodeDecodeError) as error:
@@ -403,6 +409,52 @@ def machine_settle(
     return _run(settle())
 
 
+# --- accountants ---------------------------------------------------------------------------------------------------------
+
+
+@app.command("export")
+def export_rows(
+    subject: Annotated[Subject, typer.Argument(help="What to export; oldest first.", case_sensitive=False)],
+    home: HomeOption = None,
+    form: Annotated[
+        Form,
+        typer.Option(
+            "--format", help="A ledger (beancount) is always whole, whatever the subject.", case_sensitive=False
+        ),
+    ] = Form.CSV,
+    operator: Annotated[
+        str | None, typer.Option("--operator", help="The operator's npub; all operators if not given.")
+    ] = None,
+    output: OutputOption = None,
+) -> int:
+    """Write settlements, legs or deposits for spreadsheets, programs and accountants. Works while the bot runs.
+
+    csv has one row each, its times in the operator's time zone beside unix seconds; text that a spreadsheet would run as a
+    formula has a ' before it. json has the fields of the bot's answers. beancount is one operator's whole ledger, every
+    entry a transaction, with balance assertions: bean-check proves it.
+
+    Example: nostrbot export settlements --home ./bot --format csv -o settlements.csv
+    """
+    from nostrbot.exports.export import export
+    from nostrbot.output import write_out
+    from nostrbot.store.store import Store
+
+    place = _home(home)
+    wish = Wish(subject, form, None if operator is None else _pubkey("--operator", operator))
+    platform = place.platform()
+    keys = read_key_file(place.key_file, _passphrase())
+
+    async def write() -> int:
+        store = await Store.open_as_it_is(place.database_url())
+        try:
+            await write_out(export(store, wish, keys.pubkey, platform), output)
+        finally:
+            await store.close()
+        return DONE
+
+    return _run(write())
+
+
 # --- auditors ---------------------------------------------------------------------------------------------------------
 
 
@@ -410,13 +462,14 @@ def machine_settle(
 def audit_export(
     operator: Annotated[str, typer.Option("--operator", help="The operator's npub.")],
     home: HomeOption = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write; stdout if not given.")] = None,
+    output: OutputOption = None,
 ) -> int:
     """Write an operator's trail: every signed input and what was decided from it. Works while the bot runs.
 
     Example: nostrbot audit export --home ./bot --operator npub1… -o trail.jsonl
     """
     from nostrbot.audit import export_trail
+    from nostrbot.output import write_out
     from nostrbot.store.store import Store
 
     place, book = _home(home), _pubkey("--operator", operator)
@@ -426,19 +479,7 @@ def audit_export(
     async def export() -> int:
         store = await Store.open_as_it_is(place.database_url())
         try:
-            if output is None:
-                async for line in export_trail(store.queries, keys.pubkey, book):
-                    sys.stdout.buffer.write(line)
-                sys.stdout.buffer.flush()
-                return DONE
-            # Written beside and moved into place: a trail is whole or not there.
-            partial = output.with_name(output.name + ".partial")
-            with partial.open("wb") as file:
-                async for line in export_trail(store.queries, keys.pubkey, book):
-                    file.write(line)
-            partial.replace(output)
-        except OSError as error:
-            raise ConfigError(f"{output} cannot be written: {error.strerror}") from None
+            await write_out(export_trail(store.queries, keys.pubkey, book), output)
         finally:
             await store.close()
         return DONE

@@ -7,8 +7,9 @@ import asyncio
 import time
 
 from nostrbot.nostr import kinds
-from nostrbot.nostr.event import VerifiedEvent, sign_event
+from nostrbot.nostr.event import VerifiedEvent, event_id, sign_event
 from nostrbot.nostr.filters import Filter
+from nostrbot.nostr.giftwrap import BACKDATED_MAX_S, make_wrap, open_seal, open_wrap
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Envelope, Scheme
 from nostrbot.refusals import Refusal
@@ -37,27 +38,41 @@ class Client:
 
     async def ask(self, command: str, *, scheme: Scheme, timeout_s: float) -> str | None:
         """Send a command and wait for its answer; None when nobody answered in time."""
-        return await self._talk(kinds.DIRECT_MESSAGE, command, scheme, timeout_s)
+        now = int(time.time())
+        if scheme is not Scheme.NIP17:
+            return await self._talk(self._sealed(kinds.DIRECT_MESSAGE, command, scheme, now), timeout_s)
+        name = time.time_ns().to_bytes(8, "big")
+        wrap = make_wrap(self._keys, self._envelope, to=self._bot, text=command, at=now, name=name)
+        rumor_id = event_id(self._keys.pubkey, now, kinds.CHAT_MESSAGE, [["p", self._bot]], command)
+        return await self._talk(wrap, timeout_s, rumor_id=rumor_id)
 
     async def settle(self, payload: str, *, scheme: Scheme, timeout_s: float) -> str | None:
         """Publish a settlement again and again until its ack is there; None when none came in time."""
-        return await self._talk(kinds.SETTLEMENT, payload, scheme, timeout_s)
+        return await self._talk(self._sealed(kinds.SETTLEMENT, payload, scheme, int(time.time())), timeout_s)
 
-    async def _talk(self, kind: int, text: str, scheme: Scheme, timeout_s: float) -> str | None:
-        now = int(time.time())
+    def _sealed(self, kind: int, text: str, scheme: Scheme, now: int) -> VerifiedEvent:
         # The nonce need only differ from message to message: the clock's nanoseconds do.
-        seed = time.time_ns().to_bytes(8, "big")
-        content = self._envelope.seal_to(self._bot, text, scheme, seed)
-        event = sign_event(self._keys, kind=kind, tags=[["p", self._bot]], content=content, created_at=now)
-        answers = Filter(kinds={kind}, authors={self._bot}, p_tags={self._keys.pubkey})
-        stored = not kinds.is_ephemeral(kind)
-        self._pool.subscribe({"answers": Subscription(filters=(answers,), stored=stored, since=now, overlap_s=60)})
+        content = self._envelope.seal_to(self._bot, text, scheme, time.time_ns().to_bytes(8, "big"))
+        return sign_event(self._keys, kind=kind, tags=[["p", self._bot]], content=content, created_at=now)
+
+    async def _talk(self, event: VerifiedEvent, timeout_s: float, *, rumor_id: str | None = None) -> str | None:
+        """Say it and wait for the answer that names it: the event, or the message in the gift wrap."""
+        # The author of a gift wrap is a key nobody knows.
+        authors = None if rumor_id else {self._bot}
+        answers = Filter(kinds={event.kind}, authors=authors, p_tags={self._keys.pubkey})
+        stored = not kinds.is_ephemeral(event.kind)
+        since, overlap_s = int(time.time()), 60
+        if rumor_id:
+            since, overlap_s = since - BACKDATED_MAX_S, BACKDATED_MAX_S
+        self._pool.subscribe(
+            {"answers": Subscription(filters=(answers,), stored=stored, since=since, overlap_s=overlap_s)}
+        )
         try:
             async with asyncio.timeout(timeout_s):
                 await self._pool.wait_subscribed(timeout_s)
                 saying = asyncio.create_task(self._say(event, repeat=not stored))
                 try:
-                    return await self._hear(event)
+                    return await self._hear(rumor_id or event.id)
                 finally:
                     saying.cancel()
                     await asyncio.gather(saying, return_exceptions=True)
@@ -70,11 +85,24 @@ class Client:
             await asyncio.sleep(REPEAT_S)
             await self._pool.publish(event)
 
-    async def _hear(self, event: VerifiedEvent) -> str:
+    async def _hear(self, asked_id: str) -> str:
         while True:
             answer = (await self._pool.inbox.get()).event
-            if answer.tag_value("e") != event.id:
-                continue
-            opened = self._envelope.open_from(self._bot, answer.content)
-            if not isinstance(opened, Refusal):
-                return opened[0]
+            said = self._open_wrap(answer) if answer.kind == kinds.GIFT_WRAP else self._open(answer)
+            if said is not None and said[0] == asked_id:
+                return said[1]
+
+    def _open(self, answer: VerifiedEvent) -> tuple[str | None, str] | None:
+        """Which event an answer is about, and what it says; None when it cannot be read."""
+        opened = self._envelope.open_from(self._bot, answer.content)
+        return None if isinstance(opened, Refusal) else (answer.tag_value("e"), opened[0])
+
+    def _open_wrap(self, answer: VerifiedEvent) -> tuple[str | None, str] | None:
+        seal = open_wrap(self._envelope, answer)
+        if isinstance(seal, Refusal) or seal.pubkey != self._bot:
+            return None
+        opened = open_seal(self._envelope, seal)
+        if isinstance(opened, Refusal):
+            return None
+        _, rumor = opened
+        return next((tag[1] for tag in rumor.tags if tag[0] == "e"), None), rumor.content

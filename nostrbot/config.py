@@ -158,5 +158,5 @@ def relays_text(urls: list[str]) -> str:
         "# Relays this bot uses: read = subscribe there, write = publish there.\n"
         "relays:\n" + "".join(listed) + "publish:\n"
         "  min_ok: 1               # a message counts as sent when this many relays said OK\n"
-        "  recipient_relays: true  # also to the relays a person has announced; has no effect yet\n"
+        "  recipient_relays: true  # also to the relays a person has announced\n"
     )

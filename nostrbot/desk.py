@@ -9,12 +9,14 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import NamedTuple
 from zoneinfo import available_timezones
 
+import orjson
 from loguru import logger
 
-from nostrbot.core.atm.settlement import Sale, read_settlement
+from nostrbot.allowance import Allowance
+from nostrbot.core.atm.settlement import Sale
+from nostrbot.core.atm.subject import Subject
 from nostrbot.core.book import ROOT, Book, Lp, recall_settlement
 from nostrbot.core.commands import (
     SUSPENDED,
@@ -22,56 +24,63 @@ from nostrbot.core.commands import (
     Command,
     Misunderstood,
     Refused,
-    Role,
     name_what_there_is,
     not_yours,
     parse,
 )
 from nostrbot.core.directory import Directory, Standing
-from nostrbot.core.engine import apply, check_fresh, decide_command, decide_report
+from nostrbot.core.engine import apply, check_fresh, decide_command, decide_machine_state, decide_report, decide_tick
 from nostrbot.core.facts import (
     Fact,
     SettlementFact,
     SettlementPending,
     SettlementProcessed,
     SettlementRejected,
+    SplitsSet,
     read_fact,
 )
 from nostrbot.core.fees import is_out_of_tolerance, tolerance_sats
-from nostrbot.core.inputs import Signed
+from nostrbot.core.fleet import UNSEEN, Sighting, see_beacon, see_telemetry
+from nostrbot.core.inputs import Input, Signed, Tick, open_signed
 from nostrbot.core.outcomes import outcome_view
-from nostrbot.core.receipts import Message, ack, ack_text
+from nostrbot.core.phrasebook import Role
+from nostrbot.core.receipts import Message, Sealed, ack, ack_text, owes_messages
+from nostrbot.core.registry import find_speaker
 from nostrbot.core.replies import answer, answer_that_fits, refusal
 from nostrbot.core.settlements import Duplicate
+from nostrbot.core.splits import share_pots
 from nostrbot.core.states import Direction, SettlementStatus
+from nostrbot.core.views import View
 from nostrbot.errors import BooksError
 from nostrbot.journal.entry import Chain, seal
+from nostrbot.mailroom import Mailroom, Opened
 from nostrbot.nostr import kinds
-from nostrbot.nostr.event import VerifiedEvent, expiration, read_event
+from nostrbot.nostr.event import VerifiedEvent, read_event
 from nostrbot.nostr.keys import npub
-from nostrbot.nostr.sealing import Envelope, Scheme, scheme_of
-from nostrbot.outbox import Sealed, answer_body
-from nostrbot.reading import Question, Reading
+from nostrbot.nostr.sealing import Envelope, Scheme
+from nostrbot.outbox import answer_body
+from nostrbot.reading.question import Question
+from nostrbot.reading.reading import Reading
 from nostrbot.refusals import Reason, Refusal
-from nostrbot.store.batch import Batch, Owed, RefusalRow
+from nostrbot.store.batch import ArchiveRow, Batch, Owed, RefusalRow
 from nostrbot.store.queries import Queries, StoredEntry
 from nostrbot.store.store import LiveBook
 
 # A machine's clock further ahead than this is worth a warning; the sale is booked all the same, for the cash is gone.
 SKEW_WARN_S = 15 * 60
-ENROLLING = frozenset({"operator add", "machine add", "lp add"})
+ENROLLING = frozenset({"operator add", "machine add", "machine rotate", "lp add"})
+COMMANDS_AT_ONCE, COMMANDS_PER_S = 240, 3  # of one key: more than people type and programs need (faults.md row 46)
+REJECTIONS_AT_ONCE = 120  # of one machine: each is kept in the journal for ever, so a rogue key must not fill the disk
+WARNINGS_AT_ONCE = 5  # of the commands beyond that, this many are answered, and one a second; the others in silence
+MONTH_S = 30 * 24 * 60 * 60  # `preview splits set` looks back so far
+STORED_BEACONS_S = 60  # relays hand on what they keep right after a start: those beacons are no sign of life
+TOO_FAST = Refused(
+    Code.RATE_LIMITED, f"too many commands at once: I take {COMMANDS_PER_S} a second. Wait, then send it again"
+)
 SNAPSHOT_EVERY_ENTRIES = 5_000  # folding so many entries at a start takes about a second
 
 
 _time_zones = cache(available_timezones)  # it walks through a folder of files
-
-
-class Opened(NamedTuple):
-    """An arrival after decryption: what it says, and who its author is."""
-
-    given: Signed
-    standing: Standing
-    said: Sale | Refusal | Command | Misunderstood
 
 
 @dataclass(slots=True)
@@ -88,38 +97,29 @@ class Turn:
 class Desk:
     """Turns arrivals into a Turn. Holds the live books; knows no relay and commits nothing."""
 
-    def __init__(self, live: dict[str, LiveBook], envelope: Envelope, queries: Queries, next_row: int) -> None:
+    def __init__(
+        self,
+        live: dict[str, LiveBook],
+        sightings: dict[tuple[str, str], Sighting],
+        envelope: Envelope,
+        queries: Queries,
+        next_row: int,
+    ) -> None:
+        """`sightings`: what is known of machines, by book and name. `next_row`: the first free id of the outbox."""
         self.live = live
         self.books: dict[str, Book] = {key: one.book for key, one in live.items()}
         self.directory = Directory(self.books.values())
         self.refusals: Counter[Reason] = Counter()
         self.closed_books: set[str] = set()
-        self._envelope = envelope
+        self.sightings = sightings
+        self._mailroom = Mailroom(envelope, self.books[ROOT].bot)
         self._queries = queries
         self._next_row = next_row
-        self.reading = Reading(self.books, queries)
-
-    # --- opening: section 2, items 7 to 9 -------------------------------------------------------------------------
-
-    def open(self, event: VerifiedEvent, at: int) -> Opened | Refusal:
-        """Check author and age, decrypt and read an event. Strangers are not decrypted."""
-        standing = self.directory.standing(event.pubkey)
-        settlement = event.kind == kinds.SETTLEMENT
-        if not (standing.machine if settlement else standing.roles or standing.machine):
-            return Refusal(Reason.UNKNOWN_AUTHOR)
-        expires_at = expiration(event)
-        if expires_at is not None and expires_at <= at:
-            return Refusal(Reason.EXPIRED)
-        opened = self._envelope.open_from(event.pubkey, event.content)
-        if isinstance(opened, Refusal):
-            if not settlement:
-                return opened
-            unread = Refusal(Reason.INVALID, "content cannot be decrypted")
-            return Opened(Signed(event, "", scheme_of(event.content)), standing, unread)
-        text, scheme = opened
-        if not settlement and scheme is Scheme.PLAIN:
-            return Refusal(Reason.UNDECRYPTABLE, "a command must be encrypted")
-        return Opened(Signed(event, text, scheme), standing, read_settlement(text) if settlement else parse(text))
+        self._commands = Allowance(burst=COMMANDS_AT_ONCE, tokens=COMMANDS_PER_S, seconds=1)
+        self._rejections = Allowance(burst=REJECTIONS_AT_ONCE, tokens=1, seconds=1)
+        self._warnings = Allowance(burst=WARNINGS_AT_ONCE, tokens=1, seconds=1)
+        self._heard: dict[tuple[str, str], int] = {}  # when the first beacon of each machine came since the start
+        self.reading = Reading(self.books, self.sightings, queries)
 
     # --- a turn ---------------------------------------------------------------------------------------------------
 
@@ -146,7 +146,7 @@ class Desk:
         segment: list[Opened] = []
         while waiting:
             event = waiting.popleft()
-            one = self.open(event, now)
+            one = self._mailroom.open(event, self.directory, now)
             if isinstance(one, Refusal):
                 self.refuse(one, event)
                 continue
@@ -156,26 +156,43 @@ class Desk:
         return segment
 
     async def _take_one(self, one: Opened, answered: set[str], now: int, turn: Turn) -> None:
-        event = one.given.event
-        if not isinstance(one.said, Command | Misunderstood):
+        given = one.given
+        if isinstance(one.said, Subject):
+            self._take_state(one, one.said, now, turn)
+        elif not isinstance(one.said, Command | Misunderstood):
             self._take_report(one, one.said, now, turn)
-        elif event.id in answered:
-            self.refuse(Refusal(Reason.DUPLICATE), event)
+        elif given.id in answered:
+            self.refuse(Refusal(Reason.DUPLICATE), given.event)
         else:
-            answered.add(event.id)
-            await self._take_command(one, one.said, now, turn)
+            answered.add(given.id)
+            if self._commands.take(given.author, now):
+                await self._take_command(one, one.said, now, turn)
+            else:
+                self._slow_down(one, one.said, now, turn)
 
     async def _recall(self, opened: Sequence[Opened]) -> set[str]:
-        """Fill the books' recall with what these inputs may repeat; returns the commands already answered."""
-        reports = [one for one in opened if not isinstance(one.said, Command | Misunderstood)]
-        commands = [one.given.event.id for one in opened if isinstance(one.said, Command | Misunderstood)]
-        if reports:
-            stored = await self._queries.entries_of_events([one.given.event.id for one in reports])
-            hashes = [one.said.payment_hash for one in reports if isinstance(one.said, Sale)]
-            stored += await self._queries.entries_of_payments(hashes)
-            for entry in stored:
-                _remember(self.books[entry.book], entry)
-        return await self._queries.answered(commands) if commands else set()
+        """Fill the books' recall with what these inputs may repeat or are about; returns the commands already answered."""
+        reports = [one for one in opened if isinstance(one.said, Sale | Refusal)]
+        commands = [one for one in opened if isinstance(one.said, Command | Misunderstood)]
+        hashes = [one.said.payment_hash for one in reports if isinstance(one.said, Sale)]
+        stored = await self._queries.entries_of_events([one.given.id for one in reports])
+        for one in commands:
+            if isinstance(one.said, Command) and one.standing.operator is not None:
+                await self._recall_settlement(self.books[one.standing.operator], one.said)
+                if one.said.verb == "settlement add":
+                    hashes.append(one.said.args.get("payment_hash", one.given.id))
+        stored += await self._queries.entries_of_payments(hashes)
+        for entry in stored:
+            _remember(self.books[entry.book], entry)
+        return await self._queries.answered([one.given.id for one in commands]) if commands else set()
+
+    async def _recall_settlement(self, book: Book, said: Command) -> None:
+        """Have the settlement at hand that a command is about; one this turn has changed already stays as it is."""
+        number = said.args.get("settlement")
+        if number is not None and said.form.changes and number not in book.recall.dossiers:
+            stored = await self._queries.settlement(book.key, number)
+            if stored is not None:
+                book.recall.dossiers[number] = stored.dossier()
 
     # --- machines -------------------------------------------------------------------------------------------------
 
@@ -187,7 +204,7 @@ class Desk:
             self.refuse(Refusal(Reason.BOOK_CLOSED), event)
             return
         live = self.live[key]
-        decision = decide_report(live.book, given, sale)
+        decision = decide_report(live.book, given, sale, live.chain.next_at(now))
         match decision.instead:
             case Refusal() as refused:
                 self.refuse(refused, event)
@@ -199,9 +216,60 @@ class Desk:
                 text = ack_text(event.id, booked.sale.payment_hash, status, booked.number, booked.error)
                 self._ack(given, text, now, turn)
             case _:
-                entry = self._seal(live, given, decision.facts, now, turn)
-                turn.batch.owed.append(Owed(self._row(), key, entry.seq, None))
+                if isinstance(decision.facts[0], SettlementRejected) and not self._rejections.take(given.author, now):
+                    self.refuse(Refusal(Reason.RATE_LIMITED), event)  # not answered: a true machine says it again
+                    return
+                self._seal(live, given, decision.facts, now, turn)
                 self._log_settlement(live.book, event, decision.facts[0], now)
+
+    def _take_state(self, one: Opened, subject: Subject, now: int, turn: Turn) -> None:
+        """A beacon or telemetry changes what is known of a machine; what it states of its cassettes, its book."""
+        given, key = one.given, one.standing.machine
+        assert key is not None, "the mailroom lets only machines through"
+        live = self.live[key]
+        if subject is Subject.CASSETTES:
+            if key in self.closed_books:
+                self.refuse(Refusal(Reason.BOOK_CLOSED), given.event)
+                return
+            decision = decide_machine_state(live.book, given, live.chain.next_at(now))
+            if decision.facts:
+                self._seal(live, given, decision.facts, now, turn)
+            else:
+                assert isinstance(decision.instead, Refusal), "a machine's word is refused by a reason"
+                self.refuse(decision.instead, given.event)
+            return
+        machine = find_speaker(live.book, given.author)
+        if isinstance(machine, Refusal):
+            self.refuse(machine, given.event)
+            return
+        place = (key, machine.handle)
+        before = self.sightings.get(place, UNSEEN)
+        if subject is Subject.BEACON:
+            since_s = now - self._heard.setdefault(place, now)
+            seen = see_beacon(before, given, now, may_be_stored=since_s < STORED_BEACONS_S)
+        else:
+            seen = see_telemetry(before, given, now)
+        if seen.refusal is not None:
+            self.refuse(seen.refusal, given.event)
+        elif (seen.sighting.beacon, seen.sighting.telemetry) != (before.beacon, before.telemetry):
+            # Each event that told something new is kept as it was signed; one that repeats itself is a heartbeat.
+            turn.batch.archived.append(ArchiveRow(now, key, machine.handle, orjson.dumps(given.event.plain())))
+        if seen.sighting != before:
+            self.sightings[place] = seen.sighting
+            turn.batch.sightings[place] = orjson.dumps(seen.sighting.plain())
+
+    def look_at_clock(self, now: int) -> Turn:
+        """What is due by the clock: fixed mode's slots, in every book."""
+        turn = Turn()
+        for key, live in self.live.items():
+            if key in self.closed_books:
+                continue
+            tick = Tick(live.chain.next_at(now))
+            decision = decide_tick(live.book, tick, tick.at)
+            if decision.facts:
+                self._seal(live, tick, decision.facts, now, turn)
+        self._note_balances(turn)
+        return turn
 
     def _ack(self, given: Signed, text: str, now: int, turn: Turn) -> None:
         """Answer a machine where nothing was sealed. The time makes each such ack a message of its own."""
@@ -227,12 +295,21 @@ class Desk:
         if said.form.changes:
             await self._decide_order(one, said, now, turn)
         else:
-            turn.questions.append((Question(said, one.given.event.pubkey, one.standing, now), one.given))
+            turn.questions.append((Question(said, one.given.author, one.standing, now), one.given))
+
+    def _slow_down(self, one: Opened, said: Command | Misunderstood, now: int, turn: Turn) -> None:
+        """Too many commands: this one is done with, so that it has no effect later; its author is told now and then."""
+        self.refuse(Refusal(Reason.RATE_LIMITED), one.given.event)
+        if self._warnings.take(one.given.author, now):
+            words = refusal(said.verb, TOO_FAST, json=said.json)
+            self._owe_answer(one.given, said, words, now, turn)
+        else:
+            turn.batch.answered.append((one.given.id, now))
 
     def _find_refusal(self, one: Opened, said: Command | Misunderstood, now: int) -> Refused | None:
         """Why a command goes no further than the desk, or None: its age, its words, its author, the door."""
         standing = one.standing
-        stale = check_fresh(one.given.event.created_at, now)
+        stale = check_fresh(one.given.created_at, now)
         if stale is not None:
             return stale
         if isinstance(said, Misunderstood):
@@ -249,7 +326,7 @@ class Desk:
         keys = self._concerned(said, standing)
         if self.closed_books.intersection(keys):
             return Refused(Code.BOOK_CLOSED, "this book is closed for repair: only questions are answered")
-        if said.verb == "machine add":
+        if said.verb in ("machine add", "machine rotate"):
             elsewhere = self.directory.machines.get(said.args["npub"])
             if elsewhere is not None and elsewhere != standing.operator:
                 return Refused(Code.KEY_TAKEN, "this key is already a machine's: give each machine a key of its own")
@@ -272,27 +349,40 @@ class Desk:
         return [ROOT, *(key for key, book in self.books.items() if key != ROOT and book.handle == handle)]
 
     async def _decide_order(self, one: Opened, said: Command, now: int, turn: Turn) -> None:
-        given, author = one.given, one.given.event.pubkey
+        given, author = one.given, one.given.author
         first, *others = self._concerned(said, one.standing)
         home = self.live[first]
-        decision = decide_command(home.book, given, said, home.chain.next_at(now))
+        at = home.chain.next_at(now)
+        decision = decide_command(home.book, given, said, at)
         if isinstance(decision.instead, Refused):
             text = refusal(said.verb, decision.instead, json=said.json)
             self._owe_answer(given, said, text, now, turn)
             return
         assert decision.instead is None, "duplicates were sorted out before"
         elsewhere = self._joined_elsewhere(said, home.book)
-        view = outcome_view(home.book, author, said, decision.facts, carried=elsewhere and elsewhere[1].preferences)
-        text = answer(said.verb, view, json=said.json, preview=said.preview)
+        carried = elsewhere and elsewhere[1].preferences
+        view = outcome_view(home.book, author, said, decision.facts, at=at, carried=carried)
+        if said.preview and said.verb == "splits set":
+            view |= await self._last_month(home.book, said, decision.facts, at)
         if not said.preview and decision.facts:
             self._seal(home, given, decision.facts, now, turn)
-            turn.registry_changed = True
+            turn.registry_changed = turn.registry_changed or said.verb in ENROLLING
+            _name_entry(home.book, view, turn)
         if not said.preview:
             for key in others:
                 self._decide_beside(key, given, said, now, turn)
             if decision.facts and said.verb in ("operator add", "lp add"):
                 await self._carry(said, home, now, turn)
-        self._owe_answer(given, said, text, now, turn)
+        self._owe_answer(given, said, answer(said.verb, view, json=said.json, preview=said.preview), now, turn)
+
+    async def _last_month(self, book: Book, said: Command, facts: tuple[Fact, ...], at: int) -> View:
+        """What a set of splits would have paid over the last 30 days, where it is to be in force."""
+        machine = said.args.get("machine")
+        rules = facts[0].splits if facts and isinstance(facts[0], SplitsSet) else book.splits[machine]
+        machines = [machine] if machine else [name for name in book.machines if not book.splits.get(name)]
+        pots = await self._queries.leg_sums.pots(book.key, machines, since=at - MONTH_S)
+        parts = share_pots(rules, pots)
+        return {"last_month": [{"label": rule.label, "sats": sats} for rule, sats in zip(rules, parts, strict=True)]}
 
     def _decide_beside(self, key: str, given: Signed, said: Command, now: int, turn: Turn) -> None:
         """Enter a command that was answered from its first book into another that it concerns."""
@@ -300,7 +390,7 @@ class Desk:
             book = Book(self.books[ROOT].bot, key, self.books[ROOT].platform)
             self.live[key], self.books[key] = LiveBook(book, Chain(key)), book
         live = self.live[key]
-        beside = Signed(given.event, given.plaintext, given.scheme, answered=False)
+        beside = given._replace(answered=False)
         decision = decide_command(live.book, beside, said, live.chain.next_at(now))
         if decision.facts:
             self._seal(live, beside, decision.facts, now, turn)
@@ -316,7 +406,7 @@ class Desk:
             wanted = [(elsewhere[0], seq) for seq in seqs] if elsewhere else []
         for key, seq in wanted:
             carried = await self._carried(key, seq, turn)
-            decision = decide_command(into.book, carried, parse(carried.plaintext), into.chain.next_at(now))
+            decision = decide_command(into.book, carried, parse(carried.text), into.chain.next_at(now))
             if decision.facts:
                 self._seal(into, carried, decision.facts, now, turn)
 
@@ -336,34 +426,40 @@ class Desk:
         """The input of an entry, from this turn or from the journal."""
         for entry in turn.batch.entries:
             if (entry.book, entry.seq) == (key, seq):
-                given = entry.given
-                return Signed(given.event, given.plaintext, given.scheme, carried=True, answered=False)
+                assert isinstance(entry.given, Signed), "a preference and a fee are commands"
+                return entry.given._replace(carried=True, answered=False)
         stored = (await self._queries.entries_at(key, [seq]))[seq].plain()["input"]
         event = read_event(stored["event"])
         if isinstance(event, Refusal):
             raise BooksError(f"book {key}: the event of entry {seq} does not verify")
-        text = stored.get("plaintext", event.content)
-        return Signed(event, text, scheme_of(event.content), carried=True, answered=False)
+        given = open_signed(event, stored.get("plaintext", event.content), carried=True, answered=False)
+        assert isinstance(given, Signed), "what was sealed could be read"
+        return given
 
     def _owe_answer(self, given: Signed, said: Command | Misunderstood, text: str, now: int, turn: Turn) -> None:
-        event = given.event
-        turn.batch.answered.append((event.id, now))
-        message = answer_message(given, answer_that_fits(said.verb, text, json=said.json))
-        turn.batch.owed.append(Owed(self._row(), None, None, answer_body(message, now)))
+        turn.batch.answered.append((given.id, now))
+        message = answer_message(given, answer_that_fits(said.verb, text, json=said.json, scheme=given.scheme))
+        turn.batch.owed.append(Owed(self.new_row(), None, None, answer_body(message, now)))
 
     # --- sealing --------------------------------------------------------------------------------------------------
 
-    def _seal(self, live: LiveBook, given: Signed, facts: tuple[Fact, ...], now: int, turn: Turn) -> Sealed:
+    def _seal(self, live: LiveBook, given: Input, facts: tuple[Fact, ...], now: int, turn: Turn) -> Sealed:
+        """Apply facts and seal them; what the entry has to say is owed from then on."""
         at = live.chain.next_at(now)
         try:
-            booked = apply(live.book, given.event.id, facts, seq=live.chain.seq + 1, at=at)
+            booked = apply(live.book, given.id, facts, seq=live.chain.seq + 1, at=at)
         except BooksError:
             self.closed_books.add(live.book.key)
             raise
         entry = seal(live.chain, given, facts, booked, at=at)
         turn.batch.entries.append(entry)
-        sealed = Sealed(entry.book, entry.seq, at, entry.hash, facts, given.event.pubkey, given.scheme)
+        kind, sender, scheme = 0, "", Scheme.PLAIN
+        if isinstance(given, Signed):
+            kind, sender, scheme = given.event.kind, given.author, given.scheme
+        sealed = Sealed(entry.book, entry.seq, at, entry.hash, facts, kind, sender, scheme)
         turn.entries[entry.book, entry.seq] = sealed
+        if owes_messages(facts):
+            turn.batch.owed.append(Owed(self.new_row(), entry.book, entry.seq, None))
         return sealed
 
     def _note_balances(self, turn: Turn) -> None:
@@ -383,7 +479,8 @@ class Desk:
                 turn.batch.snapshots.append(live.snapshot_row())
                 live.snapshot_seq = live.chain.seq
 
-    def _row(self) -> int:
+    def new_row(self) -> int:
+        """The next id of the outbox."""
         row = self._next_row
         self._next_row += 1
         return row
@@ -397,8 +494,16 @@ class Desk:
 
 def answer_message(given: Signed, text: str) -> Message:
     """The answer to a command, the same way the command came."""
-    event = given.event
-    return Message(f"answer:{event.id}", kinds.DIRECT_MESSAGE, event.pubkey, text, given.scheme, event.id)
+    kind = kinds.GIFT_WRAP if given.scheme is Scheme.NIP17 else kinds.DIRECT_MESSAGE
+    return Message(f"answer:{given.id}", kind, given.author, text, given.scheme, given.id)
+
+
+def _name_entry(book: Book, view: View, turn: Turn) -> None:
+    """Say in the answer about a settlement born in this turn where it is sealed: that is known only now."""
+    settlement = view.get("settlement")
+    if isinstance(settlement, dict) and settlement["entry_hash"] is None:
+        seq = book.recall.dossiers[int(settlement["id"][1:])].seq
+        settlement |= {"entry": seq, "entry_hash": turn.entries[book.key, seq].hash}
 
 
 def _misunderstood(standing: Standing, said: Misunderstood) -> Refused:

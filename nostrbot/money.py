@@ -1,4 +1,4 @@
-"""Integer money: sats, fiat minor units, parts per million, and `split()`, the only place that rounds.
+"""Integer money: sats, fiat minor units, parts per million, and `split()`, the only place that rounds what is booked.
 
 What lives here: exact parsing and printing of decimals, percentages and rates, and sharing a whole into parts. What
 does not: who gets a share (core/fees.py, core/dca.py). docs/protocol.md section 5; acceptance O4, O5, X3. No floats.
@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 PPM = 1_000_000
-SATS_MAX = 21 * 10**14  # every satoshi there will ever be
+SATS_PER_BTC = 10**8
+SATS_MAX = 21_000_000 * SATS_PER_BTC  # every satoshi there will ever be
 DECIMALS_MAX = 18  # digits after the point in a rate or an amount; more is noise or an attack
 DIGITS_MAX = 40  # digits in all, so that a number from the wire never grows without bound
 
@@ -86,6 +87,11 @@ def format_ppm(ppm: int) -> str:
     """Print parts per million as a percentage without needless zeros: 77700 -> `7.77%`."""
     text = format_digits(ppm, 4).rstrip("0").rstrip(".")
     return f"{text}%"
+
+
+def format_ratio(part: int, whole: int, places: int) -> str:
+    """Print `part / whole` with so many decimals, for people to read: the nearest, halves up. Neither is negative."""
+    return format_digits((2 * part * 10**places + whole) // (2 * whole), places)
 
 
 def share_of(amount: int, ppm: int) -> int:

@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -23,14 +23,11 @@ from loguru import logger
 from sqlalchemy.exc import DBAPIError
 
 from nostrbot.core.book import Book
-from nostrbot.core.facts import (
-    Fact,
-    SettlementFact,
-    read_fact,
-)
-from nostrbot.core.receipts import Message, settlement_messages
+from nostrbot.core.facts import read_fact
+from nostrbot.core.receipts import Message, Sealed, entry_messages
 from nostrbot.errors import KeyTextError, SealingError
 from nostrbot.nostr.event import VerifiedEvent, sign_event
+from nostrbot.nostr.giftwrap import make_wrap
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Envelope, Scheme, scheme_of
 from nostrbot.relays.pool import Pool
@@ -47,18 +44,6 @@ SIFT_S = 0.25  # how often those in flight are looked through for answered ones,
 LOOK_BACK_S = 10.0  # one page of what was set down is tried again this often: 3 % of a core
 READ_RETRY_S = 1.0  # a locked database or a sick disk gets this much time
 MESSAGES_PER_TURN = 8  # sealing and signing take 0.1 ms each: then the loop serves the others
-
-
-class Sealed(NamedTuple):
-    """What the outbox must know of an entry to make its messages."""
-
-    book: str
-    seq: int
-    at: int
-    hash: str
-    facts: tuple[Fact, ...]
-    sender: str
-    scheme: Scheme
 
 
 @dataclass(slots=True)
@@ -90,12 +75,23 @@ class Delivered(NamedTuple):
 class Outbox:
     """Follows the outbox table. `owe()` after each commit; `take_delivered()` before the next."""
 
-    def __init__(self, books: Mapping[str, Book], keys: Keys, envelope: Envelope, pool: Pool, queries: Queries) -> None:
+    def __init__(
+        self,
+        books: Mapping[str, Book],
+        keys: Keys,
+        envelope: Envelope,
+        pool: Pool,
+        queries: Queries,
+        *,
+        also: Callable[[VerifiedEvent], None] | None = None,
+    ) -> None:
+        """`also` is called with each message handed to the pool; a message may come more than once."""
         self._books = books
         self._keys = keys
         self._envelope = envelope
         self._pool = pool
         self._queries = queries
+        self._also = also
         self._waiting: deque[_Item] = deque()
         self._read_up_to = 0  # rows up to this id are in memory or done
         self._behind = True  # the database holds rows that are not in memory
@@ -150,7 +146,7 @@ class Outbox:
             if answers is not None and publication.is_sent:
                 self._answered.append(answers)
 
-        publication = self._pool.submit(self._make(message, at))
+        publication = self._submit(self._make(message, at))
         self._said[publication] = None
         publication.when_over(over)
         if len(self._said) > SAID_MAX:
@@ -259,23 +255,24 @@ class Outbox:
             return [(Message(**fields | {"scheme": Scheme(fields["scheme"])}), at)]
         entry = item.entry
         assert entry is not None, "a row without a body belongs to an entry"
-        messages: list[tuple[Message, int]] = []
-        for fact in entry.facts:
-            if isinstance(fact, SettlementFact):
-                owed = settlement_messages(
-                    self._books[entry.book],
-                    fact,
-                    sender=entry.sender,
-                    scheme=entry.scheme,
-                    entry=entry.seq,
-                    entry_hash=entry.hash,
-                )
-                messages += [(message, entry.at) for message in owed]
-        return messages
+        return [(message, entry.at) for message in entry_messages(self._books[entry.book], entry)]
 
     def _make(self, message: Message, at: int) -> VerifiedEvent:
-        content = self._envelope.seal_to(message.to, message.text, message.scheme, message.name.encode())
+        name = message.name.encode()
+        if message.scheme is Scheme.NIP17:
+            return make_wrap(
+                self._keys,
+                self._envelope,
+                to=message.to,
+                text=message.text,
+                at=at,
+                name=name,
+                in_reply_to=message.in_reply_to,
+            )
+        content = self._envelope.seal_to(message.to, message.text, message.scheme, name)
         tags = [["p", message.to]]
+        if message.subject is not None:
+            tags.append(["d", message.subject])
         if message.in_reply_to is not None:
             tags.append(["e", message.in_reply_to])
         return sign_event(self._keys, kind=message.kind, tags=tags, content=content, created_at=at)
@@ -297,11 +294,16 @@ class Outbox:
             self._set_down_if_too_many(item)
 
     def _publish(self, event: VerifiedEvent, item: _Item, position: int) -> None:
-        publication = self._pool.submit(event)
+        publication = self._submit(event)
         item.pending[position] = publication
         self._pending_count += 1
         self._in_flight[publication] = item
         publication.when_over(lambda publication: self._over(publication, item, position))
+
+    def _submit(self, event: VerifiedEvent) -> Publication:
+        if self._also is not None:
+            self._also(event)
+        return self._pool.submit(event)
 
     def _over(self, publication: Publication, item: _Item, position: int) -> None:
         if position not in item.pending:
@@ -351,13 +353,14 @@ def _sealed(row: StillOwed) -> Sealed | None:
     if row.entry is None:
         return None
     content = row.entry.plain()
-    event = content["input"]["event"]
+    event = content["input"].get("event", {"kind": 0, "pubkey": "", "content": ""})
     return Sealed(
         book=row.entry.book,
         seq=row.entry.seq,
         at=row.entry.at,
         hash=row.entry.hash,
         facts=tuple(read_fact(fields) for fields in content["facts"]),
+        kind=event["kind"],
         sender=event["pubkey"],
         scheme=scheme_of(event["content"]),
     )
@@ -373,6 +376,7 @@ def answer_body(message: Message, at: int) -> bytes:
             "text": message.text,
             "scheme": message.scheme,
             "in_reply_to": message.in_reply_to,
+            "subject": message.subject,
             "at": at,
         }
     )

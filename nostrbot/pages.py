@@ -9,15 +9,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import orjson
-
 from nostrbot.core.book import Book
 from nostrbot.core.commands import LIST_LIMIT_DEFAULT, Code, Refused
-from nostrbot.core.replies import REPLY_BYTES_MAX, escape
+from nostrbot.core.room import DATA_BYTES_MAX, row_bytes
 from nostrbot.core.views import View
-from nostrbot.store.queries import Queries, StoredEntry
+from nostrbot.store.queries import Queries, StoredLeg
 
-DATA_BYTES_MAX = REPLY_BYTES_MAX - 512  # the rest is room for the frame around the data of an answer
 ENTRIES_AT_ONCE = 20  # read from the journal: one of a machine with hundreds of LPs has hundreds of kB
 NOT_IN_LIST = Refused(Code.BAD_ARGUMENT, "before must be an id of this list")
 
@@ -42,7 +39,7 @@ class Page:
 
     def take(self, row_id: str, row: View) -> bool:
         """Take a row in, unless the page is full: then there is more, and no row after it counts."""
-        self._room -= _bytes(row)
+        self._room -= row_bytes(row)
         self._more = len(self._rows) == self._limit or (self._room < 0 and self._rows != [])
         if not self._more:
             self._rows.append(row)
@@ -74,48 +71,49 @@ def page_of(
     return page.view(noun) if is_reached else NOT_IN_LIST
 
 
-def _bytes(row: View) -> int:
-    """What a row takes in an answer. Escaped, as words show it: six bytes for a character of which JSON makes three."""
-    return len(escape(orjson.dumps(row).decode()).encode()) + 1
-
-
-def rows_that_fit(rows: Iterable[View], *, used_bytes: int = 0) -> list[View]:
-    """As many of the first rows as fit in one event beside what is there already; no more are made than needed."""
-    fitting: list[View] = []
-    room = DATA_BYTES_MAX - used_bytes
-    for row in rows:
-        room -= _bytes(row)
-        if room < 0:
-            break
-        fitting.append(row)
-    return fitting
+def read_id(text: str, letter: str) -> int | None:
+    """The number in an id like `s12`, with or without its letter."""
+    digits = text.lower().removeprefix(letter)
+    return int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 16 else None
 
 
 @dataclass(slots=True)
 class LegsOfBook:
-    """An LP's legs in one book, newest first, from after `last` on; read from the journal `at_once` at a time."""
+    """An LP's legs in one book, newest first, from after `last` on; read from the journal `at_once` at a time.
+
+    `args`: of the question; since=, until=, type= and machine= say which legs.
+    """
 
     queries: Queries
     book: Book
     lp: str
-    since: int | None
+    args: Mapping[str, Any]
     last: Place | None
     at_once: int
-    waiting: deque[tuple[Place, StoredEntry]] = field(default_factory=deque)
+    waiting: deque[tuple[Place, StoredLeg]] = field(default_factory=deque)
     before: int | None = None  # the number of the last leg that was read
 
     async def look(self) -> bool:
         """Whether there is another leg; it then lies in front of those waiting."""
         if self.before is None and self.last is not None and self.last[1] == self.book.handle:
             self.before = self.last[2]
-        until = None if self.last is None else self.last[0]
+        ends = [self.args["until"]] if "until" in self.args else []
+        if self.last is not None:
+            ends.append(self.last[0])
         while not self.waiting:
             read = await self.queries.legs_of(
-                self.book.key, self.lp, before=self.before, since=self.since, until=until, limit=self.at_once
+                self.book.key,
+                self.lp,
+                before=self.before,
+                since=self.args.get("since"),
+                until=min(ends, default=None),
+                kind=self.args.get("type"),
+                machine=self.args.get("machine"),
+                limit=self.at_once,
             )
             if not read:
                 return False
-            self.before = read[-1][0]
-            places = [((stored.at, self.book.handle, number), stored) for number, stored in read]
-            self.waiting += [(place, stored) for place, stored in places if self.last is None or place < self.last]
+            self.before = read[-1].number
+            places = [((leg.made.at, self.book.handle, leg.number), leg) for leg in read]
+            self.waiting += [(place, leg) for place, leg in places if self.last is None or place < self.last]
         return True

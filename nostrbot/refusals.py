@@ -23,7 +23,11 @@ class Reason(StrEnum):
     DUPLICATE = "duplicate"
     EXPIRED = "expired"
     UNDECRYPTABLE = "undecryptable"
+    SEAL_MISMATCH = "seal_mismatch"  # a gift wrap's seal is signed by somebody else than the message in it claims
     INVALID = "invalid"
+    RATE_LIMITED = "rate_limited"  # one key says more than one may
+    STALE = "stale"  # a machine's newer word on the same subject is known
+    DATED_AHEAD = "dated_ahead"  # by more than clocks drift: it would outrank every true word until its date
     BOOK_CLOSED = "book_closed"  # a person must look into the book first; the machine is not answered and tries again
     SET_ASIDE = "set_aside"  # our own fault: the log says what went wrong; the event had no effect
 

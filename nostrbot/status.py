@@ -48,6 +48,7 @@ async def read_status(home: Home, bot: str, now: int, stale_after_s: int) -> dic
         "refusals_logged": logged,
         "closed_books": [key if key == ROOT else npub(key) for key in told.get("closed_books", [])],
         "relays": relays,
+        "courier": told.get("courier"),
     }
 
 
@@ -60,6 +61,10 @@ def status_words(state: dict[str, Any]) -> str:
         link = "connected" if state["running"] and relay["connected"] else "not connected"
         trouble = f", last trouble: {relay['last_trouble']}" if relay["last_trouble"] else ""
         lines.append(f"relay {relay['url']}: {link}, last event {relay['last_event_at'] or 'never'}{trouble}")
+    courier = state["courier"]
+    if courier and any(courier.values()):
+        counts = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in courier.items() if count)
+        lines.append(f"relays that people announced: {counts}")
     if state["refusals"]:
         lines.append("refused: " + ", ".join(f"{reason} {count}" for reason, count in state["refusals"].items()))
     if state["closed_books"]:

@@ -18,14 +18,15 @@ from nostrbot.core.book import ROOT, Book, check_books
 from nostrbot.core.commands import Refused
 from nostrbot.core.engine import apply, decide
 from nostrbot.core.facts import Fact, Leg, SettlementProcessed, read_fact
-from nostrbot.core.inputs import Signed
+from nostrbot.core.inputs import Input, Signed, Tick, effect_id, open_signed
 from nostrbot.core.settlements import Duplicate
 from nostrbot.core.snapshots import restore_snapshot, take_snapshot
 from nostrbot.core.states import LegStatus
 from nostrbot.journal.entry import Chain, Entry, canonical, seal
 from nostrbot.money import format_minor
 from nostrbot.nostr import kinds
-from nostrbot.nostr.event import sign_event
+from nostrbot.nostr.event import VerifiedEvent, sign_event
+from nostrbot.nostr.giftwrap import make_wrap, open_seal, open_wrap
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Envelope, Scheme
 from nostrbot.refusals import Refusal
@@ -61,6 +62,18 @@ def letter(who: str, text: str, *, at: int, scheme: Scheme = Scheme.NIP04) -> Si
     content = _envelope(who).seal_to(BOT.pubkey, said, scheme, b"letter")
     event = sign_event(person(who), kind=kinds.DIRECT_MESSAGE, tags=[["p", BOT.pubkey]], content=content, created_at=at)
     return Signed(event, said, scheme)
+
+
+def wrapped_letter(who: str, text: str, *, at: int, name: bytes = b"letter") -> Signed:
+    """The same in a gift wrap, as the bot has opened it; by another name it is the same message in another wrap."""
+    wrap = make_wrap(person(who), _envelope(who), to=BOT.pubkey, text=told(text), at=at, name=name)
+    seal = open_wrap(_envelope("bot"), wrap)
+    assert isinstance(seal, VerifiedEvent)
+    opened = open_seal(_envelope("bot"), seal)
+    assert not isinstance(opened, Refusal)
+    given = open_signed(seal, opened[0])
+    assert isinstance(given, Signed)
+    return given
 
 
 def report(who: str, payload: dict[str, Any] | str, *, at: int, scheme: Scheme = Scheme.PLAIN) -> Signed:
@@ -186,16 +199,22 @@ class House:
         }
         return self.take(report(by or machine, sale(machine, **(amounts | changes)), at=self.now))
 
-    def take(self, given: Signed) -> Outcome:
-        """Decide an input; if anything came of it, book and seal it."""
+    def take(self, given: Input) -> Outcome:
+        """Decide an input; if anything came of it, book and seal it. Returns the first of its facts."""
         at = self.chain.next_at(self.now)
         decision = decide(self.book, given, at)
         if not decision.facts:
             return decision.instead
-        booked = apply(self.book, given.event.id, decision.facts, seq=self.chain.seq + 1, at=at)
+        booked = apply(self.book, given.id, decision.facts, seq=self.chain.seq + 1, at=at)
         self.entries.append(seal(self.chain, given, decision.facts, booked, at=at))
-        (fact,) = decision.facts
-        return fact
+        return decision.facts[0]
+
+    def tick(self, at: int) -> tuple[Fact, ...]:
+        """The bot looks at its clock, which says `at`. Returns all facts that were sealed."""
+        self.now = at
+        sealed = len(self.entries)
+        self.take(Tick(self.chain.next_at(at)))
+        return self.entries[-1].facts if len(self.entries) > sealed else ()
 
     def restart(self) -> None:
         """Go on with the book that a snapshot kept; the Recall is filled again by its owner."""
@@ -210,7 +229,7 @@ class House:
         for entry in self.entries:
             content = orjson.loads(entry.body)
             facts = tuple(read_fact(fact) for fact in content["facts"])
-            apply(book, content["input"]["event"]["id"], facts, seq=content["seq"], at=content["at"])
+            apply(book, effect_id(content["input"]), facts, seq=content["seq"], at=content["at"])
         return book
 
     def trail(self) -> list[bytes]:

@@ -256,6 +256,7 @@ async def test_a_machine_enrolled_in_this_batch_may_settle_in_it(at: Office) -> 
     assert dict(at.desk.refusals) == {"unknown_author": 1}
     assert [fact.name for entry in turn.batch.entries for fact in entry.facts] == [
         "machine_added",
+        "fees_published",
         "settlement_processed",
     ]
 
@@ -320,11 +321,15 @@ async def test_what_an_lp_chooses_counts_in_every_book_and_is_answered_once(at: 
 
 
 async def test_the_platform_fee_is_entered_in_every_book(at: Office) -> None:
-    """Each operator's trail shows the fee it pays, whoever was there first."""
+    """Each operator's trail shows the fee it pays, whoever was there first; one answer, and its machines are told."""
     await at.say(*SECOND)
     turn = await at.say((PLATFORM, "platform fee cash_in=2% cash_out=3%"))
     assert sorted(entry.book for entry in turn.batch.entries) == sorted(["root", OPERATOR.pubkey, FLORES.pubkey])
-    assert len(turn.batch.owed) == 1
+    answer, *told = sorted(turn.batch.owed, key=lambda owed: owed.book or "")
+    assert (answer.book, answer.body is None) == (None, False)
+    assert [(owed.book, owed.body) for owed in told] == [
+        (key, None) for key in sorted([OPERATOR.pubkey, FLORES.pubkey])
+    ]
     assert {book.cash_out_ppm for book in at.desk.books.values()} == {30_000}
     for operator in (OPERATOR, FLORES):
         await summary_of(at, operator)
@@ -389,7 +394,7 @@ async def test_a_clock_that_steps_back_leaves_a_trail_that_verifies(at: Office, 
 async def test_a_rogue_machine_cannot_fill_the_books_with_sums_no_database_holds(at: Office) -> None:
     """A hundred times every satoshi there is, and its sales are out of range; the others and the operator go on."""
     live = at.desk.live[OPERATOR.pubkey]
-    live.book.volumes_sats["m1"] = 100 * 21 * 10**14
+    live.book.tills["m1"].volume_sats = 100 * 21 * 10**14
     turn = await at.take(report(1, at.now))
     assert [type(fact).__name__ for entry in turn.batch.entries for fact in entry.facts] == ["SettlementRejected"]
     assert turn.batch.entries[0].facts[0].reason == "amount_out_of_range"

@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 
 from nostrbot import outbox as outbox_module
 from nostrbot.core.receipts import Message
+from nostrbot.nostr.giftwrap import make_wrap
 from nostrbot.nostr.sealing import Envelope, Scheme
 from nostrbot.outbox import Outbox
 from nostrbot.relays.limits import Limits
@@ -409,8 +410,10 @@ async def test_deliveries_that_could_not_be_noted_are_noted_later(path: Path) ->
 
 def test_made_again_a_message_is_the_same_event() -> None:
     """Sealed twice under the same name a text has the same bytes; under another name, others."""
-    envelope = Envelope(BOT)
-    for scheme in outbox_module.Scheme:
-        if scheme is not outbox_module.Scheme.PLAIN:
-            first, again, other = (envelope.seal_to(ANA.pubkey, "hello", scheme, name) for name in (b"a", b"a", b"b"))
-            assert first == again != other
+    envelope, names = Envelope(BOT), (b"a", b"a", b"b")
+    for scheme in (Scheme.NIP04, Scheme.NIP44):
+        first, again, other = (envelope.seal_to(ANA.pubkey, "hello", scheme, name) for name in names)
+        assert first == again != other
+    wraps = (make_wrap(BOT, envelope, to=ANA.pubkey, text="hello", at=1_790_000_000, name=name) for name in names)
+    first_id, again_id, other_id = (wrap.id for wrap in wraps)
+    assert first_id == again_id != other_id

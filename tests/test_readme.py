@@ -18,7 +18,8 @@ import typer.main
 
 from nostrbot.cli import app
 from nostrbot.config import read_relays
-from nostrbot.core.commands import TABLE, Code, Command, parse
+from nostrbot.core.commands import Code, Command, parse
+from nostrbot.core.phrasebook import TABLE
 from nostrbot.refusals import Reason
 from nostrbot.relays.relay import RelayConfig
 from tests.peers.ports import free_port

@@ -36,7 +36,10 @@ async def tell(at: Office, **changes: Any) -> None:
 
 
 async def test_books_and_heads_are_read_from_the_journal(home: Home) -> None:
-    """Every book with its name, operator, length and head; the backlog is what the outbox still owes."""
+    """Every book with its name, operator, length and head; the backlog is what the outbox still owes.
+
+    That is an answer to each command, the fees a machine is told, and what a sale comes to.
+    """
     async with office(home.database_file) as at:
         await at.take(report(1))
         heads = {key: live.chain.head for key, live in at.desk.live.items()}
@@ -51,7 +54,7 @@ async def test_books_and_heads_are_read_from_the_journal(home: Home) -> None:
             "at": 1_790_000_000,
         },
     ]
-    assert (said["npub"], said["entries"], said["backlog"]) == (BOT.npub, 14, len(HOUSE) + 1)
+    assert (said["npub"], said["entries"], said["backlog"]) == (BOT.npub, 14, len(HOUSE) + 2)
 
 
 async def test_a_bot_that_never_ran_is_not_running(home: Home) -> None:
@@ -102,6 +105,18 @@ async def test_words_name_what_a_person_must_look_at(home: Home) -> None:
         "refused: bad_signature 3, expired 1",
         f"CLOSED for repair: {OPERATOR.npub}",
     ]
+
+
+async def test_what_became_of_messages_to_relays_that_people_announced_is_told(home: Home) -> None:
+    """In words only what there is to tell; nothing of a bot that does not do it."""
+    counts = {"accepted": 3, "refused": 0, "given_up": 1, "failures": 0, "waiting": 0, "connected": 2}
+    async with office(home.database_file, house=()) as at:
+        await tell(at, courier=counts)
+        said = await status_of(home)
+        assert said["courier"] == counts
+        assert "relays that people announced: accepted 3, given up 1, connected 2" in status_words(said).splitlines()
+        await tell(at, courier=None)
+        assert "announced" not in status_words(await status_of(home))
 
 
 async def test_the_refusal_log_is_counted(home: Home) -> None:

@@ -7,13 +7,19 @@ What lives here: one function a kind of argument: text in, a value or Wanted out
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from nostrbot.errors import KeyTextError
-from nostrbot.money import parse_decimal, parse_ppm
+from nostrbot.money import SATS_MAX, parse_decimal, parse_ppm
 from nostrbot.nostr.keys import read_pubkey
 
 LIST_LIMIT_MAX = 1000
+NOTES_MAX = 1_000_000  # banknotes, or the value of one: more than any machine holds
+POSITION_CHARS_MAX = 32
+SLOTS_MAX = 24
+DAY_MINUTES = 24 * 60
+DAY_S = DAY_MINUTES * 60
 NOTE_CHARS_MAX = 280  # a note is a line; it is sealed in the journal for ever
 
 
@@ -27,6 +33,10 @@ class Wanted:
 _HANDLE = re.compile(r"[a-z0-9][a-z0-9-]{0,31}", re.ASCII)
 _FIAT = re.compile(r"[A-Z]{3}", re.ASCII)
 _LN_ADDRESS = re.compile(r"[a-z0-9._+-]{1,64}@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}", re.ASCII)
+_TIME = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])", re.ASCII)
+_DATE = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}", re.ASCII)
+_MONTH = re.compile(r"20[0-9]{2}-(?:0[1-9]|1[0-2])", re.ASCII)
+_HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _TZ = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+){0,2}", re.ASCII)
 
 
@@ -66,9 +76,87 @@ def amount(text: str) -> str | Wanted:
     return Wanted("an amount above zero, like 9000.00") if value is None or value.digits <= 0 else text
 
 
+def amount_or_off(text: str) -> str | Wanted:
+    """Decimal text above zero, or "" for off."""
+    read = "" if text.lower() == "off" else amount(text)
+    return Wanted("an amount above zero, or off") if isinstance(read, Wanted) else read
+
+
+def percentage_or_off(text: str) -> int | Wanted | None:
+    """Parts per million from a percentage, or None for off."""
+    return None if text.lower() == "off" else percentage(text)
+
+
+def sats(text: str) -> int | Wanted:
+    """A whole number of satoshis."""
+    return _whole(text, SATS_MAX, "a whole number of sats")
+
+
+def note_value(text: str) -> int | Wanted:
+    """What a banknote is worth, in whole units of fiat."""
+    number = _whole(text, NOTES_MAX, "")
+    return number if isinstance(number, int) and number else Wanted("the value of a banknote, like 100")
+
+
+def note_count(text: str) -> int | Wanted:
+    """How many banknotes."""
+    return _whole(text, NOTES_MAX, "a number of banknotes, like 480")
+
+
+def minutes(text: str) -> int | Wanted:
+    """Minutes, as seconds."""
+    number = _whole(text.removesuffix("m"), DAY_MINUTES, "")
+    return number * 60 if isinstance(number, int) and number else Wanted("a number of minutes, from 1 to 1440")
+
+
+def _whole(text: str, most: int, wanted: str) -> int | Wanted:
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else -1
+    return number if 0 <= number <= most else Wanted(wanted)
+
+
+def position(text: str) -> str | Wanted:
+    """The name of a cassette's place in its machine."""
+    return text if 0 < len(text) <= POSITION_CHARS_MAX else Wanted("the position of a cassette, like 1")
+
+
+def time_or_off(text: str) -> str | Wanted:
+    """A time of day, or "" for off."""
+    return "" if text.lower() == "off" else _time(text)
+
+
+def times_or_off(text: str) -> tuple[str, ...] | Wanted:
+    """Times of day, ascending, each once; none for off."""
+    if text.lower() == "off":
+        return ()
+    read = [_time(part.strip()) for part in text.split(",")]
+    times = sorted({time for time in read if isinstance(time, str)})
+    whole = len(times) == len(read) and len(times) <= SLOTS_MAX
+    return tuple(times) if whole else Wanted(f"times like 08:00,20:00, each once and at most {SLOTS_MAX}, or off")
+
+
+def _time(text: str) -> str | Wanted:
+    match = _TIME.fullmatch(text)
+    return f"{int(match[1]):02d}:{match[2]}" if match else Wanted("a time like 08:00, or off")
+
+
+def month(text: str) -> str | Wanted:
+    """A month, `YYYY-MM`."""
+    return text if _MONTH.fullmatch(text) else Wanted("a month like 2026-10")
+
+
+def hash_hex(text: str) -> str | Wanted:
+    """32 bytes in hex, lower-cased."""
+    return text.lower() if _HASH.fullmatch(text.lower()) else Wanted("64 hex digits")
+
+
 def line(text: str) -> str | Wanted:
     """A short text."""
     return text if len(text) <= NOTE_CHARS_MAX else Wanted(f"at most {NOTE_CHARS_MAX} characters")
+
+
+def sentence(text: str) -> str | Wanted:
+    """A short text that says something: what a reason must do."""
+    return line(text) if text.strip() else Wanted("a few words, in quotes")
 
 
 def row_count(text: str) -> int | Wanted:
@@ -78,8 +166,20 @@ def row_count(text: str) -> int | Wanted:
 
 
 def moment(text: str) -> int | Wanted:
-    """Unix seconds."""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 12 else Wanted("a time in unix seconds")
+    """Unix seconds, from them or from a date (its first second, UTC)."""
+    if _DATE.fullmatch(text):
+        try:
+            return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
+        except ValueError:
+            return Wanted("a date of the calendar")
+    good = text.isascii() and text.isdecimal() and len(text) < 12
+    return int(text) if good else Wanted("a time in unix seconds, or a date like 2026-10-31")
+
+
+def last_moment(text: str) -> int | Wanted:
+    """Unix seconds, from them or from a date (its last second, UTC)."""
+    at = moment(text)
+    return at + DAY_S - 1 if isinstance(at, int) and _DATE.fullmatch(text) else at
 
 
 def switch(text: str) -> bool | Wanted:

@@ -11,11 +11,22 @@ from typing import Any, NamedTuple
 
 from nostrbot.core.atm.settlement import Sale
 from nostrbot.core.booking import book_fact
+from nostrbot.core.daybook import local_day
+from nostrbot.core.dossier import Dossier, Later
 from nostrbot.core.facts import (
+    AlertPlanSet,
     BookOpened,
+    CassettesCounted,
+    CassetteSet,
+    CassettesPublished,
+    CassettesStated,
     DepositChanged,
     Fact,
+    FeesPublished,
+    FixedPlanSet,
+    Leg,
     LpEnrolled,
+    LpPaid,
     LpSwitched,
     MachineAdded,
     MachineChanged,
@@ -23,18 +34,27 @@ from nostrbot.core.facts import (
     OperatorSwitched,
     PlatformFeeSet,
     PreferencesSet,
+    SettlementCorrected,
     SettlementFact,
+    SettlementMoved,
+    SettlementNoted,
     SettlementPending,
     SettlementProcessed,
+    SettlementRefunded,
     SettlementRejected,
+    SettlementRetried,
+    SlotsKept,
     SplitsSet,
 )
+from nostrbot.core.fees import is_out_of_tolerance
 from nostrbot.core.ledger import accounts
 from nostrbot.core.ledger.balances import Balances
 from nostrbot.core.ledger.transaction import Transaction
-from nostrbot.core.records import Deposit, Enrolment, Machine, Preferences, Split
-from nostrbot.core.states import LegStatus, LegType, SettlementStatus
+from nostrbot.core.records import AlertPlan, Deposit, Enrolment, FixedPlan, Machine, Preferences, Split
+from nostrbot.core.states import LegStatus, SettlementStatus
+from nostrbot.core.till import FeesOff, Till, in_order
 from nostrbot.errors import BooksError
+from nostrbot.refusals import Reason
 
 # What one command of an LP chooses together; the newest command of each aspect tells all its preferences.
 PREFERENCE_ASPECTS = {
@@ -42,6 +62,7 @@ PREFERENCE_ASPECTS = {
     "mode": ("mode", "limit"),
     "pause": ("paused",),
     "forward": ("forward",),
+    "scheme": ("scheme",),
 }
 
 ROOT = "root"  # the platform's own book: operators and the platform fee
@@ -57,22 +78,24 @@ class Booked(NamedTuple):
 
 
 class Recall:
-    """What this book already took in: event ids, and payment hashes of accepted settlements.
+    """What this book already took in: event ids, payment hashes of accepted settlements, and settlements by number.
 
     The bot fills it from the database before a batch and lets it go afterwards; an auditor keeps all of it. The unique
     keys of the database stand behind it: a Recall that forgot cannot book twice, it can only fail loudly.
     """
 
-    __slots__ = ("events", "payments")
+    __slots__ = ("dossiers", "events", "payments")
 
     def __init__(self) -> None:
         self.events: dict[str, Booked | None] = {}
         self.payments: dict[str, Booked] = {}
+        self.dossiers: dict[int, Dossier] = {}
 
     def forget(self) -> None:
         """Drop everything; the owner fills it again when needed."""
         self.events.clear()
         self.payments.clear()
+        self.dossiers.clear()
 
 
 @dataclass(slots=True)
@@ -126,7 +149,12 @@ class Book:
     splits: dict[str | None, tuple[Split, ...]] = field(default_factory=dict)
     settlement_count: int = 0
     leg_count: int = 0
-    volumes_sats: dict[str, int] = field(default_factory=dict)  # by machine, everything it ever settled
+    tills: dict[str, Till] = field(default_factory=dict)
+    fixed_plan: FixedPlan = field(default_factory=FixedPlan)
+    fixed_day: str = ""  # the last local day with a slot, with its slots kept and the fiat given by (LP, currency)
+    fixed_slots: set[str] = field(default_factory=set)
+    fixed_given_minor: dict[tuple[str, str], int] = field(default_factory=dict)
+    alert_plan: AlertPlan = field(default_factory=AlertPlan)
     balances: Balances = field(default_factory=Balances)
     recall: Recall = field(default_factory=Recall)
 
@@ -137,6 +165,10 @@ class Book:
     def sats_owed(self, lp: str) -> int:
         """The sats owed to an LP in this book."""
         return -self.balances.of(accounts.lp_sats(lp), accounts.SAT)
+
+    def own_sats(self) -> int:
+        """The operator's own sats: what it may pay LPs with."""
+        return -self.balances.of(accounts.OPERATOR, accounts.SAT)
 
     def splits_in_force(self, machine: str) -> tuple[Split, ...]:
         """A machine's own splits if it has any, else the operator's default; never merged (acceptance X19)."""
@@ -188,8 +220,10 @@ def _(fact: PlatformFeeSet, book: Book, seq: int, at: int) -> None:
 def _(fact: MachineAdded | MachineChanged, book: Book, seq: int, at: int) -> None:
     machine = fact.machine
     book.machines[machine.handle] = machine
-    book.machine_of_key[machine.pubkey] = machine.handle
-    book.seats.setdefault(machine.handle, [])
+    book.machine_of_key[machine.pubkey] = machine.handle  # a key rotated out stays known: what it says is rejected
+    if machine.handle not in book.tills:
+        book.seats[machine.handle] = []
+        book.tills[machine.handle] = Till()
 
 
 @_apply.register
@@ -237,22 +271,109 @@ def _(fact: SplitsSet, book: Book, seq: int, at: int) -> None:
     book.splits[fact.machine] = fact.splits
 
 
-@_apply.register(SettlementRejected)
-@_apply.register(SettlementPending)
-def _(fact: SettlementRejected | SettlementPending, book: Book, seq: int, at: int) -> None:
-    book.settlement_count = fact.number
-    recall_settlement(book, fact)
+@_apply.register
+def _(fact: SettlementRejected, book: Book, seq: int, at: int) -> None:
+    till = book.tills[fact.machine]
+    if fact.reason not in (Reason.ATTRIBUTION_MISMATCH, Reason.MACHINE_INACTIVE) and fact.sale.n is not None:
+        till.counter.hear(fact.sale.n, at)
+    till.reject(fact.reason, at)
+    _open_dossier(book, fact, seq, at)
+
+
+@_apply.register
+def _(fact: SettlementPending, book: Book, seq: int, at: int) -> None:
+    _report(book, fact, at)
+    _open_dossier(book, fact, seq, at)
 
 
 @_apply.register
 def _(fact: SettlementProcessed, book: Book, seq: int, at: int) -> None:
+    is_new = fact.number > book.settlement_count
+    if is_new:
+        _report(book, fact, at)
+    _settle(book, fact.machine, fact.sale, fact.legs, at)
+    if is_new:
+        _open_dossier(book, fact, seq, at)
+    else:
+        _follow_up(book, fact, at)
+
+
+def _report(book: Book, fact: SettlementProcessed | SettlementPending, at: int) -> None:
+    """What a machine's accepted report says of the machine itself, whether it was booked or waits."""
+    till = book.tills[fact.machine]
+    if fact.sale.n is not None:
+        till.counter.hear(fact.sale.n, at)
+    till.dispense(fact.sale, local_day(book.tz, at))
+    is_off = is_out_of_tolerance(fact.fee_mismatch_sats, fact.sale.principal_sats)
+    till.fees_off = FeesOff(fact.number, fact.sale.fee_sats, fact.fee_mismatch_sats) if is_off else None
+
+
+def _settle(book: Book, machine: str, sale: Sale, legs: tuple[Leg, ...], at: int) -> None:
+    book.tills[machine].settle(sale, local_day(book.tz, at))
+    _number_legs(book, legs)
+    _spend(book, machine, legs)
+
+
+def _number_legs(book: Book, legs: tuple[Leg, ...]) -> None:
+    if legs:
+        book.leg_count = legs[-1].number
+
+
+def _spend(book: Book, machine: str, legs: tuple[Leg, ...]) -> None:
+    """Completed legs of LPs use up their cash in the machine."""
+    for leg in legs:
+        if leg.lp is not None and leg.fiat_minor and leg.status is LegStatus.COMPLETED:
+            book.lps[leg.lp].seats[machine].spent_minor += leg.fiat_minor
+
+
+def _restore(book: Book, machine: str, legs: tuple[Leg, ...]) -> None:
+    """Legs that are voided give it back."""
+    for leg in legs:
+        if leg.lp is not None and leg.fiat_minor:
+            book.lps[leg.lp].seats[machine].spent_minor -= leg.fiat_minor
+
+
+@_apply.register
+def _(fact: SettlementRetried, book: Book, seq: int, at: int) -> None:
+    _settle(book, fact.machine, fact.sale, fact.legs, at)
+    _follow_up(book, fact, at)
+
+
+@_apply.register
+def _(fact: SettlementCorrected, book: Book, seq: int, at: int) -> None:
+    _restore(book, fact.machine, fact.voided)
+    _number_legs(book, fact.legs)
+    _spend(book, fact.machine, fact.legs)
+    if fact.was_fiat_minor > fact.fiat_minor:
+        book.tills[fact.machine].put_back(fact.sale, fact.was_fiat_minor - fact.fiat_minor, fact.reported_at)
+    _follow_up(book, fact, at)
+
+
+@_apply.register
+def _(fact: SettlementRefunded, book: Book, seq: int, at: int) -> None:
+    _restore(book, fact.machine, fact.voided)
+    if fact.fiat_minor or not fact.sats:  # not of a corrected one: its cash is where it should be
+        book.tills[fact.machine].put_back(fact.sale, fact.sale.fiat_minor, fact.reported_at)
+    _follow_up(book, fact, at)
+
+
+@_apply.register(SettlementMoved)
+@_apply.register(SettlementNoted)
+def _(fact: SettlementMoved | SettlementNoted, book: Book, seq: int, at: int) -> None:
+    _follow_up(book, fact, at)
+
+
+def _open_dossier(book: Book, fact: SettlementFact, seq: int, at: int) -> None:
     book.settlement_count = fact.number
-    book.leg_count += len(fact.legs)
-    book.volumes_sats[fact.machine] = book.volumes_sats.get(fact.machine, 0) + fact.sale.wire_sats
-    for leg in fact.legs:
-        if leg.type is LegType.DCA and leg.status is LegStatus.COMPLETED and leg.lp is not None:
-            book.lps[leg.lp].seats[fact.machine].spent_minor += leg.fiat_minor or 0
+    book.recall.dossiers[fact.number] = Dossier(fact, seq, at)
     recall_settlement(book, fact)
+
+
+def _follow_up(book: Book, fact: Later, at: int) -> None:
+    """Add to a settlement's dossier, where it is at hand: at a restart it is not, and nobody asks."""
+    dossier = book.recall.dossiers.get(fact.number)
+    if dossier is not None:
+        book.recall.dossiers[fact.number] = dossier.followed_by(fact, at)
 
 
 def recall_settlement(book: Book, fact: SettlementFact) -> None:
@@ -265,6 +386,57 @@ def recall_settlement(book: Book, fact: SettlementFact) -> None:
     book.recall.events[fact.event_id] = booked
     if not isinstance(fact, SettlementRejected):
         book.recall.payments[fact.sale.payment_hash] = booked
+
+
+@_apply.register
+def _(fact: LpPaid, book: Book, seq: int, at: int) -> None:
+    _number_legs(book, fact.legs)
+    _spend(book, fact.machine, fact.legs)
+    if fact.slot is not None:
+        for leg in fact.legs:
+            if leg.lp is not None and leg.status is LegStatus.COMPLETED:
+                key = (leg.lp, fact.currency)
+                book.fixed_given_minor[key] = book.fixed_given_minor.get(key, 0) + (leg.fiat_minor or 0)
+
+
+@_apply.register
+def _(fact: SlotsKept, book: Book, seq: int, at: int) -> None:
+    if fact.day != book.fixed_day:
+        book.fixed_day, book.fixed_slots, book.fixed_given_minor = fact.day, set(), {}
+    book.fixed_slots.update(fact.slots)
+
+
+@_apply.register
+def _(fact: FixedPlanSet, book: Book, seq: int, at: int) -> None:
+    book.fixed_plan = fact.plan
+
+
+@_apply.register
+def _(fact: AlertPlanSet, book: Book, seq: int, at: int) -> None:
+    book.alert_plan = fact.plan
+
+
+@_apply.register(FeesPublished)
+@_apply.register(CassettesPublished)
+def _(fact: FeesPublished | CassettesPublished, book: Book, seq: int, at: int) -> None:
+    """Only said: a book does not change by it."""
+
+
+@_apply.register
+def _(fact: CassettesStated, book: Book, seq: int, at: int) -> None:
+    till = book.tills[fact.machine]
+    stated = till.cassettes | {cassette.position: cassette for cassette in fact.cassettes}
+    till.cassettes = {position: stated[position] for position in sorted(stated, key=in_order)}
+
+
+@_apply.register
+def _(fact: CassetteSet, book: Book, seq: int, at: int) -> None:
+    book.tills[fact.machine].cassettes[fact.cassette.position] = fact.cassette
+
+
+@_apply.register
+def _(fact: CassettesCounted, book: Book, seq: int, at: int) -> None:
+    book.tills[fact.machine].cassettes |= {cassette.position: cassette for cassette in fact.cassettes}
 
 
 def check_books(book: Book) -> None:

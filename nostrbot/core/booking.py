@@ -4,20 +4,44 @@ What lives here: fact -> balanced transaction. What does not: whether the fact i
 accounts (core/ledger/accounts.py). docs/protocol.md section 5; acceptance X24.
 """
 
-from nostrbot.core.facts import DepositChanged, Fact, Leg, SettlementProcessed
+from collections.abc import Iterable
+
+from nostrbot.core.facts import (
+    CassettesCounted,
+    DepositChanged,
+    Fact,
+    Leg,
+    LpPaid,
+    SettlementCorrected,
+    SettlementProcessed,
+    SettlementRefunded,
+    SettlementRetried,
+)
 from nostrbot.core.ledger import accounts
 from nostrbot.core.ledger.accounts import SAT
-from nostrbot.core.ledger.transaction import Transaction
+from nostrbot.core.ledger.transaction import Posting, Transaction
 from nostrbot.core.states import DepositStatus, Direction, LegStatus, LegType
 
 
 def book_fact(fact: Fact) -> Transaction | None:
     """The transaction a fact is booked as, or None when it moves no money."""
-    if isinstance(fact, SettlementProcessed):
-        return _cash_out(fact) if fact.sale.direction is Direction.CASH_OUT else _cash_in(fact)
-    if isinstance(fact, DepositChanged):
-        return _deposit(fact)
-    return None
+    match fact:
+        case SettlementProcessed():
+            return _cash_out(fact) if fact.sale.direction is Direction.CASH_OUT else _cash_in(fact)
+        case DepositChanged():
+            return _deposit(fact)
+        case SettlementRetried():
+            return _retried(fact)
+        case SettlementCorrected():
+            return _corrected(fact)
+        case SettlementRefunded():
+            return _refunded(fact)
+        case LpPaid():
+            return _lp_paid(fact)
+        case CassettesCounted():
+            return _counted(fact)
+        case _:
+            return None
 
 
 def _cash_out(fact: SettlementProcessed) -> Transaction:
@@ -26,16 +50,102 @@ def _cash_out(fact: SettlementProcessed) -> Transaction:
     postings = [
         (accounts.SATS, SAT, sale.wire_sats),
         (accounts.machine_cash(fact.machine), currency, -sale.fiat_minor),
+        *_legs_given(fact.legs, fact.machine, currency),
     ]
-    for leg in fact.legs:
+    return Transaction(tuple(postings))
+
+
+def _legs_given(legs: Iterable[Leg], machine: str, currency: str) -> list[Posting]:
+    """What completed legs move: sats are owed to their parties, and cash that was theirs is gone."""
+    postings = []
+    for leg in legs:
         if leg.status is not LegStatus.COMPLETED:
             continue
         if leg.sats:
             postings.append((_payable(leg), SAT, -leg.sats))
         if leg.fiat_minor:
-            payer = accounts.OPERATOR if leg.lp is None else accounts.lp_cash(leg.lp, fact.machine)
+            payer = accounts.OPERATOR if leg.lp is None else accounts.lp_cash(leg.lp, machine)
             postings.append((payer, currency, leg.fiat_minor))
+    return postings
+
+
+def _legs_taken_back(legs: Iterable[Leg], machine: str, currency: str) -> list[Posting]:
+    """The reverse, for legs that were completed and are voided now."""
+    given = _legs_given((leg._replace(status=LegStatus.COMPLETED) for leg in legs), machine, currency)
+    return [(account, unit, -amount) for account, unit, amount in given]
+
+
+def _retried(fact: SettlementRetried) -> Transaction:
+    """What was not booked yet: each completed leg was booked with its own part of the sale, so the rest remains."""
+    sale, machine, currency = fact.sale, fact.machine, fact.sale.currency
+    left_sats = sale.wire_sats - sum(leg.sats for leg in fact.kept)
+    left_minor = sale.fiat_minor - sum(leg.fiat_minor or 0 for leg in fact.kept)
+    postings = [
+        (accounts.SATS, SAT, left_sats),
+        (accounts.machine_cash(machine), currency, -left_minor),
+        *_legs_given(fact.legs, machine, currency),
+    ]
     return Transaction(tuple(postings))
+
+
+def _corrected(fact: SettlementCorrected) -> Transaction:
+    """The first sharing is reversed and the new one booked; the customer's sats stay, in part owed back to it."""
+    machine, currency, customer = fact.machine, fact.sale.currency, accounts.customer(fact.number)
+    postings = [
+        *_legs_taken_back(fact.voided, machine, currency),
+        (customer, SAT, fact.was_owed_sats - fact.owed_sats),
+        (accounts.machine_cash(machine), currency, fact.was_fiat_minor - fact.fiat_minor),
+        *_legs_given(fact.legs, machine, currency),
+    ]
+    return Transaction(tuple(postings))
+
+
+def _refunded(fact: SettlementRefunded) -> Transaction | None:
+    """Sats leave for the customer: those owed to it, or, with the whole sharing reversed, all of them."""
+    if not fact.sats:
+        return None
+    machine, currency = fact.machine, fact.sale.currency
+    if not fact.fiat_minor:
+        return Transaction(((accounts.customer(fact.number), SAT, fact.sats), (accounts.SATS, SAT, -fact.sats)))
+    if fact.sale.direction is Direction.CASH_IN:
+        postings = [
+            (accounts.SATS, SAT, fact.sats),
+            (accounts.OPERATOR, SAT, -fact.sale.principal_sats),
+            (accounts.machine_cash(machine), currency, -fact.fiat_minor),
+            (accounts.OPERATOR, currency, fact.fiat_minor),
+        ]
+    else:
+        postings = [
+            (accounts.SATS, SAT, -fact.sats),
+            (accounts.machine_cash(machine), currency, fact.fiat_minor),
+        ]
+    return Transaction((*postings, *_legs_taken_back(fact.voided, machine, currency)))
+
+
+def _lp_paid(fact: LpPaid) -> Transaction | None:
+    """The operator's own sats become the LP's, the LP's cash the operator's; it stays where it is."""
+    postings: list[Posting] = []
+    for leg in fact.legs:
+        if leg.status is LegStatus.COMPLETED and leg.lp is not None and leg.fiat_minor:
+            postings += [
+                (accounts.OPERATOR, SAT, leg.sats),
+                (accounts.lp_sats(leg.lp), SAT, -leg.sats),
+                (accounts.lp_cash(leg.lp, fact.machine), fact.currency, leg.fiat_minor),
+                (accounts.OPERATOR, fact.currency, -leg.fiat_minor),
+            ]
+    return Transaction(tuple(postings)) if postings else None
+
+
+def _counted(fact: CassettesCounted) -> Transaction | None:
+    """More in the machine than expected, or less: the difference is a variance, not anybody's cash."""
+    if not fact.variance_minor:
+        return None
+    return Transaction(
+        (
+            (accounts.machine_cash(fact.machine), fact.currency, fact.variance_minor),
+            (accounts.variance(fact.machine), fact.currency, -fact.variance_minor),
+        )
+    )
 
 
 def _cash_in(fact: SettlementProcessed) -> Transaction:

@@ -8,15 +8,23 @@ X11. Fiat in minor units.
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from nostrbot.core.book import Book, Seat
+from nostrbot.core.book import Book
 from nostrbot.core.states import Mode
 from nostrbot.money import split
+
+
+class Partaker(NamedTuple):
+    """An LP that may take part: its balance at the machine, and the stake it is shared by and can spend at the most."""
+
+    lp: str
+    balance_minor: int
+    stake_minor: int
 
 
 class FlowShare(NamedTuple):
     """One LP's part of a principal: `sats` 0 means its cash is not touched (`fiat_minor` is 0 then too)."""
 
-    seat: Seat
+    partaker: Partaker
     fiat_minor: int
     sats: int
 
@@ -30,38 +38,39 @@ class FlowShares:
     operator_sats: int
 
 
-def flow_candidates(book: Book, machine: str) -> list[Seat]:
+def flow_candidates(book: Book, machine: str) -> list[Partaker]:
     """LPs of a machine that take part: joined, not paused, active there, in flow mode, with cash left; in enrolment order."""
     candidates = []
     for seat in book.seats[machine]:
         preferences = book.lps[seat.lp].preferences
+        remaining_minor = seat.deposited_minor - seat.spent_minor
         if (
             preferences is not None
             and preferences.mode is Mode.FLOW
             and not preferences.paused
             and seat.enrolment.active
-            and seat.deposited_minor > seat.spent_minor
+            and remaining_minor > 0
         ):
-            candidates.append(seat)
+            candidates.append(Partaker(seat.lp, remaining_minor, remaining_minor))
     return candidates
 
 
-def share_flow(candidates: list[Seat], fiat_minor: int, principal_sats: int) -> FlowShares:
-    """Share a principal over the candidates' balances, exactly; ties go to the earlier enrolled.
+def share_flow(partakers: list[Partaker], fiat_minor: int, principal_sats: int) -> FlowShares:
+    """Share a principal over the partakers' stakes, exactly; ties go to the earlier enrolled.
 
-    Balances that cover the cash: everyone spends pro rata. Balances that do not: everyone spends all and the operator's
+    Stakes that cover the cash: everyone spends pro rata. Stakes that do not: everyone spends all and the operator's
     own cash covers the rest. A share that rounds to 0 sats is not taken: its cash falls to the operator's part.
     """
-    balances = [seat.remaining_minor for seat in candidates]
-    together = sum(balances)
-    spent = split(fiat_minor, balances) if together >= fiat_minor else balances
+    stakes = [partaker.stake_minor for partaker in partakers]
+    together = sum(stakes)
+    spent = split(fiat_minor, stakes) if together >= fiat_minor else stakes
     own_minor = fiat_minor - sum(spent)
     *parts, own_sats = split(principal_sats, [*spent, own_minor])
     shares = []
-    for seat, part_minor, part_sats in zip(candidates, spent, parts, strict=True):
+    for partaker, part_minor, part_sats in zip(partakers, spent, parts, strict=True):
         if part_sats == 0:
             own_minor += part_minor
-            shares.append(FlowShare(seat, 0, 0))
+            shares.append(FlowShare(partaker, 0, 0))
         else:
-            shares.append(FlowShare(seat, part_minor, part_sats))
+            shares.append(FlowShare(partaker, part_minor, part_sats))
     return FlowShares(tuple(shares), own_minor, own_sats)

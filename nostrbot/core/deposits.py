@@ -11,7 +11,7 @@ from nostrbot.core.book import Book
 from nostrbot.core.commands import Code, Refused
 from nostrbot.core.facts import DepositChanged, Fact
 from nostrbot.core.orders import Order
-from nostrbot.core.records import Deposit
+from nostrbot.core.records import Deposit, Reversal
 from nostrbot.core.registry import find_lp, find_machine
 from nostrbot.core.states import DEPOSIT_MOVES, DepositStatus
 from nostrbot.money import format_minor, minor_digits, parse_minor
@@ -44,7 +44,6 @@ def add_deposit(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
         currency=machine.fiat,
         status=DepositStatus.PENDING,
         note=args.get("note", ""),
-        reversed_minor=0,
         created_at=order.at,
         confirmed_at=None,
     )
@@ -99,9 +98,8 @@ def reverse_deposit(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
         unspent = format_minor(unspent_minor, deposit.currency)
         hint = f": add amount={unspent} to take that much back" if unspent_minor else ""
         return Refused(Code.DEPOSIT_SPENT, f"only {unspent} {deposit.currency} of d{deposit.number} is not spent{hint}")
-    reversed_minor = deposit.reversed_minor + returned_minor
-    status = DepositStatus.REVERSED if reversed_minor == deposit.amount_minor else deposit.status
-    after = replace(deposit, status=status, reversed_minor=reversed_minor)
+    status = DepositStatus.REVERSED if returned_minor == left_minor else deposit.status
+    after = replace(deposit, status=status, reversals=(*deposit.reversals, Reversal(order.at, returned_minor)))
     return (DepositChanged(after, order.args["reason"], returned_minor),)
 
 

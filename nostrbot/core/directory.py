@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from nostrbot.core.book import ROOT, Book
-from nostrbot.core.commands import Role
+from nostrbot.core.phrasebook import Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,11 @@ class Directory:
             machine=self._machines.get(pubkey),
             lp=self._lps.get(pubkey, ()),
         )
+
+    @property
+    def people(self) -> frozenset[str]:
+        """The keys of the platform, the operators and the LPs."""
+        return frozenset({self._platform, *self._operators, *self._lps})
 
     @property
     def machines(self) -> Mapping[str, str]:

@@ -4,21 +4,36 @@ What lives here: decide(), which looks at a book and an input and says what is s
 other half, which changes the book (by evolve() in core/book.py). What does not: clocks, keys, relays, the database. The same inputs in the same order give the
 same facts, byte for byte: that is what an auditor re-runs. docs/protocol.md sections 1, 3, 6, 7.
 
-    machine's event  -> attribution -> payload -> settlement rules -> fees -> flow    -> SettlementProcessed | ...
+    machine's sale   -> attribution -> payload -> settlement rules -> fees -> flow    -> SettlementProcessed | ...
+    its cassettes    -> attribution -> clock   -> payload -> newer than what is known -> CassettesStated
     person's command -> freshness   -> role    -> command table    -> its rule family -> MachineAdded | ...
 """
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from nostrbot.core import deposits, platform, registry, splits
+from nostrbot.core import (
+    alert_plan,
+    cassettes,
+    deposits,
+    fixed,
+    guards,
+    outside,
+    own_sats,
+    platform,
+    registry,
+    splits,
+    worklist,
+)
 from nostrbot.core.atm.settlement import Sale, read_settlement
+from nostrbot.core.atm.subject import Subject, subject_of
 from nostrbot.core.book import ROOT, Book, evolve
-from nostrbot.core.commands import SUSPENDED, Code, Command, Misunderstood, Refused, Role, not_yours, parse
+from nostrbot.core.commands import SUSPENDED, Code, Command, Misunderstood, Refused, not_yours, parse
 from nostrbot.core.facts import Fact
-from nostrbot.core.inputs import Signed
+from nostrbot.core.inputs import Input, Signed, Tick
 from nostrbot.core.ledger.transaction import Transaction
 from nostrbot.core.orders import Order
+from nostrbot.core.phrasebook import Role
 from nostrbot.core.settlements import Duplicate, decide_settlement
 from nostrbot.nostr import kinds
 from nostrbot.refusals import Reason, Refusal
@@ -53,6 +68,11 @@ DECIDERS: Mapping[str, Decider] = {
     "machine set": registry.set_machine,
     "machine suspend": registry.switch_machine,
     "machine resume": registry.switch_machine,
+    "machine rotate": registry.rotate_machine,
+    "guard": guards.set_guard,
+    "cassette set": cassettes.set_cassette,
+    "cassette count": cassettes.count_cassettes,
+    "cassette publish": cassettes.publish_cassettes,
     "lp add": registry.enrol_lp,
     "lp suspend": registry.switch_lp,
     "lp resume": registry.switch_lp,
@@ -66,28 +86,43 @@ DECIDERS: Mapping[str, Decider] = {
     "deposit confirm": deposits.confirm_deposit,
     "deposit cancel": deposits.cancel_deposit,
     "deposit reverse": deposits.reverse_deposit,
+    "settlement note": worklist.note_settlement,
+    "settlement release": worklist.release_settlement,
+    "settlement reset": worklist.reset_settlement,
+    "settlement retry": worklist.retry_settlement,
+    "settlement partial": worklist.correct_settlement,
+    "settlement refund": worklist.refund_settlement,
+    "settlement add": outside.add_settlement,
     "splits set": splits.set_splits,
     "splits clear": splits.clear_splits,
+    "settle": own_sats.settle_lp,
+    "fixed schedule": fixed.set_schedule,
+    "fixed limit": fixed.set_limit,
+    "alerts": alert_plan.set_alerts,
 }
 
 
-def decide(book: Book, given: Signed, at: int) -> Decision:
+def decide(book: Book, given: Input, at: int) -> Decision:
     """Decide one input for one book, at the bot's time `at`. Looks only; never raises on what the world said."""
-    event = given.event
-    if ["p", book.bot] not in [list(tag[:2]) for tag in event.tags]:
+    if isinstance(given, Tick):
+        return decide_tick(book, given, at)
+    kind = given.event.kind
+    if kind == kinds.MACHINE_STATE:
+        return decide_machine_state(book, given, at)
+    if not given.is_to(book.bot):
         return Decision(instead=Refusal(Reason.OFF_FILTER, "not addressed to this bot"))
-    if event.kind == kinds.SETTLEMENT:
-        return decide_report(book, given, read_settlement(given.plaintext))
-    if event.kind == kinds.DIRECT_MESSAGE:
-        said = parse(given.plaintext)
+    if kind == kinds.SETTLEMENT:
+        return decide_report(book, given, read_settlement(given.text), at)
+    if kind in (kinds.DIRECT_MESSAGE, kinds.SEAL):
+        said = parse(given.text)
         if isinstance(said, Command) and said.preview:
             return Decision(instead=Refused(Code.NOT_ALLOWED, "a preview changes nothing"))
         return decide_command(book, given, said, at)
-    return Decision(instead=Refusal(Reason.OFF_FILTER, f"kind {event.kind} is none this book takes"))
+    return Decision(instead=Refusal(Reason.OFF_FILTER, f"kind {kind} is none this book takes"))
 
 
-def apply(book: Book, event_id: str, facts: tuple[Fact, ...], *, seq: int, at: int) -> list[Transaction]:
-    """Apply the facts of entry `seq`, decided from event `event_id`; returns the transactions they were booked as.
+def apply(book: Book, effect: str | None, facts: tuple[Fact, ...], *, seq: int, at: int) -> list[Transaction]:
+    """Apply the facts of entry `seq`, decided from the input whose id is `effect` (none: a tick); returns what was booked.
 
     The other half of decide(): the bot, a restart and an auditor all change a book through here and nowhere else.
     """
@@ -96,33 +131,50 @@ def apply(book: Book, event_id: str, facts: tuple[Fact, ...], *, seq: int, at: i
         transaction = evolve(book, fact, seq=seq, at=at)
         if transaction is not None:
             transactions.append(transaction)
-    book.recall.events.setdefault(event_id, None)
+    if effect is not None:
+        book.recall.events.setdefault(effect, None)
     return transactions
 
 
-def decide_report(book: Book, given: Signed, sale: Sale | Refusal) -> Decision:
+def decide_tick(book: Book, given: Tick, at: int) -> Decision:
+    """Decide what is due by the clock: fixed mode's slots."""
+    if given.at != at:
+        return Decision(instead=Refusal(Reason.INVALID, "a tick is decided at its own time"))
+    return Decision(fixed.decide_slots(book, at))
+
+
+def decide_machine_state(book: Book, given: Signed, at: int) -> Decision:
+    """Decide what a machine states of its cassettes; a beacon moves nothing and is no matter of a book (core/fleet.py)."""
+    subject = subject_of(given.event)
+    if isinstance(subject, Refusal):
+        return Decision(instead=subject)
+    if subject is not Subject.CASSETTES:
+        return Decision(instead=Refusal(Reason.OFF_FILTER, f"a {subject} is none this book takes"))
+    decided = cassettes.decide_statement(book, given, at)
+    return Decision(instead=decided) if isinstance(decided, Refusal) else Decision(decided)
+
+
+def decide_report(book: Book, given: Signed, sale: Sale | Refusal, at: int) -> Decision:
     """Decide a settlement whose content was already read (the bot reads it once, to recall what it may repeat)."""
-    event = given.event
-    if event.pubkey not in book.machine_of_key:
+    if given.author not in book.machine_of_key:
         return Decision(instead=Refusal(Reason.UNKNOWN_AUTHOR, "no machine of this book"))
     if isinstance(sale, Refusal):
         return Decision(instead=sale)
-    verdict = decide_settlement(book, event.pubkey, event.id, sale)
+    verdict = decide_settlement(book, given.author, given.id, sale, at)
     return Decision(instead=verdict) if isinstance(verdict, Duplicate) else Decision((verdict,))
 
 
 def decide_command(book: Book, given: Signed, said: Command | Misunderstood, at: int) -> Decision:
     """Decide a command that was already parsed (the bot parses once, for every book it concerns)."""
-    event = given.event
-    if event.id in book.recall.events:
+    if given.id in book.recall.events:
         return Decision(instead=Refusal(Reason.DUPLICATE, "this command has had its effect"))
     if not (given.carried and isinstance(said, Command) and said.verb in CARRIED):
-        stale = check_fresh(event.created_at, at)
+        stale = check_fresh(given.created_at, at)
         if stale is not None:
             return Decision(instead=stale)
     if isinstance(said, Misunderstood):
         return Decision(instead=said.refused)
-    order = Order(said, event.pubkey, at)
+    order = Order(said, given.author, at, given.id, given.scheme)
     refused = _check_role(book, order)
     if refused is not None:
         return Decision(instead=refused)

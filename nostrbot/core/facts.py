@@ -10,8 +10,17 @@ from typing import Any, ClassVar, NamedTuple, get_args
 
 from nostrbot.core.atm.settlement import Sale
 from nostrbot.core.plain import plain, reader
-from nostrbot.core.records import Deposit, Enrolment, Machine, Preferences, Split
-from nostrbot.core.states import LegStatus, LegType, SettlementStatus, SkipReason
+from nostrbot.core.records import (
+    AlertPlan,
+    Cassette,
+    Deposit,
+    Enrolment,
+    FixedPlan,
+    Machine,
+    Preferences,
+    Split,
+)
+from nostrbot.core.states import Hold, LegStatus, LegType, SettlementStatus, SkipReason
 from nostrbot.refusals import Reason
 
 
@@ -170,12 +179,12 @@ class SettlementPending:
     platform_fee_sats: int
     operator_fee_sats: int
     fee_mismatch_sats: int
-    reason: str
+    reason: Hold
 
 
 @dataclass(frozen=True, slots=True)
 class SettlementProcessed:
-    """A settlement shared out to the last sat."""
+    """A settlement shared out to the last sat: at once, or after it had to wait."""
 
     name: ClassVar[str] = "settlement_processed"
     status: ClassVar[SettlementStatus] = SettlementStatus.PROCESSED
@@ -189,7 +198,201 @@ class SettlementProcessed:
     legs: tuple[Leg, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class SettlementRetried:
+    """An errored settlement shared out after all: what was completed stays, what failed is made again.
+
+    Attributes:
+        kept: legs completed, and booked, before.
+        voided: legs that failed, as they now stand.
+        legs: the new ones, for the part that was not paid.
+    """
+
+    name: ClassVar[str] = "settlement_retried"
+    number: int
+    machine: str
+    sale: Sale
+    kept: tuple[Leg, ...]
+    voided: tuple[Leg, ...]
+    legs: tuple[Leg, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SettlementMoved:
+    """A settlement waits or is set aside, without money moving: reset, or held once more."""
+
+    name: ClassVar[str] = "settlement_moved"
+    number: int
+    machine: str
+    status: SettlementStatus
+    error: str
+    voided: tuple[Leg, ...]
+    by: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class SettlementNoted:
+    """The operator's word on a settlement; notes are only ever added."""
+
+    name: ClassVar[str] = "settlement_noted"
+    number: int
+    by: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class SettlementCorrected:
+    """The machine dispensed less than it reported: the sharing is reversed and made again on what was dispensed.
+
+    Attributes:
+        sale: as it was reported, `reported_at` by the bot's clock; the amounts beside it are what is in force from now on.
+        was_owed_sats: what the customer was owed by an earlier correction, reversed too.
+        owed_sats: received above the new wire, owed to the customer until it is refunded.
+        voided: the legs of the sharing before, as they now stand; legs: the new ones.
+    """
+
+    name: ClassVar[str] = "settlement_corrected"
+    number: int
+    machine: str
+    event_id: str
+    sale: Sale
+    reported_at: int
+    wire_sats: int
+    principal_sats: int
+    fee_sats: int
+    fiat_minor: int
+    was_fiat_minor: int
+    platform_fee_sats: int
+    operator_fee_sats: int
+    fee_mismatch_sats: int
+    was_owed_sats: int
+    owed_sats: int
+    voided: tuple[Leg, ...]
+    legs: tuple[Leg, ...]
+    by: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class SettlementRefunded:
+    """The customer has the sats back. Of a corrected settlement what was owed; of a processed one all, and the cash
+    is back in the machine and with those whose it was; of one never booked nothing moves.
+
+    Attributes:
+        voided: the legs that are reversed, as they now stand.
+        sats: what leaves (cash-out) or comes back (cash-in); fiat_minor: the cash that moves the other way.
+    """
+
+    name: ClassVar[str] = "settlement_refunded"
+    number: int
+    machine: str
+    sale: Sale
+    reported_at: int
+    voided: tuple[Leg, ...]
+    sats: int
+    fiat_minor: int
+    by: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class LpPaid:
+    """LPs' cash turned into the operator's own sats, apart from any settlement: a fixed slot, or `settle`.
+
+    `slot`: the local time slot it is for, or None. The cash becomes the operator's.
+    """
+
+    name: ClassVar[str] = "lp_paid"
+    machine: str
+    currency: str
+    rate: str
+    slot: str | None
+    legs: tuple[Leg, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SlotsKept:
+    """Fixed mode: the slots of a local day that have had their turn now.
+
+    `short_sats`: how many more sats of its own the operator needed for every LP to get its due.
+    """
+
+    name: ClassVar[str] = "slots_kept"
+    day: str
+    slots: tuple[str, ...]
+    short_sats: int
+
+
+@dataclass(frozen=True, slots=True)
+class FixedPlanSet:
+    """When fixed LPs get their sats, and how much at most."""
+
+    name: ClassVar[str] = "fixed_plan_set"
+    plan: FixedPlan
+
+
+@dataclass(frozen=True, slots=True)
+class AlertPlanSet:
+    """What the operator wants to be told."""
+
+    name: ClassVar[str] = "alert_plan_set"
+    plan: AlertPlan
+
+
+@dataclass(frozen=True, slots=True)
+class FeesPublished:
+    """A machine is to be told the fees it must charge: platform's and operator's together."""
+
+    name: ClassVar[str] = "fees_published"
+    machine: str
+    pubkey: str
+    cash_in_ppm: int
+    cash_out_ppm: int
+
+
+@dataclass(frozen=True, slots=True)
+class CassettesStated:
+    """A machine stated its cassettes: its word counts for those it names, unless it has said something newer of one."""
+
+    name: ClassVar[str] = "cassettes_stated"
+    machine: str
+    cassettes: tuple[Cassette, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CassetteSet:
+    """The operator changed what it expects in a cassette."""
+
+    name: ClassVar[str] = "cassette_set"
+    machine: str
+    cassette: Cassette
+
+
+@dataclass(frozen=True, slots=True)
+class CassettesCounted:
+    """The operator counted cassettes; what was more or less than expected is booked as a variance."""
+
+    name: ClassVar[str] = "cassettes_counted"
+    machine: str
+    currency: str
+    cassettes: tuple[Cassette, ...]
+    variance_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class CassettesPublished:
+    """A machine is to be told what its cassettes hold."""
+
+    name: ClassVar[str] = "cassettes_published"
+    machine: str
+    pubkey: str
+    cassettes: tuple[Cassette, ...]
+
+
+# How a settlement begins; what becomes of it later is told by the facts after these.
 SettlementFact = SettlementProcessed | SettlementPending | SettlementRejected
+SettlementChange = SettlementRetried | SettlementMoved | SettlementNoted | SettlementCorrected | SettlementRefunded
 
 Fact = (
     OperatorAdded
@@ -206,6 +409,20 @@ Fact = (
     | SettlementRejected
     | SettlementPending
     | SettlementProcessed
+    | SettlementRetried
+    | SettlementMoved
+    | SettlementNoted
+    | SettlementCorrected
+    | SettlementRefunded
+    | LpPaid
+    | SlotsKept
+    | FixedPlanSet
+    | AlertPlanSet
+    | FeesPublished
+    | CassettesStated
+    | CassetteSet
+    | CassettesCounted
+    | CassettesPublished
 )
 
 _READERS = {fact.name: reader(fact) for fact in get_args(Fact)}

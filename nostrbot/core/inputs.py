@@ -1,20 +1,26 @@
 """Inputs: everything that may change a book, as the journal keeps it.
 
-What lives here: a signed event with its plaintext. What does not: how it got here (relays/) and how it was opened
-(nostr/sealing.py). docs/protocol.md section 7. Observations (a tick, a payment result) will be further kinds of input.
+What lives here: a signed event with its plaintext, and a tick of the clock. What does not: how it got here (relays/) and
+how it was opened (nostr/sealing.py, nostr/giftwrap.py). docs/protocol.md section 7. Further observations (a payment result)
+will be further kinds of input.
 """
 
 from typing import Any, NamedTuple
 
+from nostrbot.nostr import kinds
 from nostrbot.nostr.event import VerifiedEvent
-from nostrbot.nostr.sealing import Scheme
+from nostrbot.nostr.giftwrap import Rumor, read_rumor
+from nostrbot.nostr.sealing import Scheme, scheme_of
+from nostrbot.refusals import Refusal
 
 
 class Signed(NamedTuple):
     """A verified event and what it said.
 
     Attributes:
-        plaintext: the content as opened; equal to the content where it came plain.
+        event: of a gift-wrapped message the seal, which its author signed; the wrap around it proves nothing.
+        plaintext: the content as opened; equal to the content where it came plain; of a seal, the rumor's JSON.
+        rumor: the message in a seal.
         carried: a command decided earlier elsewhere, entered here so that this book stands alone; its age is no matter.
         answered: whether its author gets the answer from this book (a command that concerns several has one answer).
     """
@@ -22,8 +28,34 @@ class Signed(NamedTuple):
     event: VerifiedEvent
     plaintext: str
     scheme: Scheme
+    rumor: Rumor | None = None
     carried: bool = False
     answered: bool = True
+
+    @property
+    def id(self) -> str:
+        """What can have one effect only: the event, or the message in a seal, however often it is wrapped."""
+        return self.event.id if self.rumor is None else self.rumor.id
+
+    @property
+    def author(self) -> str:
+        """Who signed it (hex key)."""
+        return self.event.pubkey
+
+    @property
+    def text(self) -> str:
+        """What was said."""
+        return self.plaintext if self.rumor is None else self.rumor.content
+
+    @property
+    def created_at(self) -> int:
+        """When its author says it was said; seals are dated at random, on purpose."""
+        return self.event.created_at if self.rumor is None else self.rumor.created_at
+
+    def is_to(self, pubkey: str) -> bool:
+        """Whether it is addressed to this key."""
+        tags = self.event.tags if self.rumor is None else self.rumor.tags
+        return any(tag[:2] == ("p", pubkey) for tag in tags)
 
     def plain(self) -> dict[str, Any]:
         """The input as an entry keeps it; what follows from the rest is left out."""
@@ -35,3 +67,46 @@ class Signed(NamedTuple):
         if not self.answered:
             plain["answered"] = False
         return plain
+
+
+class Tick(NamedTuple):
+    """The bot looked at its clock, unix seconds `at`, and something was due."""
+
+    at: int
+
+    @property
+    def id(self) -> None:
+        """No other tick is the same: what was done is in the book."""
+        return None
+
+    def plain(self) -> dict[str, Any]:
+        """The input as an entry keeps it."""
+        return {"tick": self.at}
+
+
+Input = Signed | Tick
+
+
+def open_signed(
+    event: VerifiedEvent, plaintext: str, *, carried: bool = False, answered: bool = True
+) -> Signed | Refusal:
+    """A signed input from a verified event and what its content was opened to; a seal must hold a readable rumor."""
+    if event.kind != kinds.SEAL:
+        return Signed(event, plaintext, scheme_of(event.content), None, carried, answered)
+    rumor = read_rumor(plaintext)
+    if isinstance(rumor, Refusal):
+        return rumor
+    return Signed(event, plaintext, Scheme.NIP17, rumor, carried, answered)
+
+
+def effect_id(plain_input: dict[str, Any]) -> str | None:
+    """The id by which a journal's input has its one effect; a tick has none."""
+    event = plain_input.get("event")
+    if event is None:
+        return None
+    if event["kind"] != kinds.SEAL:
+        found: str = event["id"]
+        return found
+    rumor = read_rumor(plain_input["plaintext"])
+    assert not isinstance(rumor, Refusal), "only what could be read was sealed"
+    return rumor.id

@@ -9,15 +9,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from nostrbot.core.commands import Command
+from nostrbot.nostr.sealing import Scheme
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A command by `author` (hex key), accepted `at` (unix seconds on the bot's clock)."""
+    """A command by `author` (hex key), accepted `at` (unix seconds on the bot's clock).
+
+    `id`: of the message it came in; `scheme`: how that was sealed.
+    """
 
     command: Command
     author: str
     at: int
+    id: str = ""
+    scheme: Scheme = Scheme.NIP04
 
     @property
     def verb(self) -> str:

@@ -4,12 +4,21 @@ What lives here: facts -> data. What does not: sentences (core/replies.py), ques
 and from what they do not change, so a preview shows exactly what the command itself would answer.
 """
 
+import orjson
+
 from nostrbot.core.book import ROOT, Book
-from nostrbot.core.commands import Command, Role
+from nostrbot.core.commands import Command
+from nostrbot.core.dossier import Dossier, as_it_stands
 from nostrbot.core.facts import (
+    AlertPlanSet,
+    CassettesCounted,
+    CassetteSet,
+    CassettesPublished,
     DepositChanged,
     Fact,
+    FixedPlanSet,
     LpEnrolled,
+    LpPaid,
     LpSwitched,
     MachineAdded,
     MachineChanged,
@@ -17,29 +26,72 @@ from nostrbot.core.facts import (
     OperatorSwitched,
     PlatformFeeSet,
     PreferencesSet,
+    SettlementChange,
+    SettlementProcessed,
     SplitsSet,
 )
+from nostrbot.core.machine_views import cassette_outcome, cassette_view
+from nostrbot.core.phrasebook import Role
+from nostrbot.core.plan_views import alerts_view, fixed_plan_view, settle_view
 from nostrbot.core.platform import find_operator
 from nostrbot.core.records import Preferences
+from nostrbot.core.room import rows_that_fit
+from nostrbot.core.states import SettlementStatus
 from nostrbot.core.views import (
     View,
     deposit_view,
+    leg_views,
     lp_view,
     machine_view,
     operator_view,
     platform_view,
+    settlement_view,
     split_view,
 )
+from nostrbot.core.worklist import next_step
 
 
 def outcome_view(
-    book: Book, author: str, command: Command, facts: tuple[Fact, ...], *, carried: Preferences | None = None
+    book: Book, author: str, command: Command, facts: tuple[Fact, ...], *, at: int, carried: Preferences | None = None
 ) -> View:
-    """The data of a command's answer, in the book it was decided for; no facts: things are already as was asked.
+    """The data of a command's answer, in the book it was decided for `at`; no facts: things are already as was asked.
 
     `carried`: what an LP that is enrolled here has chosen elsewhere, and brings with it.
     """
-    return _of_fact(book, facts[0], carried) if facts else _as_it_is(book, author, command)
+    if not facts:
+        return _as_it_is(book, author, command)
+    if isinstance(facts[0], SettlementProcessed | SettlementChange):
+        return {"settlement": _settlement_after(book, facts, at)}
+    return _of_fact(book, facts[0], carried)
+
+
+def _settlement_after(book: Book, facts: tuple[Fact, ...], at: int) -> View:
+    """A settlement as it will stand with these facts."""
+    first = facts[0]
+    assert isinstance(first, SettlementProcessed | SettlementChange)
+    dossier = book.recall.dossiers.get(first.number)
+    if dossier is None:
+        assert isinstance(first, SettlementProcessed), "only a birth has nothing before it"
+        dossier, facts = Dossier(first, 0, at), facts[1:]
+    for fact in facts:
+        assert isinstance(fact, SettlementProcessed | SettlementChange)
+        dossier = dossier.followed_by(fact, at)
+    return show_settlement(dossier)
+
+
+def show_settlement(dossier: Dossier, *, after: int = 0) -> View:
+    """A settlement as it stands, with its legs after leg number `after`: as many as fit in one answer.
+
+    `more` and `after` tell how to get the rest; `next` is the next safe step for one that is in trouble.
+    """
+    settlement = as_it_stands(dossier)
+    view = settlement_view(settlement, entry=dossier.seq or None, entry_hash=dossier.hash)
+    if settlement.status not in (SettlementStatus.PROCESSED, SettlementStatus.REFUNDED):
+        view["next"] = next_step(settlement)
+    left = [leg for leg in settlement.legs if leg.number > after]
+    legs = rows_that_fit(leg_views(settlement, left), used_bytes=len(orjson.dumps(view)))
+    view["legs"] = legs
+    return view if len(legs) == len(left) else view | {"more": True, "after": f"l{left[len(legs) - 1].number}"}
 
 
 def _of_fact(book: Book, fact: Fact, carried: Preferences | None) -> View:
@@ -61,13 +113,32 @@ def _of_fact(book: Book, fact: Fact, carried: Preferences | None) -> View:
         case DepositChanged():
             return {"deposit": deposit_view(fact.deposit)}
         case SplitsSet():
-            own = splits_view(book, fact.machine)
-            if fact.splits:
-                own |= {"splits": [split_view(rule) for rule in fact.splits], "source": "own"}
-            elif fact.machine is not None:
-                own = splits_view(book, None) | {"machine": fact.machine, "source": "default"}
-            return own
+            return _splits_after(book, fact)
+        case _:
+            return _of_running(book, fact)
+
+
+def _of_running(book: Book, fact: Fact) -> View:
+    """What a command came to that is about how things run: cassettes, plans, paying by hand."""
+    match fact:
+        case CassetteSet() | CassettesCounted() | CassettesPublished():
+            return cassette_outcome(fact)
+        case FixedPlanSet():
+            return {"fixed": fixed_plan_view(book, fact.plan)}
+        case AlertPlanSet():
+            return {"alerts": alerts_view(fact.plan)}
+        case LpPaid():
+            return {"leg": settle_view(fact)}
     raise TypeError(f"no command decides {type(fact).__name__}")
+
+
+def _splits_after(book: Book, fact: SplitsSet) -> View:
+    if fact.splits:
+        own = {"splits": [split_view(rule) for rule in fact.splits], "source": "own"}
+        return splits_view(book, fact.machine) | own
+    if fact.machine is not None:
+        return splits_view(book, None) | {"machine": fact.machine, "source": "default"}
+    return splits_view(book, None)
 
 
 def _as_it_is(book: Book, author: str, command: Command) -> View:
@@ -78,8 +149,15 @@ def _as_it_is(book: Book, author: str, command: Command) -> View:
     if command.form.role is Role.LP:
         handle = book.lp_of_key[author]
         return {"lp": lp_view(book, handle, author)}
-    if noun == "machine":
+    if noun in ("machine", "guard"):
         return {"machine": machine_view(book.machines[args["machine"]])}
+    if noun == "cassette":
+        cassette = book.tills[args["machine"]].cassettes[args["position"]]
+        return {"cassette": cassette_view(cassette), "machine": args["machine"]}
+    if noun == "fixed":
+        return {"fixed": fixed_plan_view(book, book.fixed_plan)}
+    if noun == "alerts":
+        return {"alerts": alerts_view(book.alert_plan)}
     if noun == "lp":
         return {"lp": lp_view(book, args["lp"], book.lps[args["lp"]].pubkey)}
     if noun == "deposit":

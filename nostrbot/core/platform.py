@@ -6,7 +6,7 @@ concerns, so that an operator's trail stands alone (docs/protocol.md section 1).
 
 from nostrbot.core.book import ROOT, Book
 from nostrbot.core.commands import Code, Refused
-from nostrbot.core.facts import BookOpened, Fact, OperatorAdded, OperatorSwitched, PlatformFeeSet
+from nostrbot.core.facts import BookOpened, Fact, FeesPublished, OperatorAdded, OperatorSwitched, PlatformFeeSet
 from nostrbot.core.orders import Order
 
 
@@ -40,9 +40,20 @@ def switch_operator(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
 
 
 def set_platform_fee(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
-    """Set the platform's fee by direction, in every book alike."""
+    """Set the platform's fee by direction, in every book alike; each machine is told what it is to charge now."""
     fee = PlatformFeeSet(order.args["cash_in"], order.args["cash_out"])
-    return () if (fee.cash_in_ppm, fee.cash_out_ppm) == (book.cash_in_ppm, book.cash_out_ppm) else (fee,)
+    if (fee.cash_in_ppm, fee.cash_out_ppm) == (book.cash_in_ppm, book.cash_out_ppm):
+        return ()
+    told = (
+        FeesPublished(
+            machine.handle,
+            machine.pubkey,
+            cash_in_ppm=fee.cash_in_ppm + machine.cash_in_ppm,
+            cash_out_ppm=fee.cash_out_ppm + machine.cash_out_ppm,
+        )
+        for machine in book.machines.values()
+    )
+    return (fee, *told)
 
 
 def find_operator(book: Book, handle: str) -> OperatorAdded | None:

@@ -1,17 +1,34 @@
-"""Receipts and acks: what an LP and a machine are told when a settlement is sealed.
+"""Receipts and acks: what people and machines are told when an entry is sealed.
 
-What lives here: the data of a receipt and of an ack, and the list of messages one settlement owes. What does not: words
-(core/replies.py), encryption and sending (outbox.py). docs/protocol.md sections 3.1 and 6. Everything follows from the
+What lives here: the data of a receipt and of an ack, and the list of messages one entry owes. What does not: words
+(core/replies.py), encryption and sending (outbox.py). docs/protocol.md sections 3.1, 4 and 6. Everything follows from the
 sealed entry and from names that never change, so a message made again after a crash is the same message.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import orjson
 
 from nostrbot.core.book import Book
-from nostrbot.core.facts import Leg, SettlementFact, SettlementPending, SettlementProcessed, SettlementRejected
-from nostrbot.core.replies import receipt_words
+from nostrbot.core.facts import (
+    CassettesPublished,
+    Fact,
+    FeesPublished,
+    Leg,
+    LpPaid,
+    SettlementCorrected,
+    SettlementFact,
+    SettlementPending,
+    SettlementProcessed,
+    SettlementRefunded,
+    SettlementRejected,
+    SettlementRetried,
+)
+from nostrbot.core.machine_messages import machine_message
+from nostrbot.core.plan_words import shortage_notice
+from nostrbot.core.replies import receipt_words, void_words
 from nostrbot.core.states import LegStatus
 from nostrbot.core.views import View
 from nostrbot.money import format_minor
@@ -24,7 +41,10 @@ TAG = "aio-dca"  # how metrics know these payments (acceptance X12)
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message the bot owes: to a key, of a kind, in a scheme; `name` is what makes it the same message again."""
+    """One message the bot owes: to a key, of a kind, in a scheme; `name` is what makes it the same message again.
+
+    `subject`: the d tag of an addressable event.
+    """
 
     name: str
     kind: int
@@ -32,29 +52,56 @@ class Message:
     text: str
     scheme: Scheme
     in_reply_to: str | None
+    subject: str | None = None
 
 
-def receipt_view(book: Book, fact: SettlementProcessed, leg: Leg, *, entry: int, entry_hash: str) -> View:
-    """The data of one receipt."""
-    currency = fact.sale.currency
+class Payment(NamedTuple):
+    """What a leg is part of, as far as its receipt says: a settlement, or the operator's own sats (then number None)."""
+
+    machine: str
+    currency: str
+    rate: str
+    number: int | None
+    event_id: str | None
+
+
+def payment_of(fact: Fact) -> Payment | None:
+    """What the legs of a fact are part of; None for a fact without new legs."""
+    match fact:
+        case SettlementProcessed() | SettlementCorrected():
+            return Payment(fact.machine, fact.sale.currency, fact.sale.rate, fact.number, fact.event_id)
+        case SettlementRetried():
+            return Payment(fact.machine, fact.sale.currency, fact.sale.rate, fact.number, None)
+        case LpPaid():
+            return Payment(fact.machine, fact.currency, fact.rate, None, None)
+        case _:
+            return None
+
+
+def receipt_view(
+    book: Book, paid: Payment, leg: Leg, *, entry: int, entry_hash: str, corrects: Iterable[int] = ()
+) -> View:
+    """The data of one receipt; `corrects`: the numbers of the legs it stands in the place of."""
 
     def money(amount_minor: int | None) -> str | None:
-        return None if amount_minor is None else format_minor(amount_minor, currency)
+        return None if amount_minor is None else format_minor(amount_minor, paid.currency)
 
     return {
         "receipt": f"l{leg.number}",
-        "settlement": f"s{fact.number}",
-        "event_id": fact.event_id,
+        "status": leg.status,
+        "settlement": None if paid.number is None else f"s{paid.number}",
+        "event_id": paid.event_id,
         "operator": book.handle,
-        "machine": fact.machine,
+        "machine": paid.machine,
         "sats": leg.sats,
         "fiat": money(leg.fiat_minor),
-        "currency": currency,
-        "rate": fact.sale.rate,
+        "currency": paid.currency,
+        "rate": paid.rate,
         "balance_before": money(leg.before_minor),
         "balance_after": money(leg.after_minor),
         "entry": entry,
         "entry_hash": entry_hash,
+        "corrects": [f"l{number}" for number in corrects],
         "tag": TAG,
     }
 
@@ -78,20 +125,88 @@ def ack(machine: str, event_id: str, scheme: Scheme, text: str, name: str) -> Me
     return Message(name, kinds.SETTLEMENT, machine, text, scheme, event_id)
 
 
-def settlement_messages(
-    book: Book, fact: SettlementFact, *, sender: str, scheme: Scheme, entry: int, entry_hash: str
-) -> list[Message]:
-    """What a sealed settlement owes: the machine's ack, and a receipt for each completed leg of an LP."""
-    error: Reason | None = fact.reason if isinstance(fact, SettlementRejected) else None
-    text = ack_text(fact.event_id, fact.sale.payment_hash, fact.status, fact.number, error)
-    messages = [ack(sender, fact.event_id, scheme, text, f"ack:{book.key}:{entry}")]
-    if isinstance(fact, SettlementPending | SettlementRejected):
-        return messages
-    for leg in fact.legs:
-        if leg.lp is None or leg.status is not LegStatus.COMPLETED:
-            continue
-        words = receipt_words(receipt_view(book, fact, leg, entry=entry, entry_hash=entry_hash))
-        name = f"receipt:{book.key}:{leg.number}"
-        lp = book.lps[leg.lp].pubkey
-        messages.append(Message(name, kinds.DIRECT_MESSAGE, lp, words, Scheme.NIP04, None))
+class Sealed(NamedTuple):
+    """What must be known of an entry to make its messages. `kind`: of the event it came from, 0 for a tick."""
+
+    book: str
+    seq: int
+    at: int
+    hash: str
+    facts: tuple[Fact, ...]
+    kind: int
+    sender: str
+    scheme: Scheme
+
+
+def owes_messages(facts: tuple[Fact, ...]) -> bool:
+    """Whether an entry with these facts has anything to say besides the answer to its command."""
+    return any(isinstance(fact, _SPEAKING) for fact in facts) or shortage_notice(facts) is not None
+
+
+def entry_messages(book: Book, entry: Sealed) -> list[Message]:
+    """What a sealed entry owes: the machine's ack, receipts for LPs, what machines must be told."""
+    messages: list[Message] = []
+    for fact in entry.facts:
+        if isinstance(fact, SettlementFact) and entry.kind == kinds.SETTLEMENT:
+            error: Reason | None = fact.reason if isinstance(fact, SettlementRejected) else None
+            text = ack_text(fact.event_id, fact.sale.payment_hash, fact.status, fact.number, error)
+            messages.append(ack(entry.sender, fact.event_id, entry.scheme, text, f"ack:{book.key}:{entry.seq}"))
+        if isinstance(fact, FeesPublished | CassettesPublished):
+            subject, text = machine_message(fact)
+            name = f"told:{book.key}:{entry.seq}:{subject}"
+            to = fact.pubkey
+            messages.append(Message(name, kinds.MACHINE_STATE, to, text, Scheme.NIP44, None, subject))
+        messages.extend(_receipts(book, fact, entry))
+    shortage = shortage_notice(entry.facts)
+    if shortage is not None:
+        name = f"short:{book.key}:{entry.seq}"
+        messages.append(direct_message(book.key, name, shortage, book.alert_plan.scheme))
     return messages
+
+
+def _receipts(book: Book, fact: Fact, entry: Sealed) -> Iterator[Message]:
+    paid = payment_of(fact)
+    voided = fact.voided if isinstance(fact, SettlementCorrected | SettlementRefunded) else ()
+    before: dict[str | None, list[int]] = {}
+    for leg in voided:
+        if leg.sats:
+            before.setdefault(leg.lp, []).append(leg.number)
+    if paid is not None:
+        for leg in fact.legs:  # type: ignore[union-attr]
+            if leg.lp is None or leg.status is not LegStatus.COMPLETED:
+                continue
+            corrects = before.pop(leg.lp, ())
+            view = receipt_view(book, paid, leg, entry=entry.seq, entry_hash=entry.hash, corrects=corrects)
+            yield to_lp(book, leg.lp, f"receipt:{book.key}:{leg.number}", receipt_words(view))
+    before.pop(None, None)
+    for lp, numbers in before.items():
+        assert lp is not None
+        assert isinstance(fact, SettlementCorrected | SettlementRefunded)
+        where = f"{fact.machine}, {book.handle}"
+        words = void_words(where, fact.number, numbers, entry=entry.seq, entry_hash=entry.hash)
+        yield to_lp(book, lp, f"void:{book.key}:{entry.seq}:{numbers[0]}", words)
+
+
+def to_lp(book: Book, handle: str, name: str, text: str) -> Message:
+    """A message to an LP, the way it last wrote when it chose something."""
+    lp = book.lps[handle]
+    return direct_message(lp.pubkey, name, text, lp.preferences.scheme if lp.preferences else Scheme.NIP04)
+
+
+def direct_message(to: str, name: str, text: str, scheme: Scheme) -> Message:
+    """A message to a person that nobody asked for."""
+    kind = kinds.GIFT_WRAP if scheme is Scheme.NIP17 else kinds.DIRECT_MESSAGE
+    return Message(name, kind, to, text, scheme, None)
+
+
+_SPEAKING = (
+    SettlementProcessed,
+    SettlementPending,
+    SettlementRejected,
+    SettlementCorrected,
+    SettlementRefunded,
+    SettlementRetried,
+    LpPaid,
+    FeesPublished,
+    CassettesPublished,
+)

@@ -9,16 +9,36 @@ from typing import Any
 
 from nostrbot.core.book import Book, Lp
 from nostrbot.core.commands import Code, Refused
-from nostrbot.core.facts import Fact, LpEnrolled, LpSwitched, MachineAdded, MachineChanged, PreferencesSet
+from nostrbot.core.facts import (
+    Fact,
+    FeesPublished,
+    LpEnrolled,
+    LpSwitched,
+    MachineAdded,
+    MachineChanged,
+    PreferencesSet,
+)
 from nostrbot.core.orders import Order
-from nostrbot.core.records import Enrolment, Machine, Preferences
+from nostrbot.core.records import Enrolment, Guard, Machine, Preferences
 from nostrbot.core.states import Mode, Trust
+from nostrbot.refusals import Reason, Refusal
 
 
 def find_machine(book: Book, handle: str) -> Machine | Refused:
     """A machine by its name."""
     machine = book.machines.get(handle)
     return machine or Refused(Code.NOT_FOUND, f"there is no machine {handle}: `machine list` shows yours")
+
+
+def find_speaker(book: Book, pubkey: str) -> Machine | Refusal:
+    """The machine that speaks with this key, if it may: neither it nor its operator is suspended, nor the key rotated out."""
+    handle = book.machine_of_key.get(pubkey)
+    if handle is None:
+        return Refusal(Reason.UNKNOWN_AUTHOR, "no machine of this book")
+    machine = book.machines[handle]
+    if not (book.active and machine.active and machine.pubkey == pubkey):
+        return Refusal(Reason.MACHINE_INACTIVE, f"{handle} is suspended, or has another key")
+    return machine
 
 
 def find_lp(book: Book, handle: str) -> Lp | Refused:
@@ -43,11 +63,36 @@ def add_machine(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
         location=args.get("location", ""),
         trust=args.get("trust", Trust.SIGNATURE),
         enforce_fee_match=args.get("enforce_fee_match", False),
+        guard=Guard(),
         active=True,
         created_at=order.at,
         updated_at=order.at,
     )
-    return (MachineAdded(machine),)
+    return (MachineAdded(machine), fees_for(book, machine))
+
+
+def fees_for(book: Book, machine: Machine) -> FeesPublished:
+    """What a machine is to charge: the platform's fee and the operator's, by direction (docs/protocol.md section 4)."""
+    return FeesPublished(
+        machine.handle,
+        machine.pubkey,
+        cash_in_ppm=book.cash_in_ppm + machine.cash_in_ppm,
+        cash_out_ppm=book.cash_out_ppm + machine.cash_out_ppm,
+    )
+
+
+def rotate_machine(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+    """Give a machine a new key. From this entry on what the old one signs is rejected, whatever its date (M7)."""
+    machine = find_machine(book, order.args["machine"])
+    if isinstance(machine, Refused):
+        return machine
+    taken = book.machine_of_key.get(order.args["npub"])
+    if order.args["npub"] == machine.pubkey:
+        return ()
+    if taken is not None:
+        return Refused(Code.KEY_TAKEN, f"this key is or was {taken}'s: make a new one for the machine")
+    rotated = replace(machine, pubkey=order.args["npub"], updated_at=order.at)
+    return (MachineChanged(rotated), fees_for(book, rotated))
 
 
 _SETTABLE = {
@@ -76,7 +121,10 @@ def _change_machine(book: Book, order: Order, changes: dict[str, Any]) -> tuple[
         return machine
     if replace(machine, **changes) == machine:
         return ()
-    return (MachineChanged(replace(machine, **changes, updated_at=order.at)),)
+    changed = replace(machine, **changes, updated_at=order.at)
+    if (changed.cash_in_ppm, changed.cash_out_ppm) == (machine.cash_in_ppm, machine.cash_out_ppm):
+        return (MachineChanged(changed),)
+    return (MachineChanged(changed), fees_for(book, changed))
 
 
 def enrol_lp(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
@@ -129,4 +177,5 @@ def set_preferences(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
         chosen = replace(now, forward=order.args["to"] or None)
     else:
         chosen = replace(now, paused=order.verb == "pause")
+    chosen = replace(chosen, scheme=order.scheme)
     return () if chosen == now else (PreferencesSet(lp.handle, chosen),)

@@ -11,7 +11,13 @@ from typing import Any
 import orjson
 
 from nostrbot.core.commands import Code, Refused
+from nostrbot.core.figures_words import FIGURES_WORDS
+from nostrbot.core.lines import escape, listing
+from nostrbot.core.machine_words import MACHINE_WORDS
+from nostrbot.core.plan_words import PLAN_WORDS
 from nostrbot.core.views import View
+from nostrbot.nostr.giftwrap import WRAPPED_TEXT_MAX_BYTES, text_bytes
+from nostrbot.nostr.sealing import Scheme
 
 REPLY_BYTES_MAX = 40 * 1024  # plain text; encrypted and wrapped it stays under the 65,536 bytes relays take
 REFUSED = "Refused: "  # how every plain refusal begins, so that a program can tell without --json
@@ -36,9 +42,16 @@ def answer(verb: str, data: Data, *, json: bool, preview: bool = False) -> str:
     return f"Preview, nothing is changed:\n{words}" if preview else words
 
 
-def answer_that_fits(verb: str, text: str, *, json: bool) -> str:
+def fits(text: str, scheme: Scheme) -> bool:
+    """Whether an answer fits in one event; wrapped twice, less does."""
+    if scheme is Scheme.NIP17:
+        return text_bytes(text) <= WRAPPED_TEXT_MAX_BYTES
+    return len(text.encode()) <= REPLY_BYTES_MAX
+
+
+def answer_that_fits(verb: str, text: str, *, json: bool, scheme: Scheme) -> str:
     """The answer itself, or a refusal in its place when it is too long for one event."""
-    if len(text.encode()) <= REPLY_BYTES_MAX:
+    if fits(text, scheme):
         return text
     too_long = Refused(Code.TOO_LONG, "the answer is too long for one message: ask for less, by machine= or limit=")
     return refusal(verb, too_long, json=json)
@@ -62,18 +75,6 @@ def is_refusal(text: str) -> bool:
     return text.startswith(REFUSED)
 
 
-def escape(text: str) -> str:
-    """Text that somebody typed, safe to show: control, bidirectional and invisible characters become \\u escapes."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text)
-
-
-def _escaped(character: str) -> str:
-    code = ord(character)
-    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
-
-
 def _no_words(data: Any) -> str:
     return escape(orjson.dumps(data, option=orjson.OPT_INDENT_2).decode())
 
@@ -84,17 +85,8 @@ def _operator(data: View) -> str:
     return f"Operator {operator['name']} ({operator['npub']}), {operator['tz']}, {state}."
 
 
-def _rows(rows: list[View], empty: str, line: Callable[[View], str], more: Mapping[str, Any]) -> str:
-    if not rows:
-        return empty
-    lines = [line(row) for row in rows]
-    if more.get("more"):
-        lines.append(f"There is more: add before={more['before']}")
-    return "\n".join(lines)
-
-
 def _operators(data: View) -> str:
-    return _rows(data["operators"], "No operators yet: operator add <npub> name=<name>",
+    return listing(data["operators"], "No operators yet: operator add <npub> name=<name>",
                  lambda row: _operator({"operator": row}), data)  # fmt: skip
 
 
@@ -108,7 +100,9 @@ def _machine_line(machine: View) -> str:
     place = f", {escape(machine['location'])}" if machine["location"] else ""
     fees = f"fees {machine['cash_in']} in, {machine['cash_out']} out"
     strict = ", enforces fees" if machine["enforce_fee_match"] else ""
-    return f"{machine['name']}: {machine['fiat']}, {fees}, {state}, trust={machine['trust']}{strict}{place}"
+    guard = ", ".join(f"{name} {limit}" for name, limit in machine["guard"].items() if limit)
+    held = f", held above {guard}" if guard else ""
+    return f"{machine['name']}: {machine['fiat']}, {fees}, {state}, trust={machine['trust']}{strict}{held}{place}"
 
 
 def _machine(data: View) -> str:
@@ -121,7 +115,7 @@ def _machine_added(data: View) -> str:
 
 
 def _machines(data: View) -> str:
-    return _rows(data["machines"], "No machines yet: `help machine add` shows how", _machine_line, data)
+    return listing(data["machines"], "No machines yet: `help machine add` shows how", _machine_line, data)
 
 
 def _lp_line(lp: View) -> str:
@@ -147,7 +141,7 @@ def _lp_added(data: View) -> str:
 
 
 def _lps(data: View) -> str:
-    return _rows(data["lps"], "No LPs yet: `help lp add` shows how", _lp_line, data)
+    return listing(data["lps"], "No LPs yet: `help lp add` shows how", _lp_line, data)
 
 
 def _preferences(data: View) -> str:
@@ -179,7 +173,7 @@ def _deposit(data: View) -> str:
 
 
 def _deposits(data: View) -> str:
-    return _rows(data["deposits"], "No such deposits.", _deposit_line, data)
+    return listing(data["deposits"], "No such deposits.", _deposit_line, data)
 
 
 def _settlement_line(row: View) -> str:
@@ -204,11 +198,23 @@ def _settlement(data: View) -> str:
     lines = [_settlement_line(row), fees, *(_leg_line(leg) for leg in row["legs"])]
     if row.get("more"):
         lines.append(f"  more legs: settlement show {row['id']} after={row['after']}")
-    return "\n".join([*lines, f"entry {row['entry']} {row['entry_hash']}"])
+    if row.get("reported"):
+        reported = row["reported"]
+        lines.append(f"reported as {reported['fiat_amount']} {row['fiat_code']}, {reported['wire_sats']} sats")
+    if row["owed_to_customer_sats"]:
+        owed = row["owed_to_customer_sats"]
+        lines.append(f'{owed} sats are owed to the customer: settlement refund {row["id"]} reason="…"')
+    if row["notes"]:
+        lines.append(escape(row["notes"]))
+    if row.get("next"):
+        lines.append(f"Next: {row['next']}")
+    if row["entry"] is not None:
+        lines.append(f"entry {row['entry']} {row['entry_hash']}")
+    return "\n".join(lines)
 
 
 def _settlements(data: View) -> str:
-    return _rows(data["settlements"], "No such settlements.", _settlement_line, data)
+    return listing(data["settlements"], "No such settlements.", _settlement_line, data)
 
 
 def _worklist(data: View) -> str:
@@ -226,7 +232,11 @@ def _splits(data: View) -> str:
     where = f"machine {data['machine']}" if data["machine"] else "default"
     parts = ", ".join(f"{escape(rule['label'])} {rule['pct']} to {rule['to']}" for rule in data["splits"])
     source = "" if data["source"] == "own" else f" (follows the {data['source']})"
-    return f"Splits, {where}{source}: {parts or 'all to you'}."
+    words = f"Splits, {where}{source}: {parts or 'all to you'}."
+    if "last_month" in data:
+        paid = ", ".join(f"{escape(rule['label'])} {rule['sats']} sats" for rule in data["last_month"])
+        words += f"\nThe last 30 days would have paid {paid}."
+    return words
 
 
 def _balance(rows: Any) -> str:
@@ -241,7 +251,7 @@ def _balance(rows: Any) -> str:
 
 
 def _own_deposits(data: View) -> str:
-    return _rows(data["deposits"], "None yet.", lambda row: f"{row['operator']} {_deposit_line(row)}", data)
+    return listing(data["deposits"], "None yet.", lambda row: f"{row['operator']} {_deposit_line(row)}", data)
 
 
 def _balances(data: View) -> str:
@@ -250,7 +260,7 @@ def _balances(data: View) -> str:
 
     held = data["sats"]
     lines = [
-        _rows(data["balances"], "No LPs yet: `help lp add` shows how", line, data),
+        listing(data["balances"], "No LPs yet: `help lp add` shows how", line, data),
         f"Sats: {held['held']} held; {held['lps']} owed to LPs, {held['platform']} to the platform, "
         f"{held['others']} to others, {held['operator']} yours.",
     ]
@@ -260,27 +270,42 @@ def _balances(data: View) -> str:
 def _history_line(row: View) -> str:
     cash = f" for {row['fiat']} {row['currency']}" if row["fiat"] is not None else ""
     why = f" ({row['reason']})" if row["reason"] else ""
-    where = f"{row['machine']} {row['settlement']}, {row['operator']}"
+    source = row["settlement"] or "apart from any sale"
+    where = f"{row['machine']} {source}, {row['operator']}"
     return f"{row['id']}: {row['sats']} sats{cash}, {row['status']}{why}, {where}"
 
 
 def _history(data: View) -> str:
-    return _rows(data["history"], "Nothing yet.", _history_line, data)
+    return listing(data["history"], "Nothing yet.", _history_line, data)
 
 
 def receipt_words(receipt: View) -> str:
     """A receipt as people read it, in answer to `receipt` and by itself when a leg is completed."""
+    if receipt["status"] == "voided":
+        return f"Receipt {receipt['receipt']} of {receipt['sats']} sats is void: `history` shows what replaced it."
     if receipt["fiat"] is None:
         bought = f"You received {receipt['sats']} sats of commission"
     else:
         bought = f"You received {receipt['sats']} sats for {receipt['fiat']} {receipt['currency']}"
         bought += f" ({receipt['rate']} sats per {receipt['currency']})"
     lines = [f"{bought} at {receipt['machine']}, {receipt['operator']}."]
+    if receipt["corrects"]:
+        lines.insert(0, f"Corrected, in place of {', '.join(receipt['corrects'])}: the machine dispensed less.")
     if receipt["balance_after"] is not None:
         lines.append(f"Left in the machine: {receipt['balance_after']} {receipt['currency']}.")
-    lines.append(f"Receipt {receipt['receipt']}, settlement {receipt['settlement']}, tag {receipt['tag']}.")
+    what = f"settlement {receipt['settlement']}" if receipt["settlement"] else "out of the operator's own sats"
+    lines.append(f"Receipt {receipt['receipt']}, {what}, tag {receipt['tag']}.")
     lines.append(f"Journal entry {receipt['entry']} {receipt['entry_hash']}")
     return "\n".join(lines)
+
+
+def void_words(where: str, number: int, legs: list[int], *, entry: int, entry_hash: str) -> str:
+    """What an LP is told when receipts of it are void and nothing comes in their place; `where`: machine, operator."""
+    which = ", ".join(f"l{leg}" for leg in legs)
+    return (
+        f"Void: receipt {which} of settlement s{number} at {where}. The sale did not take place as "
+        f"reported; your cash is as it was before. `balance` shows it.\nJournal entry {entry} {entry_hash}"
+    )
 
 
 def _help(data: View) -> str:
@@ -300,6 +325,7 @@ def _whoami(data: View) -> str:
 
 
 WORDS: Mapping[str, Callable[[Any], str]] = {
+    **MACHINE_WORDS,
     "operator add": _operator,
     "operator list": _operators,
     "operator suspend": _operator,
@@ -332,6 +358,15 @@ WORDS: Mapping[str, Callable[[Any], str]] = {
     "deposit list": _deposits,
     "settlement list": _settlements,
     "settlement show": _settlement,
+    "settlement note": _settlement,
+    "settlement release": _settlement,
+    "settlement reset": _settlement,
+    "settlement retry": _settlement,
+    "settlement partial": _settlement,
+    "settlement refund": _settlement,
+    "settlement add": _settlement,
+    "machine rotate": _machine,
+    "guard": _machine,
     "worklist": _worklist,
     "splits show": _splits,
     "splits set": _splits,
@@ -341,4 +376,7 @@ WORDS: Mapping[str, Callable[[Any], str]] = {
     "receipt": receipt_words,
     "help": _help,
     "whoami": _whoami,
+    **MACHINE_WORDS,
+    **PLAN_WORDS,
+    **FIGURES_WORDS,
 }

@@ -10,9 +10,10 @@ from hashlib import sha256
 
 from nostrbot.core.atm.settlement import Sale
 from nostrbot.core.book import Book, Booked
-from nostrbot.core.dca import flow_candidates, share_flow
+from nostrbot.core.dca import Partaker, flow_candidates, share_flow
 from nostrbot.core.facts import Leg, SettlementFact, SettlementPending, SettlementProcessed, SettlementRejected
 from nostrbot.core.fees import FeeCheck, check_fee, is_out_of_tolerance, share_fee
+from nostrbot.core.guards import find_hold
 from nostrbot.core.records import Machine
 from nostrbot.core.states import Direction, LegStatus, LegType, SkipReason, Trust
 from nostrbot.money import SATS_MAX, minor_digits
@@ -22,8 +23,6 @@ from nostrbot.refusals import Reason
 # outgrow what databases and JSON can hold.
 VOLUME_SATS_MAX = 100 * SATS_MAX
 
-AWAITING_WALLET = "awaiting_wallet"  # trust=wallet: nothing moves until a wallet saw the payment
-
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
@@ -32,8 +31,8 @@ class Duplicate:
     booked: Booked
 
 
-def decide_settlement(book: Book, signer: str, event_id: str, sale: Sale) -> SettlementFact | Duplicate:
-    """Judge a sale that `signer`, a machine of this book, reported."""
+def decide_settlement(book: Book, signer: str, event_id: str, sale: Sale, at: int) -> SettlementFact | Duplicate:
+    """Judge a sale that `signer`, a machine of this book, reported and that arrived `at`."""
     known = book.recall.events.get(event_id)
     if known is not None:
         return Duplicate(known)
@@ -41,8 +40,8 @@ def decide_settlement(book: Book, signer: str, event_id: str, sale: Sale) -> Set
     if earlier is not None and earlier.sale == sale and sale.machine == signer:
         return Duplicate(earlier)
     machine = book.machines[book.machine_of_key[signer]]
-    fees = _check_fees(book, machine, sale)
-    reason = _find_broken_rule(book, machine, signer, sale, fees)
+    fees = check_fees(book, machine, sale)
+    reason = find_broken_rule(book, machine, signer, sale)
     if reason is None and earlier is not None:
         reason = Reason.PAYMENT_HASH_CONFLICT
     if reason is None and machine.enforce_fee_match and is_out_of_tolerance(fees.mismatch_sats, sale.principal_sats):
@@ -51,36 +50,46 @@ def decide_settlement(book: Book, signer: str, event_id: str, sale: Sale) -> Set
     common = (number, machine.handle, event_id, sale, fees.platform_sats, fees.operator_sats, fees.mismatch_sats)
     if reason is not None:
         return SettlementRejected(*common, reason)
-    if machine.trust is Trust.WALLET:
-        return SettlementPending(*common, AWAITING_WALLET)
-    return SettlementProcessed(*common, _share_out(book, machine, sale, fees))
+    hold = find_hold(book, machine, sale, at)
+    if hold is not None:
+        return SettlementPending(*common, hold)
+    return SettlementProcessed(*common, share_out(book, machine.handle, sale, fees.platform_sats))
 
 
-def _check_fees(book: Book, machine: Machine, sale: Sale) -> FeeCheck:
+def check_fees(book: Book, machine: Machine, sale: Sale) -> FeeCheck:
+    """The fees that were due on a sale beside the one charged."""
     cash_in = sale.direction is Direction.CASH_IN
     operator_ppm = machine.cash_in_ppm if cash_in else machine.cash_out_ppm
     return check_fee(sale.principal_sats, sale.fee_sats, book.platform_ppm(cash_in=cash_in), operator_ppm)
 
 
-def _find_broken_rule(book: Book, machine: Machine, signer: str, sale: Sale, fees: FeeCheck) -> Reason | None:
+def find_broken_rule(book: Book, machine: Machine, signer: str, sale: Sale) -> Reason | None:
     """The first rule of section 3.1 that does not hold, in the order written there; None when all hold."""
-    fee = sale.fee_sats if sale.direction is Direction.CASH_OUT else -sale.fee_sats
     if sale.machine != signer:
         return Reason.ATTRIBUTION_MISMATCH
-    if not (machine.active and book.active):
+    if not (machine.active and book.active and machine.pubkey == signer):
         return Reason.MACHINE_INACTIVE
+    broken = find_broken_amount(book, machine, sale)
+    if broken is not None:
+        return broken
+    if sale.preimage is None:
+        return Reason.PREIMAGE_MISSING if machine.trust is Trust.PREIMAGE else None
+    if sha256(bytes.fromhex(sale.preimage)).hexdigest() != sale.payment_hash:
+        return Reason.PREIMAGE_MISMATCH
+    return None
+
+
+def find_broken_amount(book: Book, machine: Machine, sale: Sale) -> Reason | None:
+    """The first rule that a sale's amounts break."""
+    fee = sale.fee_sats if sale.direction is Direction.CASH_OUT else -sale.fee_sats
     if sale.wire_sats != sale.principal_sats + fee:
         return Reason.AMOUNTS_INCONSISTENT
     if not _rate_holds(sale):
         return Reason.RATE_INCONSISTENT
     if sale.currency != machine.fiat:
         return Reason.CURRENCY_MISMATCH
-    if not _amounts_in_range(sale) or book.volumes_sats.get(machine.handle, 0) + sale.wire_sats > VOLUME_SATS_MAX:
+    if not _amounts_in_range(sale) or book.tills[machine.handle].volume_sats + sale.wire_sats > VOLUME_SATS_MAX:
         return Reason.AMOUNT_OUT_OF_RANGE
-    if sale.preimage is None:
-        return Reason.PREIMAGE_MISSING if machine.trust is Trust.PREIMAGE else None
-    if sha256(bytes.fromhex(sale.preimage)).hexdigest() != sale.payment_hash:
-        return Reason.PREIMAGE_MISMATCH
     return None
 
 
@@ -111,47 +120,76 @@ _TAKEN = (LegStatus.COMPLETED, None)
 _TOO_SMALL = (LegStatus.SKIPPED, SkipReason.ZERO_SHARE)
 
 
-def _share_out(book: Book, machine: Machine, sale: Sale, fees: FeeCheck) -> tuple[Leg, ...]:
-    """The legs of a settlement: platform, commission splits, LPs in enrolment order, the operator's part."""
+def share_out(book: Book, machine: str, sale: Sale, platform_sats: int) -> tuple[Leg, ...]:
+    """The legs of a settlement: platform, commission splits, LPs in enrolment order, the operator's part.
+
+    `platform_sats`: the platform's fee that was due.
+    """
+    legs = _share_fee(book, machine, sale.fee_sats, platform_sats)
+    if sale.direction is Direction.CASH_OUT:
+        _share_principal(book, legs, flow_candidates(book, machine), sale.fiat_minor, sale.principal_sats)
+    return tuple(legs)
+
+
+def share_among(
+    book: Book,
+    machine: str,
+    partakers: list[Partaker],
+    *,
+    fiat_minor: int,
+    principal_sats: int,
+    fee_sats: int,
+    platform_sats: int,
+) -> tuple[Leg, ...]:
+    """The legs of a cash-out whose LPs, and what each may spend, are known already."""
+    legs = _share_fee(book, machine, fee_sats, platform_sats)
+    _share_principal(book, legs, partakers, fiat_minor, principal_sats)
+    return tuple(legs)
+
+
+def _share_fee(book: Book, machine: str, fee_sats: int, platform_sats: int) -> list[Leg]:
     legs: list[Leg] = []
-    first = book.leg_count + 1
-
-    def add(
-        kind: LegType,
-        sats: int,
-        *,
-        lp: str | None = None,
-        label: str | None = None,
-        pubkey: str | None = None,
-        fiat_minor: int | None = None,
-        skipped: SkipReason | None = None,
-    ) -> None:
-        status = LegStatus.SKIPPED if skipped else LegStatus.COMPLETED
-        number = first + len(legs)
-        legs.append(Leg(number, kind, lp, label, pubkey, sats, fiat_minor, status, skipped, None, None))
-
-    shares = share_fee(sale.fee_sats, fees.platform_sats, book.splits_in_force(machine.handle))
+    shares = share_fee(fee_sats, platform_sats, book.splits_in_force(machine))
     if shares.platform_sats:
-        add(LegType.SUPER_FEE, shares.platform_sats, label="platform")
+        _add(book, legs, LegType.SUPER_FEE, shares.platform_sats, label="platform")
     for rule, sats in shares.pot:
         if sats:
-            add(LegType.OPERATOR_SPLIT, sats, lp=rule.lp, label=rule.label, pubkey=rule.pubkey)
-    if sale.direction is Direction.CASH_IN:
-        return tuple(legs)
+            _add(book, legs, LegType.OPERATOR_SPLIT, sats, lp=rule.lp, label=rule.label, pubkey=rule.pubkey)
+    return legs
 
-    candidates = flow_candidates(book, machine.handle)
-    if not candidates:
-        add(LegType.DCA, 0, fiat_minor=0, skipped=SkipReason.NO_CANDIDATES)
-        add(LegType.OPERATOR, sale.principal_sats, label="operator", fiat_minor=sale.fiat_minor)
-        return tuple(legs)
-    flow = share_flow(candidates, sale.fiat_minor, sale.principal_sats)
-    for number, (seat, fiat_minor, sats) in enumerate(flow.shares, start=first + len(legs)):
-        before_minor = seat.remaining_minor
+
+def _share_principal(
+    book: Book, legs: list[Leg], partakers: list[Partaker], fiat_minor: int, principal_sats: int
+) -> None:
+    """Add the legs of a principal to those of its fee."""
+    if not partakers:
+        _add(book, legs, LegType.DCA, 0, fiat_minor=0, skipped=SkipReason.NO_CANDIDATES)
+        _add(book, legs, LegType.OPERATOR, principal_sats, label="operator", fiat_minor=fiat_minor)
+        return
+    flow = share_flow(partakers, fiat_minor, principal_sats)
+    for number, (partaker, part_minor, sats) in enumerate(flow.shares, start=book.leg_count + 1 + len(legs)):
+        lp, before_minor, _ = partaker
         status, reason = _TAKEN if sats else _TOO_SMALL
-        after_minor = before_minor - fiat_minor
+        after_minor = before_minor - part_minor
         legs.append(
-            Leg(number, LegType.DCA, seat.lp, None, None, sats, fiat_minor, status, reason, before_minor, after_minor)
+            Leg(number, LegType.DCA, lp, None, None, sats, part_minor, status, reason, before_minor, after_minor)
         )
     if flow.operator_sats or flow.operator_fiat_minor:
-        add(LegType.OPERATOR, flow.operator_sats, label="operator", fiat_minor=flow.operator_fiat_minor)
-    return tuple(legs)
+        _add(book, legs, LegType.OPERATOR, flow.operator_sats, label="operator", fiat_minor=flow.operator_fiat_minor)
+
+
+def _add(
+    book: Book,
+    legs: list[Leg],
+    kind: LegType,
+    sats: int,
+    *,
+    lp: str | None = None,
+    label: str | None = None,
+    pubkey: str | None = None,
+    fiat_minor: int | None = None,
+    skipped: SkipReason | None = None,
+) -> None:
+    status = LegStatus.SKIPPED if skipped else LegStatus.COMPLETED
+    number = book.leg_count + 1 + len(legs)
+    legs.append(Leg(number, kind, lp, label, pubkey, sats, fiat_minor, status, skipped, None, None))

@@ -10,7 +10,8 @@ from nostrbot.core.book import Book, Lp, Seat
 from nostrbot.core.facts import OperatorAdded
 from nostrbot.core.ledger.balances import Balances
 from nostrbot.core.plain import plain, reader
-from nostrbot.core.records import Deposit, Enrolment, Machine, Preferences, Split
+from nostrbot.core.records import AlertPlan, Cassette, Deposit, Enrolment, FixedPlan, Machine, Preferences, Split
+from nostrbot.core.till import Counter, FeesOff, Gap, Rejection, Till
 
 _SCALARS = (
     "bot",
@@ -25,6 +26,7 @@ _SCALARS = (
     "fee_seq",
     "settlement_count",
     "leg_count",
+    "fixed_day",
 )
 _read_operator = reader(OperatorAdded)
 _read_machine = reader(Machine)
@@ -32,6 +34,9 @@ _read_enrolment = reader(Enrolment)
 _read_preferences = reader(Preferences | None)
 _read_deposit = reader(Deposit)
 _read_splits = reader(tuple[Split, ...])
+_read_cassette = reader(Cassette)
+_read_fixed_plan = reader(FixedPlan)
+_read_alert_plan = reader(AlertPlan)
 
 
 def take_snapshot(book: Book) -> dict[str, Any]:
@@ -62,7 +67,12 @@ def take_snapshot(book: Book) -> dict[str, Any]:
         "splits": [[machine, plain(splits)] for machine, splits in book.splits.items()],
         # Sums of many amounts, as text: JSON's integers end where a rogue machine could take a sum.
         "balances": [[account, unit, str(amount)] for (account, unit), amount in book.balances.items()],
-        "volumes_sats": {machine: str(volume) for machine, volume in book.volumes_sats.items()},
+        "keys": book.machine_of_key,
+        "tills": {machine: _plain_till(till) for machine, till in book.tills.items()},
+        "fixed_plan": plain(book.fixed_plan),
+        "fixed_slots": sorted(book.fixed_slots),
+        "fixed_given": [[lp, currency, given] for (lp, currency), given in book.fixed_given_minor.items()],
+        "alert_plan": plain(book.alert_plan),
     }
 
 
@@ -76,7 +86,6 @@ def restore_snapshot(state: dict[str, Any]) -> Book:
     for fields in state["machines"]:
         machine = _read_machine(fields)
         book.machines[machine.handle] = machine
-        book.machine_of_key[machine.pubkey] = machine.handle
         book.seats[machine.handle] = []
     for fields in state["lps"]:
         preferences = _read_preferences(fields["preferences"])
@@ -95,5 +104,40 @@ def restore_snapshot(state: dict[str, Any]) -> Book:
         book.deposits[deposit.number] = deposit
     book.splits = {machine: _read_splits(splits) for machine, splits in state["splits"]}
     book.balances = Balances({(account, unit): int(amount) for account, unit, amount in state["balances"]})
-    book.volumes_sats = {machine: int(volume) for machine, volume in state["volumes_sats"].items()}
+    book.machine_of_key = dict(state["keys"])
+    book.tills = {machine: _read_till(till) for machine, till in state["tills"].items()}
+    book.fixed_plan = _read_fixed_plan(state["fixed_plan"])
+    book.fixed_slots = set(state["fixed_slots"])
+    book.fixed_given_minor = {(lp, currency): given for lp, currency, given in state["fixed_given"]}
+    book.alert_plan = _read_alert_plan(state["alert_plan"])
     return book
+
+
+def _plain_till(till: Till) -> dict[str, Any]:
+    return {
+        "volume_sats": str(till.volume_sats),
+        "day": till.day,
+        "day_minor": till.day_minor,
+        "rates": till.rates,
+        "newest": till.counter.newest,
+        "gaps": [[gap.first, gap.last, gap.at] for gap in till.counter.gaps],
+        "cassettes": [plain(cassette) for cassette in till.cassettes.values()],
+        "taken": till.taken,
+        "fees_off": till.fees_off and [*till.fees_off],
+        "rejections": [[*rejection] for rejection in till.rejections],
+    }
+
+
+def _read_till(state: dict[str, Any]) -> Till:
+    cassettes = [_read_cassette(fields) for fields in state["cassettes"]]
+    return Till(
+        volume_sats=int(state["volume_sats"]),
+        day=state["day"],
+        day_minor=state["day_minor"],
+        rates=list(state["rates"]),
+        counter=Counter(state["newest"], [Gap(*gap) for gap in state["gaps"]]),
+        cassettes={cassette.position: cassette for cassette in cassettes},
+        taken={day: dict(taken) for day, taken in state["taken"].items()},
+        fees_off=FeesOff(*state["fees_off"]) if state["fees_off"] else None,
+        rejections=[Rejection(*rejection) for rejection in state["rejections"]],
+    )

@@ -4,6 +4,8 @@ What lives here: setting and clearing a set. What does not: the sharing (core/fe
 must be exactly 100 %; a machine's own set hides the operator's default (acceptance X18-X21).
 """
 
+from collections.abc import Iterable
+
 from nostrbot.core.book import Book
 from nostrbot.core.commands import SPLITS_MAX, Code, Refused
 from nostrbot.core.facts import Fact, SplitsSet
@@ -11,7 +13,7 @@ from nostrbot.core.orders import Order
 from nostrbot.core.records import Split
 from nostrbot.core.registry import find_machine
 from nostrbot.errors import KeyTextError
-from nostrbot.money import PPM, format_ppm, parse_ppm
+from nostrbot.money import PPM, format_ppm, parse_ppm, split
 from nostrbot.nostr.keys import read_pubkey
 
 SELF = "self"
@@ -70,3 +72,12 @@ def _read_rule(book: Book, label: str, text: str) -> Split | Refused:
     if pubkey == book.key:
         return Split(label, ppm, None, None)
     return Split(label, ppm, book.lp_of_key.get(pubkey), None if pubkey in book.lp_of_key else pubkey)
+
+
+def share_pots(splits: tuple[Split, ...], pots: Iterable[tuple[int, int]]) -> list[int]:
+    """What each of these parties would have got of pots, given as (sats, how many settlements had that much)."""
+    together = [0] * len(splits)
+    for sats, count in pots:
+        for place, part in enumerate(split(sats, [rule.ppm for rule in splits])):
+            together[place] += part * count
+    return together

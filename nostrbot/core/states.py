@@ -78,16 +78,37 @@ class SkipReason(StrEnum):
 
     NO_CANDIDATES = "no_lp_with_a_balance"
     ZERO_SHARE = "share_rounds_to_zero"
+    NO_PRICE = "no_price_yet"  # fixed mode: the machine has not settled anything yet
+    SHORT_OF_SATS = "operator_short_of_sats"  # fixed mode: the operator has not enough sats of its own
+
+
+class Hold(StrEnum):
+    """Why a settlement waits: what a person, or later a wallet, must say first."""
+
+    AWAITING_WALLET = "awaiting_wallet"  # trust=wallet: nothing moves until a wallet saw the payment
+    PER_SETTLEMENT = "guard_per_settlement"
+    PER_DAY = "guard_per_day"
+    RATE = "guard_rate"
 
 
 # The legal moves. None is birth. Anything else is refused; nothing is ever deleted (acceptance O1).
+# A settlement is decided in one step, so that none stays `processing`; the moves out of it are for payouts that take time.
 SETTLEMENT_MOVES: Mapping[SettlementStatus | None, frozenset[SettlementStatus]] = {
     None: frozenset({SettlementStatus.PENDING, SettlementStatus.PROCESSED, SettlementStatus.REJECTED}),
-    SettlementStatus.PENDING: frozenset({SettlementStatus.PROCESSING, SettlementStatus.ERRORED}),
+    SettlementStatus.PENDING: frozenset(
+        {
+            SettlementStatus.PROCESSING,
+            SettlementStatus.PROCESSED,
+            SettlementStatus.ERRORED,
+            SettlementStatus.REFUNDED,
+        }
+    ),
     SettlementStatus.PROCESSING: frozenset({SettlementStatus.PROCESSED, SettlementStatus.ERRORED}),
     SettlementStatus.PROCESSED: frozenset({SettlementStatus.PARTIAL, SettlementStatus.REFUNDED}),
-    SettlementStatus.PARTIAL: frozenset({SettlementStatus.REFUNDED}),
-    SettlementStatus.ERRORED: frozenset({SettlementStatus.PENDING}),
+    SettlementStatus.PARTIAL: frozenset({SettlementStatus.PARTIAL, SettlementStatus.REFUNDED}),
+    SettlementStatus.ERRORED: frozenset(
+        {SettlementStatus.PENDING, SettlementStatus.PROCESSED, SettlementStatus.REFUNDED}
+    ),
     SettlementStatus.REFUNDED: frozenset(),
     SettlementStatus.REJECTED: frozenset(),
 }

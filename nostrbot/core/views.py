@@ -4,16 +4,21 @@ What lives here: one function a noun, record -> plain data with the exact names 
 text beside its currency, times are unix seconds, keys are npubs, ids are text (`s1`).
 """
 
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from nostrbot.core.book import Book, Lp, Seat
-from nostrbot.core.facts import Leg, OperatorAdded, SettlementFact, SettlementProcessed
+from nostrbot.core.dossier import Note, Settlement
+from nostrbot.core.facts import Leg, OperatorAdded
 from nostrbot.core.ledger import accounts
 from nostrbot.core.records import Deposit, Enrolment, Machine, Preferences, Split
 from nostrbot.money import format_minor, format_ppm
 from nostrbot.nostr.keys import npub
 
 SEATS_SHOWN_MAX = 200  # of one LP: some 180 bytes each at the most, so that its view fits in one event
+
+NOTES_SHOWN_MAX = 10  # of one settlement: some 2 kB each at the most
 
 View = dict[str, Any]
 
@@ -39,8 +44,23 @@ def machine_view(machine: Machine) -> View:
         "location": machine.location,
         "trust": machine.trust,
         "enforce_fee_match": machine.enforce_fee_match,
+        "guard": guard_view(machine),
         "created_at": machine.created_at,
         "updated_at": machine.updated_at,
+    }
+
+
+def guard_view(machine: Machine) -> View:
+    """What holds a machine's settlements."""
+
+    def money(amount_minor: int | None) -> str | None:
+        return None if amount_minor is None else format_minor(amount_minor, machine.fiat)
+
+    guard = machine.guard
+    return {
+        "per_settlement": money(guard.per_settlement_minor),
+        "per_day": money(guard.per_day_minor),
+        "rate": None if guard.rate_ppm is None else format_ppm(guard.rate_ppm),
     }
 
 
@@ -143,55 +163,86 @@ def split_view(rule: Split) -> View:
     return {"label": rule.label, "pct": format_ppm(rule.ppm), "ppm": rule.ppm, "to": to}
 
 
-def leg_view(leg: Leg, fact: SettlementFact) -> View:
-    """One leg of a settlement."""
-    currency = fact.sale.currency
+def leg_view(leg: Leg, *, settlement: int | None, currency: str, rate: str) -> View:
+    """One leg: of a settlement, or of none."""
     return {
         "id": f"l{leg.number}",
-        "settlement": f"s{fact.number}",
+        "settlement": None if settlement is None else f"s{settlement}",
         "type": leg.type,
         **({"lp": leg.lp} if leg.lp else {}),
         **({"label": leg.label} if leg.label else {}),
         "sats": leg.sats,
         "fiat": None if leg.fiat_minor is None else format_minor(leg.fiat_minor, currency),
         "currency": currency,
-        "rate": fact.sale.rate,
+        "rate": rate,
         "status": leg.status,
         "reason": leg.reason,
     }
 
 
-def settlement_view(fact: SettlementFact, *, entry: int, entry_hash: str, at: int) -> View:
-    """One settlement: every field the machine reported, what was computed from it, and where it is sealed."""
-    sale = fact.sale
-    legs = fact.legs if isinstance(fact, SettlementProcessed) else ()
-    return {
-        "id": f"s{fact.number}",
-        "machine": fact.machine,
-        "status": fact.status,
-        "error": None if isinstance(fact, SettlementProcessed) else fact.reason,
-        "event_id": fact.event_id,
+def leg_views(settlement: Settlement, legs: Iterable[Leg]) -> Iterator[View]:
+    """These legs of a settlement."""
+    sale = settlement.sale
+    return (leg_view(leg, settlement=settlement.number, currency=sale.currency, rate=sale.rate) for leg in legs)
+
+
+def settlement_view(settlement: Settlement, *, entry: int | None, entry_hash: str | None) -> View:
+    """One settlement: every field the machine reported, what became of it, and where it is sealed.
+
+    Amounts are those in force; what a corrected one was reported with is beside them, under `reported`. Without legs:
+    they are added where there is room for them (leg_views).
+    """
+    sale = settlement.sale
+    view: View = {
+        "id": f"s{settlement.number}",
+        "machine": settlement.machine,
+        "status": settlement.status,
+        "error": settlement.error,
+        "event_id": settlement.event_id,
         "n": sale.n,
         "txid": sale.txid,
         "payment_hash": sale.payment_hash,
         "preimage": sale.preimage,
         "tx_type": sale.direction,
-        "wire_sats": sale.wire_sats,
-        "principal_sats": sale.principal_sats,
-        "fee_sats": sale.fee_sats,
-        "fiat_amount": format_minor(sale.fiat_minor, sale.currency),
+        "wire_sats": settlement.wire_sats,
+        "principal_sats": settlement.principal_sats,
+        "fee_sats": settlement.fee_sats,
+        "fiat_amount": format_minor(settlement.fiat_minor, sale.currency),
         "fiat_code": sale.currency,
         "exchange_rate": sale.rate,
         "bills": [{"denomination": denomination, "count": count} for denomination, count in sale.bills],
         "cassettes": {p: {"denomination": denomination, "count": c} for p, denomination, c in sale.cassettes},
         "occurred_at": sale.occurred_at,
-        "platform_fee_sats": fact.platform_fee_sats,
-        "operator_fee_sats": fact.operator_fee_sats,
-        "fee_mismatch_sats": fact.fee_mismatch_sats,
-        "notes": "",
-        "legs": [leg_view(leg, fact) for leg in legs],
+        "platform_fee_sats": settlement.platform_fee_sats,
+        "operator_fee_sats": settlement.operator_fee_sats,
+        "fee_mismatch_sats": settlement.fee_mismatch_sats,
+        "owed_to_customer_sats": settlement.owed_sats,
+        "notes": notes_text(settlement.notes),
         "entry": entry,
         "entry_hash": entry_hash,
-        "created_at": at,
-        "processed_at": at if isinstance(fact, SettlementProcessed) else None,
+        "created_at": settlement.created_at,
+        "since": settlement.since,
+        "processed_at": settlement.processed_at,
     }
+    if settlement.fiat_minor != sale.fiat_minor:
+        view["reported"] = {
+            "wire_sats": sale.wire_sats,
+            "principal_sats": sale.principal_sats,
+            "fee_sats": sale.fee_sats,
+            "fiat_amount": format_minor(sale.fiat_minor, sale.currency),
+        }
+    return view
+
+
+def notes_text(notes: tuple[Note, ...]) -> str:
+    """Notes, newest first, a blank line between them: `[<UTC ISO> by <npub>] text` (acceptance S14).
+
+    As many as leave room for the rest of an answer; a last line says how many older ones there are. All are in the trail.
+    """
+    lines = [
+        f"[{datetime.fromtimestamp(note.at, UTC).isoformat(timespec='seconds')} by {npub(note.by)}] {note.text}"
+        for note in notes[:NOTES_SHOWN_MAX]
+    ]
+    if len(notes) > NOTES_SHOWN_MAX:
+        lines.append(f"({len(notes) - NOTES_SHOWN_MAX} older notes)")
+    return "\n\n".join(lines)

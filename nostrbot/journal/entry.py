@@ -14,7 +14,7 @@ import orjson
 
 from nostrbot.core.engine import RULES
 from nostrbot.core.facts import Fact, plain_fact
-from nostrbot.core.inputs import Signed
+from nostrbot.core.inputs import Input
 from nostrbot.core.ledger.transaction import Transaction
 
 GENESIS = "0" * 64  # the `prev` of a book's first entry
@@ -27,7 +27,7 @@ class Entry(NamedTuple):
     seq: int
     at: int
     prev: str
-    given: Signed
+    given: Input
     facts: tuple[Fact, ...]
     transactions: tuple[Transaction, ...]
     body: bytes
@@ -62,7 +62,7 @@ def digest(body: bytes) -> str:
     return sha256(body).hexdigest()
 
 
-def seal(chain: Chain, given: Signed, facts: tuple[Fact, ...], booked: list[Transaction], *, at: int) -> Entry:
+def seal(chain: Chain, given: Input, facts: tuple[Fact, ...], booked: list[Transaction], *, at: int) -> Entry:
     """Seal the next entry and move the chain on. `at` comes from Chain.next_at()."""
     seq = chain.seq + 1
     body = canonical(

@@ -1,7 +1,7 @@
 """Duplicate keys: JSON that says one thing twice, which two readers may take differently.
 
-What lives here: finding them. What does not: what is done about it (messages.py for frames, core/atm/settlement.py for
-what a machine reports: the auditor must read there what the bot read).
+What lives here: finding them. What does not: what is done about it (messages.py for frames, core/atm/content.py for
+what a machine says: the auditor must read there what the bot read).
 """
 
 import json

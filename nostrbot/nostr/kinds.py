@@ -6,9 +6,17 @@ https://github.com/nostr-protocol/nips/blob/master/01.md
 
 from typing import Final
 
+PROFILE: Final = 0  # NIP-01
 DIRECT_MESSAGE: Final = 4  # NIP-04
+SEAL: Final = 13  # NIP-59
+CHAT_MESSAGE: Final = 14  # NIP-17: never signed, only ever inside a seal
+GIFT_WRAP: Final = 1_059  # NIP-59
+RELAY_LIST: Final = 10_002  # NIP-65
+DM_RELAY_LIST: Final = 10_050  # NIP-17
 SETTLEMENT: Final = 21_000  # docs/protocol.md section 3.1: settlements, and their acks
 RELAY_AUTH: Final = 22_242  # NIP-42
+MACHINE_STATE: Final = 30_078  # docs/protocol.md sections 3.2 beacons, 3.4 cassettes, 4 cassettes and fees to machines
+TELEMETRY: Final = 30_079  # docs/protocol.md section 3.3
 
 KIND_MAX: Final = 65_535  # NIP-01: a kind is an unsigned 16-bit integer
 EPHEMERAL_KINDS: Final = range(20_000, 30_000)  # NIP-01

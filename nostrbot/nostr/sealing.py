@@ -50,6 +50,7 @@ class Scheme(StrEnum):
     PLAIN = "plain"
     NIP04 = "nip04"
     NIP44 = "nip44"
+    NIP17 = "nip17"  # NIP-44, twice, in a gift wrap: giftwrap.py
 
 
 class MessageKeys(NamedTuple):
@@ -85,6 +86,8 @@ class Envelope:
             case Scheme.NIP44:
                 nonce = self._nonce(scheme, pubkey, text, nonce_seed)
                 return encrypt(self._conversation_key(pubkey), text, nonce)
+            case Scheme.NIP17:
+                raise SealingError("nip-17: a gift wrap is made whole, by giftwrap.make_wrap()")
 
     def open_from(self, pubkey: str, content: str) -> tuple[str, Scheme] | Refusal:
         """The text `pubkey` (64 hex digits) wrote and how it was sealed; plain content is its own text.
@@ -98,8 +101,18 @@ class Envelope:
                     return content, scheme
                 case Scheme.NIP04:
                     return nip04_decrypt(self._shared_x(pubkey), content), scheme
-                case Scheme.NIP44:
+                case _:
                     return decrypt(self._conversation_key(pubkey), content), scheme
+        except (SealingError, KeyTextError):
+            return Refusal(Reason.UNDECRYPTABLE)
+
+    def open_once(self, pubkey: str, content: str) -> str | Refusal:
+        """The text in NIP-44 content from a key that was made to be used once; its shared secret is not remembered.
+
+        With every gift wrap remembered, a day of them would push the peers out.
+        """
+        try:
+            return decrypt(conversation_key(self._shared_x.__wrapped__(pubkey)), content)
         except (SealingError, KeyTextError):
             return Refusal(Reason.UNDECRYPTABLE)
 

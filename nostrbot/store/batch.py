@@ -7,7 +7,21 @@ that came out of one turn of the bot: entries, projections, what is owed, what w
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from nostrbot.core.facts import Leg, SettlementFact, SettlementProcessed, SettlementRejected
+from nostrbot.core.facts import (
+    Leg,
+    LpPaid,
+    SettlementChange,
+    SettlementCorrected,
+    SettlementFact,
+    SettlementMoved,
+    SettlementNoted,
+    SettlementPending,
+    SettlementProcessed,
+    SettlementRefunded,
+    SettlementRejected,
+    SettlementRetried,
+)
+from nostrbot.core.states import SettlementStatus
 from nostrbot.journal.entry import Entry
 
 Row = tuple[object, ...]
@@ -34,6 +48,16 @@ class RefusalRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ArchiveRow:
+    """A machine's signed word that is no journal entry and told something new: a beacon, or telemetry."""
+
+    at: int
+    book: str
+    machine: str
+    event: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class SnapshotRow:
     """A book's state after entry `seq`."""
 
@@ -53,6 +77,9 @@ class Batch:
     owed: list[Owed] = field(default_factory=list)
     answered: list[tuple[str, int]] = field(default_factory=list)
     refusals: list[RefusalRow] = field(default_factory=list)
+    sightings: dict[tuple[str, str], bytes] = field(default_factory=dict)  # (book, machine): what is known of it
+    alarms: dict[str, bytes] = field(default_factory=dict)  # by book: what its operator was told by itself
+    archived: list[ArchiveRow] = field(default_factory=list)
     snapshots: list[SnapshotRow] = field(default_factory=list)
     delivered: list[int] = field(default_factory=list)
     partly_delivered: list[tuple[int, bytes]] = field(default_factory=list)
@@ -63,6 +90,9 @@ class Batch:
             or self.owed
             or self.answered
             or self.refusals
+            or self.sightings
+            or self.alarms
+            or self.archived
             or self.snapshots
             or self.delivered
             or self.partly_delivered
@@ -71,33 +101,78 @@ class Batch:
 
 def entry_row(number: int, entry: Entry) -> Row:
     """The journal's row; `number` is the book's."""
-    event_id = bytes.fromhex(entry.given.event.id)
+    given = entry.given
+    event_id = None if given.id is None else bytes.fromhex(given.id)
     return (number, entry.seq, entry.at, bytes.fromhex(entry.hash), event_id, entry.body)
 
 
 def settlement_row(number: int, fact: SettlementFact, seq: int, at: int) -> Row:
-    """The projection of one settlement."""
+    """The projection of one settlement, at its birth."""
     accepted = not isinstance(fact, SettlementRejected)
     payment_hash = bytes.fromhex(fact.sale.payment_hash)
-    return (number, fact.number, fact.machine, fact.status.value, payment_hash, accepted, seq, at)
+    return (number, fact.number, fact.machine, fact.status.value, payment_hash, accepted, seq, at, at)
 
 
-def leg_row(number: int, settlement: int, leg: Leg) -> Row:
-    """The projection of one leg."""
-    return (number, leg.number, settlement, leg.lp, leg.type.value, leg.status.value, leg.sats, leg.fiat_minor)
+def leg_row(number: int, settlement: int | None, machine: str, leg: Leg, seq: int) -> Row:
+    """The projection of one leg, as it is made."""
+    kind, status = leg.type.value, leg.status.value
+    return (number, leg.number, settlement, machine, leg.lp, kind, status, leg.sats, leg.fiat_minor, seq, None)
 
 
 @dataclass(slots=True)
 class Projections:
-    """The projections' rows of a batch of entries."""
+    """The projections' rows of a batch of entries. `moved` and `voided` change rows that are there already."""
 
     settlements: list[Row] = field(default_factory=list)
+    changes: list[Row] = field(default_factory=list)
     legs: list[Row] = field(default_factory=list)
+    moved: list[Row] = field(default_factory=list)  # (status, since, book, number)
+    voided: list[Row] = field(default_factory=list)  # (the entry its booking was reversed in or None, book, number)
 
     def add(self, number: int, entry: Entry) -> None:
-        """Project one entry of book `number`."""
+        """Project one entry of book `number`. Rows go in before others are changed, so that one batch may do both."""
         for fact in entry.facts:
-            if isinstance(fact, SettlementFact):
-                self.settlements.append(settlement_row(number, fact, entry.seq, entry.at))
-                if isinstance(fact, SettlementProcessed):
-                    self.legs.extend([leg_row(number, fact.number, leg) for leg in fact.legs])
+            match fact:
+                case SettlementProcessed() | SettlementPending() | SettlementRejected():
+                    self._add_settlement(number, fact, entry)
+                case SettlementRetried():
+                    self._move(number, fact, SettlementStatus.PROCESSED, entry)
+                    self._void(number, fact.voided, None)
+                    self._add_legs(number, fact, entry)
+                case SettlementMoved():
+                    self._move(number, fact, fact.status, entry)
+                    self._void(number, fact.voided, None)
+                case SettlementCorrected():
+                    self._move(number, fact, SettlementStatus.PARTIAL, entry)
+                    self._void(number, fact.voided, entry.seq)
+                    self._add_legs(number, fact, entry)
+                case SettlementRefunded():
+                    self._move(number, fact, SettlementStatus.REFUNDED, entry)
+                    self._void(number, fact.voided, entry.seq)
+                case SettlementNoted() if len(entry.facts) == 1:  # one that is born with a note has it in its birth
+                    self.changes.append((number, fact.number, entry.seq))
+                case LpPaid():
+                    self.legs.extend([leg_row(number, None, fact.machine, leg, entry.seq) for leg in fact.legs])
+
+    def _add_settlement(self, number: int, fact: SettlementFact, entry: Entry) -> None:
+        if fact.event_id == entry.given.id:
+            self.settlements.append(settlement_row(number, fact, entry.seq, entry.at))
+        else:
+            self._move(number, fact, fact.status, entry)
+        if isinstance(fact, SettlementProcessed):
+            self._add_legs(number, fact, entry)
+
+    def _move(
+        self, number: int, fact: SettlementChange | SettlementFact, status: SettlementStatus, entry: Entry
+    ) -> None:
+        self.changes.append((number, fact.number, entry.seq))
+        self.moved.append((status.value, entry.at, number, fact.number))
+
+    def _add_legs(
+        self, number: int, fact: SettlementProcessed | SettlementRetried | SettlementCorrected, entry: Entry
+    ) -> None:
+        self.legs.extend([leg_row(number, fact.number, fact.machine, leg, entry.seq) for leg in fact.legs])
+
+    def _void(self, number: int, legs: tuple[Leg, ...], reversed_seq: int | None) -> None:
+        """`reversed_seq`: the entry the legs' booking was reversed in; None for legs that were never booked."""
+        self.voided.extend([(reversed_seq, number, leg.number) for leg in legs])

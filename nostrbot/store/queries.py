@@ -6,20 +6,26 @@ back as they were sealed: bytes and their hash.
 
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Row, and_, func, select
+from sqlalchemy import Row, and_, func, literal_column, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from nostrbot.core.states import SettlementStatus
+from nostrbot.core.alarms import Told, read_told
+from nostrbot.core.dossier import Dossier
+from nostrbot.core.facts import SettlementChange, SettlementFact, read_fact
+from nostrbot.core.fleet import Sighting, read_sighting
+from nostrbot.core.states import LegStatus, LegType, SettlementStatus
 from nostrbot.errors import BooksError
 from nostrbot.store import tables
 from nostrbot.store.database import Driver
+from nostrbot.store.leg_sums import LegSums
 from nostrbot.store.tables import answered, book, entry, leg, outbox, refusal, runtime, settlement, snapshot
 
 PAGE_ROWS = 500  # entries read at once: some 2 MiB
@@ -39,6 +45,38 @@ class StoredEntry:
         """The entry's content."""
         content: dict[str, Any] = orjson.loads(self.body)
         return content
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSettlement:
+    """A settlement's entries: the one it was born in, and those in which something became of it, oldest first."""
+
+    number: int
+    birth: StoredEntry
+    changes: tuple[StoredEntry, ...]
+
+    def dossier(self) -> Dossier:
+        """All that is known of it."""
+        born = next(fact for fact in _facts_about(self.number, self.birth) if isinstance(fact, SettlementFact))
+        dossier = Dossier(born, self.birth.seq, self.birth.at, self.birth.hash)
+        for stored in (self.birth, *self.changes):
+            for fact in _facts_about(self.number, stored):
+                if fact != born:
+                    dossier = dossier.followed_by(fact, stored.at)
+        return dossier
+
+
+def _facts_about(number: int, stored: StoredEntry) -> list[Any]:
+    facts = [read_fact(fields) for fields in stored.plain()["facts"] if fields.get("number") == number]
+    return [fact for fact in facts if isinstance(fact, SettlementFact | SettlementChange)]
+
+
+class StoredLeg(NamedTuple):
+    """An LP's leg: its number, how it stands now, and the entry it was made in."""
+
+    number: int
+    status: LegStatus
+    made: StoredEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +108,26 @@ def _stored(row: Sequence[Any]) -> StoredEntry:
 
 
 class Queries:
-    """Read-only questions, each on a connection of its own so that none waits for the writer."""
+    """Read-only questions, each on a connection of its own so that none waits for the writer.
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    `moment`: a connection whose one transaction answers them all.
+    """
+
+    def __init__(self, engine: AsyncEngine, moment: AsyncConnection | None = None) -> None:
+        self._moment = moment
+        self.leg_sums = LegSums(engine)
         self._engine = engine
         self._scout: Driver | None = None
 
+    @asynccontextmanager
+    async def as_of_now(self) -> AsyncIterator["Queries"]:
+        """The same questions, all answered from the database as it is when the first is asked, whoever writes meanwhile."""
+        async with self._engine.connect() as connection:
+            yield Queries(self._engine, connection)
+
     async def _all(self, statement: Any) -> Sequence[Row[Any]]:
+        if self._moment is not None:
+            return (await self._moment.execute(statement)).all()
         async with self._engine.connect() as connection:
             return (await connection.execute(statement)).all()
 
@@ -193,36 +244,87 @@ class Queries:
         *,
         machine: str | None = None,
         status: SettlementStatus | None = None,
+        since: int | None = None,
         before: int | None = None,
-        born_before: int | None = None,
+        after: int | None = None,
+        moved_before: int | None = None,
         oldest_first: bool = False,
         limit: int,
-    ) -> list[StoredEntry]:
-        """The entries that settlements of a book were born in, newest settlement first unless said otherwise."""
+    ) -> list[StoredSettlement]:
+        """Settlements of a book with all their entries, newest first unless said otherwise.
+
+        `since`: born then or later; `moved_before`: came to their status before.
+        """
         conditions = [book.c.key == key]
         if machine is not None:
             conditions.append(settlement.c.machine == machine)
         if status is not None:
             conditions.append(settlement.c.status == status.value)
+        if since is not None:
+            conditions.append(settlement.c.at >= since)
         if before is not None:
             conditions.append(settlement.c.number < before)
-        if born_before is not None:
-            conditions.append(settlement.c.at < born_before)
+        if after is not None:
+            conditions.append(settlement.c.number > after)
+        if moved_before is not None:
+            conditions.append(settlement.c.since < moved_before)
         order = settlement.c.number.asc() if oldest_first else settlement.c.number.desc()
         at = and_(settlement.c.book == entry.c.book, settlement.c.seq == entry.c.seq)
         rows = await self._all(
-            select(*_ENTRY)
+            select(settlement.c.number, *_ENTRY)
             .select_from(settlement.join(book, book.c.id == settlement.c.book).join(entry, at))
             .where(*conditions)
             .order_by(order)
             .limit(limit)
         )
-        return [_stored(row) for row in rows]
+        later = await self._changes(key, [row.number for row in rows])
+        return [StoredSettlement(row.number, _stored(row[1:]), tuple(later.get(row.number, ()))) for row in rows]
 
-    async def settlement(self, key: str, number: int) -> StoredEntry | None:
-        """The entry a settlement was born in."""
+    async def _changes(self, key: str, numbers: Sequence[int]) -> dict[int, list[StoredEntry]]:
+        """The entries after their births in which something became of these settlements, oldest first."""
+        change = tables.settlement_change
+        at = and_(change.c.book == entry.c.book, change.c.seq == entry.c.seq)
+        rows = await self._all(
+            select(change.c.number, *_ENTRY)
+            .select_from(change.join(book, book.c.id == change.c.book).join(entry, at))
+            .where(book.c.key == key, change.c.number.in_(numbers))
+            .order_by(change.c.seq)
+        )
+        changes: dict[int, list[StoredEntry]] = {}
+        for row in rows:
+            changes.setdefault(row.number, []).append(_stored(row[1:]))
+        return changes
+
+    async def settlement(self, key: str, number: int) -> StoredSettlement | None:
+        """One settlement with all its entries."""
         found = await self.settlements(key, before=number + 1, limit=1)
-        return found[0] if found and found[0].plain()["facts"][0]["number"] == number else None
+        return found[0] if found and found[0].number == number else None
+
+    async def open_settlements(self, key: str) -> list[tuple[str, SettlementStatus, int]]:
+        """How many settlements of each machine wait, or were set aside: (machine, status, count)."""
+        waiting = [
+            status.value for status in (SettlementStatus.PENDING, SettlementStatus.PROCESSING, SettlementStatus.ERRORED)
+        ]
+        rows = await self._all(
+            select(settlement.c.machine, settlement.c.status, func.count().label("settlements"))
+            .join(book, book.c.id == settlement.c.book)
+            # Said in these words, so that the index of the worklist is used.
+            .where(book.c.key == key, settlement.c.status != literal_column("'processed'"))
+            .where(settlement.c.status.in_(waiting))
+            .group_by(settlement.c.machine, settlement.c.status)
+        )
+        return [(row.machine, SettlementStatus(row.status), row.settlements) for row in rows]
+
+    async def legs(self, key: str, *, after: int, limit: int) -> list[tuple[int, LegStatus, int]]:
+        """A book's legs after number `after`, whosever they are: number, how it stands now, the entry it was made in."""
+        rows = await self._all(
+            select(leg.c.number, leg.c.status, leg.c.seq)
+            .join(book)
+            .where(book.c.key == key, leg.c.number > after)
+            .order_by(leg.c.number)
+            .limit(limit)
+        )
+        return [(row.number, LegStatus(row.status), row.seq) for row in rows]
 
     async def legs_of(
         self,
@@ -232,26 +334,55 @@ class Queries:
         before: int | None = None,
         since: int | None = None,
         until: int | None = None,
+        kind: LegType | None = None,
+        machine: str | None = None,
         limit: int,
-    ) -> list[tuple[int, StoredEntry]]:
-        """An LP's legs, newest first: each leg's number and the entry of its settlement."""
+    ) -> list[StoredLeg]:
+        """An LP's legs, newest first; `since` and `until` are unix seconds, and both count."""
         conditions = [book.c.key == key, leg.c.lp == lp]
         if before is not None:
             conditions.append(leg.c.number < before)
         if since is not None:
-            conditions.append(settlement.c.at >= since)
+            conditions.append(entry.c.at >= since)
         if until is not None:
-            conditions.append(settlement.c.at <= until)
-        of = and_(settlement.c.book == leg.c.book, settlement.c.number == leg.c.settlement)
-        at = and_(settlement.c.book == entry.c.book, settlement.c.seq == entry.c.seq)
+            conditions.append(entry.c.at <= until)
+        if kind is not None:
+            conditions.append(leg.c.type == kind.value)
+        if machine is not None:
+            conditions.append(leg.c.machine == machine)
+        at = and_(leg.c.book == entry.c.book, leg.c.seq == entry.c.seq)
         rows = await self._all(
-            select(leg.c.number, *_ENTRY)
-            .select_from(leg.join(book, book.c.id == leg.c.book).join(settlement, of).join(entry, at))
+            select(leg.c.number, leg.c.status, *_ENTRY)
+            .select_from(leg.join(book, book.c.id == leg.c.book).join(entry, at))
             .where(*conditions)
             .order_by(leg.c.number.desc())
             .limit(limit)
         )
-        return [(row.number, _stored(row[1:])) for row in rows]
+        return [StoredLeg(row.number, LegStatus(row.status), _stored(row[2:])) for row in rows]
+
+    async def sightings(self) -> dict[tuple[str, str], Sighting]:
+        """What is known of each machine, by book and name."""
+        table = tables.sighting
+        rows = await self._all(select(book.c.key, table.c.machine, table.c.body).join(book))
+        return {(row.key, row.machine): read_sighting(orjson.loads(row.body)) for row in rows}
+
+    async def told(self) -> dict[str, Told]:
+        """What each operator was told by itself, by book."""
+        rows = await self._all(select(book.c.key, tables.alarm.c.body).join(book))
+        return {row.key: read_told(orjson.loads(row.body)) for row in rows}
+
+    async def waiting(self, since_before: int) -> dict[str, int]:
+        """How many settlements are held, or stuck, since before this moment, by book; books without any are left out."""
+        rows = await self._all(
+            select(book.c.key, func.count().label("waiting"))
+            .select_from(settlement.join(book, book.c.id == settlement.c.book))
+            # In SQL's own words, and with the books named: only so is the index of what is open searched.
+            .where(literal_column("status <> 'processed' AND status IN ('pending', 'processing')"))
+            .where(settlement.c.book.in_(select(book.c.id)))
+            .where(settlement.c.since < since_before)
+            .group_by(book.c.key)
+        )
+        return {row.key: row.waiting for row in rows}
 
     async def heads(self) -> list[tuple[str, int, str, int]]:
         """Each book's key, number of entries, head hash and last time."""

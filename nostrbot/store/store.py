@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from nostrbot.core.book import ROOT, Book, check_books
 from nostrbot.core.engine import apply
 from nostrbot.core.facts import read_fact
+from nostrbot.core.inputs import effect_id
 from nostrbot.core.snapshots import restore_snapshot, take_snapshot
 from nostrbot.errors import BooksError, ConfigError
 from nostrbot.journal.entry import GENESIS, Chain
@@ -132,6 +133,6 @@ def follow(live: LiveBook, stored: StoredEntry) -> dict[str, Any]:
     """Apply the next entry of a book to it, as sealed; returns the entry's content. BooksError when it is damaged."""
     content = read_linked(stored, live.chain.head)
     facts = tuple(read_fact(fields) for fields in content["facts"])
-    apply(live.book, content["input"]["event"]["id"], facts, seq=stored.seq, at=stored.at)
+    apply(live.book, effect_id(content["input"]), facts, seq=stored.seq, at=stored.at)
     live.chain = Chain(stored.book, stored.seq, stored.hash, stored.at)
     return content

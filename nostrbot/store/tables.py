@@ -54,8 +54,18 @@ settlement = Table(
     Column("status", String, nullable=False),
     Column("payment_hash", LargeBinary(32), nullable=False),
     Column("accepted", Boolean, nullable=False),
-    Column("seq", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False),  # of the entry it was born in
     Column("at", BigInteger, nullable=False),
+    Column("since", BigInteger, nullable=False),  # when it came to its status
+)
+# The entries after its birth in which something became of a settlement.
+settlement_change = Table(
+    "settlement_change",
+    metadata,
+    Column("book", ForeignKey("book.id"), primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    sqlite_with_rowid=False,
 )
 # The idempotency key: (book, payment hash) among accepted settlements.
 Index(
@@ -81,12 +91,15 @@ leg = Table(
     metadata,
     Column("book", ForeignKey("book.id"), primary_key=True),
     Column("number", BigInteger, primary_key=True),
-    Column("settlement", BigInteger, nullable=False),
+    Column("settlement", BigInteger),  # none: paid apart from any
+    Column("machine", String, nullable=False),
     Column("lp", String),
     Column("type", String, nullable=False),
     Column("status", String, nullable=False),
     Column("sats", BigInteger, nullable=False),
     Column("fiat_minor", BigInteger),
+    Column("seq", BigInteger, nullable=False),  # of the entry it was made in
+    Column("reversed_seq", BigInteger),  # of the entry its booking was reversed in
     sqlite_with_rowid=False,
 )
 Index(
@@ -96,6 +109,15 @@ Index(
     leg.c.number,
     sqlite_where=text("lp IS NOT NULL"),
     postgresql_where=text("lp IS NOT NULL"),
+)
+# What LPs were paid apart from any settlement. The column that is always empty is there so that SQLite sees its use.
+Index(
+    "leg_apart",
+    leg.c.book,
+    leg.c.settlement,
+    leg.c.number,
+    sqlite_where=text("settlement IS NULL"),
+    postgresql_where=text("settlement IS NULL"),
 )
 
 balance = Table(
@@ -150,6 +172,37 @@ refusal = Table(
     Column("author", String, nullable=False),
     Column("event_id", String, nullable=False),
     Column("detail", String, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# What is known of each machine from its beacons and telemetry; no part of its book.
+sighting = Table(
+    "sighting",
+    metadata,
+    Column("book", ForeignKey("book.id"), primary_key=True),
+    Column("machine", String, primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# What each operator was told by itself: alarms that last, and the day of the last fleet sheet.
+alarm = Table(
+    "alarm",
+    metadata,
+    Column("book", ForeignKey("book.id"), primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Signed events of machines that told something new and are no journal entry, as they came.
+archive = Table(
+    "archive",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("book", ForeignKey("book.id"), nullable=False),
+    Column("machine", String, nullable=False),
+    Column("event", LargeBinary, nullable=False),
     sqlite_autoincrement=True,
 )
 

@@ -5,23 +5,25 @@ second writer on the same books fails loudly here and changes nothing.
 """
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from typing import Any
 
 import aiosqlite
-from sqlalchemy import Table, bindparam, delete, func, select, update
+from sqlalchemy import Table, bindparam, delete, func, literal_column, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from nostrbot.core.states import LegStatus
 from nostrbot.errors import FenceError
 from nostrbot.store import tables
 from nostrbot.store.batch import Batch, Projections, Row, entry_row
 from nostrbot.store.database import Driver
 
 SNAPSHOTS_KEPT = 2  # the newest, and one before it should the newest be damaged
+ARCHIVED_KEPT = 50_000  # of machines' beacons and telemetry: some months of a fleet's changes
 REFUSALS_KEPT = 10_000  # so that nobody fills the disk by being refused
 
 
@@ -73,6 +75,9 @@ class Writer:
         await _run(connection, sql.entry, entries)
         await _run(connection, sql.settlement, projections.settlements)
         await _run(connection, sql.leg, projections.legs)
+        await _run(connection, sql.settlement_change, projections.changes)
+        await _run(connection, sql.moved, projections.moved)
+        await _run(connection, sql.voided, projections.voided)
         balances = [(numbers[book], account, unit, str(now)) for (book, account, unit), now in batch.balances.items()]
         await _run(connection, sql.balance, balances)
         owed = [(row.id, row.book and numbers[row.book], row.seq, row.body, None) for row in batch.owed]
@@ -80,6 +85,9 @@ class Writer:
         await _run(connection, sql.answered, [(bytes.fromhex(event_id), at) for event_id, at in batch.answered])
         await _run(connection, sql.partly, [(delivered, number) for number, delivered in batch.partly_delivered])
         await _run(connection, sql.delivered, [(number,) for number in batch.delivered])
+        await _run(connection, sql.sighting, [(numbers[key], *rest) for (key, *rest) in _sighting_rows(batch)])
+        await _run(connection, sql.alarm, [(numbers[key], body) for key, body in batch.alarms.items()])
+        await self._write_archive(connection, batch, numbers)
         await self._write_refusals(connection, batch)
         await self._write_snapshots(connection, batch, numbers)
 
@@ -89,6 +97,13 @@ class Writer:
             await _run(connection, self._sql.refusal, rows)
             [(newest,)] = await connection.execute_fetchall(self._sql.newest_refusal)
             await _run(connection, self._sql.old_refusals, [(newest - REFUSALS_KEPT,)])
+
+    async def _write_archive(self, connection: aiosqlite.Connection, batch: Batch, numbers: dict[str, int]) -> None:
+        if batch.archived:
+            rows = [(row.at, numbers[row.book], row.machine, row.event) for row in batch.archived]
+            await _run(connection, self._sql.archive, rows)
+            [(newest,)] = await connection.execute_fetchall(self._sql.newest_archived)
+            await _run(connection, self._sql.old_archived, [(newest - ARCHIVED_KEPT,)])
 
     async def _write_snapshots(self, connection: aiosqlite.Connection, batch: Batch, numbers: dict[str, int]) -> None:
         for row in batch.snapshots:
@@ -100,6 +115,10 @@ class Writer:
                 self._sql.kept_snapshots, (number, SNAPSHOTS_KEPT, 0)
             )
             await _run(connection, self._sql.old_snapshots, [(number, oldest_kept)])
+
+
+def _sighting_rows(batch: Batch) -> Iterator[tuple[str, str, bytes]]:
+    return ((key, machine, body) for (key, machine), body in batch.sightings.items())
 
 
 async def _run(connection: aiosqlite.Connection, sql: str, rows: Sequence[Any]) -> None:
@@ -124,6 +143,19 @@ class _Statements:
         self.entry = insert_into(tables.entry)
         self.settlement = insert_into(tables.settlement)
         self.leg = insert_into(tables.leg)
+        self.settlement_change = insert_into(tables.settlement_change)
+        settlement, leg = tables.settlement, tables.leg
+        self.moved = compiled(
+            update(settlement).where(
+                settlement.c.book == bindparam("in_book"), settlement.c.number == bindparam("of_number")
+            ),
+            ["status", "since"],
+        )
+        self.voided = compiled(
+            update(leg)
+            .where(leg.c.book == bindparam("in_book"), leg.c.number == bindparam("of_number"))
+            .values(status=literal_column(f"'{LegStatus.VOIDED}'"), reversed_seq=bindparam("reversed_seq"))
+        )
         self.balance = compiled(
             balance.on_conflict_do_update(
                 index_elements=["book", "account", "unit"],
@@ -138,6 +170,19 @@ class _Statements:
         self.delivered = compiled(delete(outbox).where(outbox.c.id == bindparam("id")))
         self.partly = compiled(update(outbox).where(outbox.c.id == bindparam("row")), ["delivered"])
         self.old_refusals = compiled(delete(refusal).where(refusal.c.id <= bindparam("id")))
+        sighting, archive = insert(tables.sighting), tables.archive
+        alarm = insert(tables.alarm)
+        self.alarm = compiled(
+            alarm.on_conflict_do_update(index_elements=["book"], set_={"body": alarm.excluded.body}),
+            tables.alarm.columns.keys(),
+        )
+        self.sighting = compiled(
+            sighting.on_conflict_do_update(index_elements=["book", "machine"], set_={"body": sighting.excluded.body}),
+            tables.sighting.columns.keys(),
+        )
+        self.archive = insert_into(archive)
+        self.newest_archived = compiled(select(func.max(archive.c.id)))
+        self.old_archived = compiled(delete(archive).where(archive.c.id <= bindparam("id")))
         self.newest_refusal = compiled(select(func.max(refusal.c.id)))
         self.kept_snapshots = compiled(
             select(snapshot.c.seq)
@@ -150,4 +195,4 @@ class _Statements:
         )
 
 
-_NUMBERED = {tables.refusal}  # tables whose ids the database hands out
+_NUMBERED = {tables.refusal, tables.archive}  # tables whose ids the database hands out

@@ -7,6 +7,7 @@ import pytest
 from nostrbot.core.book import check_books, evolve
 from nostrbot.core.facts import DepositChanged, SettlementPending, SettlementProcessed
 from nostrbot.core.inputs import Signed
+from nostrbot.core.records import Reversal
 from nostrbot.core.states import DepositStatus, SettlementStatus
 from nostrbot.errors import BooksError
 from tests.houses import House, person
@@ -26,7 +27,7 @@ def test_the_entries_an_lp_s_preferences_came_from_are_the_newest_of_each_choice
     house.say("ana", "forward ana@wallet.example.com")
     house.say("ana", "mode fixed limit=700")
     ana = house.book.lps["ana"]
-    assert ana.preference_seqs == {"joined": 5, "mode": 11, "pause": 9, "forward": 10}
+    assert ana.preference_seqs == {"joined": 5, "mode": 11, "pause": 9, "forward": 10, "scheme": 5}
 
     other = House.empty(person("coban").pubkey)
     other.now = house.now + 30 * 86_400
@@ -35,7 +36,8 @@ def test_the_entries_an_lp_s_preferences_came_from_are_the_newest_of_each_choice
     other.say("coban", "lp add @ana machine=m2 name=ana")
     for seq in sorted(set(ana.preference_seqs.values())):
         given = house.entries[seq - 1].given
-        other.take(Signed(given.event, given.plaintext, given.scheme, carried=True, answered=False))
+        assert isinstance(given, Signed)
+        other.take(given._replace(carried=True, answered=False))
     carried = other.book.lps["ana"].preferences
     assert carried is not None
     assert ana.preferences is not None
@@ -63,7 +65,9 @@ def test_a_fact_that_would_overdraw_an_lp_is_our_own_mistake(house: House) -> No
     """decide() must never let it happen; evolve() refuses it and changes nothing."""
     deposit = house.book.deposits[1]
     before = house.ledger()
-    too_much = DepositChanged(replace(deposit, status=DepositStatus.REVERSED, reversed_minor=900_001), "", 900_001)
+    too_much = DepositChanged(
+        replace(deposit, status=DepositStatus.REVERSED, reversals=(Reversal(0, 900_001),)), "", 900_001
+    )
     with pytest.raises(BooksError, match="liabilities:lp:ana:cash:m1 would be overdrawn by 1 GTQ"):
         evolve(house.book, too_much, seq=99, at=house.now)
     assert house.ledger() == before

@@ -4,19 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nostrbot.core.commands import (
-    COMMAND_CHARS_MAX,
-    FORMS,
-    TABLE,
-    Code,
-    Command,
-    Form,
-    Misunderstood,
-    Refused,
-    Role,
-    name_what_there_is,
-    parse,
-)
+from nostrbot.core.commands import COMMAND_CHARS_MAX, Code, Command, Misunderstood, Refused, name_what_there_is, parse
+from nostrbot.core.phrasebook import FORMS, TABLE, Form, Role
 from nostrbot.core.states import DepositStatus, Mode, Trust
 from tests.houses import person, told
 
@@ -110,7 +99,7 @@ def test_preview_stands_before_a_command(text: str) -> None:
         ("--json", Code.UNKNOWN_COMMAND, "that is no command"),
         ("frobnicate", Code.UNKNOWN_COMMAND, "there is no command 'frobnicate'"),
         ("deposit", Code.UNKNOWN_COMMAND, "there is no command 'deposit'"),
-        ("cassette publish m1", Code.UNKNOWN_COMMAND, "there is no command 'cassette publish'"),
+        ("cassette empty m1", Code.UNKNOWN_COMMAND, "there is no command 'cassette empty'"),
         ('deposit edit d1 note="x', Code.BAD_QUOTING, 'a quote is not closed: write text as note="…"'),
         ("deposit edit d1 note=don't", Code.BAD_QUOTING, 'a quote is not closed: write text as note="…"'),
         ("deposit confirm", Code.MISSING_ARGUMENT, "deposit is missing. Say: deposit confirm <deposit>"),
@@ -153,14 +142,14 @@ def test_what_is_not_understood_says_why_and_what_to_say(text: str, code: Code, 
         (
             "frobnicate",
             (Role.LP,),
-            "join, mode, pause, resume, forward, balance, history, deposits, receipt, help, whoami",
+            "join, mode, pause, resume, forward, balance, history, deposits, stats, statement, receipt, help, whoami",
         ),
         ("frobnicate", (), "help, whoami"),
         ("Splits burn", (Role.OPERATOR,), "splits show, splits set, splits clear"),
         (
             "splits burn",
             (Role.LP,),
-            "join, mode, pause, resume, forward, balance, history, deposits, receipt, help, whoami",
+            "join, mode, pause, resume, forward, balance, history, deposits, stats, statement, receipt, help, whoami",
         ),
     ],
 )

@@ -4,20 +4,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nostrbot.core.book import Seat
-from nostrbot.core.dca import flow_candidates, share_flow
-from nostrbot.core.records import Enrolment
+from nostrbot.core.dca import Partaker, flow_candidates, share_flow
 from tests.houses import House
 
 
-def seats(*balances_minor: int) -> list[Seat]:
-    enrolment = Enrolment("m1", True, 0, 0)
-    return [Seat(f"lp{place}", enrolment, deposited_minor=balance) for place, balance in enumerate(balances_minor)]
+def partakers(*balances_minor: int) -> list[Partaker]:
+    return [Partaker(f"lp{place}", balance, balance) for place, balance in enumerate(balances_minor)]
 
 
 def shared(balances: list[int], fiat_minor: int, sats: int) -> tuple[list[tuple[int, int]], tuple[int, int]]:
     """((fiat, sats) of each LP, (fiat, sats) of the operator)."""
-    flow = share_flow(seats(*balances), fiat_minor, sats)
+    flow = share_flow(partakers(*balances), fiat_minor, sats)
     return [(share.fiat_minor, share.sats) for share in flow.shares], (flow.operator_fiat_minor, flow.operator_sats)
 
 
@@ -41,6 +38,15 @@ def test_balances_one_short_leave_the_operator_one() -> None:
 def test_balances_that_do_not_cover_the_cash_are_capped() -> None:
     """B < F: each spends its whole balance and no more, and principal sats follow the cash (faults.md row 58)."""
     assert shared([50_000, 50_000], 200_000, 100_000) == ([(50_000, 25_000), (50_000, 25_000)], (100_000, 50_000))
+
+
+def test_a_stake_below_the_balance_is_all_that_may_be_spent() -> None:
+    """A sale that is corrected later is shared by the cash of then, not by what came since."""
+    flow = share_flow([Partaker("ana", 900_000, 300_000), Partaker("ben", 100_000, 100_000)], 200_000, 100_000)
+    assert [(share.partaker.lp, share.fiat_minor, share.sats) for share in flow.shares] == [
+        ("ana", 150_000, 75_000),
+        ("ben", 50_000, 25_000),
+    ]
 
 
 def test_a_share_of_no_sats_is_skipped_and_its_cash_is_the_operator_s() -> None:
@@ -92,7 +98,7 @@ def house() -> House:
 
 
 def candidates(house: House, machine: str = "m1") -> list[str]:
-    return [seat.lp for seat in flow_candidates(house.book, machine)]
+    return [partaker.lp for partaker in flow_candidates(house.book, machine)]
 
 
 def test_candidates_are_in_enrolment_order(house: House) -> None:
@@ -114,6 +120,14 @@ def test_who_is_suspended_there_is_no_candidate(house: House) -> None:
     house.say("operator", "lp suspend ana machine=m1")
     assert candidates(house) == ["ben", "eva"]
     assert candidates(house, "m2") == ["ana"]
+
+
+def test_who_pauses_is_no_candidate_until_it_resumes(house: House) -> None:
+    """The LP's own switch, beside the operator's."""
+    house.say("ana", "pause")
+    assert candidates(house) == ["ben", "eva"]
+    house.say("ana", "resume")
+    assert candidates(house) == ["ana", "ben", "eva"]
 
 
 def test_fixed_mode_is_not_flow(house: House) -> None:

@@ -36,7 +36,6 @@ def test_a_deposit_is_born_pending_and_does_not_count(house: House) -> None:
         currency="GTQ",
         status=DepositStatus.PENDING,
         note="two bundles",
-        reversed_minor=0,
         created_at=house.now,
         confirmed_at=None,
     )

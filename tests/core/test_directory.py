@@ -1,7 +1,7 @@
 """The directory: who is who across all books."""
 
-from nostrbot.core.commands import Role
 from nostrbot.core.directory import Directory, Standing
+from nostrbot.core.phrasebook import Role
 from tests.houses import House, person
 
 
@@ -22,6 +22,7 @@ def test_everybody_is_found_in_the_right_book() -> None:
     assert directory.standing(person("platform").pubkey) == Standing(True, None, None, ())
     assert directory.standing(person("stranger").pubkey) == Standing(False, None, None, ())
     assert directory.machines == {person("m1").pubkey: here, person("m2").pubkey: there}
+    assert directory.people == {person(name).pubkey for name in ("platform", "operator", "coban", "ana")}
 
 
 def test_a_suspended_machine_is_still_known() -> None:

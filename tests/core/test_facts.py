@@ -1,12 +1,14 @@
 """Facts and their plain form: what the journal keeps reads back as what was decided."""
 
-from typing import Any
+from typing import Any, get_args
 
 import orjson
 import pytest
 
-from nostrbot.core.facts import Fact, plain_fact, read_fact
+from nostrbot.core.facts import Fact, SettlementProcessed, SettlementRetried, plain_fact, read_fact
+from nostrbot.core.states import LegStatus
 from tests.houses import House
+from tests.machines import statement
 
 
 def every_fact() -> list[Fact]:
@@ -24,7 +26,30 @@ def every_fact() -> list[Fact]:
     house.sell(fiat="0.02", fee_sats=0, bills=None, cassettes=None, n=None)
     house.say("operator", "machine set m1 trust=wallet")
     house.sell()
-    return [fact for entry in (*root.entries, *house.entries) for fact in entry.facts]
+    house.say("operator", "settlement reset s4 reason=odd")
+    house.say("operator", 'settlement note s4 "what is this?"')
+    house.say("operator", "settlement partial s1 fiat=1500 note=jam")
+    house.say("operator", "settlement refund s1 reason=back")
+    house.take(statement(at=house.now, _1=(100, 480), _2=(50, 30)))
+    house.say("operator", "cassette set m1 1 count=500")
+    house.say("operator", "cassette count m1 1=499 2=29")
+    house.say("operator", "cassette publish m1")
+    house.say("operator", "guard m1 per_settlement=5000 rate=5%")
+    house.say("operator", "machine rotate m1 @new-1")
+    house.say("operator", "alerts down=5 sheet=off")
+    house.say("operator", "settle ana 500 machine=m1")
+    house.say("ana", "mode fixed limit=500")
+    house.say("operator", "fixed schedule 08:00,20:00")
+    house.tick(house.now + 86_400)
+    facts = [fact for entry in (*root.entries, *house.entries) for fact in entry.facts]
+    return [*facts, retried(next(fact for fact in facts if isinstance(fact, SettlementProcessed)))]
+
+
+def retried(fact: SettlementProcessed) -> SettlementRetried:
+    """What would follow a payout that failed: no leg can fail yet, so no house has seen it."""
+    *kept, failed = fact.legs
+    voided, again = failed._replace(status=LegStatus.VOIDED), failed._replace(number=failed.number + 1)
+    return SettlementRetried(fact.number, fact.machine, fact.sale, tuple(kept), (voided,), (again,))
 
 
 FACTS = every_fact()
@@ -35,8 +60,11 @@ def test_a_house_s_life_has_every_fact() -> None:
     assert {fact.name for fact in FACTS} == {
         "operator_added", "operator_switched", "book_opened", "platform_fee_set", "machine_added", "machine_changed",
         "lp_enrolled", "lp_switched", "preferences_set", "deposit_changed", "splits_set", "settlement_rejected",
-        "settlement_pending", "settlement_processed",
+        "settlement_pending", "settlement_processed", "settlement_retried", "settlement_moved", "settlement_noted",
+        "settlement_corrected", "settlement_refunded", "lp_paid", "slots_kept", "fixed_plan_set", "alert_plan_set",
+        "fees_published", "cassettes_stated", "cassette_set", "cassettes_counted", "cassettes_published",
     }  # fmt: skip
+    assert {fact.name for fact in FACTS} == {kind.name for kind in get_args(Fact)}
 
 
 @pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact.name)

@@ -1,14 +1,13 @@
 """Outcomes and views: the data of an answer, with the exact names of docs/protocol.md section 6."""
 
-from typing import cast
-
 import pytest
 
 from nostrbot.core.commands import Command, parse
+from nostrbot.core.dossier import Dossier
 from nostrbot.core.engine import decide_command
-from nostrbot.core.facts import Fact, SettlementProcessed
-from nostrbot.core.outcomes import outcome_view
-from nostrbot.core.views import View, balance_rows, settlement_view
+from nostrbot.core.facts import SettlementProcessed
+from nostrbot.core.outcomes import outcome_view, show_settlement
+from nostrbot.core.views import View, balance_rows
 from tests.houses import House, letter, person, told
 
 
@@ -24,8 +23,8 @@ def data(house: House, who: str, text: str) -> View:
     command = parse(told(text))
     assert isinstance(command, Command)
     outcome = house.say(who, text)
-    facts = () if outcome is None else (cast("Fact", outcome),)
-    return outcome_view(house.book, person(who).pubkey, command, facts)
+    facts = () if outcome is None else house.entries[-1].facts
+    return outcome_view(house.book, person(who).pubkey, command, facts, at=house.now)
 
 
 def test_a_deposit(house: House) -> None:
@@ -61,6 +60,7 @@ def test_a_machine(house: House) -> None:
         "location": "Mercado",
         "trust": "signature",
         "enforce_fee_match": False,
+        "guard": {"per_settlement": None, "per_day": None, "rate": None},
         "created_at": 0,
         "updated_at": house.now,
     }
@@ -110,7 +110,7 @@ def test_a_settlement_shows_every_field_it_was_reported_with(house: House) -> No
     """3.1 and what was computed from it, its legs, and where it is sealed (B6)."""
     outcome = house.sell(fee_sats=7_771)
     assert isinstance(outcome, SettlementProcessed)
-    view = settlement_view(outcome, entry=9, entry_hash="ab", at=house.now)
+    view = show_settlement(Dossier(outcome, 9, house.now, "ab"))
     reported = {
         "n": 1, "txid": "b0c2", "payment_hash": outcome.sale.payment_hash, "preimage": None, "tx_type": "cash_out",
         "wire_sats": 107_771, "principal_sats": 100_000, "fee_sats": 7_771, "fiat_amount": "2000.00",
@@ -120,7 +120,8 @@ def test_a_settlement_shows_every_field_it_was_reported_with(house: House) -> No
     derived = {
         "id": "s1", "machine": "m1", "status": "processed", "error": None, "event_id": outcome.event_id,
         "platform_fee_sats": 1_500, "operator_fee_sats": 6_270, "fee_mismatch_sats": 1, "notes": "", "entry": 9,
-        "entry_hash": "ab", "created_at": house.now, "processed_at": house.now,
+        "entry_hash": "ab", "created_at": house.now, "since": house.now, "processed_at": house.now,
+        "owed_to_customer_sats": 0,
     }  # fmt: skip
     assert {name: value for name, value in view.items() if name != "legs"} == reported | derived
     assert view["legs"][-1] == {
@@ -141,6 +142,11 @@ CHANGES = [
     ("operator", "machine add @m2 name=m2 fiat=GTQ cash_in=0 cash_out=0"),
     ("operator", "machine set m1 cash_out=5%"),
     ("operator", "machine suspend m1"),
+    ("operator", "machine rotate m1 @m1-new"),
+    ("operator", "guard m1 per_settlement=5000 per_day=off rate=5%"),
+    ("operator", "alerts down=5 low=50 sheet=off"),
+    ("operator", "fixed schedule 8:00,20:00"),
+    ("operator", "fixed limit 500"),
     ("operator", "lp add @ben machine=m1 name=ben"),
     ("operator", "lp suspend ana"),
     ("ana", "mode fixed limit=500"),
@@ -158,7 +164,7 @@ def test_a_preview_is_the_answer_itself(house: House, who: str, text: str) -> No
     assert isinstance(command, Command)
     at = house.now + 1
     facts = decide_command(house.book, letter(who, text, at=at), command, at).facts
-    previewed = outcome_view(house.book, person(who).pubkey, command, facts)
+    previewed = outcome_view(house.book, person(who).pubkey, command, facts, at=at)
     assert previewed == data(house, who, text)
 
 

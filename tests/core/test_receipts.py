@@ -6,10 +6,11 @@ import orjson
 import pytest
 
 from nostrbot.core.facts import SettlementPending, SettlementProcessed, SettlementRejected
-from nostrbot.core.receipts import Message, receipt_view, settlement_messages
+from nostrbot.core.inputs import Signed
+from nostrbot.core.receipts import Message, Sealed, entry_messages, owes_messages, payment_of, receipt_view
 from nostrbot.core.replies import REPLY_BYTES_MAX
 from nostrbot.nostr.sealing import Scheme
-from tests.houses import House, Outcome, payment_hash, person
+from tests.houses import House, Outcome, letter, payment_hash, person, wrapped_letter
 
 HASH = "ab" * 32
 
@@ -23,9 +24,12 @@ def house() -> House:
 
 
 def messages(house: House, outcome: Outcome, scheme: Scheme = Scheme.PLAIN) -> list[Message]:
-    assert isinstance(outcome, SettlementProcessed | SettlementPending | SettlementRejected)
-    machine = person("m1").pubkey
-    return settlement_messages(house.book, outcome, sender=machine, scheme=scheme, entry=14, entry_hash=HASH)
+    """What the newest entry owes, as if it were number 14 with that hash."""
+    entry = house.entries[-1]
+    assert entry.facts[0] == outcome
+    kind, sender = (entry.given.event.kind, entry.given.author) if isinstance(entry.given, Signed) else (0, "")
+    assert owes_messages(entry.facts)
+    return entry_messages(house.book, Sealed(house.book.key, 14, entry.at, HASH, entry.facts, kind, sender, scheme))
 
 
 def test_a_settlement_owes_an_ack_and_a_receipt_per_leg_of_an_lp(house: House) -> None:
@@ -53,8 +57,11 @@ def test_a_receipt_in_json(house: House) -> None:
     """The exact names of docs/protocol.md section 6."""
     outcome = house.sell()
     assert isinstance(outcome, SettlementProcessed)
-    assert receipt_view(house.book, outcome, outcome.legs[3], entry=14, entry_hash=HASH) == {
+    paid = payment_of(outcome)
+    assert paid is not None
+    assert receipt_view(house.book, paid, outcome.legs[3], entry=14, entry_hash=HASH, corrects=(7,)) == {
         "receipt": "l4",
+        "status": "completed",
         "settlement": "s1",
         "event_id": outcome.event_id,
         "operator": "antigua",
@@ -67,6 +74,7 @@ def test_a_receipt_in_json(house: House) -> None:
         "balance_after": "800.00",
         "entry": 14,
         "entry_hash": HASH,
+        "corrects": ["l7"],
         "tag": "aio-dca",
     }
 
@@ -115,6 +123,89 @@ def test_an_ack_tells_the_machine_what_became_of_it(
         "error": error,
     }
     assert (ack.scheme, ack.in_reply_to) == (Scheme.NIP44, outcome.event_id)
+
+
+def test_a_receipt_comes_the_way_its_lp_wrote_when_it_last_chose_something(house: House) -> None:
+    """NIP-44 for who speaks it, a gift wrap for who uses them, NIP-04 for everybody else."""
+    house.now += 1
+    house.take(letter("ana", "mode flow", at=house.now, scheme=Scheme.NIP44))
+    house.take(wrapped_letter("ben", "mode flow", at=house.now))
+    owed = messages(house, house.sell())
+    assert [(message.kind, message.to, message.scheme) for message in owed[1:]] == [
+        (4, person("ana").pubkey, Scheme.NIP44),
+        (1_059, person("ben").pubkey, Scheme.NIP17),
+    ]
+
+
+def test_a_corrected_settlement_owes_receipts_that_name_those_they_replace(house: House) -> None:
+    """No ack: the operator said so, not the machine. 1,500 of the 2,000 were dispensed, the rest is the LPs' again."""
+    house.sell()
+    owed = messages(house, house.say("operator", "settlement partial s1 fiat=1500 note=jam"))
+    operator = house.book.key
+    assert [(message.name, message.to) for message in owed] == [
+        (f"receipt:{operator}:7", person("ana").pubkey),
+        (f"receipt:{operator}:8", person("ben").pubkey),
+    ]
+    assert owed[0].text == (
+        "Corrected, in place of l3: the machine dispensed less.\n"
+        "You received 67500 sats for 1350.00 GTQ (50 sats per GTQ) at m1, antigua.\n"
+        "Left in the machine: 7650.00 GTQ.\n"
+        "Receipt l7, settlement s1, tag aio-dca.\n"
+        f"Journal entry 14 {HASH}"
+    )
+
+
+def test_a_refunded_settlement_tells_each_lp_that_its_receipts_are_void(house: House) -> None:
+    """One message an LP, by name of all its legs; nothing comes in their place."""
+    house.say("operator", "splits set ana=50%:ana me=50%:self")
+    house.sell()
+    owed = messages(house, house.say("operator", "settlement refund s1 reason=back"))
+    operator = house.book.key
+    assert [(message.name, message.to) for message in owed] == [
+        (f"void:{operator}:14:2", person("ana").pubkey),
+        (f"void:{operator}:14:5", person("ben").pubkey),
+    ]
+    assert owed[0].text == (
+        "Void: receipt l2, l4 of settlement s1 at m1, antigua. The sale did not take place as reported; your cash is as it "
+        f"was before. `balance` shows it.\nJournal entry 14 {HASH}"
+    )
+
+
+def test_a_released_settlement_owes_receipts_and_no_ack(house: House) -> None:
+    """The machine has its ack since it reported; the LPs have their receipts now."""
+    house.say("operator", "machine set m1 trust=wallet")
+    house.sell()
+    owed = messages(house, house.say("operator", "settlement release s1"))
+    assert [message.to for message in owed] == [person("ana").pubkey, person("ben").pubkey]
+    assert "settlement s1" in owed[0].text
+
+
+def test_sats_of_the_operator_s_own_have_a_receipt(house: House) -> None:
+    """`settle` belongs to no settlement and says so."""
+    house.sell()
+    owed = messages(house, house.say("operator", "settle ana 100 machine=m1"))
+    assert [message.text for message in owed] == [
+        "You received 5000 sats for 100.00 GTQ (50 sats per GTQ) at m1, antigua.\n"
+        "Left in the machine: 7100.00 GTQ.\n"
+        "Receipt l5, out of the operator's own sats, tag aio-dca.\n"
+        f"Journal entry 14 {HASH}"
+    ]
+
+
+def test_new_fees_are_told_to_the_machine_s_key_in_force(house: House) -> None:
+    """docs/protocol.md section 4: an addressable event, by subject; a rotated machine is told under its new key."""
+    for said, to in (("machine set m1 cash_out=5%", "m1"), ("machine rotate m1 @m1-new", "m1-new")):
+        (told,) = messages(house, house.say("operator", said))
+        assert (told.kind, told.to, told.scheme) == (30_078, person(to).pubkey, Scheme.NIP44)
+        assert told.subject == f"bitspire-fees:{person(to).pubkey}"
+        assert told.name == f"told:{house.book.key}:14:{told.subject}"
+
+
+def test_what_says_nothing_owes_nothing(house: House) -> None:
+    """Switches, deposits and plans are answered, and that is all."""
+    for said in ("machine suspend m1", "deposit add ana 5 machine=m1", "guard m1 per_day=5", "fixed schedule 08:00"):
+        house.say("operator", said)
+        assert not owes_messages(house.entries[-1].facts)
 
 
 def test_only_a_processed_settlement_has_receipts(house: House) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from nostrbot.core.commands import Code, Refused
 from nostrbot.core.facts import LpEnrolled, LpSwitched, MachineAdded, MachineChanged, PreferencesSet
-from nostrbot.core.records import Enrolment, Machine, Preferences
+from nostrbot.core.records import Enrolment, Guard, Machine, Preferences
 from nostrbot.core.states import Mode, Trust
 from tests.houses import House, Outcome, of_legs, person
 
@@ -38,6 +38,7 @@ def test_a_machine_is_active_once_enrolled(house: House) -> None:
         location="Parque Central",
         trust=Trust.PREIMAGE,
         enforce_fee_match=False,
+        guard=Guard(),
         active=True,
         created_at=house.now,
         updated_at=house.now,

@@ -9,12 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nostrbot.core.commands import SPLITS_MAX, TABLE, Code, Command, Refused, parse
+from nostrbot.core.commands import SPLITS_MAX, Code, Command, Refused, parse
 from nostrbot.core.directory import Directory
-from nostrbot.core.facts import Fact
 from nostrbot.core.outcomes import outcome_view
+from nostrbot.core.phrasebook import TABLE
 from nostrbot.core.replies import REPLY_BYTES_MAX, WORDS, answer, answer_that_fits, escape, is_refusal, refusal
-from nostrbot.reading import Question, Reading
+from nostrbot.nostr.giftwrap import WRAPPED_TEXT_MAX_BYTES
+from nostrbot.nostr.sealing import Scheme
+from nostrbot.reading.question import Question
+from nostrbot.reading.reading import Reading
 from nostrbot.store.queries import Queries
 from tests.houses import House, letter, person, told
 
@@ -120,8 +123,9 @@ def spoken(house: House, who: str, text: str, *, json: bool = False) -> str:
     outcome = house.say(who, text)
     if isinstance(outcome, Refused):
         return refusal(command.verb, outcome, json=json)
-    facts = () if outcome is None else (cast("Fact", outcome),)
-    return answer(command.verb, outcome_view(house.book, person(who).pubkey, command, facts), json=json)
+    facts = () if outcome is None else house.entries[-1].facts
+    view = outcome_view(house.book, person(who).pubkey, command, facts, at=house.now)
+    return answer(command.verb, view, json=json)
 
 
 def test_the_answers_of_a_first_hour() -> None:
@@ -165,7 +169,7 @@ def asked(house: House, who: str, text: str, *, json: bool) -> str:
     standing = Directory(books.values()).standing(person(who).pubkey)
     question = Question(command, person(who).pubkey, standing, house.now)
     no_database = cast("Queries", None)  # the questions asked here are answered from the books alone
-    data = asyncio.run(Reading(books, no_database).answer(question))
+    data = asyncio.run(Reading(books, {}, no_database).answer(question))
     assert not isinstance(data, Refused), data
     return answer(command.verb, data, json=json)
 
@@ -232,12 +236,17 @@ def test_the_longest_answers_to_commands_fit_in_one_event(crowded: House, json: 
         assert len(spoken(crowded, "operator", text, json=json).encode()) <= REPLY_BYTES_MAX
 
 
-def test_an_answer_that_does_not_fit_is_refused_in_its_place() -> None:
-    """At the limit it goes out, one byte more and its author is told to ask for less."""
-    fits = "x" * REPLY_BYTES_MAX
-    assert answer_that_fits("balance", fits, json=False) == fits
-    assert answer_that_fits("balance", fits + "x", json=False).endswith("[too_long]")
-    assert orjson.loads(answer_that_fits("balance", "ñ" * (REPLY_BYTES_MAX // 2 + 1), json=True))["ok"] is False
+@pytest.mark.parametrize(
+    ("scheme", "bytes_max"),
+    [(Scheme.NIP04, REPLY_BYTES_MAX), (Scheme.NIP44, REPLY_BYTES_MAX), (Scheme.NIP17, WRAPPED_TEXT_MAX_BYTES)],
+)
+def test_an_answer_that_does_not_fit_is_refused_in_its_place(scheme: Scheme, bytes_max: int) -> None:
+    """At the limit it goes out, one byte more and its author is told to ask for less; wrapped twice, less fits."""
+    fits = "x" * bytes_max
+    assert answer_that_fits("balance", fits, json=False, scheme=scheme) == fits
+    assert answer_that_fits("balance", fits + "x", json=False, scheme=scheme).endswith("[too_long]")
+    too_long = answer_that_fits("balance", "ñ" * (bytes_max // 2 + 1), json=True, scheme=scheme)
+    assert orjson.loads(too_long)["ok"] is False
 
 
 def test_the_sender_s_letter_is_what_was_told() -> None:

@@ -33,15 +33,15 @@ def test_a_settlement_is_born_pending_processed_or_rejected() -> None:
 
 
 def test_a_settlement_s_moves() -> None:
-    """S5-S8, S10: only what is pending is processed, only what is errored is tried again."""
+    """S5-S13: what waits is processed or set aside, only what is errored is tried again, a refund is the end."""
     table = {status.value: sorted(to) for status, to in SETTLEMENT_MOVES.items() if status}
     assert table == {
-        "pending": ["errored", "processing"],
+        "pending": ["errored", "processed", "processing", "refunded"],
         "processing": ["errored", "processed"],
         "processed": ["partial", "refunded"],
-        "partial": ["refunded"],
+        "partial": ["partial", "refunded"],
         "refunded": [],
-        "errored": ["pending"],
+        "errored": ["pending", "processed", "refunded"],
         "rejected": [],
     }
 

@@ -5,6 +5,7 @@ back (the tests), processes (house.py).
 """
 
 import json
+import secrets
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -22,6 +23,8 @@ ANSWER_MAX_S = 10.0
 AUTH_KIND = 22_242
 DM_KIND = 4
 SETTLEMENT_KIND = 21_000
+CHAT_KIND, WRAP_KIND = 14, 1_059
+STATE_KIND, TELEMETRY_KIND = 30_078, 30_079
 
 
 def encryption_of(content: str) -> str:
@@ -80,6 +83,36 @@ class Person:
         """A command for the bot, ready to publish."""
         return self.sign(DM_KIND, self.seal(bot, text, scheme), [["p", bot]], created_at)
 
+    def whisper(self, bot: str, text: str) -> tuple[Plain, str]:
+        """A command for the bot in a gift wrap (NIP-17), and the id of the message in it, which an answer names."""
+        self.said.append(text)
+        parts = {
+            "pubkey": self.pubkey,
+            "created_at": int(time.time()),
+            "kind": CHAT_KIND,
+            "tags": [["p", bot], ["nonce", secrets.token_hex(4)]],  # said twice in a second, it is said twice
+            "content": text,
+        }
+        rumor = nostr_sdk.UnsignedEvent.from_json(json.dumps(parts)).ensure_id()
+        wrap = nostr_sdk.nip59_make_gift_wrap(self.keys, nostr_sdk.PublicKey.parse(bot), rumor)
+        rumor_id = rumor.id()
+        assert rumor_id is not None
+        return json.loads(wrap.as_json()), rumor_id.to_hex()
+
+    def state(
+        self,
+        bot: str,
+        subject: str,
+        content: Plain,
+        *,
+        scheme: str = "plain",
+        kind: int = STATE_KIND,
+        created_at: int | None = None,
+    ) -> Plain:
+        """An addressable event of a machine about itself: a beacon, its cassettes, its telemetry."""
+        sealed = self.seal(bot, json.dumps(content), scheme)
+        return self.sign(kind, sealed, [["d", f"{subject}:{self.pubkey}"], ["p", bot]], created_at)
+
     def report(self, bot: str, sale: Plain | str, *, scheme: str = "nip44", created_at: int | None = None) -> Plain:
         """A settlement for the bot, ready to publish. A text is sent as it is."""
         text = sale if isinstance(sale, str) else json.dumps(sale)
@@ -99,6 +132,7 @@ class Heard:
 
     event: Plain
     text: str
+    rumor: Plain | None = None  # of a gift wrap
 
     @property
     def kind(self) -> int:
@@ -111,7 +145,13 @@ class Heard:
     @property
     def answers(self) -> str | None:
         """The id of the event it answers."""
-        return next((tag[1] for tag in self.event["tags"] if tag[0] == "e"), None)
+        tags = (self.rumor or self.event)["tags"]
+        return next((tag[1] for tag in tags if tag[0] == "e"), None)
+
+    @property
+    def subject(self) -> str | None:
+        """The d tag of an addressable event."""
+        return next((tag[1] for tag in self.event["tags"] if tag[0] == "d"), None)
 
     @property
     def json(self) -> Any:
@@ -153,15 +193,24 @@ class Line:
         self._open.close()
 
     def _listen(self) -> None:
-        wanted = {"kinds": [DM_KIND, SETTLEMENT_KIND], "authors": [self.bot], "#p": [self.person.pubkey]}
-        self._socket.send(json.dumps(["REQ", "mine", wanted]))
+        kinds = [DM_KIND, SETTLEMENT_KIND, STATE_KIND]
+        wanted = {"kinds": kinds, "authors": [self.bot], "#p": [self.person.pubkey]}
+        wraps = {"kinds": [WRAP_KIND], "#p": [self.person.pubkey]}
+        self._socket.send(json.dumps(["REQ", "mine", wanted, wraps]))
 
     def _take(self, frame: str) -> None:
         match json.loads(frame):
             case ["EVENT", "mine", event]:
-                assert nostr_sdk.Event.from_json(json.dumps(event)).verify(), "the bot's own events must be sound"
-                assert event["pubkey"] == self.bot
-                self.heard.append(Heard(event, self.person.unseal(self.bot, event["content"])))
+                sound = nostr_sdk.Event.from_json(json.dumps(event))
+                assert sound.verify(), "the bot's own events must be sound"
+                if event["kind"] == WRAP_KIND:
+                    gift = nostr_sdk.UnwrappedGift.from_gift_wrap(self.person.keys, sound)
+                    assert gift.sender().to_hex() == self.bot
+                    rumor = json.loads(gift.rumor().as_json())
+                    self.heard.append(Heard(event, rumor["content"], rumor))
+                else:
+                    assert event["pubkey"] == self.bot
+                    self.heard.append(Heard(event, self.person.unseal(self.bot, event["content"])))
             case ["OK", event_id, accepted, message]:
                 self._verdicts[event_id] = (accepted, message)
             case ["EOSE", "mine"]:
@@ -230,6 +279,12 @@ class Line:
         """A command and its answer, as plain text."""
         return self.say(self.person.command(self.bot, text, scheme=scheme)).text
 
+    def whisper(self, text: str) -> Heard:
+        """A command in a gift wrap, and its answer."""
+        wrap, message_id = self.person.whisper(self.bot, text)
+        self._send(wrap)
+        return self.hear(message_id)
+
     def ask_json(self, text: str) -> Plain:
         """A command with --json, and the whole object of its answer."""
         return self.say(self.person.command(self.bot, f"{text} --json")).json
@@ -248,6 +303,20 @@ class Line:
         assert set(answer["error"]) == {"code", "message"}
         return str(answer["error"]["code"])
 
+    def repeat_until_ok(self, text: str) -> Any:
+        """A command said anew every second until it is obeyed, and the data of its answer."""
+        deadline = time.monotonic() + 3 * ANSWER_MAX_S
+        while time.monotonic() < deadline:
+            event = self.person.command(self.bot, f"{text} --json")
+            self.publish(event)
+            try:
+                answer = self.hear(event["id"], timeout_s=1.0).json
+            except AssertionError:
+                continue  # not answered at all: too much was asked
+            if answer["ok"]:
+                return answer["data"]
+        raise AssertionError(f"never obeyed: {text}")
+
     def settle(self, sale: Plain | str, *, scheme: str = "nip44") -> Plain:
         """A settlement and its ack."""
         return self.say(self.person.report(self.bot, sale, scheme=scheme)).json
@@ -255,4 +324,4 @@ class Line:
     @property
     def receipts(self) -> list[Heard]:
         """Direct messages that answer nothing: the bot sent them by itself."""
-        return [one for one in self.heard if one.kind == DM_KIND and one.answers is None]
+        return [one for one in self.heard if one.kind in (DM_KIND, WRAP_KIND) and one.answers is None]

@@ -93,7 +93,7 @@ def test_ways_to_say_the_same(counter: Counter, text: str) -> None:
     [
         ("operator", "frobnicate", "unknown_command"),
         ("operator", "", "unknown_command"),
-        ("operator", "settlement partial s1 fiat=5", "unknown_command"),
+        ("operator", "settlement partial s1 fiat=5", "missing_argument"),
         ("operator", "machine show", "missing_argument"),
         ("operator", "machine show q1 q2", "unknown_argument"),
         ("operator", "machine show q1 colour=red", "unknown_argument"),
@@ -138,7 +138,7 @@ def test_refusals_have_a_code(counter: Counter, who: str, text: str, code: str) 
 
 def test_an_unknown_command_names_what_there_is(counter: Counter) -> None:
     """A command of a later version is not there yet, and the answer says what is."""
-    message = counter.operator.ask_json("fixed schedule 09:00")["error"]["message"]
+    message = counter.operator.ask_json("checkpoint")["error"]["message"]
     for verb in ("deposit add", "settlement show", "whoami"):
         assert verb in message
 

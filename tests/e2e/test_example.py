@@ -76,6 +76,8 @@ def test_receipt_on_request(example: Example) -> None:
     shown = example.antigua.data("settlement show s1")["settlement"]
     assert example.ana.data("receipt l3") == {
         "receipt": "l3",
+        "status": "completed",
+        "corrects": [],
         "settlement": "s1",
         "event_id": example.report["id"],
         "operator": "antigua",

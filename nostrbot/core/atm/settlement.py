@@ -1,19 +1,19 @@
 """Settlements as machines report them: reading the payload of kind 21000 into a Sale.
 
-What lives here: the schema and its exact types. What does not: whether the amounts make sense or the machine may speak
-(core/settlements.py). docs/protocol.md section 3.1. Bad content is a Refusal(INVALID) that names the field.
+What lives here: the schema and its exact types. What does not: what no content may be (content.py), whether the amounts
+make sense or the machine may speak (core/settlements.py). docs/protocol.md section 3.1. Bad content is a Refusal(INVALID)
+that names the field.
 """
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from nostrbot.core.atm.content import fit, invalid, read_object
 from nostrbot.core.states import Direction
 from nostrbot.money import Decimal, minor_digits, parse_decimal
-from nostrbot.nostr.duplicate_keys import has_duplicate_keys
-from nostrbot.refusals import Reason, Refusal
+from nostrbot.refusals import Refusal
 
 CONTENT_CHARS_MAX = 16 * 1024  # the journal keeps it for ever; the fullest true payload is half of this
 DEPTH_MAX = 8  # the payload needs three levels; more is an attack on the reader
@@ -97,46 +97,26 @@ class Sale:
 
 def read_settlement(text: str) -> Sale | Refusal:
     """Read a settlement's decrypted content. Anything unreadable is Refusal(INVALID) naming what is wrong."""
-    if len(text) > CONTENT_CHARS_MAX:
-        return _invalid(f"content is longer than {CONTENT_CHARS_MAX} characters")
-    try:
-        obj = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return _invalid("content is not JSON")
-    if not isinstance(obj, dict):
-        return _invalid("content is not a JSON object")
-    trouble = _find_unacceptable(obj, DEPTH_MAX)
-    if trouble:
-        return _invalid(trouble)
-    if has_duplicate_keys(text.encode(), obj):
-        return _invalid("a key stands there twice")
-    try:
-        payload = _Payload.model_validate(obj)
-    except ValidationError as error:
-        # Only the field's path and the rule: never the value, which may have been encrypted.
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        return _invalid(f"{'.'.join(map(_shown, first['loc']))}: {first['msg']}")
-    return _sale(payload)
-
-
-def _shown(part: int | str) -> str:
-    """One step of a field's path; a name the sender chose (a cassette's) is as secret as any value."""
-    return str(part) if isinstance(part, int) or part in _FIELDS else "…"
+    obj = read_object(text, chars_max=CONTENT_CHARS_MAX, depth_max=DEPTH_MAX)
+    if isinstance(obj, Refusal):
+        return obj
+    payload = fit(_Payload, obj, _FIELDS)
+    return payload if isinstance(payload, Refusal) else _sale(payload)
 
 
 def _sale(payload: _Payload) -> Sale | Refusal:
     fiat = parse_decimal(str(payload.fiat_amount))
     if fiat is None:
-        return _invalid("fiat_amount: not a decimal number")
+        return invalid("fiat_amount: not a decimal number")
     places = minor_digits(payload.fiat_code)
     if fiat.places > places:
-        return _invalid("fiat_amount: finer than the currency's minor unit")
+        return invalid("fiat_amount: finer than the currency's minor unit")
     fiat_minor = fiat.digits * int(10 ** (places - fiat.places))
     if abs(fiat_minor) > FIAT_MINOR_MAX:
-        return _invalid("fiat_amount: more money than there is")
+        return invalid("fiat_amount: more money than there is")
     rate = parse_decimal(str(payload.exchange_rate))
     if rate is None:
-        return _invalid("exchange_rate: not a decimal number")
+        return invalid("exchange_rate: not a decimal number")
     return Sale(
         machine=payload.machine,
         n=payload.n,
@@ -156,26 +136,3 @@ def _sale(payload: _Payload) -> Sale | Refusal:
         ),
         occurred_at=payload.occurred_at,
     )
-
-
-def _find_unacceptable(value: object, depth: int) -> str | None:
-    """Name a float or too deep a nesting anywhere in the content (floats are refused even in unknown fields)."""
-    kind = type(value)
-    if kind is dict or kind is list:
-        if depth == 0:
-            return "nested too deeply"
-        members = value.values() if isinstance(value, dict) else value
-        for member in members:  # type: ignore[attr-defined]
-            inner = type(member)
-            if inner is str or inner is int:
-                continue
-            trouble = _find_unacceptable(member, depth - 1)
-            if trouble:
-                return trouble
-        return None
-    # orjson reads integers beyond 64 bits as floats, so those land here too.
-    return "a JSON float: amounts are integers or decimal strings" if kind.__name__ == "float" else None
-
-
-def _invalid(detail: str) -> Refusal:
-    return Refusal(Reason.INVALID, detail)

@@ -10,7 +10,9 @@ is core/booking.py.
     liabilities:lp:<lp>:sats          sats owed to a liquidity provider
     liabilities:lp:<lp>:cash:<m>      an LP's cash still in machine <m>: its remaining balance
     liabilities:party:<pubkey>        sats owed to someone else named in a commission split
+    liabilities:customer:s<n>         sats owed back to a customer who got less cash than settlement n reported
     equity:operator                   the operator's own part, in sats and in cash
+    equity:variance:<machine>         cash found, or missing, when the operator counted a machine's cassettes
 """
 
 SAT = "sat"
@@ -40,6 +42,16 @@ def lp_cash(lp: str, machine: str) -> str:
 def party(pubkey: str) -> str:
     """The sats owed to a party that is neither the operator nor one of its LPs."""
     return f"liabilities:party:{pubkey}"
+
+
+def customer(settlement: int) -> str:
+    """The sats owed back to the customer of a settlement."""
+    return f"liabilities:customer:s{settlement}"
+
+
+def variance(machine: str) -> str:
+    """What counting a machine's cassettes found beyond, or short of, what was expected."""
+    return f"equity:variance:{machine}"
 
 
 def may_not_be_overdrawn(account: str) -> bool:

@@ -75,18 +75,29 @@ def upgrade() -> None:
         "leg",
         sa.Column("book", sa.Integer(), nullable=False),
         sa.Column("number", sa.BigInteger(), nullable=False),
-        sa.Column("settlement", sa.BigInteger(), nullable=False),
+        sa.Column("settlement", sa.BigInteger(), nullable=True),
+        sa.Column("machine", sa.String(), nullable=False),
         sa.Column("lp", sa.String(), nullable=True),
         sa.Column("type", sa.String(), nullable=False),
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("sats", sa.BigInteger(), nullable=False),
         sa.Column("fiat_minor", sa.BigInteger(), nullable=True),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("reversed_seq", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(
             ["book"],
             ["book.id"],
         ),
         sa.PrimaryKeyConstraint("book", "number"),
         sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "leg_apart",
+        "leg",
+        ["book", "settlement", "number"],
+        unique=False,
+        sqlite_where=sa.text("settlement IS NULL"),
+        postgresql_where=sa.text("settlement IS NULL"),
     )
     op.create_index(
         "leg_lp",
@@ -120,6 +131,7 @@ def upgrade() -> None:
         sa.Column("accepted", sa.Boolean(), nullable=False),
         sa.Column("seq", sa.BigInteger(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
             ["book"],
             ["book.id"],
@@ -141,6 +153,55 @@ def upgrade() -> None:
         unique=True,
         sqlite_where=sa.text("accepted"),
         postgresql_where=sa.text("accepted"),
+    )
+    op.create_table(
+        "alarm",
+        sa.Column("book", sa.Integer(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["book"],
+            ["book.id"],
+        ),
+        sa.PrimaryKeyConstraint("book"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "sighting",
+        sa.Column("book", sa.Integer(), nullable=False),
+        sa.Column("machine", sa.String(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["book"],
+            ["book.id"],
+        ),
+        sa.PrimaryKeyConstraint("book", "machine"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "archive",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("book", sa.Integer(), nullable=False),
+        sa.Column("machine", sa.String(), nullable=False),
+        sa.Column("event", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["book"],
+            ["book.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "settlement_change",
+        sa.Column("book", sa.Integer(), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["book"],
+            ["book.id"],
+        ),
+        sa.PrimaryKeyConstraint("book", "number", "seq"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "snapshot",

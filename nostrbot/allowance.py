@@ -1,0 +1,30 @@
+"""Allowances: how much one key may ask of the bot before it must wait.
+
+What lives here: a bucket of tokens per key, in whole tokens and whole seconds. What does not: what a token is for
+(desk.py). faults.md row 46: one who floods is slowed down, everybody else is served as before.
+"""
+
+from collections import OrderedDict
+
+KEYS_MAX = 10_000  # buckets remembered; a key not heard for so long has a full one again
+
+
+class Allowance:
+    """Each key may do `burst` things at once, and then `tokens` more every `seconds`."""
+
+    def __init__(self, *, burst: int, tokens: int, seconds: int) -> None:
+        self._burst = burst
+        self._tokens = tokens
+        self._seconds = seconds
+        self._buckets: OrderedDict[str, tuple[int, int]] = OrderedDict()  # key -> tokens left, as of which second
+
+    def take(self, key: str, now: int) -> bool:
+        """Take one token of a key's at unix seconds `now`; False when there is none. A clock that steps back gives none."""
+        left, at = self._buckets.pop(key, (self._burst, now))
+        periods = max(0, now - at) // self._seconds
+        left = min(self._burst, left + periods * self._tokens)
+        at = now if left == self._burst else at + periods * self._seconds
+        self._buckets[key] = (max(0, left - 1), at)
+        if len(self._buckets) > KEYS_MAX:
+            self._buckets.popitem(last=False)
+        return left > 0

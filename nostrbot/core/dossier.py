@@ -1,0 +1,178 @@
+"""Dossiers: all that is known of one settlement, from its birth on, and how it stands now.
+
+What lives here: the facts about one settlement in order, folded into a Settlement. What does not: what may be done to
+it (core/worklist.py) and where its facts are found again (store/). docs/protocol.md section 5; acceptance S1, S6, S14.
+"""
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from nostrbot.core.atm.settlement import Sale
+from nostrbot.core.facts import (
+    Leg,
+    SettlementChange,
+    SettlementCorrected,
+    SettlementFact,
+    SettlementMoved,
+    SettlementNoted,
+    SettlementProcessed,
+    SettlementRefunded,
+    SettlementRetried,
+)
+from nostrbot.core.states import LegStatus, SettlementStatus
+
+# What may follow a settlement's birth: a change, or the sharing out of one that had to wait.
+Later = SettlementChange | SettlementProcessed
+
+
+@dataclass(frozen=True, slots=True)
+class Dossier:
+    """A settlement's facts: the one it was born by, in entry `seq` accepted `at`, and (fact, at) of what came later.
+
+    `hash`: of the entry it was born in, where it is known: an entry is applied before it is sealed.
+    """
+
+    birth: SettlementFact
+    seq: int
+    at: int
+    hash: str | None = None
+    later: tuple[tuple[Later, int], ...] = ()
+
+    def followed_by(self, fact: Later, at: int) -> "Dossier":
+        """The dossier with one more fact."""
+        return Dossier(self.birth, self.seq, self.at, self.hash, (*self.later, (fact, at)))
+
+
+class Note(NamedTuple):
+    """A note on a settlement: when (unix seconds), by which key (hex), what."""
+
+    at: int
+    by: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """A settlement as it stands.
+
+    Attributes:
+        sale: as it was reported. The amounts beside it are those in force: a correction changes them, never the sale
+            nor the reported fees, which were due on the sale as it was reported.
+        error: why it was rejected, waits, or was set aside.
+        legs: all there ever were, in order; those that a correction or a retry replaced are `voided`.
+        owed_sats: what the customer of a corrected settlement is owed.
+        notes: newest first.
+        since: when it came to its status.
+    """
+
+    number: int
+    machine: str
+    event_id: str
+    sale: Sale
+    status: SettlementStatus
+    error: str | None
+    wire_sats: int
+    principal_sats: int
+    fee_sats: int
+    fiat_minor: int
+    platform_fee_sats: int
+    operator_fee_sats: int
+    fee_mismatch_sats: int
+    reported_platform_fee_sats: int
+    reported_operator_fee_sats: int
+    legs: tuple[Leg, ...]
+    owed_sats: int
+    notes: tuple[Note, ...]
+    created_at: int
+    since: int
+    processed_at: int | None
+
+    @property
+    def legs_in_force(self) -> tuple[Leg, ...]:
+        """The legs that were not replaced."""
+        return tuple(leg for leg in self.legs if leg.status is not LegStatus.VOIDED)
+
+
+def as_it_stands(dossier: Dossier) -> Settlement:
+    """Fold a dossier into the settlement of now."""
+    settlement = _newborn(dossier.birth, dossier.at)
+    for fact, at in dossier.later:
+        settlement = _follow(settlement, fact, at)
+    return settlement
+
+
+def _newborn(fact: SettlementFact, at: int) -> Settlement:
+    sale = fact.sale
+    return Settlement(
+        number=fact.number,
+        machine=fact.machine,
+        event_id=fact.event_id,
+        sale=sale,
+        status=fact.status,
+        error=None if isinstance(fact, SettlementProcessed) else fact.reason,
+        wire_sats=sale.wire_sats,
+        principal_sats=sale.principal_sats,
+        fee_sats=sale.fee_sats,
+        fiat_minor=sale.fiat_minor,
+        platform_fee_sats=fact.platform_fee_sats,
+        operator_fee_sats=fact.operator_fee_sats,
+        fee_mismatch_sats=fact.fee_mismatch_sats,
+        reported_platform_fee_sats=fact.platform_fee_sats,
+        reported_operator_fee_sats=fact.operator_fee_sats,
+        legs=fact.legs if isinstance(fact, SettlementProcessed) else (),
+        owed_sats=0,
+        notes=(),
+        created_at=at,
+        since=at,
+        processed_at=at if isinstance(fact, SettlementProcessed) else None,
+    )
+
+
+def _follow(now: Settlement, fact: Later, at: int) -> Settlement:
+    match fact:
+        case SettlementProcessed():
+            return replace(
+                now, status=fact.status, error=None, legs=_replaced(now, (), fact.legs), since=at, processed_at=at
+            )
+        case SettlementRetried():
+            legs = _replaced(now, fact.voided, fact.legs)
+            return replace(now, status=SettlementStatus.PROCESSED, error=None, legs=legs, since=at, processed_at=at)
+        case SettlementMoved():
+            moved = replace(now, status=fact.status, error=fact.error, legs=_replaced(now, fact.voided, ()), since=at)
+            return _noted(moved, fact.by, fact.note, at)
+        case SettlementCorrected():
+            corrected = replace(
+                now,
+                status=SettlementStatus.PARTIAL,
+                error=None,
+                wire_sats=fact.wire_sats,
+                principal_sats=fact.principal_sats,
+                fee_sats=fact.fee_sats,
+                fiat_minor=fact.fiat_minor,
+                platform_fee_sats=fact.platform_fee_sats,
+                operator_fee_sats=fact.operator_fee_sats,
+                fee_mismatch_sats=fact.fee_mismatch_sats,
+                legs=_replaced(now, fact.voided, fact.legs),
+                owed_sats=fact.owed_sats,
+                since=at,
+                processed_at=at,
+            )
+            return _noted(corrected, fact.by, fact.note, at)
+        case SettlementRefunded():
+            legs = _replaced(now, fact.voided, ())
+            refunded = replace(
+                now, status=SettlementStatus.REFUNDED, error=None, legs=legs, owed_sats=0, since=at, processed_at=at
+            )
+            return _noted(refunded, fact.by, fact.note, at)
+        case SettlementNoted():
+            return _noted(now, fact.by, fact.note, at)
+
+
+def _replaced(now: Settlement, voided: tuple[Leg, ...], new: tuple[Leg, ...]) -> tuple[Leg, ...]:
+    """The legs with some of them as they stand now, and new ones behind."""
+    changed = {leg.number: leg for leg in voided}
+    return (*(changed.get(leg.number, leg) for leg in now.legs), *new)
+
+
+def _noted(now: Settlement, by: str, text: str, at: int) -> Settlement:
+    return replace(now, notes=(Note(at, by, text), *now.notes)) if text else now

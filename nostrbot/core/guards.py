@@ -1,0 +1,79 @@
+"""Guards: what holds a settlement until its operator releases it.
+
+What lives here: limits per settlement and per day, the sanity of a rate, and the command that sets them. What does not:
+the rules that reject (core/settlements.py) and releasing (core/worklist.py). docs/protocol.md sections 3.1 and 6;
+faults.md row 27. A guard bounds what a stolen machine key can do before a person looks.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from nostrbot.core.atm.settlement import FIAT_MINOR_MAX, Sale
+from nostrbot.core.book import Book
+from nostrbot.core.commands import Code, Refused
+from nostrbot.core.daybook import local_day
+from nostrbot.core.facts import Fact, MachineChanged
+from nostrbot.core.orders import Order
+from nostrbot.core.records import Guard, Machine
+from nostrbot.core.registry import find_machine
+from nostrbot.core.states import Hold, Trust
+from nostrbot.money import PPM, Decimal, parse_decimal, parse_minor
+
+RATES_WANTED = 3  # fewer settlements than this have no median worth the name
+
+_UNGUARDED = Guard()
+
+
+def find_hold(book: Book, machine: Machine, sale: Sale, at: int) -> Hold | None:
+    """Why a sale that breaks no rule must wait all the same, or None."""
+    if machine.trust is Trust.WALLET:
+        return Hold.AWAITING_WALLET
+    guard = machine.guard
+    if guard == _UNGUARDED:
+        return None
+    if guard.per_settlement_minor is not None and sale.fiat_minor > guard.per_settlement_minor:
+        return Hold.PER_SETTLEMENT
+    till = book.tills[machine.handle]
+    if guard.per_day_minor is not None:
+        booked_minor = till.day_minor if till.day == local_day(book.tz, at) else 0
+        if booked_minor + sale.fiat_minor > guard.per_day_minor:
+            return Hold.PER_DAY
+    if guard.rate_ppm is not None and len(till.rates) >= RATES_WANTED:
+        usual = _median(till.rates)
+        if _is_off(sale.price, usual, guard.rate_ppm):
+            return Hold.RATE
+    return None
+
+
+def _median(rates: list[str]) -> Decimal:
+    """The median of these rates; of an even number of them the lower of the middle two."""
+    prices = [price for price in map(parse_decimal, rates) if price is not None]
+    places = max(price.places for price in prices)
+    prices.sort(key=lambda price: price.digits * 10 ** (places - price.places))
+    return prices[(len(prices) - 1) // 2]
+
+
+def _is_off(price: Decimal, usual: Decimal, ppm: int) -> bool:
+    """Whether a rate differs from the usual one by more than `ppm` of it. Exact: nothing is divided."""
+    mine, theirs = price.digits * int(10**usual.places), usual.digits * int(10**price.places)
+    return abs(mine - theirs) * PPM > ppm * abs(theirs)
+
+
+def set_guard(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+    """Change the limits that are named; `off` takes one away, and naming none changes nothing."""
+    machine, args = find_machine(book, order.args["machine"]), order.args
+    if isinstance(machine, Refused):
+        return machine
+    changes: dict[str, Any] = {}
+    for name in ("per_settlement", "per_day"):
+        if name in args:
+            amount_minor = parse_minor(args[name], machine.fiat) if args[name] else None
+            if args[name] and (amount_minor is None or amount_minor > FIAT_MINOR_MAX):
+                return Refused(Code.BAD_ARGUMENT, f"{name} must be an amount of {machine.fiat}, like 5000.00, or off")
+            changes[f"{name}_minor"] = amount_minor
+    if "rate" in args:
+        changes["rate_ppm"] = args["rate"]
+    guard = replace(machine.guard, **changes)
+    if guard == machine.guard:
+        return ()
+    return (MachineChanged(replace(machine, guard=guard, updated_at=order.at)),)

@@ -1,0 +1,33 @@
+"""Lines: text that is safe to show, and rows as lines.
+
+What lives here: what every answer's words are made with. What does not: the words (core/replies.py and those beside it).
+What people and machines wrote is shown escaped, so that no name can play tricks with the reader's screen (faults.md row
+45).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from nostrbot.core.views import View
+
+
+def escape(text: str) -> str:
+    """Text that somebody typed, safe to show: control, bidirectional and invisible characters become \\u escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def listing(rows: list[View], empty: str, line: Callable[[View], str], more: Mapping[str, Any]) -> str:
+    """Rows, a line each, and where there are more of them; `empty` when there is none."""
+    if not rows:
+        return empty
+    lines = [line(row) for row in rows]
+    if more.get("more"):
+        lines.append(f"There is more: add before={more['before']}")
+    return "\n".join(lines)

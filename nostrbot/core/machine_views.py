@@ -1,0 +1,94 @@
+"""Views of machines: cassettes, telemetry and the fleet, as the JSON that people and programs get to see.
+
+What lives here: one function a noun, with the exact names of docs/protocol.md section 6. What does not: their words
+(core/machine_words.py) and a machine's settings (core/views.py). Acceptance T1, T5, T12, T13.
+"""
+
+from nostrbot.core.book import Book
+from nostrbot.core.daybook import local_day
+from nostrbot.core.facts import CassettesCounted, CassetteSet, CassettesPublished
+from nostrbot.core.fleet import UNSEEN, Sighting
+from nostrbot.core.records import ATM_BOOTSTRAP, Cassette, Machine
+from nostrbot.core.till import Till
+from nostrbot.core.views import View
+from nostrbot.money import format_minor, minor_digits
+from nostrbot.nostr.keys import npub
+
+_OBJECTS = ("fees", "limits", "denominations")  # as long as a machine likes: `telemetry` shows them, the fleet does not
+
+
+def cassette_view(cassette: Cassette) -> View:
+    """One cassette: what is expected beside what the machine stated; `drift` is how far apart they are."""
+    by = cassette.updated_by
+    return {
+        "position": cassette.position,
+        "denomination": cassette.denomination,
+        "count": cassette.count,
+        "state_denomination": cassette.state_denomination,
+        "state_count": cassette.state_count,
+        "state_at": cassette.state_at,
+        "drift": cassette.count - cassette.state_count,
+        "updated_by": by if by == ATM_BOOTSTRAP else npub(by),
+        "updated_at": cassette.updated_at,
+    }
+
+
+def cassettes_view(book: Book, machine: str) -> View:
+    """The data of `cassette list`: by position, ascending (T12)."""
+    cassettes = book.tills[machine].cassettes.values()
+    return {"cassettes": [cassette_view(cassette) for cassette in cassettes], "machine": machine}
+
+
+def cassette_outcome(fact: CassetteSet | CassettesCounted | CassettesPublished) -> View:
+    """The data of what a command on cassettes came to."""
+    match fact:
+        case CassetteSet():
+            return {"cassette": cassette_view(fact.cassette), "machine": fact.machine}
+        case CassettesCounted():
+            found = {"variance": format_minor(fact.variance_minor, fact.currency), "currency": fact.currency}
+        case CassettesPublished():
+            found = {}
+    return {"cassettes": [cassette_view(cassette) for cassette in fact.cassettes], "machine": fact.machine, **found}
+
+
+def telemetry_view(machine: Machine, sighting: Sighting | None) -> View:
+    """The data of `telemetry`: what the machine told last, as it told it, and what its beacons said of it so far."""
+    seen = sighting or UNSEEN
+    return {
+        "telemetry": seen.told(),
+        "machine": machine.handle,
+        "telemetry_at": seen.telemetry_at or None,
+        "beacon": seen.beacon.said(),
+        "beacon_at": seen.beacon_at or None,
+    }
+
+
+def fleet_row(book: Book, machine: Machine, sighting: Sighting | None, now: int) -> View:
+    """One machine at a glance, `now` by the bot's clock.
+
+    `fiat_today` is what it settled on the operator's local day so far, `cash` what its cassettes are expected to hold,
+    `missing` the numbers of settlements that have not come, `heard_s` the seconds since a beacon came.
+    """
+    seen, till, fiat = sighting or UNSEEN, book.tills[machine.handle], machine.fiat
+    today_minor = till.day_minor if till.day == local_day(book.tz, now) else 0
+    return {
+        "machine": machine.handle,
+        "active": machine.active,
+        "fiat": fiat,
+        "heard_at": seen.heard_at or None,
+        "heard_s": max(0, now - seen.heard_at) if seen.heard_at else None,
+        "skew_s": seen.skew_s,
+        "beacon": {name: value for name, value in seen.beacon.said().items() if name not in _OBJECTS},
+        "fiat_today": format_minor(today_minor, fiat),
+        "rate": till.rates[-1] if till.rates else None,
+        "notes": sum(cassette.count for cassette in till.cassettes.values()),
+        "cash": format_minor(_cash_minor(till, fiat), fiat),
+        "missing": [
+            f"{gap.first}" if gap.first == gap.last else f"{gap.first}-{gap.last}" for gap in till.counter.gaps
+        ],
+    }
+
+
+def _cash_minor(till: Till, fiat: str) -> int:
+    whole = sum(cassette.count * cassette.denomination for cassette in till.cassettes.values())
+    return whole * int(10 ** minor_digits(fiat))

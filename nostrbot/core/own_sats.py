@@ -1,0 +1,70 @@
+"""Own sats: paying for an LP's cash out of what is the operator's.
+
+What lives here: the price of it, and `settle`, by which an operator pays an LP when it likes. What does not: paying at
+times of day (core/fixed.py) and sharing out a sale (core/dca.py). docs/protocol.md sections 5 and 6; acceptance X14.
+"""
+
+from nostrbot.core.book import Book
+from nostrbot.core.commands import Code, Refused
+from nostrbot.core.facts import Fact, Leg, LpPaid
+from nostrbot.core.orders import Order
+from nostrbot.core.registry import find_lp, find_machine
+from nostrbot.core.states import LegStatus, LegType
+from nostrbot.money import format_minor, minor_digits, parse_decimal, parse_minor
+
+
+def last_rate(book: Book, machine: str) -> str | None:
+    """The rate of a machine's last settlement booked, in sats per unit of fiat; None before the first."""
+    rates = book.tills[machine].rates
+    return rates[-1] if rates else None
+
+
+def sats_for(fiat_minor: int, currency: str, rate: str) -> int:
+    """What an amount of fiat buys at a rate, in whole sats: what is less than one stays the operator's."""
+    price = parse_decimal(rate)
+    assert price is not None, "a rate was read before it came here"
+    return int(fiat_minor * price.digits // 10 ** (minor_digits(currency) + price.places))
+
+
+def settle_lp(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+    """Pay for some of an LP's cash in a machine; the cash becomes the operator's. The LP need take no part in sales."""
+    lp, machine = find_lp(book, order.args["lp"]), find_machine(book, order.args["machine"])
+    if isinstance(lp, Refused):
+        return lp
+    if isinstance(machine, Refused):
+        return machine
+    name, currency, seat = machine.handle, machine.fiat, lp.seats.get(machine.handle)
+    if seat is None:
+        return Refused(Code.NOT_FOUND, f"{lp.handle} is not enrolled at {name}: `lp show {lp.handle}` shows where")
+    fiat_minor, before_minor = parse_minor(order.args["fiat"], currency), seat.remaining_minor
+    if fiat_minor is None:
+        return Refused(Code.BAD_ARGUMENT, f"fiat is finer than {currency} goes")
+    if fiat_minor > before_minor:
+        left = format_minor(before_minor, currency)
+        return Refused(Code.NOT_ENOUGH_CASH, f"{lp.handle} has {left} {currency} left at {name}: settle at most that")
+    rate = order.args.get("rate") or last_rate(book, name)
+    if rate is None:
+        return Refused(
+            Code.NO_PRICE, f"{name} has settled nothing yet, so there is no price: add rate=<sats per {currency}>"
+        )
+    sats, own_sats = sats_for(fiat_minor, currency, rate), book.own_sats()
+    if sats == 0:
+        return Refused(Code.BAD_ARGUMENT, f"{order.args['fiat']} {currency} buys no sat at {rate}: settle more")
+    if sats > own_sats:
+        return Refused(
+            Code.NOT_ENOUGH_SATS, f"that takes {sats} sats and you have {own_sats} of your own: settle less, or wait"
+        )
+    leg = Leg(
+        number=book.leg_count + 1,
+        type=LegType.SETTLEMENT,
+        lp=lp.handle,
+        label=None,
+        pubkey=None,
+        sats=sats,
+        fiat_minor=fiat_minor,
+        status=LegStatus.COMPLETED,
+        reason=None,
+        before_minor=before_minor,
+        after_minor=before_minor - fiat_minor,
+    )
+    return (LpPaid(name, currency, rate, None, (leg,)),)

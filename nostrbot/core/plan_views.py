@@ -1,0 +1,56 @@
+"""Plan views: fixed mode, alerts and `settle`, as the JSON that people and programs get to see.
+
+What lives here: one function an answer. What does not: their sentences (core/plan_words.py), other nouns (core/views.py).
+docs/protocol.md section 6.
+"""
+
+from nostrbot.core.book import Book
+from nostrbot.core.daybook import local_day
+from nostrbot.core.facts import LpPaid
+from nostrbot.core.fixed import next_slot_at
+from nostrbot.core.records import AlertPlan, FixedPlan
+from nostrbot.core.views import View, leg_view
+from nostrbot.money import format_minor
+
+GIVEN_SHOWN_MAX = 200  # some 60 bytes each, so that the view fits in one event
+
+
+def fixed_view(book: Book, at: int) -> View:
+    """The plan of fixed mode, what was given on the local day of `at`, and when there is something due next."""
+    day = local_day(book.tz, at)
+    today = day == book.fixed_day
+    given = book.fixed_given_minor if today else {}
+    rows = [
+        {"lp": lp, "fiat": format_minor(amount_minor, currency), "currency": currency}
+        for (lp, currency), amount_minor in given.items()
+    ]
+    kept = {
+        "day": day,
+        "slots": sorted(book.fixed_slots) if today else [],
+        "given": rows[:GIVEN_SHOWN_MAX],
+        **({"more": True} if len(rows) > GIVEN_SHOWN_MAX else {}),
+    }
+    return fixed_plan_view(book, book.fixed_plan) | {"today": kept, "next_at": next_slot_at(book, at)}
+
+
+def fixed_plan_view(book: Book, plan: FixedPlan) -> View:
+    """A plan of fixed mode."""
+    return {"schedule": list(plan.slots), "limit": plan.limit, "tz": book.tz}
+
+
+def alerts_view(plan: AlertPlan) -> View:
+    """What an operator is told by itself. `sheet` None: no daily sheet."""
+    return {"down_s": plan.down_s, "stuck_s": plan.stuck_s, "low": plan.low_notes, "sheet": plan.sheet or None}
+
+
+def settle_view(fact: LpPaid) -> View:
+    """The one leg of `settle`, with its machine and the LP's balance there."""
+    (leg,) = fact.legs
+    assert leg.before_minor is not None
+    assert leg.after_minor is not None
+    return {
+        **leg_view(leg, settlement=None, currency=fact.currency, rate=fact.rate),
+        "machine": fact.machine,
+        "balance_before": format_minor(leg.before_minor, fact.currency),
+        "balance_after": format_minor(leg.after_minor, fact.currency),
+    }

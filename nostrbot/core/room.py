@@ -1,0 +1,32 @@
+"""Room: how much of a list fits in one answer, which is one event.
+
+What lives here: measuring rows and cutting lists. What does not: pages and where they go on (pages.py).
+docs/protocol.md section 6.
+"""
+
+from collections.abc import Iterable
+
+import orjson
+
+from nostrbot.core.lines import escape
+from nostrbot.core.replies import REPLY_BYTES_MAX
+from nostrbot.core.views import View
+
+DATA_BYTES_MAX = REPLY_BYTES_MAX - 512  # the rest is room for the frame around the data of an answer
+
+
+def row_bytes(row: View) -> int:
+    """What a row takes in an answer. Escaped, as words show it: six bytes for a character of which JSON makes three."""
+    return len(escape(orjson.dumps(row).decode()).encode()) + 1
+
+
+def rows_that_fit(rows: Iterable[View], *, used_bytes: int = 0) -> list[View]:
+    """As many of the first rows as fit in one event beside what is there already; no more are made than needed."""
+    fitting: list[View] = []
+    room = DATA_BYTES_MAX - used_bytes
+    for row in rows:
+        room -= row_bytes(row)
+        if room < 0:
+            break
+        fitting.append(row)
+    return fitting

@@ -1,0 +1,175 @@
+"""Tills: what runs along at one machine while it settles, beside its settings and its LPs' cash.
+
+What lives here: volumes, recent rates, rejections and fees, the counter of its settlements and its gaps, expected
+cassettes and their pace; updated by core/book.py as facts come. What does not: what follows from them (core/guards.py,
+core/fixed.py, core/cassettes.py, core/alarms.py). docs/protocol.md sections 3.1 (`n`), 3.4, 5. All of it is derived: a
+till is folded from facts.
+"""
+
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import NamedTuple
+
+from nostrbot.core.atm.settlement import Sale
+from nostrbot.core.records import Cassette
+from nostrbot.core.states import Direction
+from nostrbot.money import minor_digits
+
+RATES_KEPT = 11  # of the last settlements: their median is what a new rate is compared with
+PACE_DAYS = 7  # how far back the pace of dispensing is taken from: weekends are unlike other days
+REJECTIONS_KEPT = 100  # more within an hour than that need no exact count
+GAPS_KEPT = 50  # runs of missing numbers; a counter that jumps about more than that is broken
+
+
+def in_order(position: str) -> tuple[int, str]:
+    """Sorts cassette positions as people do: 2 before 10, and numbers before names."""
+    is_number = position.isascii() and position.isdecimal()
+    return (int(position), "") if is_number else (2**63, position)
+
+
+@dataclass(slots=True)
+class Gap:
+    """Settlements `first`..`last` of a machine's counter that have not come, noticed `at` by the one after them."""
+
+    first: int
+    last: int
+    at: int
+
+
+@dataclass(slots=True)
+class Counter:
+    """A machine's own counter of settlements, as far as it was heard. `newest` None: nothing heard yet."""
+
+    newest: int | None = None
+    gaps: list[Gap] = field(default_factory=list)
+
+    def hear(self, n: int, at: int) -> None:
+        """Note one number. The first one heard is where counting begins; what lies before it was never ours."""
+        if self.newest is None or n == self.newest + 1:
+            self.newest = n
+        elif n > self.newest:
+            self.gaps.append(Gap(self.newest + 1, n - 1, at))
+            del self.gaps[:-GAPS_KEPT]
+            self.newest = n
+        else:
+            self._fill(n)
+
+    def _fill(self, n: int) -> None:
+        for place, gap in enumerate(self.gaps):
+            if gap.first <= n <= gap.last:
+                parts = (Gap(gap.first, n - 1, gap.at), Gap(n + 1, gap.last, gap.at))
+                self.gaps[place : place + 1] = [part for part in parts if part.first <= part.last]
+                del self.gaps[:-GAPS_KEPT]
+                return
+
+
+class FeesOff(NamedTuple):
+    """A settlement whose fee was out of tolerance: what was charged, and by how much that was too much."""
+
+    number: int
+    fee_sats: int
+    mismatch_sats: int
+
+
+class Rejection(NamedTuple):
+    """A settlement was rejected, `at` unix seconds."""
+
+    at: int
+    reason: str
+
+
+@dataclass(slots=True)
+class Till:
+    """One machine's running figures.
+
+    Attributes:
+        volume_sats: everything it ever settled.
+        day, day_minor: the local day of its last settlement, and the fiat booked on it.
+        rates: of its last settlements booked, the newest last.
+        cassettes: by position, in ascending order.
+        taken: banknotes dispensed, by local day of the last week and by position; the newest day last.
+        fees_off: the last settlement it reported, when its fee was out of tolerance.
+        rejections: its last settlements that were rejected, the newest last.
+    """
+
+    volume_sats: int = 0
+    day: str = ""
+    day_minor: int = 0
+    rates: list[str] = field(default_factory=list)
+    counter: Counter = field(default_factory=Counter)
+    cassettes: dict[str, Cassette] = field(default_factory=dict)
+    taken: dict[str, dict[str, int]] = field(default_factory=dict)
+    fees_off: FeesOff | None = None
+    rejections: list[Rejection] = field(default_factory=list)
+
+    def settle(self, sale: Sale, day: str) -> None:
+        """Take in a settlement that was booked on this local day."""
+        self.volume_sats += sale.wire_sats
+        if day != self.day:
+            self.day, self.day_minor = day, 0
+        self.day_minor += sale.fiat_minor
+        self.rates.append(sale.rate)
+        if len(self.rates) > RATES_KEPT:
+            del self.rates[0]
+
+    def reject(self, reason: str, at: int) -> None:
+        """Note a rejection."""
+        self.rejections.append(Rejection(at, reason))
+        del self.rejections[:-REJECTIONS_KEPT]
+
+    def dispense(self, sale: Sale, day: str) -> None:
+        """Take the banknotes of a sale out of what is expected: from the first cassettes of their denomination on."""
+        if sale.direction is not Direction.CASH_OUT or not self.cassettes:
+            return
+        for denomination, count in sale.bills:
+            left = count
+            for position, cassette in self.cassettes.items():
+                if cassette.denomination == denomination and left and cassette.count:
+                    taken = min(left, cassette.count)
+                    left -= taken
+                    self.cassettes[position] = cassette.holding(cassette.count - taken)
+                    self._note_taken(position, taken, day)
+
+    def put_back(self, sale: Sale, fiat_minor: int, reported_at: int) -> None:
+        """Cash of a sale that was never dispensed: its banknotes worth so much, the largest first, are expected again.
+
+        Which ones stayed in the machine nobody says, so where this is wrong a count books the difference. A cassette that
+        was stated, set or counted after the sale is right already.
+        """
+        if sale.direction is not Direction.CASH_OUT:
+            return
+        whole = int(10 ** minor_digits(sale.currency))
+        left = fiat_minor // whole
+        for denomination, count in sorted(sale.bills, reverse=True):
+            notes = min(count, left // denomination) if denomination > 0 else 0
+            places = [
+                place
+                for place, cassette in self.cassettes.items()
+                if cassette.denomination == denomination and cassette.updated_at <= reported_at
+            ]
+            if notes and places:
+                cassette = self.cassettes[places[0]]
+                self.cassettes[places[0]] = cassette.holding(cassette.count + notes)
+                left -= notes * denomination
+
+    def _note_taken(self, position: str, notes: int, day: str) -> None:
+        if day not in self.taken:
+            oldest = _days_before(day, PACE_DAYS - 1)
+            self.taken = {kept: taken for kept, taken in self.taken.items() if oldest <= kept}
+            self.taken[day] = {}
+        of_day = self.taken[day]
+        of_day[position] = of_day.get(position, 0) + notes
+
+    def days_to_empty(self, position: str, today: str) -> int | None:
+        """Whole days until a cassette is empty at the pace of the last week; None when nothing was taken out of it."""
+        oldest = _days_before(today, PACE_DAYS - 1)
+        week = {day: taken for day, taken in self.taken.items() if oldest <= day <= today}
+        notes = sum(taken.get(position, 0) for taken in week.values())
+        if not notes:
+            return None
+        days = (date.fromisoformat(today) - date.fromisoformat(min(week))).days + 1
+        return self.cassettes[position].count * days // notes
+
+
+def _days_before(day: str, days: int) -> str:
+    return (date.fromisoformat(day) - timedelta(days=days)).isoformat()

@@ -1,0 +1,1 @@
+"""Exports: books as spreadsheets, programs and accountants read them."""

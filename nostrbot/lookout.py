@@ -1,0 +1,156 @@
+"""The lookout: looks around every few seconds and tells operators what they should know, by direct message.
+
+What lives here: one look at all books, the morning's fleet sheet, and the message to each operator who has something to
+hear. What does not: what is wrong and when it is told (core/alarms.py), how often to look and the commit (bot.py). What was
+told is committed together with the message that tells it: a crash neither repeats nor forgets. docs/protocol.md section 6;
+faults.md rows 17, 72.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+import orjson
+
+from nostrbot.core.alarms import Surroundings, Told, find_alarms, read_told, ring
+from nostrbot.core.book import ROOT, Book
+from nostrbot.core.daybook import HOUR_S, MINUTE_S, local_day, moment_of
+from nostrbot.core.fleet import Sighting
+from nostrbot.core.machine_views import fleet_row
+from nostrbot.core.receipts import Message, direct_message
+from nostrbot.core.replies import answer, fits
+from nostrbot.core.worklist import STUCK_AFTER_S
+from nostrbot.nostr.sealing import Scheme
+from nostrbot.relays.relay import RelayConfig, RelayHealth
+from nostrbot.store.queries import Queries
+
+# Looks that are further apart than this, or go back: the clock jumped, or the machine slept. Nobody was heard meanwhile.
+LOOKS_APART_MAX_S = MINUTE_S
+SHEET_LATE_MAX_S = 3 * HOUR_S  # after that it is no morning's sheet any more: the next one comes tomorrow
+MORE = "There is more: `fleet` and `worklist` show all."
+
+
+class Reach(NamedTuple):
+    """Whether a relay is heard, how many can be written to just now, and how many must be."""
+
+    hears: bool
+    writers: int
+    min_ok: int
+
+
+def reach_of(relays: Sequence[RelayConfig], health: Sequence[RelayHealth], min_ok: int) -> Reach:
+    """The reach over relays, given how each of them does."""
+    connected = [relay for relay, how in zip(relays, health, strict=True) if how.connected]
+    return Reach(any(relay.read for relay in connected), sum(relay.write for relay in connected), min_ok)
+
+
+class Tidings(NamedTuple):
+    """What one look came to: messages, and by book what their operators know once these are committed."""
+
+    messages: list[Message]
+    told: dict[str, bytes]
+
+
+class Lookout:
+    """Looks around. `look()`, then commit what it found, then `told()`; a look that was not committed is looked again."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, Told] = {}
+        self._is_loaded = False
+        self._looked_at: int | None = None
+        self._hearing_since: int | None = None
+        self._short_since: int | None = None
+
+    async def look(
+        self,
+        books: Mapping[str, Book],
+        sightings: Mapping[tuple[str, str], Sighting],
+        queries: Queries,
+        reach: Reach,
+        now: int,
+    ) -> Tidings:
+        """Find what operators should be told at unix second `now`. Raises DBAPIError when the database cannot be read."""
+        if not self._is_loaded:
+            self._told = await queries.told()
+            self._is_loaded = True
+        waiting = await queries.waiting(now - STUCK_AFTER_S)
+        around = self._look_around(reach, now)
+        tidings = Tidings([], {})
+        for key, book in books.items():
+            if key != ROOT and book.active:
+                self._look_into(book, sightings, around, waiting.get(key, 0), tidings)
+        return tidings
+
+    def told(self, told: Mapping[str, bytes]) -> None:
+        """These tidings are committed."""
+        for key, body in told.items():
+            self._told[key] = read_told(orjson.loads(body))
+
+    def _look_around(self, reach: Reach, now: int) -> Surroundings:
+        jumped = self._looked_at is not None and not 0 <= now - self._looked_at <= LOOKS_APART_MAX_S
+        self._looked_at = now
+        self._hearing_since = _since(self._hearing_since, now, so=reach.hears, anew=jumped)
+        self._short_since = _since(self._short_since, now, so=reach.writers < reach.min_ok, anew=jumped)
+        return Surroundings(now, self._hearing_since, reach.writers, reach.min_ok, self._short_since)
+
+    def _look_into(
+        self,
+        book: Book,
+        sightings: Mapping[tuple[str, str], Sighting],
+        around: Surroundings,
+        waiting: int,
+        tidings: Tidings,
+    ) -> None:
+        before, now = self._told.get(book.key, Told()), around.now
+        alarms = find_alarms(book, sightings, around, waiting=waiting, known=before.alarms)
+        lines, known = ring(before.alarms, alarms, now)
+        after = replace(before, alarms=known)
+        if _sheet_is_due(book, before.sheet_day, now):
+            after = replace(after, sheet_day=local_day(book.tz, now))
+            lines += _sheet(book, sightings, now)
+        if lines:
+            tidings.messages.append(_message(book, lines, now))
+            tidings.told[book.key] = orjson.dumps(after.plain())
+        else:
+            self._told[book.key] = after  # nothing that a restart would not find out again
+
+
+def _since(before: int | None, now: int, *, so: bool, anew: bool) -> int | None:
+    """Since when something is so; None: it is not."""
+    if not so:
+        return None
+    return now if before is None or anew else before
+
+
+def _sheet_is_due(book: Book, last_day: str, now: int) -> bool:
+    """Once a local day at most: a clock that goes back finds the day of the last sheet done."""
+    day, time = local_day(book.tz, now), book.alert_plan.sheet
+    if not time or not book.machines or day <= last_day:
+        return False
+    moment = moment_of(book.tz, day, time)
+    return moment is not None and 0 <= now - moment <= SHEET_LATE_MAX_S
+
+
+def _sheet(book: Book, sightings: Mapping[tuple[str, str], Sighting], now: int) -> list[str]:
+    """A line for each machine, as `fleet` shows it."""
+    rows: list[dict[str, Any]] = [
+        fleet_row(book, machine, sightings.get((book.key, machine.handle)), now) for machine in book.machines.values()
+    ]
+    return [f"Your fleet, {local_day(book.tz, now)}:", *answer("fleet", {"fleet": rows}, json=False).split("\n")]
+
+
+def _message(book: Book, lines: Sequence[str], now: int) -> Message:
+    """One message with all there is to tell an operator, the way it wrote when it last chose its alerts."""
+    scheme = book.alert_plan.scheme
+    text = _as_much_as_fits(lines, scheme)
+    digest = sha256(text.encode()).hexdigest()[:16]
+    return direct_message(book.key, f"alert:{book.key}:{now}:{digest}", text, scheme)
+
+
+def _as_much_as_fits(lines: Sequence[str], scheme: Scheme) -> str:
+    kept, text = len(lines), "\n".join(lines)
+    while not fits(text, scheme):
+        kept //= 2
+        text = "\n".join([*lines[:kept], MORE])
+    return text

@@ -1,0 +1,92 @@
+"""The mailroom: what arrives, opened and read.
+
+What lives here: section 2 of docs/protocol.md, items 7 to 9: author, age, decryption, reading. What does not: items 1 to 6
+(relays/), and what is decided (desk.py, core/). Strangers are not decrypted.
+"""
+
+from typing import NamedTuple
+
+from nostrbot.core.atm.settlement import Sale, read_settlement
+from nostrbot.core.atm.subject import Subject, subject_of
+from nostrbot.core.commands import Command, Misunderstood, parse
+from nostrbot.core.directory import Directory, Standing
+from nostrbot.core.inputs import Signed, open_signed
+from nostrbot.nostr import kinds
+from nostrbot.nostr.event import VerifiedEvent, expiration
+from nostrbot.nostr.giftwrap import open_seal, open_wrap
+from nostrbot.nostr.sealing import Envelope, Scheme, scheme_of
+from nostrbot.refusals import Reason, Refusal
+
+
+class Opened(NamedTuple):
+    """An arrival after decryption: what it says, or what it is about, and who its author is."""
+
+    given: Signed
+    standing: Standing
+    said: Sale | Refusal | Command | Misunderstood | Subject
+
+
+class Mailroom:
+    """Opens what is addressed to the bot `pubkey`, whose envelope this is."""
+
+    def __init__(self, envelope: Envelope, pubkey: str) -> None:
+        self._envelope = envelope
+        self._pubkey = pubkey
+
+    def open(self, event: VerifiedEvent, directory: Directory, at: int) -> Opened | Refusal:
+        """Check author and age, decrypt and read an event."""
+        seal = open_wrap(self._envelope, event) if event.kind == kinds.GIFT_WRAP else None
+        if isinstance(seal, Refusal):
+            return seal
+        author = event.pubkey if seal is None else seal.pubkey
+        standing = directory.standing(author)
+        is_machines = event.kind in (kinds.SETTLEMENT, kinds.MACHINE_STATE, kinds.TELEMETRY)
+        if not (standing.machine if is_machines else standing.roles or standing.machine):
+            return Refusal(Reason.UNKNOWN_AUTHOR)
+        expires_at = expiration(event)
+        if expires_at is not None and expires_at <= at:
+            return Refusal(Reason.EXPIRED)
+        if event.kind == kinds.SETTLEMENT:
+            return self._open_report(event, standing)
+        if is_machines:
+            return self._open_state(event, standing)
+        return self._open_message(event, standing) if seal is None else self._open_private(seal, standing)
+
+    def _open_report(self, event: VerifiedEvent, standing: Standing) -> Opened:
+        opened = self._envelope.open_from(event.pubkey, event.content)
+        if isinstance(opened, Refusal):
+            unread = Refusal(Reason.INVALID, "content cannot be decrypted")
+            return Opened(Signed(event, "", scheme_of(event.content)), standing, unread)
+        text, scheme = opened
+        return Opened(Signed(event, text, scheme), standing, read_settlement(text))
+
+    def _open_state(self, event: VerifiedEvent, standing: Standing) -> Opened | Refusal:
+        subject = subject_of(event)
+        if isinstance(subject, Refusal):
+            return subject
+        opened = self._envelope.open_from(event.pubkey, event.content)
+        return opened if isinstance(opened, Refusal) else Opened(Signed(event, *opened), standing, subject)
+
+    def _open_message(self, event: VerifiedEvent, standing: Standing) -> Opened | Refusal:
+        opened = self._envelope.open_from(event.pubkey, event.content)
+        if isinstance(opened, Refusal):
+            return opened
+        text, scheme = opened
+        if scheme is Scheme.PLAIN:
+            return Refusal(Reason.UNDECRYPTABLE, "a command must be encrypted")
+        return Opened(Signed(event, text, scheme), standing, parse(text))
+
+    def _open_private(self, seal: VerifiedEvent, standing: Standing) -> Opened | Refusal:
+        """Open the seal of a gift wrap, which its author signed; a wrap around it anybody may have made."""
+        opened = open_seal(self._envelope, seal)
+        if isinstance(opened, Refusal):
+            return opened
+        text, rumor = opened
+        if rumor.kind != kinds.CHAT_MESSAGE:
+            return Refusal(Reason.OFF_FILTER, f"a private message of kind {rumor.kind}")
+        given = open_signed(seal, text)
+        if isinstance(given, Refusal):
+            return given
+        if not given.is_to(self._pubkey):
+            return Refusal(Reason.OFF_FILTER, "not addressed to this bot")
+        return Opened(given, standing, parse(given.text))

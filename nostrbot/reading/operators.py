@@ -1,0 +1,219 @@
+"""What operators ask about: their machines, LPs, deposits, settlements, splits and balances.
+
+What lives here: one function a question, giving data. What does not: sentences (core/replies.py), figures over time
+(reports.py). An operator sees its own book; "not yours" and "does not exist" get the same answer (docs/protocol.md
+section 1; acceptance Q4, W1-W4). Lists are newest first.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+import orjson
+
+from nostrbot.core.book import Book, Seat
+from nostrbot.core.commands import Code, Refused
+from nostrbot.core.fleet import Sighting
+from nostrbot.core.machine_views import cassettes_view, fleet_row, telemetry_view
+from nostrbot.core.outcomes import show_settlement, splits_view
+from nostrbot.core.plan_views import fixed_view
+from nostrbot.core.records import Deposit
+from nostrbot.core.registry import find_lp, find_machine
+from nostrbot.core.room import DATA_BYTES_MAX
+from nostrbot.core.states import SettlementStatus
+from nostrbot.core.views import View, cash_view, deposit_view, lp_view, machine_view, sats_view
+from nostrbot.core.worklist import STUCK_AFTER_S
+from nostrbot.pages import NOT_IN_LIST, Page, page_of, read_id
+from nostrbot.reading.question import Data, Question
+from nostrbot.store.queries import Queries
+
+WORKLIST_ROWS = 20  # a bucket; `settlement list status=` shows the rest
+BUCKETS = {
+    "rejected": SettlementStatus.REJECTED,
+    "errored": SettlementStatus.ERRORED,
+    "stuck_pending": SettlementStatus.PENDING,
+    "stuck_processing": SettlementStatus.PROCESSING,
+}
+_LEFT_OUT = ("legs", "bills", "cassettes", "more", "after")
+
+
+class OperatorReading:
+    """Answers operators' questions over live books and stored entries."""
+
+    def __init__(
+        self, books: Mapping[str, Book], sightings: Mapping[tuple[str, str], Sighting], queries: Queries
+    ) -> None:
+        self._books = books
+        self._sightings = sightings
+        self._queries = queries
+
+    @property
+    def readers(self) -> Mapping[str, Callable[[Question], Awaitable[Data | Refused]]]:
+        """Who answers what."""
+        return {
+            "machine list": self._machines,
+            "machine show": self._machine,
+            "lp list": self._lps,
+            "lp show": self._lp,
+            "deposit list": self._deposits,
+            "settlement list": self._settlements,
+            "settlement show": self._settlement,
+            "worklist": self._worklist,
+            "balances": self._balances,
+            "splits show": self._splits,
+            "fleet": self._fleet,
+            "telemetry": self._telemetry,
+            "cassette list": self._cassettes,
+            "fixed show": self._fixed,
+        }
+
+    def _own(self, question: Question) -> Book:
+        assert question.standing.operator is not None, "only an operator gets here"
+        return self._books[question.standing.operator]
+
+    async def _machines(self, question: Question) -> Data | Refused:
+        machines = reversed(self._own(question).machines.values())
+        return page_of("machines", ((machine.handle, machine) for machine in machines), machine_view, question.args)
+
+    async def _machine(self, question: Question) -> Data | Refused:
+        machine = find_machine(self._own(question), question.args["machine"])
+        return machine if isinstance(machine, Refused) else {"machine": machine_view(machine)}
+
+    async def _fleet(self, question: Question) -> Data | Refused:
+        book = self._own(question)
+        return page_of(
+            "fleet",
+            ((machine.handle, machine) for machine in reversed(book.machines.values())),
+            lambda machine: fleet_row(book, machine, self._sightings.get((book.key, machine.handle)), question.at),
+            question.args,
+        )
+
+    async def _telemetry(self, question: Question) -> Data | Refused:
+        book = self._own(question)
+        machine = find_machine(book, question.args["machine"])
+        if isinstance(machine, Refused):
+            return machine
+        return telemetry_view(machine, self._sightings.get((book.key, machine.handle)))
+
+    async def _cassettes(self, question: Question) -> Data | Refused:
+        book = self._own(question)
+        machine = find_machine(book, question.args["machine"])
+        return machine if isinstance(machine, Refused) else cassettes_view(book, machine.handle)
+
+    async def _fixed(self, question: Question) -> Data | Refused:
+        return {"fixed": fixed_view(self._own(question), question.at)}
+
+    async def _lps(self, question: Question) -> Data | Refused:
+        book, at = self._own(question), question.args.get("machine")
+        if at is not None and at not in book.machines:
+            return Refused(Code.NOT_FOUND, f"there is no machine {at}: `machine list` shows yours")
+        return page_of(
+            "lps",
+            ((lp.handle, lp) for lp in reversed(book.lps.values())),
+            lambda lp: lp_view(book, lp.handle, lp.pubkey) if at is None or at in lp.seats else None,
+            question.args,
+        )
+
+    async def _lp(self, question: Question) -> Data | Refused:
+        book = self._own(question)
+        lp = find_lp(book, question.args["lp"])
+        return lp if isinstance(lp, Refused) else {"lp": lp_view(book, lp.handle, lp.pubkey)}
+
+    async def _deposits(self, question: Question) -> Data | Refused:
+        args, book = question.args, self._own(question)
+
+        def show(deposit: Deposit) -> View | None:
+            wanted = (
+                args.get("status") in (None, deposit.status)
+                and args.get("lp") in (None, deposit.lp)
+                and args.get("machine") in (None, deposit.machine)
+            )
+            return deposit_view(deposit) if wanted else None
+
+        deposits = ((f"d{deposit.number}", deposit) for deposit in reversed(book.deposits.values()))
+        return page_of("deposits", deposits, show, question.args)
+
+    async def _settlements(self, question: Question) -> Data | Refused:
+        args, key, page = question.args, self._own(question).key, Page(question.args)
+        before = read_id(args["before"], "s") if "before" in args else None
+        if before is None and "before" in args:
+            return NOT_IN_LIST
+        while True:
+            stored = await self._queries.settlements(
+                key,
+                machine=args.get("machine"),
+                status=args.get("status"),
+                since=args.get("since"),
+                before=before,
+                limit=page.entries_wanted,
+            )
+            for one in stored:
+                if not page.take(f"s{one.number}", show_settlement(one.dossier())):
+                    return page.view("settlements")
+                before = one.number
+                await asyncio.sleep(0)
+            if not stored:
+                return page.view("settlements")
+
+    async def _settlement(self, question: Question) -> Data | Refused:
+        number = question.args["settlement"]
+        stored = await self._queries.settlement(self._own(question).key, number)
+        if stored is None:
+            return Refused(Code.NOT_FOUND, f"there is no settlement s{number}: `settlement list` shows yours")
+        return {"settlement": show_settlement(stored.dossier(), after=question.args.get("after", 0))}
+
+    async def _worklist(self, question: Question) -> Data | Refused:
+        key = self._own(question).key
+        buckets: dict[str, list[View]] = {}
+        more = False
+        for bucket, status in BUCKETS.items():
+            stuck = bucket.startswith("stuck_")
+            stored = await self._queries.settlements(
+                key,
+                status=status,
+                # By the clock of when it came to its status: one just claimed, or held once more, is not stuck (W2).
+                moved_before=question.at - STUCK_AFTER_S if stuck else None,
+                oldest_first=stuck,
+                limit=WORKLIST_ROWS + 1,
+            )
+            more = more or len(stored) > WORKLIST_ROWS
+            # A bucket is for finding what needs care: `settlement show` has the rest, and the answer must fit.
+            buckets[bucket] = [
+                {name: value for name, value in show_settlement(one.dossier()).items() if name not in _LEFT_OUT}
+                for one in stored[:WORKLIST_ROWS]
+            ]
+        fitting = _trim(buckets)
+        more = more or sum(map(len, fitting.values())) < sum(map(len, buckets.values()))
+        return {**fitting, **({"more": True} if more else {})}
+
+    async def _splits(self, question: Question) -> Data | Refused:
+        book, machine = self._own(question), question.args.get("machine")
+        if machine is not None:
+            found = find_machine(book, machine)
+            if isinstance(found, Refused):
+                return found
+        return splits_view(book, machine)
+
+    async def _balances(self, question: Question) -> Data | Refused:
+        book, at = self._own(question), question.args.get("machine")
+        if at is not None and at not in book.machines:
+            return Refused(Code.NOT_FOUND, f"there is no machine {at}: `machine list` shows yours")
+
+        def show(at_machine: tuple[str, Seat]) -> View | None:
+            machine, seat = at_machine
+            return {"lp": seat.lp, "machine": machine, **cash_view(book, seat)} if at in (None, machine) else None
+
+        seats = (
+            (f"{lp.handle}/{machine}", (machine, seat))
+            for lp in reversed(book.lps.values())
+            for machine, seat in lp.seats.items()
+        )
+        page = page_of("balances", seats, show, question.args)
+        return page if isinstance(page, Refused) else {**page, "sats": sats_view(book)}
+
+
+def _trim(buckets: dict[str, list[View]]) -> dict[str, list[View]]:
+    """The buckets, the longest of them shortened until all fit in one event."""
+    fitting = {bucket: list(rows) for bucket, rows in buckets.items()}
+    while len(orjson.dumps(fitting)) > DATA_BYTES_MAX:
+        max(fitting.values(), key=len).pop()
+    return fitting

@@ -1,0 +1,84 @@
+"""Reading: answers to questions, from the books in memory and the journal in the database.
+
+What lives here: who answers what, and what everyone and the platform may ask. What does not: commands that change a book
+(core/engine.py) and sentences (core/replies.py).
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from nostrbot.core.book import ROOT, Book
+from nostrbot.core.commands import Code, Refused
+from nostrbot.core.fleet import Sighting
+from nostrbot.core.phrasebook import FORMS, TABLE, Role
+from nostrbot.core.views import operator_view, platform_view
+from nostrbot.nostr.keys import npub
+from nostrbot.pages import page_of
+from nostrbot.reading.lps import LpReading
+from nostrbot.reading.operators import OperatorReading
+from nostrbot.reading.question import Data, Question
+from nostrbot.reading.reports import ReportReading
+from nostrbot.reading.stacking import StackReading
+from nostrbot.reading.statements import StatementReading
+from nostrbot.store.queries import Queries
+
+
+class Reading:
+    """Answers questions over live books and stored entries."""
+
+    def __init__(
+        self, books: Mapping[str, Book], sightings: Mapping[tuple[str, str], Sighting], queries: Queries
+    ) -> None:
+        self._books = books
+        self._readers: Mapping[str, Callable[[Question], Awaitable[Data | Refused]]] = {
+            "operator list": self._operators,
+            "platform status": self._platform,
+            **OperatorReading(books, sightings, queries).readers,
+            **ReportReading(books, queries).readers,
+            **LpReading(books, queries).readers,
+            **StackReading(books, queries).readers,
+            **StatementReading(books, queries).readers,
+            "help": self._help,
+            "whoami": self._whoami,
+        }
+        assert set(self._readers) == {form.verb for form in TABLE if not form.changes}
+
+    async def answer(self, question: Question) -> Data | Refused:
+        """The data of the answer, or why there is none."""
+        return await self._readers[question.command.verb](question)
+
+    async def _operators(self, question: Question) -> Data | Refused:
+        root = self._books[ROOT]
+        return page_of(
+            "operators",
+            ((operator.handle, operator) for operator in reversed(root.operators.values())),
+            lambda operator: operator_view(operator, active=operator.operator not in root.suspended_operators),
+            question.args,
+        )
+
+    async def _platform(self, question: Question) -> Data | Refused:
+        root = self._books[ROOT]
+        return {"platform": platform_view(root.cash_in_ppm, root.cash_out_ppm, len(root.operators))}
+
+    async def _help(self, question: Question) -> Data | Refused:
+        topic = question.args["topic"]
+        if topic in FORMS:
+            form = FORMS[topic]
+            return {"help": {"usage": form.usage, "summary": form.summary, "example": form.example}}
+        roles = (*question.standing.roles, Role.ANYONE)
+        forms = [form for form in TABLE if form.role in roles and form.verb.startswith(topic)]
+        if not forms:
+            return Refused(Code.NOT_FOUND, f"there is no help on {topic[:40]!r}: say `help`")
+        return {"help": {"commands": [{"usage": form.usage, "summary": form.summary} for form in forms]}}
+
+    async def _whoami(self, question: Question) -> Data | Refused:
+        standing, names = question.standing, []
+        if standing.platform:
+            names.append("the platform")
+        if standing.operator is not None:
+            names.append(f"operator {self._books[standing.operator].handle}")
+        books = [self._books[key] for key in standing.lp]
+        names += [f"LP {book.lp_of_key[question.author]} with {book.handle}" for book in books]
+        if standing.machine is not None:
+            book = self._books[standing.machine]
+            names.append(f"machine {book.machine_of_key[question.author]} of {book.handle}")
+        return {"whoami": {"npub": npub(question.author), "roles": names}}

@@ -1,0 +1,245 @@
+"""Reports: what came in at an operator's machines, who got it, and what the operator earned.
+
+What lives here: `report`. What does not: sentences (core/figures_words.py), single settlements (operators.py). A report
+is about the settlements born in its period, as they stand now, and about what was paid to LPs apart from them in it.
+Amounts are of what is booked: of a corrected settlement what is in force, of a refunded one nothing. The journal is read
+a few entries at a time: others wait for the same event loop.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from nostrbot.core.book import Book
+from nostrbot.core.commands import Refused
+from nostrbot.core.daybook import local_day, moment_of
+from nostrbot.core.dossier import Settlement, as_it_stands
+from nostrbot.core.facts import Leg
+from nostrbot.core.phrasebook import Period
+from nostrbot.core.registry import find_machine
+from nostrbot.core.room import rows_that_fit
+from nostrbot.core.states import Direction, LegStatus, LegType, SettlementStatus
+from nostrbot.core.views import View
+from nostrbot.money import format_minor
+from nostrbot.reading.question import Data, Question
+from nostrbot.store.leg_sums import LegSum
+from nostrbot.store.queries import Queries
+
+DAY_S = 86_400
+PERIOD_S = {Period.WEEK: 7 * DAY_S, Period.MONTH: 30 * DAY_S}
+SETTLEMENTS_AT_ONCE = 20  # read from the journal: one of a machine with hundreds of LPs has hundreds of kB
+PAYOUTS = {LegType.DCA: "fixed", LegType.SETTLEMENT: "settle"}  # what legs apart from settlements are for
+OPEN = {
+    SettlementStatus.PENDING: "held",
+    SettlementStatus.PROCESSING: "held",
+    SettlementStatus.ERRORED: "errored",
+}
+
+
+@dataclass(slots=True)
+class Amounts:
+    """Sats, and the cash that went with them in minor units; `count`: how many settlements or legs."""
+
+    count: int = 0
+    sats: int = 0
+    fiat_minor: int = 0
+
+    def add(self, sats: int, fiat_minor: int, count: int = 1) -> None:
+        """Take some more in."""
+        self.count += count
+        self.sats += sats
+        self.fiat_minor += fiat_minor
+
+    def view(self, currency: str) -> View:
+        """As it is shown."""
+        return {"count": self.count, "sats": self.sats, "fiat": format_minor(self.fiat_minor, currency)}
+
+
+@dataclass(slots=True)
+class Takings:
+    """What one machine took in, or all machines of one currency.
+
+    Attributes:
+        statuses: how many settlements, by direction and status.
+        wire: by direction, the customers' sats and cash; principal: what of the sats is not fee.
+        fees: sats, by whose they are: platform, yours, lps, others.
+        lps, own: the LPs' and the operator's own part of what was bought.
+        owed_sats: to customers of corrected settlements, until they are refunded.
+        payouts: to LPs out of the operator's own sats.
+    """
+
+    machine: str | None
+    currency: str
+    statuses: Counter[tuple[Direction, SettlementStatus]] = field(default_factory=Counter)
+    wire: dict[Direction, Amounts] = field(default_factory=lambda: {one: Amounts() for one in Direction})
+    principal: Counter[Direction] = field(default_factory=Counter)
+    fees: Counter[str] = field(default_factory=Counter)
+    mismatch_sats: int = 0
+    lps: Amounts = field(default_factory=Amounts)
+    own: Amounts = field(default_factory=Amounts)
+    owed_sats: int = 0
+    payouts: dict[str, Amounts] = field(default_factory=lambda: {what: Amounts() for what in PAYOUTS.values()})
+    rejected: Counter[str] = field(default_factory=Counter)
+    open: Counter[str] = field(default_factory=Counter)
+
+    def add(self, settlement: Settlement) -> None:
+        """Take in one settlement."""
+        direction = settlement.sale.direction
+        self.statuses[direction, settlement.status] += 1
+        if settlement.status is SettlementStatus.REJECTED:
+            self.rejected[str(settlement.error)] += 1
+        if not _is_booked(settlement):
+            return
+        self.wire[direction].add(settlement.wire_sats, settlement.fiat_minor)
+        self.principal[direction] += settlement.principal_sats
+        self.mismatch_sats += settlement.fee_mismatch_sats
+        self.owed_sats += settlement.owed_sats
+        for leg in settlement.legs_in_force:
+            if leg.status is LegStatus.COMPLETED:
+                self._add_leg(leg)
+
+    def _add_leg(self, leg: Leg) -> None:
+        match leg.type:
+            case LegType.SUPER_FEE:
+                self.fees["platform"] += leg.sats
+            case LegType.OPERATOR_SPLIT:
+                self.fees["lps" if leg.lp else "others" if leg.pubkey else "yours"] += leg.sats
+            case LegType.OPERATOR:
+                self.own.add(leg.sats, leg.fiat_minor or 0)
+            case _:
+                self.lps.add(leg.sats, leg.fiat_minor or 0)
+
+    def add_payouts(self, legs: LegSum) -> None:
+        """Take in what LPs were paid apart from settlements."""
+        self.payouts[PAYOUTS[legs.type]].add(legs.sats, legs.fiat_minor, legs.count)
+
+    @property
+    def says_something(self) -> bool:
+        """Whether anything happened, or waits."""
+        return bool(self.statuses or self.open or any(paid.count for paid in self.payouts.values()))
+
+    def view(self) -> View:
+        """As it is shown."""
+        currency = self.currency
+        statuses: dict[str, dict[str, int]] = {}
+        for (direction, status), count in sorted(self.statuses.items()):
+            statuses.setdefault(direction.value, {})[status.value] = count
+        sales = {
+            direction.value: {
+                "count": wire.count,
+                "fiat": format_minor(wire.fiat_minor, currency),
+                "wire_sats": wire.sats,
+                "principal_sats": self.principal[direction],
+                "fee_sats": abs(wire.sats - self.principal[direction]),
+            }
+            for direction, wire in self.wire.items()
+        }
+        return {
+            "machine": self.machine,
+            "currency": currency,
+            "settlements": statuses,
+            **sales,
+            "fees": {whose: self.fees[whose] for whose in ("platform", "yours", "lps", "others")},
+            "mismatch_sats": self.mismatch_sats,
+            "to_lps": self.lps.view(currency),
+            "own_part": self.own.view(currency),
+            "owed_to_customers_sats": self.owed_sats,
+            "payouts": {what: paid.view(currency) for what, paid in self.payouts.items()},
+            "rejected": dict(sorted(self.rejected.items())),
+            "held": self.open["held"],
+            "errored": self.open["errored"],
+        }
+
+
+def _is_booked(settlement: Settlement) -> bool:
+    """Whether its sats and cash are in the ledger. A corrected one that was refunded still has what was dispensed."""
+    match settlement.status:
+        case SettlementStatus.PROCESSED | SettlementStatus.PARTIAL:
+            return True
+        case SettlementStatus.REFUNDED:
+            return bool(settlement.legs_in_force)
+        case _:
+            return False
+
+
+class ReportReading:
+    """Answers what an operator's machines took in."""
+
+    def __init__(self, books: Mapping[str, Book], queries: Queries) -> None:
+        self._books = books
+        self._queries = queries
+
+    @property
+    def readers(self) -> Mapping[str, Callable[[Question], Awaitable[Data | Refused]]]:
+        """Who answers what."""
+        return {"report": self._report}
+
+    async def _report(self, question: Question) -> Data | Refused:
+        assert question.standing.operator is not None, "only an operator gets here"
+        book = self._books[question.standing.operator]
+        period, only = question.args.get("period", Period.DAY), question.args.get("machine")
+        if only is not None:
+            found = find_machine(book, only)
+            if isinstance(found, Refused):
+                return found
+        since = _start(book.tz, period, question.at)
+        tills = {name: Takings(name, machine.fiat) for name, machine in book.machines.items() if only in (None, name)}
+        totals = {one.currency: Takings(None, one.currency) for one in tills.values()}
+        await self._add_settlements(book, only, since, tills, totals)
+        for legs in await self._queries.leg_sums.apart(book.key, since=since):
+            for takings in _of_machine(legs.machine, tills, totals):
+                takings.add_payouts(legs)
+        for machine, status, count in await self._queries.open_settlements(book.key):
+            for takings in _of_machine(machine, tills, totals):
+                takings.open[OPEN[status]] += count
+        frame = {"period": period, "since": since, "until": question.at, "tz": book.tz}
+        return {"report": {**frame, **_fitting(tills, totals)}}
+
+    async def _add_settlements(
+        self, book: Book, only: str | None, since: int, tills: dict[str, Takings], totals: dict[str, Takings]
+    ) -> None:
+        """Numbers go up with time, so the first one that is older than the period ends it."""
+        before: int | None = None
+        while True:
+            page = await self._queries.settlements(book.key, machine=only, before=before, limit=SETTLEMENTS_AT_ONCE)
+            for stored in page:
+                if stored.birth.at < since:
+                    return
+                settlement = as_it_stands(stored.dossier())
+                for takings in _of_machine(settlement.machine, tills, totals):
+                    takings.add(settlement)
+                before = stored.number
+                await asyncio.sleep(0)
+            if len(page) < SETTLEMENTS_AT_ONCE:
+                return
+
+
+def _start(tz: str, period: Period, now: int) -> int:
+    """When a period that ends now began: the local day, or so many days ago."""
+    if period is not Period.DAY:
+        return now - PERIOD_S[period]
+    start = moment_of(tz, local_day(tz, now), "00:00")
+    assert start is not None, "a day that it is now was not left out"
+    return start
+
+
+def _of_machine(machine: str, tills: dict[str, Takings], totals: dict[str, Takings]) -> tuple[Takings, ...]:
+    """What this machine's figures are part of; nothing where it was not asked for."""
+    if machine not in tills:
+        return ()
+    return tills[machine], totals[tills[machine].currency]
+
+
+def _fitting(tills: Mapping[str, Takings], totals: Mapping[str, Takings]) -> View:
+    """The totals, and as many machines as an answer has room for: those that took the most first."""
+    busy = [takings for takings in tills.values() if takings.says_something]
+    busy.sort(key=lambda takings: -sum(takings.statuses.values()))
+    sums = [takings for takings in totals.values() if takings.says_something]
+    view: dict[str, Any] = {"totals": rows_that_fit(one.view() for one in sums)}
+    view["machines"] = rows_that_fit((one.view() for one in busy), used_bytes=len(orjson.dumps(view)))
+    is_whole = len(view["machines"]) == len(busy) and len(view["totals"]) == len(sums)
+    return view if is_whole else view | {"more": True}

@@ -1,0 +1,239 @@
+"""Stacking: what an LP's sats come to over time, with every operator it is with.
+
+What lives here: `stats`. What does not: sentences (core/figures_words.py), months (statements.py), one leg after the
+other (lps.py). Acceptance B2, B8, B9, B14. A day is a day where the machine's operator is. Legs that were voided do not
+count. Commission counts as sats received; it cost nothing, so it is no purchase and no part of a rate.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+import orjson
+
+from nostrbot.core.book import Book
+from nostrbot.core.commands import Refused
+from nostrbot.core.daybook import local_day
+from nostrbot.core.own_sats import last_rate
+from nostrbot.core.phrasebook import Range
+from nostrbot.core.room import rows_that_fit
+from nostrbot.core.states import DepositStatus, LegType
+from nostrbot.core.views import View
+from nostrbot.money import SATS_PER_BTC, format_minor, format_ratio, minor_digits, parse_decimal
+from nostrbot.reading.question import Data, Question
+from nostrbot.store.leg_sums import QuarterSum
+from nostrbot.store.queries import Queries
+
+RANGE_DAYS = {Range.WEEK: 7, Range.MONTH: 30, Range.QUARTER: 90, Range.YEAR: 365}
+DAYS_SHOWN_MAX = 90  # a longer range is shown by months
+MILESTONES = (10_000, 50_000, 100_000, 500_000, 1_000_000, 5_000_000, 10_000_000, 50_000_000, 100_000_000)
+WEEK_DAYS = 7
+BASIS_PLACES = 4  # decimals of sats per unit of fiat: of a small currency less than one is had
+ROWS_AT_ONCE = 500  # others wait for the same event loop
+
+
+@dataclass(slots=True)
+class Holding:
+    """What an LP has to do with one currency. Cash is as it is now; what was bought, by range.
+
+    Attributes:
+        bought_sats: ever.
+        sats, spent_minor, purchases: bought within the range, what was paid for it, and how often.
+        last_at, price: when it bought last, and the rate of that machine's last settlement.
+    """
+
+    currency: str
+    invested_minor: int = 0
+    pending_minor: int = 0
+    remaining_minor: int = 0
+    bought_sats: int = 0
+    sats: int = 0
+    spent_minor: int = 0
+    purchases: int = 0
+    last_at: int = 0
+    price: str | None = None
+
+
+@dataclass(slots=True)
+class Stack:
+    """All that an LP received, as far as it was added up. `first_day` of the range; "" for ever."""
+
+    first_day: str
+    by_months: bool
+    holdings: dict[str, Holding] = field(default_factory=dict)
+    sats: Counter[tuple[str, str]] = field(default_factory=Counter)  # by day or month of the range, and currency
+    spent_minor: Counter[tuple[str, str]] = field(default_factory=Counter)
+    sats_of_day: Counter[str] = field(default_factory=Counter)  # ever
+    commission_sats: int = 0
+    purchases_ever: int = 0
+    first_at: int | None = None
+    last_at: int | None = None
+    first_purchase_day: str = ""
+
+    def holding(self, currency: str) -> Holding:
+        """What there is of a currency."""
+        return self.holdings.setdefault(currency, Holding(currency))
+
+    def add_cash(self, book: Book, lp: str) -> None:
+        """Add an LP's cash in one book, as it is now."""
+        for machine, seat in book.lps[lp].seats.items():
+            holding = self.holding(book.machines[machine].fiat)
+            holding.invested_minor += seat.deposited_minor
+            holding.remaining_minor += seat.remaining_minor
+        for deposit in book.deposits.values():
+            if deposit.lp == lp and deposit.status is DepositStatus.PENDING:
+                self.holding(deposit.currency).pending_minor += deposit.amount_minor
+
+    def add_legs(self, book: Book, quarter: QuarterSum) -> None:
+        """Add what was received in a quarter of an hour at one machine."""
+        legs, day = quarter.legs, local_day(book.tz, quarter.quarter_at)
+        currency, is_purchase = book.machines[legs.machine].fiat, legs.type is not LegType.OPERATOR_SPLIT
+        self.sats_of_day[day] += legs.sats
+        if is_purchase:
+            self._note_purchase(book, quarter, day)
+        if day < self.first_day:
+            return
+        period = (day[:7] if self.by_months else day, currency)
+        self.sats[period] += legs.sats
+        self.spent_minor[period] += legs.fiat_minor
+        if is_purchase:
+            holding = self.holding(currency)
+            holding.sats += legs.sats
+            holding.spent_minor += legs.fiat_minor
+            holding.purchases += legs.count
+        else:
+            self.commission_sats += legs.sats
+
+    def _note_purchase(self, book: Book, quarter: QuarterSum, day: str) -> None:
+        self.purchases_ever += quarter.legs.count
+        self.first_at = quarter.first_at if self.first_at is None else min(self.first_at, quarter.first_at)
+        self.last_at = quarter.last_at if self.last_at is None else max(self.last_at, quarter.last_at)
+        self.first_purchase_day = min(self.first_purchase_day or day, day)
+        holding = self.holding(book.machines[quarter.legs.machine].fiat)
+        holding.bought_sats += quarter.legs.sats
+        if quarter.last_at >= holding.last_at:
+            holding.last_at, holding.price = quarter.last_at, last_rate(book, quarter.legs.machine)
+
+
+class StackReading:
+    """Answers what an LP's sats come to."""
+
+    def __init__(self, books: Mapping[str, Book], queries: Queries) -> None:
+        self._books = books
+        self._queries = queries
+
+    @property
+    def readers(self) -> Mapping[str, Callable[[Question], Awaitable[Data | Refused]]]:
+        """Who answers what."""
+        return {"stats": self._stats}
+
+    async def _stats(self, question: Question) -> Data | Refused:
+        enrolled = question.enrolled_in(self._books)
+        chosen: Range = question.args.get("range", Range.MONTH)
+        today = max(local_day(book.tz, question.at) for book, _ in enrolled)
+        days = RANGE_DAYS.get(chosen)
+        first_day = "" if days is None else _days_before(today, days - 1)
+        stack = Stack(first_day, by_months=days is None or days > DAYS_SHOWN_MAX)
+        for book, lp in enrolled:
+            stack.add_cash(book, lp)
+            for place, quarter in enumerate(await self._queries.leg_sums.by_quarter(book.key, lp)):
+                stack.add_legs(book, quarter)
+                if place % ROWS_AT_ONCE == 0:
+                    await asyncio.sleep(0)
+        return {"stats": {"range": chosen, **_standing(enrolled), **_stack_view(stack, today)}}
+
+
+def _days_before(day: str, days: int) -> str:
+    return (date.fromisoformat(day) - timedelta(days=days)).isoformat()
+
+
+def _standing(enrolled: Iterable[tuple[Book, str]]) -> View:
+    """How an LP takes its sats, and whether it does. What it chose is the same with every operator."""
+    preferences, is_active = None, False
+    for book, lp in enrolled:
+        preferences = preferences or book.lps[lp].preferences
+        is_active = is_active or (book.active and any(seat.enrolment.active for seat in book.lps[lp].seats.values()))
+    if preferences is None:
+        return {"mode": None, "status": "not_joined"}
+    status = "suspended" if not is_active else "paused" if preferences.paused else "active"
+    return {"mode": preferences.mode, "status": status}
+
+
+def _stack_view(stack: Stack, today: str) -> View:
+    purchases = sum(holding.purchases for holding in stack.holdings.values())
+    view: View = {
+        "since": stack.first_day or None,
+        "sats": sum(stack.sats_of_day.values()),
+        "sats_in_range": sum(stack.sats.values()),
+        "commission_sats": stack.commission_sats,
+        "purchases": purchases,
+        "purchases_ever": stack.purchases_ever,
+        "per_week": _per_week(purchases, max(stack.first_day, stack.first_purchase_day), today),
+        "first_at": stack.first_at,
+        "last_at": stack.last_at,
+        "milestones": milestones(stack.sats_of_day),
+    }
+    # Any operator may enrol an LP at as many machines, in as many currencies, as it likes: what it uses comes first.
+    holdings = [one for one in stack.holdings.values() if one.invested_minor or one.pending_minor or one.last_at]
+    holdings.sort(key=lambda one: (-one.purchases, -one.remaining_minor, one.currency))
+    currencies = rows_that_fit(map(_holding_view, holdings), used_bytes=len(orjson.dumps(view)))
+    rows = [
+        {
+            ("month" if stack.by_months else "day"): day,
+            "currency": currency,
+            "sats": sats,
+            "fiat": format_minor(stack.spent_minor[day, currency], currency),
+        }
+        for (day, currency), sats in sorted(stack.sats.items(), reverse=True)
+    ]
+    view["currencies"] = currencies
+    view["accumulation"] = rows_that_fit(rows, used_bytes=len(orjson.dumps(view)))
+    is_whole = len(currencies) == len(holdings) and len(view["accumulation"]) == len(rows)
+    return view if is_whole else view | {"more": True}
+
+
+def _per_week(purchases: int, first_day: str, today: str) -> str:
+    """How often, over the days since the range or the buying began, but over a week at least."""
+    days = (date.fromisoformat(today) - date.fromisoformat(first_day)).days + 1 if first_day else 0
+    return format_ratio(purchases * WEEK_DAYS, max(days, WEEK_DAYS), 1)
+
+
+def _holding_view(holding: Holding) -> View:
+    currency = holding.currency
+    digits = minor_digits(currency)
+    return {
+        "currency": currency,
+        "invested": format_minor(holding.invested_minor, currency),
+        "pending": format_minor(holding.pending_minor, currency),
+        "remaining": format_minor(holding.remaining_minor, currency),
+        "purchases": holding.purchases,
+        "sats": holding.sats,
+        "spent": format_minor(holding.spent_minor, currency),
+        "rate": format_ratio(holding.spent_minor * SATS_PER_BTC, holding.sats * 10**digits, digits)
+        if holding.sats
+        else None,
+        "cost_basis": format_ratio(holding.sats * 10**digits, holding.spent_minor, BASIS_PLACES)
+        if holding.spent_minor
+        else None,
+        "worth": None if holding.price is None else _worth(holding.bought_sats, holding.price, currency),
+    }
+
+
+def _worth(sats: int, price: str, currency: str) -> str:
+    """What sats cost at a price in sats per unit of fiat."""
+    rate = parse_decimal(price)
+    assert rate is not None, "a rate was read before it came here"
+    return format_ratio(sats * 10**rate.places, rate.digits, minor_digits(currency))
+
+
+def milestones(sats_of_day: Mapping[str, int]) -> View:
+    """Which milestones were reached and on what day, the next one, and the way to it in whole percent from zero."""
+    total, reached, left = 0, [], list(MILESTONES)
+    for day, sats in sorted(sats_of_day.items()):
+        total += sats
+        while left and total >= left[0]:
+            reached.append({"sats": left.pop(0), "day": day})
+    progress = total * 100 // left[0] if left else 100
+    return {"reached": reached, "next": left[0] if left else None, "progress_pct": progress}

@@ -1,0 +1,276 @@
+"""Statements: an LP's month with each operator, from its opening to its closing.
+
+What lives here: `statement`. What does not: sentences (core/figures_words.py), totals over time (stacking.py). A month
+is a month where the operator is. Acceptance B1, B9, O1.
+
+    opening + deposits - reversals - payouts + corrections = closing
+    opening + received - corrections = closing                          (the sats)
+
+What was decided counts when it was decided: a payout of October that was voided in November is a payout of October and
+a correction of November, so that a statement that was given is never wrong afterwards. The closing of the month so far
+is what `balance` says.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+import orjson
+
+from nostrbot.core.book import Book
+from nostrbot.core.commands import Code, Refused
+from nostrbot.core.daybook import local_day, moment_of
+from nostrbot.core.room import rows_that_fit
+from nostrbot.core.views import View
+from nostrbot.money import format_minor
+from nostrbot.reading.question import Data, Question
+from nostrbot.store.leg_sums import LegSum, WindowSum
+from nostrbot.store.queries import Queries
+
+CORRECTIONS_SHOWN_MAX = 100  # with an operator
+NOT_THERE = Refused(Code.NOT_FOUND, "you are at no such machine: `balance` shows where you are")
+
+
+class Month(NamedTuple):
+    """A month somewhere: from `start` to before `end`, unix seconds."""
+
+    start: int
+    end: int
+
+
+@dataclass(slots=True)
+class CashMonth:
+    """An LP's cash at one machine over a month, in minor units; `payouts` by type of leg."""
+
+    opening_minor: int = 0
+    deposits_minor: int = 0
+    reversals_minor: int = 0
+    corrections_minor: int = 0
+    payouts: list[LegSum] = field(default_factory=list)
+
+    @property
+    def payouts_minor(self) -> int:
+        """All cash that turned into sats."""
+        return sum(legs.fiat_minor for legs in self.payouts)
+
+    @property
+    def closing_minor(self) -> int:
+        """What was left at the end."""
+        given = self.deposits_minor - self.reversals_minor
+        return self.opening_minor + given - self.payouts_minor + self.corrections_minor
+
+    @property
+    def says_something(self) -> bool:
+        """Whether there was cash, or anything happened."""
+        return bool(self.opening_minor or self.deposits_minor or self.corrections_minor or self.payouts)
+
+
+@dataclass(slots=True)
+class SatsMonth:
+    """An LP's sats with one operator over a month."""
+
+    opening: int = 0
+    received: int = 0
+    corrections: int = 0
+
+    @property
+    def closing(self) -> int:
+        """What it was owed at the end."""
+        return self.opening + self.received - self.corrections
+
+
+@dataclass(slots=True)
+class Account:
+    """An LP's month with one operator: its cash by machine, its sats, and what is told line by line."""
+
+    book: Book
+    lp: str
+    month: Month
+    cash: dict[str, CashMonth] = field(default_factory=dict)
+    sats: SatsMonth = field(default_factory=SatsMonth)
+    lines: list[View] = field(default_factory=list)
+
+    def add_deposits(self) -> None:
+        """Add cash that came into machines and went back, and a line for each time it did."""
+        self.cash = {machine: CashMonth() for machine in self.book.lps[self.lp].seats}
+        for deposit in self.book.deposits.values():
+            if deposit.lp != self.lp or deposit.confirmed_at is None:
+                continue
+            cash, name = self.cash[deposit.machine], f"d{deposit.number}"
+            if self._is_within(deposit.confirmed_at):
+                cash.deposits_minor += deposit.amount_minor
+                self._tell("deposit", name, deposit.machine, deposit.confirmed_at, deposit.amount_minor)
+            elif deposit.confirmed_at < self.month.start:
+                cash.opening_minor += deposit.amount_minor
+            for at, minor in ((reversal.at, reversal.minor) for reversal in deposit.reversals):
+                if self._is_within(at):
+                    cash.reversals_minor += minor
+                    self._tell("reversal", name, deposit.machine, at, minor)
+                elif at < self.month.start:
+                    cash.opening_minor -= minor
+
+    async def add_legs(self, queries: Queries) -> None:
+        """Add what was paid out and what of it was corrected, and a line for each correction."""
+        window = (self.book.key, self.lp, self.month.start, self.month.end)
+        for summed in await queries.leg_sums.in_window(*window):
+            self._add_sum(summed)
+        for leg in await queries.leg_sums.reversed_within(*window, limit=CORRECTIONS_SHOWN_MAX):
+            self._tell("correction", f"l{leg.number}", leg.machine, leg.at, leg.fiat_minor, sats=leg.sats)
+
+    def _add_sum(self, summed: WindowSum) -> None:
+        legs = summed.legs
+        cash = self.cash.setdefault(legs.machine, CashMonth())  # commission comes from other machines, too
+        if summed.is_made_within:
+            self.sats.received += legs.sats
+            _gather(cash.payouts, legs)
+        else:
+            self.sats.opening += legs.sats
+            cash.opening_minor -= legs.fiat_minor
+        if summed.is_reversed_within:
+            self.sats.corrections += legs.sats
+            cash.corrections_minor += legs.fiat_minor
+        elif summed.is_reversed_before:
+            self.sats.opening -= legs.sats
+            cash.opening_minor += legs.fiat_minor
+
+    def _is_within(self, at: int) -> bool:
+        return self.month.start <= at < self.month.end
+
+    def _tell(
+        self, what: str, thing: str, machine: str, at: int, minor: int | None, *, sats: int | None = None
+    ) -> None:
+        currency = self.book.machines[machine].fiat
+        self.lines.append(
+            {
+                "at": at,
+                "day": local_day(self.book.tz, at),
+                "what": what,
+                "id": thing,
+                "operator": self.book.handle,
+                "machine": machine,
+                "fiat": None if minor is None else format_minor(minor, currency),
+                "currency": currency,
+                **({} if sats is None else {"sats": sats}),
+            }
+        )
+
+    def cash_rows(self, machine: str | None) -> Iterator[tuple[bool, View]]:
+        """A row a machine of which there is something to say, each with whether cash is left."""
+        for name, cash in self.cash.items():
+            if machine not in (None, name) or not cash.says_something:
+                continue
+            currency = self.book.machines[name].fiat
+            amounts = {
+                "opening": cash.opening_minor,
+                "deposits": cash.deposits_minor,
+                "reversals": cash.reversals_minor,
+                "payouts": cash.payouts_minor,
+                "corrections": cash.corrections_minor,
+                "closing": cash.closing_minor,
+            }
+            row: View = {"operator": self.book.handle, "machine": name, "currency": currency}
+            row |= {what: format_minor(minor, currency) for what, minor in amounts.items()}
+            row["received"] = [
+                {
+                    "type": legs.type,
+                    "count": legs.count,
+                    "sats": legs.sats,
+                    "fiat": format_minor(legs.fiat_minor, currency),
+                }
+                for legs in cash.payouts
+            ]
+            yield cash.closing_minor > 0, row
+
+    def sats_row(self) -> View:
+        """The sats, over all machines of the operator."""
+        sats = self.sats
+        return {
+            "operator": self.book.handle,
+            "opening": sats.opening,
+            "received": sats.received,
+            "corrections": sats.corrections,
+            "closing": sats.closing,
+        }
+
+
+def _gather(sums: list[LegSum], more: LegSum) -> None:
+    """Add to the sum of the same type, or begin one."""
+    for place, legs in enumerate(sums):
+        if legs.type is more.type:
+            sums[place] = replace(
+                legs,
+                count=legs.count + more.count,
+                sats=legs.sats + more.sats,
+                fiat_minor=legs.fiat_minor + more.fiat_minor,
+            )
+            return
+    sums.append(more)
+
+
+class StatementReading:
+    """Answers what an LP's month was."""
+
+    def __init__(self, books: Mapping[str, Book], queries: Queries) -> None:
+        self._books = books
+        self._queries = queries
+
+    @property
+    def readers(self) -> Mapping[str, Callable[[Question], Awaitable[Data | Refused]]]:
+        """Who answers what."""
+        return {"statement": self._statement}
+
+    async def _statement(self, question: Question) -> Data | Refused:
+        args, enrolled = question.args, question.enrolled_in(self._books)
+        operator, machine = args.get("operator"), args.get("machine")
+        chosen = [(book, lp) for book, lp in enrolled if operator in (None, book.handle)]
+        if not chosen:
+            return NOT_THERE
+        months = [local_day(book.tz, question.at)[:7] for book, _ in chosen]
+        month = args.get("month") or _month_before(min(months))
+        if month > max(months):
+            return Refused(Code.BAD_ARGUMENT, f"{month} has not begun yet: say a month up to {max(months)}")
+        accounts = []
+        for book, lp in chosen:
+            account = Account(book, lp, _month_of(book.tz, month))
+            account.add_deposits()
+            await account.add_legs(self._queries)
+            if machine is None or machine in account.cash:
+                accounts.append(account)
+        if not accounts:
+            return NOT_THERE
+        return {"statement": {"month": month, "so_far": month >= min(months), **_fitting(accounts, machine)}}
+
+
+def _month_before(month: str) -> str:
+    first = date.fromisoformat(f"{month}-01")
+    return first.fromordinal(first.toordinal() - 1).isoformat()[:7]
+
+
+def _month_after(month: str) -> str:
+    year, number = divmod(int(month[:4]) * 12 + int(month[5:]), 12)
+    return f"{year:04}-{number + 1:02}"
+
+
+def _month_of(tz: str, month: str) -> Month:
+    start, end = (moment_of(tz, f"{one}-01", "00:00") for one in (month, _month_after(month)))
+    assert start is not None, "no time zone ever left out the first day of a month of this century"
+    assert end is not None, "nor will one"
+    return Month(start, end)
+
+
+def _fitting(accounts: Sequence[Account], machine: str | None) -> View:
+    """All sums, then as many lines as an answer has room for.
+
+    Any operator may enrol an LP at as many machines as it likes: where cash is left comes first.
+    """
+    rows = [row for account in accounts for row in account.cash_rows(machine)]
+    rows.sort(key=lambda row: not row[0])
+    lines = [line for account in accounts for line in account.lines if machine in (None, line["machine"])]
+    lines.sort(key=itemgetter("at"))
+    view: dict[str, Any] = {"sats": rows_that_fit(account.sats_row() for account in accounts)}
+    view["cash"] = rows_that_fit((row for _, row in rows), used_bytes=len(orjson.dumps(view)))
+    view["lines"] = rows_that_fit(lines, used_bytes=len(orjson.dumps(view)))
+    is_cut = len(view["cash"]) < len(rows) or len(view["lines"]) < len(lines) or len(view["sats"]) < len(accounts)
+    return view | {"more": True} if is_cut else view

@@ -1,0 +1,156 @@
+"""Tallies: a second set of books, much simpler than the first, kept from the sealed JSON alone.
+
+What lives here: what each settlement came to last, what LPs put in and were paid besides, and all of it added up from
+scratch whenever somebody asks. What does not: any of the code under test. Nothing here is ever reversed or restored: a
+settlement that was corrected or refunded is simply another settlement from then on.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+Plain = dict[str, Any]
+
+
+@dataclass
+class Told:
+    """A settlement of which something is booked, as its newest fact tells it.
+
+    `parts`: its legs in force, `wire_sats` and `fiat_minor` its amounts in force, `owed_sats` what its customer is owed.
+    """
+
+    machine: str
+    sale: Plain
+    parts: list[Plain]
+    wire_sats: int
+    fiat_minor: int
+    owed_sats: int = 0
+    is_corrected: bool = False
+    is_refunded: bool = False
+
+    @property
+    def is_cash_out(self) -> bool:
+        return bool(self.sale["direction"] == "cash_out")
+
+    @property
+    def completed(self) -> list[Plain]:
+        return [leg for leg in self.parts if leg["status"] == "completed"]
+
+
+@dataclass
+class Tally:
+    """Everything a book's entries have said so far. `births`: the facts by which settlements began, in order."""
+
+    births: list[Plain] = field(default_factory=list)
+    settlements: dict[int, Told] = field(default_factory=dict)
+    deposits: dict[int, Plain] = field(default_factory=dict)
+    paid: list[Plain] = field(default_factory=list)
+    variances: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def read(self, content: Plain) -> None:
+        """Take in one entry's content."""
+        for fact in content["facts"]:
+            self._read_fact(fact)
+
+    def _read_fact(self, fact: Plain) -> None:
+        name, number = fact["fact"], fact.get("number")
+        if name in ("settlement_processed", "settlement_pending", "settlement_rejected") and number > len(self.births):
+            self.births.append(fact)
+        match name:
+            case "settlement_processed":
+                self._book(fact, fact["legs"])
+            case "settlement_retried":
+                self._book(fact, fact["kept"] + fact["legs"])
+            case "settlement_corrected":
+                self._book(fact, fact["legs"])
+                told = self.settlements[number]
+                told.wire_sats, told.fiat_minor, told.owed_sats = (
+                    fact["wire_sats"],
+                    fact["fiat_minor"],
+                    fact["owed_sats"],
+                )
+                told.is_corrected = True
+            case "settlement_refunded" if number in self.settlements:
+                if self.settlements[number].is_corrected:
+                    self.settlements[number].owed_sats, self.settlements[number].is_refunded = 0, True
+                else:
+                    del self.settlements[number]
+            case "deposit_changed":
+                self.deposits[fact["deposit"]["number"]] = fact["deposit"]
+            case "lp_paid":
+                self.paid.append(fact)
+            case "cassettes_counted":
+                self.variances[fact["machine"], fact["currency"]] += fact["variance_minor"]
+
+    def _book(self, fact: Plain, parts: list[Plain]) -> None:
+        sale = fact["sale"]
+        self.settlements[fact["number"]] = Told(fact["machine"], sale, parts, sale["wire_sats"], sale["fiat_minor"])
+
+    def put_in(self, lp: str, machine: str) -> int:
+        """The cash of an LP that came into a machine and was not taken back out."""
+        mine = [one for one in self.deposits.values() if (one["lp"], one["machine"]) == (lp, machine)]
+        return sum(_counted_minor(one) for one in mine)
+
+    def spent(self, lp: str, machine: str) -> int:
+        """The cash of an LP that customers took, or that was paid for with the operator's own sats."""
+        legs = [leg for told in self.settlements.values() if told.machine == machine for leg in told.completed]
+        legs += [leg for fact in self.paid if fact["machine"] == machine for leg in _completed(fact)]
+        return sum(leg["fiat_minor"] or 0 for leg in legs if leg["lp"] == lp)
+
+    def sats(self, lp: str) -> int:
+        """The sats that are an LP's."""
+        legs = [leg for told in self.settlements.values() for leg in told.completed]
+        legs += [leg for fact in self.paid for leg in _completed(fact)]
+        return sum(leg["sats"] for leg in legs if leg["lp"] == lp)
+
+    def ledger(self) -> dict[str, int]:
+        """Every account that is not empty, as `account unit` -> balance; debits are positive."""
+        sums: Counter[str] = Counter()
+        for number, told in self.settlements.items():
+            self._add_settlement(sums, number, told)
+        for one in self.deposits.values():
+            sums[f"assets:cash:{one['machine']} {one['currency']}"] += _counted_minor(one)
+            sums[f"liabilities:lp:{one['lp']}:cash:{one['machine']} {one['currency']}"] -= _counted_minor(one)
+        for fact in self.paid:
+            for leg in _completed(fact):
+                sums["equity:operator sat"] += leg["sats"]
+                sums[f"liabilities:lp:{leg['lp']}:sats sat"] -= leg["sats"]
+                sums[f"liabilities:lp:{leg['lp']}:cash:{fact['machine']} {fact['currency']}"] += leg["fiat_minor"]
+                sums[f"equity:operator {fact['currency']}"] -= leg["fiat_minor"]
+        for (machine, currency), variance_minor in self.variances.items():
+            sums[f"assets:cash:{machine} {currency}"] += variance_minor
+            sums[f"equity:variance:{machine} {currency}"] -= variance_minor
+        return {account: amount for account, amount in sums.items() if amount}
+
+    def _add_settlement(self, sums: Counter[str], number: int, told: Told) -> None:
+        currency = told.sale["currency"]
+        if told.is_cash_out:
+            sums["assets:sats sat"] += told.wire_sats + told.owed_sats
+            sums[f"liabilities:customer:s{number} sat"] -= told.owed_sats
+            sums[f"assets:cash:{told.machine} {currency}"] -= told.fiat_minor
+        else:
+            sums["assets:sats sat"] -= told.wire_sats
+            sums["equity:operator sat"] += told.sale["principal_sats"]
+            sums[f"assets:cash:{told.machine} {currency}"] += told.fiat_minor
+            sums[f"equity:operator {currency}"] -= told.fiat_minor
+        for leg in told.completed:
+            sums[f"{_payee(leg)} sat"] -= leg["sats"]
+            payer = f"liabilities:lp:{leg['lp']}:cash:{told.machine}" if leg["lp"] else "equity:operator"
+            sums[f"{payer} {currency}"] += leg["fiat_minor"] or 0
+
+
+def _completed(fact: Plain) -> list[Plain]:
+    return [leg for leg in fact["legs"] if leg["status"] == "completed"]
+
+
+def _counted_minor(deposit: Plain) -> int:
+    taken_back = sum(reversal["minor"] for reversal in deposit["reversals"])
+    return 0 if deposit["confirmed_at"] is None else int(deposit["amount_minor"]) - taken_back
+
+
+def _payee(leg: Plain) -> str:
+    if leg["type"] == "super_fee":
+        return "liabilities:platform"
+    if leg["lp"]:
+        return f"liabilities:lp:{leg['lp']}:sats"
+    return f"liabilities:party:{leg['pubkey']}" if leg["pubkey"] else "equity:operator"
