@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from nostrbot.core.book import ROOT, Book, check_books
+from nostrbot.core.daybook import local_day
 from nostrbot.core.engine import RULES, apply, decide
 from nostrbot.core.facts import (
     Fact,
@@ -35,6 +36,7 @@ from nostrbot.refusals import Refusal
 from nostrbot.store.queries import Queries
 
 TRAIL_VERSION = 1
+AT_END = 253_370_764_800  # unix seconds: the year 9999 begins, and after it no calendar of ours goes on
 _HEADER = {"trail", "bot", "book", "created_at"}
 _ENTRY = {"at", "facts", "hash", "input", "postings", "prev", "rules", "seq"}
 _INPUT = {"event", "plaintext", "carried", "answered"}
@@ -77,17 +79,24 @@ def verify_trail(lines: Iterable[bytes], *, bot: str | None = None) -> Summary:
     numbered = iter(lines)
     summary, opened_at = _read_header(next(numbered, b""), bot)
     book = Book(summary.bot, summary.book, "")
-    last_at = 0
+    last_at, seals = 0, set[str]()
     for seq, line in enumerate(numbered, start=1):
         content = _read_line(line, seq)
         given = _check_seal(content, seq, summary.head, last_at)
         if seq == 1 and isinstance(given, Signed):
             book.platform = summary.platform = given.author
+        if isinstance(given, Signed) and given.rumor is not None:
+            # One signature, one message: what a seal holds rests on the bot's word, so it may hold only one thing.
+            if given.event.id in seals:
+                raise TrailError(seq, "input.event", "is a seal that an entry before was made of already")
+            seals.add(given.event.id)
         _check_decision(book, content, given, seq, summary)
         if not book.handle and book.key != ROOT:
             raise TrailError(seq, "facts", "the book was never opened by a platform")
-        if seq == 1 and content["at"] != opened_at:
-            raise TrailError(0, "created_at", "is not the time of the first entry")
+        if seq == 1:
+            _check_time_zone(book, content["at"])
+            if content["at"] != opened_at:
+                raise TrailError(0, "created_at", "is not the time of the first entry")
         summary.head, last_at = content["hash"], content["at"]
         summary.entries = seq
         summary.encrypted += isinstance(given, Signed) and given.scheme is not Scheme.PLAIN
@@ -147,9 +156,19 @@ def _check_seal(content: dict[str, Any], seq: int, head: str, last_at: int) -> I
         raise TrailError(seq, "hash", "is not the hash of this entry: something in it was changed")
     if type(content["at"]) is not int or content["at"] < last_at:
         raise TrailError(seq, "at", "is before the entry before")
+    if content["at"] >= AT_END:
+        raise TrailError(seq, "at", "is after the last day there is")
     if type(content["rules"]) is not int or content["rules"] != RULES:
         raise TrailError(seq, "rules", f"were version {content['rules']}; this program knows version {RULES}")
     return _read_input(content["input"], seq)
+
+
+def _check_time_zone(book: Book, opened_at: int) -> None:
+    """The days of a book are those of its operator's time zone, so this program must know it."""
+    try:
+        local_day(book.tz, opened_at)
+    except (KeyError, ValueError, OSError):  # not there, no name of one, a folder of them
+        raise TrailError(1, "facts", f"are of a time zone that is not known here: {book.tz!r}") from None
 
 
 def _read_input(given: Any, seq: int) -> Input:

@@ -42,7 +42,7 @@ from nostrbot.relays.dialler import Dial, PublicDialler
 from nostrbot.relays.limits import Limits
 from nostrbot.relays.pool import Pool
 from nostrbot.relays.sightings import Arrival
-from nostrbot.relays.watch import Subscription
+from nostrbot.relays.watch import OVERLAP_S, Subscription
 from nostrbot.store.batch import Batch, Owed
 from nostrbot.store.store import Store
 
@@ -50,11 +50,12 @@ TURN_EVENTS_MAX = 256  # a batch: large enough that a commit's fsync is shared, 
 COMMIT_RETRY_S = 2.0  # after a full disk or a locked database
 FLUSH_S = 0.25  # how long a delivery may wait to be noted when nothing else is committed
 CLOCK_S = 1.0  # how often it is looked what is due
+CLOCK_TROUBLE_S = 30.0  # after that could not be decided or committed: books were loaded again, which is work
 LOOK_S = 5.0  # how soon operators hear of what is wrong; some milliseconds a look
 TELL_S = 2.0  # how often `nostrbot status` hears from us
 AUTHORS_PER_FILTER_MAX = 500  # relays refuse larger filters
 COMMAND_LOOK_BACK_S = 24 * 60 * 60  # older commands are refused anyway
-WRAP_LOOK_BACK_S = BACKDATED_MAX_S + COMMAND_LOOK_BACK_S
+WRAP_OVERLAP_S = BACKDATED_MAX_S + OVERLAP_S
 LISTS_LOOK_BACK_S = 2**40  # a relay may be given somebody's list years after it was written; there are two a person
 
 Clock = Callable[[], int]
@@ -272,14 +273,20 @@ class Bot:
         """Decide what is due by the clock; what could not be committed is still due the next time."""
         while True:
             await asyncio.sleep(CLOCK_S)
-            turn = asyncio.create_task(self._try_turn(self._look_at_clock))
+            turn = asyncio.create_task(self._clock_turn())
             try:
-                outcome = await asyncio.shield(turn)
+                went_well = await asyncio.shield(turn)
             except asyncio.CancelledError:
                 await turn
                 raise
-            if isinstance(outcome, Turn):
-                await self._after_commit(outcome)
+            if not went_well:
+                await asyncio.sleep(CLOCK_TROUBLE_S)
+
+    async def _clock_turn(self) -> bool:
+        outcome = await self._try_turn(self._look_at_clock)
+        if isinstance(outcome, Turn):
+            await self._after_commit(outcome)
+        return isinstance(outcome, Turn)
 
     async def _look_at_clock(self) -> Turn:
         return self.desk.look_at_clock(self._clock())
@@ -292,6 +299,10 @@ class Bot:
                 await self.look_out()
             except DBAPIError as error:
                 logger.error("operators cannot be told ({}): trying again, nothing is lost", error.orig)
+            except FenceError:
+                raise
+            except Exception:  # noqa: BLE001 - the boundary of this task: without alarms, sales go on
+                logger.opt(exception=True).critical("could not look around")
 
     async def look_out(self) -> None:
         """Look around once: what there is to tell is owed from then on. Raises DBAPIError and FenceError as a commit does."""
@@ -386,15 +397,13 @@ class Bot:
         bot = frozenset({self.keys.pubkey})
         commands = Filter(kinds={kinds.DIRECT_MESSAGE}, p_tags=bot)
         wanted = {
-            "commands": Subscription(
-                filters=(commands,), stored=True, since=self._clock() - COMMAND_LOOK_BACK_S, overlap_s=3600
-            ),
+            "commands": Subscription(filters=(commands,), stored=True, since=self._clock() - COMMAND_LOOK_BACK_S),
             # Wraps are dated back by up to two days, on purpose; whether a message is new is judged by what is inside.
             "wraps": Subscription(
                 filters=(Filter(kinds={kinds.GIFT_WRAP}, p_tags=bot),),
                 stored=True,
-                since=self._clock() - WRAP_LOOK_BACK_S,
-                overlap_s=WRAP_LOOK_BACK_S,
+                since=self._clock() - COMMAND_LOOK_BACK_S,
+                overlap_s=WRAP_OVERLAP_S,
             ),
             # Without `since`: a command that comes today with an older date is told that it is too old.
             "misdated": Subscription(filters=(commands,), stored=False),

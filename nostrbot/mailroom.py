@@ -17,6 +17,10 @@ from nostrbot.nostr.giftwrap import open_seal, open_wrap
 from nostrbot.nostr.sealing import Envelope, Scheme, scheme_of
 from nostrbot.refusals import Reason, Refusal
 
+OF_MACHINES = frozenset({kinds.SETTLEMENT, kinds.MACHINE_STATE, kinds.TELEMETRY})
+# A seal comes in a gift wrap or not at all: a bare one would be another message than the same one in its wrap.
+TAKEN = OF_MACHINES | {kinds.DIRECT_MESSAGE, kinds.GIFT_WRAP}
+
 
 class Opened(NamedTuple):
     """An arrival after decryption: what it says, or what it is about, and who its author is."""
@@ -35,12 +39,14 @@ class Mailroom:
 
     def open(self, event: VerifiedEvent, directory: Directory, at: int) -> Opened | Refusal:
         """Check author and age, decrypt and read an event."""
+        if event.kind not in TAKEN:
+            return Refusal(Reason.OFF_FILTER, f"kind {event.kind}")
         seal = open_wrap(self._envelope, event) if event.kind == kinds.GIFT_WRAP else None
         if isinstance(seal, Refusal):
             return seal
         author = event.pubkey if seal is None else seal.pubkey
         standing = directory.standing(author)
-        is_machines = event.kind in (kinds.SETTLEMENT, kinds.MACHINE_STATE, kinds.TELEMETRY)
+        is_machines = event.kind in OF_MACHINES
         if not (standing.machine if is_machines else standing.roles or standing.machine):
             return Refusal(Reason.UNKNOWN_AUTHOR)
         expires_at = expiration(event)

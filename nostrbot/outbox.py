@@ -96,6 +96,7 @@ class Outbox:
         self._read_up_to = 0  # rows up to this id are in memory or done
         self._behind = True  # the database holds rows that are not in memory
         self._missed = False  # a commit landed while the database was being read
+        self._subjects: dict[tuple[str, str | None], tuple[_Item, int]] = {}  # the newest of each that was handed over
         self._sending: dict[int, _Item] = {}
         self._pending_count = 0  # publications of those
         self._in_flight: dict[Publication, _Item] = {}  # the ones among them that we count on
@@ -230,6 +231,8 @@ class Outbox:
         item.count = len(messages)
         self._sending[item.row] = item
         for position, (message, at) in enumerate(messages):
+            if message.outdated:
+                item.delivered.add(position)
             if position in item.delivered:
                 continue
             await self._wait_for_room()
@@ -243,6 +246,8 @@ class Outbox:
                 item.delivered.add(position)
                 continue
             self._publish(event, item, position)
+            if message.subject is not None:
+                self._supersede(message, item, position)
             self._made_count += 1
             if self._made_count % MESSAGES_PER_TURN == 0:
                 await asyncio.sleep(0)
@@ -255,7 +260,10 @@ class Outbox:
             return [(Message(**fields | {"scheme": Scheme(fields["scheme"])}), at)]
         entry = item.entry
         assert entry is not None, "a row without a body belongs to an entry"
-        return [(message, entry.at) for message in entry_messages(self._books[entry.book], entry)]
+        return [
+            (message, entry.at if message.dated is None else message.dated)
+            for message in entry_messages(self._books[entry.book], entry)
+        ]
 
     def _make(self, message: Message, at: int) -> VerifiedEvent:
         name = message.name.encode()
@@ -299,6 +307,24 @@ class Outbox:
         self._pending_count += 1
         self._in_flight[publication] = item
         publication.when_over(lambda publication: self._over(publication, item, position))
+
+    def _supersede(self, message: Message, item: _Item, position: int) -> None:
+        """Relays keep the newest of a subject only, and refuse an older one: what was said before is done with."""
+        place = (message.to, message.subject)
+        older = self._subjects.get(place)
+        self._subjects[place] = (item, position)
+        if older is not None and older[1] in older[0].pending:
+            self._drop(*older)
+
+    def _drop(self, item: _Item, position: int) -> None:
+        """Count a publication on its way as delivered, and stop trying."""
+        publication = item.pending.pop(position)
+        self._pending_count -= 1
+        self._in_flight.pop(publication, None)
+        publication.abandon()
+        item.delivered.add(position)
+        self._progressed[item.row] = item
+        self._finish_if_done(item)
 
     def _submit(self, event: VerifiedEvent) -> Publication:
         if self._also is not None:
@@ -376,7 +402,6 @@ def answer_body(message: Message, at: int) -> bytes:
             "text": message.text,
             "scheme": message.scheme,
             "in_reply_to": message.in_reply_to,
-            "subject": message.subject,
             "at": at,
         }
     )

@@ -416,10 +416,14 @@ def _(fact: AlertPlanSet, book: Book, seq: int, at: int) -> None:
     book.alert_plan = fact.plan
 
 
-@_apply.register(FeesPublished)
-@_apply.register(CassettesPublished)
-def _(fact: FeesPublished | CassettesPublished, book: Book, seq: int, at: int) -> None:
-    """Only said: a book does not change by it."""
+@_apply.register
+def _(fact: FeesPublished, book: Book, seq: int, at: int) -> None:
+    book.tills[fact.machine].fees_told_at = fact.told_at
+
+
+@_apply.register
+def _(fact: CassettesPublished, book: Book, seq: int, at: int) -> None:
+    book.tills[fact.machine].cassettes_told_at = fact.told_at
 
 
 @_apply.register

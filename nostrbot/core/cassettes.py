@@ -129,7 +129,8 @@ def publish_cassettes(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     cassettes = tuple(book.tills[machine.handle].cassettes.values())
     if not cassettes:
         return _no_such_cassette(machine, {})
-    return (CassettesPublished(machine.handle, machine.pubkey, cassettes),)
+    told_at = max(order.at, book.tills[machine.handle].cassettes_told_at + 1)
+    return (CassettesPublished(machine.handle, machine.pubkey, told_at, cassettes),)
 
 
 def _no_such_cassette(machine: Machine, known: Mapping[str, Cassette]) -> Refused:

@@ -98,7 +98,9 @@ def parse(text: str) -> Command | Misunderstood:
     try:
         words = shlex.split(" ".join(lines))
     except ValueError:
-        return Misunderstood(Refused(Code.BAD_QUOTING, 'a quote is not closed: write text as note="…"'), "", json)
+        return Misunderstood(
+            Refused(Code.BAD_QUOTING, 'a quote or an apostrophe is not closed: put text in "…"'), "", json
+        )
     json = "--json" in words
     words = [word for word in words if word != "--json"]
     preview = bool(words) and words[0].lstrip("/!").lower() == "preview"

@@ -107,6 +107,8 @@ def decide(book: Book, given: Input, at: int) -> Decision:
     if isinstance(given, Tick):
         return decide_tick(book, given, at)
     kind = given.event.kind
+    if given.rumor is not None and given.rumor.kind != kinds.CHAT_MESSAGE:
+        return Decision(instead=Refusal(Reason.OFF_FILTER, f"a private message of kind {given.rumor.kind}"))
     if kind == kinds.MACHINE_STATE:
         return decide_machine_state(book, given, at)
     if not given.is_to(book.bot):

@@ -342,11 +342,15 @@ class AlertPlanSet:
 
 @dataclass(frozen=True, slots=True)
 class FeesPublished:
-    """A machine is to be told the fees it must charge: platform's and operator's together."""
+    """A machine is to be told the fees it must charge: platform's and operator's together.
+
+    `told_at`: the date of what it is told, later than of all it was told before: relays keep the latest only.
+    """
 
     name: ClassVar[str] = "fees_published"
     machine: str
     pubkey: str
+    told_at: int
     cash_in_ppm: int
     cash_out_ppm: int
 
@@ -382,11 +386,12 @@ class CassettesCounted:
 
 @dataclass(frozen=True, slots=True)
 class CassettesPublished:
-    """A machine is to be told what its cassettes hold."""
+    """A machine is to be told what its cassettes hold. `told_at`: as of FeesPublished."""
 
     name: ClassVar[str] = "cassettes_published"
     machine: str
     pubkey: str
+    told_at: int
     cassettes: tuple[Cassette, ...]
 
 

@@ -105,6 +105,8 @@ def _statement(data: View) -> str:
             f"= closing {row['closing']}"
         )
     lines += [_statement_line(line) for line in statement["lines"]]
+    if not statement["lines"]:
+        lines.append("Nothing happened in it: `statement month=YYYY-MM` shows another month.")
     if statement.get("more"):
         lines.append("There is more: add operator=<operator> or machine=<machine>. The sums are whole.")
     return "\n".join(lines)

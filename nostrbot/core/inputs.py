@@ -11,7 +11,7 @@ from nostrbot.nostr import kinds
 from nostrbot.nostr.event import VerifiedEvent
 from nostrbot.nostr.giftwrap import Rumor, read_rumor
 from nostrbot.nostr.sealing import Scheme, scheme_of
-from nostrbot.refusals import Refusal
+from nostrbot.refusals import Reason, Refusal
 
 
 class Signed(NamedTuple):
@@ -90,12 +90,14 @@ Input = Signed | Tick
 def open_signed(
     event: VerifiedEvent, plaintext: str, *, carried: bool = False, answered: bool = True
 ) -> Signed | Refusal:
-    """A signed input from a verified event and what its content was opened to; a seal must hold a readable rumor."""
+    """A signed input from a verified event and what its content was opened to; a seal must hold a rumor of its author's."""
     if event.kind != kinds.SEAL:
         return Signed(event, plaintext, scheme_of(event.content), None, carried, answered)
     rumor = read_rumor(plaintext)
     if isinstance(rumor, Refusal):
         return rumor
+    if rumor.pubkey != event.pubkey:
+        return Refusal(Reason.SEAL_MISMATCH)
     return Signed(event, plaintext, Scheme.NIP17, rumor, carried, answered)
 
 

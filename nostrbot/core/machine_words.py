@@ -97,7 +97,7 @@ def _fleet_line(row: View) -> str:
 
 
 def _heard(row: View) -> str:
-    heard = "never heard" if row["heard_s"] is None else f"heard {duration(row['heard_s'])} ago"
+    heard = "no beacon yet" if row["heard_s"] is None else f"heard {duration(row['heard_s'])} ago"
     skew = row["skew_s"] or 0
     if abs(skew) < SKEW_SHOWN_S:
         return heard

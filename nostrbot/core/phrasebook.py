@@ -157,7 +157,8 @@ TABLE: tuple[Form, ...] = (
         "machine set",
         _OPERATOR,
         True,
-        "change a machine's settings; what you do not name stays",
+        "change a machine's settings; what you do not name stays. trust=preimage: its sales must prove that they were "
+        "paid; trust=wallet: each waits for your release. enforce_fee_match=on rejects a sale with another fee",
         (
             _place("machine", arguments.handle),
             _may("cash_in", arguments.percentage, "<pct>"),
@@ -188,7 +189,7 @@ TABLE: tuple[Form, ...] = (
         "guard",
         _OPERATOR,
         True,
-        "hold a machine's settlements above a limit until you release them",
+        "hold a machine's sales above a limit, or with a rate off its recent ones, until you release them",
         (
             _place("machine", arguments.handle),
             _may("per_settlement", arguments.amount_or_off, "<fiat>|off"),
@@ -200,7 +201,9 @@ TABLE: tuple[Form, ...] = (
     Form(
         "telemetry", _OPERATOR, False, "what a machine last told about itself", (_place("machine", arguments.handle),)
     ),
-    Form("fleet", _OPERATOR, False, "your machines at a glance", (_LIMIT, _BEFORE)),
+    Form(
+        "fleet", _OPERATOR, False, "your machines at a glance: heard, today's cash, banknotes left", (_LIMIT, _BEFORE)
+    ),
     Form(
         "cassette list",
         _OPERATOR,
@@ -260,13 +263,20 @@ TABLE: tuple[Form, ...] = (
         example="lp add npub1… machine=m1 name=ana",
     ),
     Form("lp list", _OPERATOR, False, "your LPs, newest first", (_MACHINE, _LIMIT, _BEFORE)),
-    Form("lp show", _OPERATOR, False, "one LP with its balances", (_place("lp", arguments.handle),)),
+    Form(
+        "lp show",
+        _OPERATOR,
+        False,
+        "one LP with its balances",
+        (_place("lp", arguments.handle),),
+    ),
     Form(
         "lp suspend",
         _OPERATOR,
         True,
         "leave an LP out of sharing, at one machine or all",
         (_place("lp", arguments.handle), _MACHINE),
+        example="lp suspend ana machine=m1",
     ),
     Form(
         "lp resume", _OPERATOR, True, "let a suspended LP take part again", (_place("lp", arguments.handle), _MACHINE)
@@ -288,7 +298,12 @@ TABLE: tuple[Form, ...] = (
         example="deposit add ana 9000.00 machine=m1",
     ),
     Form(
-        "deposit confirm", _OPERATOR, True, "the cash is in the machine", (_place("deposit", arguments.numbered("d")),)
+        "deposit confirm",
+        _OPERATOR,
+        True,
+        "the cash is in the machine: it counts from now on",
+        (_place("deposit", arguments.numbered("d")),),
+        example="deposit confirm d1",
     ),
     Form(
         "deposit edit",
@@ -332,6 +347,7 @@ TABLE: tuple[Form, ...] = (
             _LIMIT,
             _BEFORE,
         ),
+        example="deposit list status=pending lp=ana",
     ),
     # Operators: settlements.
     Form(
@@ -346,13 +362,15 @@ TABLE: tuple[Form, ...] = (
             _LIMIT,
             _BEFORE,
         ),
+        example="settlement list status=rejected since=2026-11-01",
     ),
     Form(
         "settlement show",
         _OPERATOR,
         False,
-        "one settlement with its legs",
+        "one settlement: who got which part (its legs), notes, and what to do next",
         (_place("settlement", arguments.numbered("s")), _may("after", arguments.numbered("l"), "<leg>")),
+        example="settlement show s7",
     ),
     Form(
         "settlement note",
@@ -362,7 +380,14 @@ TABLE: tuple[Form, ...] = (
         (_SETTLEMENT, _place("text", arguments.sentence)),
         example='settlement note s7 "customer called, got 1500"',
     ),
-    Form("settlement release", _OPERATOR, True, "let a settlement that is held be shared out", (_SETTLEMENT,)),
+    Form(
+        "settlement release",
+        _OPERATOR,
+        True,
+        "share out a settlement that is held",
+        (_SETTLEMENT,),
+        example="settlement release s7",
+    ),
     Form(
         "settlement partial",
         _OPERATOR,
@@ -379,7 +404,7 @@ TABLE: tuple[Form, ...] = (
         "settlement refund",
         _OPERATOR,
         True,
-        "note that the customer has the sats back: what is owed, or all",
+        "note that you gave the customer the sats back: what is owed, or all",
         (_SETTLEMENT, _must("reason", arguments.sentence, '"…"')),
         example='settlement refund s7 reason="paid back over Lightning"',
     ),
@@ -387,15 +412,24 @@ TABLE: tuple[Form, ...] = (
         "settlement reset",
         _OPERATOR,
         True,
-        "set a settlement aside that has been stuck for 30 minutes; sooner with a reason",
+        "set a settlement aside (errored) that has been pending for 30 minutes; sooner with a reason",
         (_SETTLEMENT, _may("reason", arguments.sentence, '"…"')),
+        example='settlement reset s7 reason="never came"',
     ),
-    Form("settlement retry", _OPERATOR, True, "judge an errored settlement again", (_SETTLEMENT,)),
+    Form(
+        "settlement retry",
+        _OPERATOR,
+        True,
+        "judge one that was set aside again",
+        (_SETTLEMENT,),
+        example="settlement retry s7",
+    ),
     Form(
         "settlement add",
         _OPERATOR,
         True,
-        "book a sale that was settled outside; your signature stands for the machine's",
+        "book a sale that was settled outside; your signature stands for the machine's, and the fee due is taken if "
+        "you name none",
         (
             _AT_MACHINE,
             _must("fiat_amount", arguments.amount, "<fiat>"),
@@ -429,12 +463,18 @@ TABLE: tuple[Form, ...] = (
         rest="<label>=<pct>:<npub, LP or self> …",
         example="splits set house=60%:self ana=40%:ana",
     ),
-    Form("splits clear", _OPERATOR, True, "let a machine follow your default splits again", (_AT_MACHINE,)),
+    Form(
+        "splits clear",
+        _OPERATOR,
+        True,
+        "let a machine follow your default splits again",
+        (_AT_MACHINE,),
+    ),
     Form(
         "settle",
         _OPERATOR,
         True,
-        "turn an LP's cash into your own sats",
+        "pay an LP out of your own sats now; its cash becomes yours",
         (
             _place("lp", arguments.handle),
             _place("fiat", arguments.amount),
@@ -473,7 +513,7 @@ TABLE: tuple[Form, ...] = (
         "join",
         _LP,
         True,
-        "say yes: from now on your cash turns into sats",
+        "say yes, once: from then on your cash turns into sats",
         (_may("mode", arguments.one_of(Mode), "flow|fixed"),),
         example="join mode=flow",
     ),
@@ -481,7 +521,7 @@ TABLE: tuple[Form, ...] = (
         "mode",
         _LP,
         True,
-        "choose how: a part of each sale (flow) or a fixed amount a day",
+        "choose flow (a part of each sale) or fixed (so much a day, at your operator's times)",
         (_place("mode", arguments.one_of(Mode)), _may("limit", arguments.amount, "<fiat a day>")),
         example="mode fixed limit=500",
     ),
@@ -515,13 +555,14 @@ TABLE: tuple[Form, ...] = (
             _MACHINE,
             _BEFORE,
         ),
+        example="history since=2026-11-01 type=dca",
     ),
     Form("deposits", _LP, False, "your deposits, newest first", (_LIMIT, _BEFORE)),
     Form(
         "stats",
         _LP,
         False,
-        "your average rate, your total, your milestones",
+        "your total, your average rate, your milestones",
         (_may("range", arguments.one_of(Range), "|".join(Range)),),
         example="stats range=90d",
     ),
@@ -529,7 +570,7 @@ TABLE: tuple[Form, ...] = (
         "statement",
         _LP,
         False,
-        "a month's opening, deposits, payouts and closing; sums that match the ledger",
+        "a month from opening to closing, the last whole one unless you name it; sums match the ledger",
         (
             _may("month", arguments.month, "<YYYY-MM>"),
             _may("operator", arguments.handle, "<operator>"),
@@ -541,8 +582,9 @@ TABLE: tuple[Form, ...] = (
         "receipt",
         _LP,
         False,
-        "one of your receipts",
+        "one of your receipts, by the number that `history` shows",
         (_place("leg", arguments.numbered("l")), _may("operator", arguments.handle, "<operator>")),
+        example="receipt l3",
     ),
     # Everyone.
     Form("help", _ANYONE, False, "what you can say; `help <command>` says more"),

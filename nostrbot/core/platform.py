@@ -6,8 +6,9 @@ concerns, so that an operator's trail stands alone (docs/protocol.md section 1).
 
 from nostrbot.core.book import ROOT, Book
 from nostrbot.core.commands import Code, Refused
-from nostrbot.core.facts import BookOpened, Fact, FeesPublished, OperatorAdded, OperatorSwitched, PlatformFeeSet
+from nostrbot.core.facts import BookOpened, Fact, OperatorAdded, OperatorSwitched, PlatformFeeSet
 from nostrbot.core.orders import Order
+from nostrbot.core.registry import fees_for
 
 
 def add_operator(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
@@ -44,15 +45,7 @@ def set_platform_fee(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     fee = PlatformFeeSet(order.args["cash_in"], order.args["cash_out"])
     if (fee.cash_in_ppm, fee.cash_out_ppm) == (book.cash_in_ppm, book.cash_out_ppm):
         return ()
-    told = (
-        FeesPublished(
-            machine.handle,
-            machine.pubkey,
-            cash_in_ppm=fee.cash_in_ppm + machine.cash_in_ppm,
-            cash_out_ppm=fee.cash_out_ppm + machine.cash_out_ppm,
-        )
-        for machine in book.machines.values()
-    )
+    told = (fees_for(book, machine, order.at, fee) for machine in book.machines.values())
     return (fee, *told)
 
 

@@ -43,7 +43,8 @@ TAG = "aio-dca"  # how metrics know these payments (acceptance X12)
 class Message:
     """One message the bot owes: to a key, of a kind, in a scheme; `name` is what makes it the same message again.
 
-    `subject`: the d tag of an addressable event.
+    `subject`: the d tag of an addressable event; `dated`: its date, where that is not when it was owed; `outdated`: what
+    it says was said anew since, so that relays would refuse it.
     """
 
     name: str
@@ -53,6 +54,8 @@ class Message:
     scheme: Scheme
     in_reply_to: str | None
     subject: str | None = None
+    dated: int | None = None
+    outdated: bool = False
 
 
 class Payment(NamedTuple):
@@ -152,16 +155,31 @@ def entry_messages(book: Book, entry: Sealed) -> list[Message]:
             text = ack_text(fact.event_id, fact.sale.payment_hash, fact.status, fact.number, error)
             messages.append(ack(entry.sender, fact.event_id, entry.scheme, text, f"ack:{book.key}:{entry.seq}"))
         if isinstance(fact, FeesPublished | CassettesPublished):
-            subject, text = machine_message(fact)
-            name = f"told:{book.key}:{entry.seq}:{subject}"
-            to = fact.pubkey
-            messages.append(Message(name, kinds.MACHINE_STATE, to, text, Scheme.NIP44, None, subject))
+            messages.append(_to_machine(book, fact, entry))
         messages.extend(_receipts(book, fact, entry))
     shortage = shortage_notice(entry.facts)
     if shortage is not None:
         name = f"short:{book.key}:{entry.seq}"
         messages.append(direct_message(book.key, name, shortage, book.alert_plan.scheme))
     return messages
+
+
+def _to_machine(book: Book, fact: FeesPublished | CassettesPublished, entry: Sealed) -> Message:
+    """What a machine is told. It stays in its place when it is outdated: messages are counted by their places."""
+    subject, text = machine_message(fact)
+    till = book.tills[fact.machine]
+    newest_at = till.fees_told_at if isinstance(fact, FeesPublished) else till.cassettes_told_at
+    return Message(
+        f"told:{book.key}:{entry.seq}:{subject}",
+        kinds.MACHINE_STATE,
+        fact.pubkey,
+        text,
+        Scheme.NIP44,
+        None,
+        subject=subject,
+        dated=fact.told_at,
+        outdated=fact.told_at < newest_at,
+    )
 
 
 def _receipts(book: Book, fact: Fact, entry: Sealed) -> Iterator[Message]:

@@ -16,6 +16,7 @@ from nostrbot.core.facts import (
     LpSwitched,
     MachineAdded,
     MachineChanged,
+    PlatformFeeSet,
     PreferencesSet,
 )
 from nostrbot.core.orders import Order
@@ -68,16 +69,22 @@ def add_machine(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
         created_at=order.at,
         updated_at=order.at,
     )
-    return (MachineAdded(machine), fees_for(book, machine))
+    return (MachineAdded(machine), fees_for(book, machine, order.at))
 
 
-def fees_for(book: Book, machine: Machine) -> FeesPublished:
-    """What a machine is to charge: the platform's fee and the operator's, by direction (docs/protocol.md section 4)."""
+def fees_for(book: Book, machine: Machine, at: int, platform: PlatformFeeSet | None = None) -> FeesPublished:
+    """What a machine is told to charge from `at` on: platform and operator together (docs/protocol.md section 4).
+
+    `platform`: its fee where that is being changed.
+    """
+    fee = platform or PlatformFeeSet(book.cash_in_ppm, book.cash_out_ppm)
+    told_before = book.tills[machine.handle].fees_told_at if machine.handle in book.tills else 0
     return FeesPublished(
         machine.handle,
         machine.pubkey,
-        cash_in_ppm=book.cash_in_ppm + machine.cash_in_ppm,
-        cash_out_ppm=book.cash_out_ppm + machine.cash_out_ppm,
+        told_at=max(at, told_before + 1),
+        cash_in_ppm=fee.cash_in_ppm + machine.cash_in_ppm,
+        cash_out_ppm=fee.cash_out_ppm + machine.cash_out_ppm,
     )
 
 
@@ -92,7 +99,7 @@ def rotate_machine(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     if taken is not None:
         return Refused(Code.KEY_TAKEN, f"this key is or was {taken}'s: make a new one for the machine")
     rotated = replace(machine, pubkey=order.args["npub"], updated_at=order.at)
-    return (MachineChanged(rotated), fees_for(book, rotated))
+    return (MachineChanged(rotated), fees_for(book, rotated, order.at))
 
 
 _SETTABLE = {
@@ -124,7 +131,7 @@ def _change_machine(book: Book, order: Order, changes: dict[str, Any]) -> tuple[
     changed = replace(machine, **changes, updated_at=order.at)
     if (changed.cash_in_ppm, changed.cash_out_ppm) == (machine.cash_in_ppm, machine.cash_out_ppm):
         return (MachineChanged(changed),)
-    return (MachineChanged(changed), fees_for(book, changed))
+    return (MachineChanged(changed), fees_for(book, changed, order.at))
 
 
 def enrol_lp(book: Book, order: Order) -> tuple[Fact, ...] | Refused:

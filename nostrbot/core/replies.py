@@ -12,9 +12,11 @@ import orjson
 
 from nostrbot.core.commands import Code, Refused
 from nostrbot.core.figures_words import FIGURES_WORDS
+from nostrbot.core.help_words import HELP_WORDS
 from nostrbot.core.lines import escape, listing
 from nostrbot.core.machine_words import MACHINE_WORDS
 from nostrbot.core.plan_words import PLAN_WORDS
+from nostrbot.core.states import Mode
 from nostrbot.core.views import View
 from nostrbot.nostr.giftwrap import WRAPPED_TEXT_MAX_BYTES, text_bytes
 from nostrbot.nostr.sealing import Scheme
@@ -85,6 +87,10 @@ def _operator(data: View) -> str:
     return f"Operator {operator['name']} ({operator['npub']}), {operator['tz']}, {state}."
 
 
+def _operator_added(data: View) -> str:
+    return f"{_operator(data)}\nNext: they say `help` to this bot, and enrol their machines."
+
+
 def _operators(data: View) -> str:
     return listing(data["operators"], "No operators yet: operator add <npub> name=<name>",
                  lambda row: _operator({"operator": row}), data)  # fmt: skip
@@ -95,18 +101,34 @@ def _platform(data: View) -> str:
     return f"Platform fee: {fee['cash_in']} of cash-in, {fee['cash_out']} of cash-out. Operators: {fee['operators']}."
 
 
+_GUARDS = {
+    "per_settlement": "above {} a sale",
+    "per_day": "above {} a day",
+    "rate": "with a rate more than {} off",
+}
+
+
 def _machine_line(machine: View) -> str:
     state = "active" if machine["active"] else "suspended"
     place = f", {escape(machine['location'])}" if machine["location"] else ""
     fees = f"fees {machine['cash_in']} in, {machine['cash_out']} out"
     strict = ", enforces fees" if machine["enforce_fee_match"] else ""
-    guard = ", ".join(f"{name} {limit}" for name, limit in machine["guard"].items() if limit)
-    held = f", held above {guard}" if guard else ""
+    guard = " or ".join(_GUARDS[name].format(limit) for name, limit in machine["guard"].items() if limit)
+    held = f", sales are held {guard}" if guard else ""
     return f"{machine['name']}: {machine['fiat']}, {fees}, {state}, trust={machine['trust']}{strict}{held}{place}"
 
 
 def _machine(data: View) -> str:
     return _machine_line(data["machine"])
+
+
+def _machine_shown(data: View) -> str:
+    return f"{_machine_line(data['machine'])}\nIts key: {data['machine']['npub']}"
+
+
+def _machine_rotated(data: View) -> str:
+    machine = data["machine"]
+    return f"{machine['name']} has the key {machine['npub']}: what any other signs in its name is rejected from now on."
 
 
 def _machine_added(data: View) -> str:
@@ -147,6 +169,7 @@ def _lps(data: View) -> str:
 def _preferences(data: View) -> str:
     lp = data["lp"]
     limit = f", up to {lp['limit']} a day" if lp["limit"] else ""
+    limit += ", at your operator's times" if lp["mode"] == Mode.FIXED else ""
     paused = ", paused until you `resume`" if lp["paused"] else ""
     forward = f", sats go on to {lp['forward']} once I can pay over Lightning" if lp["forward"] else ""
     return f"You are in as {lp['name']}: mode {lp['mode']}{limit}{paused}{forward}. `balance` shows your cash and sats."
@@ -173,7 +196,7 @@ def _deposit(data: View) -> str:
 
 
 def _deposits(data: View) -> str:
-    return listing(data["deposits"], "No such deposits.", _deposit_line, data)
+    return listing(data["deposits"], "No such deposits: `help deposit add` shows how.", _deposit_line, data)
 
 
 def _settlement_line(row: View) -> str:
@@ -202,19 +225,23 @@ def _settlement(data: View) -> str:
         reported = row["reported"]
         lines.append(f"reported as {reported['fiat_amount']} {row['fiat_code']}, {reported['wire_sats']} sats")
     if row["owed_to_customer_sats"]:
-        owed = row["owed_to_customer_sats"]
-        lines.append(f'{owed} sats are owed to the customer: settlement refund {row["id"]} reason="…"')
+        lines.append(f"{row['owed_to_customer_sats']} sats are owed to the customer")
     if row["notes"]:
         lines.append(escape(row["notes"]))
-    if row.get("next"):
-        lines.append(f"Next: {row['next']}")
     if row["entry"] is not None:
         lines.append(f"entry {row['entry']} {row['entry_hash']}")
+    if row.get("next"):
+        lines.append(f"Next: {row['next']}")
     return "\n".join(lines)
 
 
 def _settlements(data: View) -> str:
-    return listing(data["settlements"], "No such settlements.", _settlement_line, data)
+    return listing(
+        data["settlements"], "No such settlements: machines report them by themselves.", _settlement_line, data
+    )
+
+
+_NO_WORK = "Nothing needs you. What is held shows here after 30 minutes; at once in `settlement list status=pending`."
 
 
 def _worklist(data: View) -> str:
@@ -225,7 +252,7 @@ def _worklist(data: View) -> str:
             lines += [f"  {_settlement_line(row)}: {row['next']}" for row in rows]
     if data.get("more"):
         lines.append("There is more: `settlement list status=…` shows all.")
-    return "\n".join(lines) or "Nothing needs you."
+    return "\n".join(lines) or _NO_WORK
 
 
 def _splits(data: View) -> str:
@@ -236,6 +263,8 @@ def _splits(data: View) -> str:
     if "last_month" in data:
         paid = ", ".join(f"{escape(rule['label'])} {rule['sats']} sats" for rule in data["last_month"])
         words += f"\nThe last 30 days would have paid {paid}."
+    if not parts:
+        words += " `help splits set` shows how to share it."
     return words
 
 
@@ -308,25 +337,13 @@ def void_words(where: str, number: int, legs: list[int], *, entry: int, entry_ha
     )
 
 
-def _help(data: View) -> str:
-    if "usage" in data["help"]:
-        topic = data["help"]
-        example = f"\nExample: {topic['example']}" if topic["example"] else ""
-        return f"{topic['usage']}\n{topic['summary']}{example}"
-    lines = [f"{row['usage']} - {row['summary']}" for row in data["help"]["commands"]]
-    return "\n".join(
-        [*lines, "Put `preview` before a command to see what it would do, `--json` after it for programs."]
-    )
-
-
 def _whoami(data: View) -> str:
     who = data["whoami"]
     return f"You are {who['npub']}: {', '.join(who['roles'])}."
 
 
 WORDS: Mapping[str, Callable[[Any], str]] = {
-    **MACHINE_WORDS,
-    "operator add": _operator,
+    "operator add": _operator_added,
     "operator list": _operators,
     "operator suspend": _operator,
     "operator resume": _operator,
@@ -334,7 +351,7 @@ WORDS: Mapping[str, Callable[[Any], str]] = {
     "platform status": _platform,
     "machine add": _machine_added,
     "machine list": _machines,
-    "machine show": _machine,
+    "machine show": _machine_shown,
     "machine set": _machine,
     "machine suspend": _machine,
     "machine resume": _machine,
@@ -365,7 +382,7 @@ WORDS: Mapping[str, Callable[[Any], str]] = {
     "settlement partial": _settlement,
     "settlement refund": _settlement,
     "settlement add": _settlement,
-    "machine rotate": _machine,
+    "machine rotate": _machine_rotated,
     "guard": _machine,
     "worklist": _worklist,
     "splits show": _splits,
@@ -374,9 +391,9 @@ WORDS: Mapping[str, Callable[[Any], str]] = {
     "balance": _balance,
     "history": _history,
     "receipt": receipt_words,
-    "help": _help,
     "whoami": _whoami,
     **MACHINE_WORDS,
     **PLAN_WORDS,
     **FIGURES_WORDS,
+    **HELP_WORDS,
 }

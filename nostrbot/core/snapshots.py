@@ -125,11 +125,13 @@ def _plain_till(till: Till) -> dict[str, Any]:
         "taken": till.taken,
         "fees_off": till.fees_off and [*till.fees_off],
         "rejections": [[*rejection] for rejection in till.rejections],
+        "told": [till.fees_told_at, till.cassettes_told_at],
     }
 
 
 def _read_till(state: dict[str, Any]) -> Till:
     cassettes = [_read_cassette(fields) for fields in state["cassettes"]]
+    fees_told_at, cassettes_told_at = state["told"]
     return Till(
         volume_sats=int(state["volume_sats"]),
         day=state["day"],
@@ -140,4 +142,6 @@ def _read_till(state: dict[str, Any]) -> Till:
         taken={day: dict(taken) for day, taken in state["taken"].items()},
         fees_off=FeesOff(*state["fees_off"]) if state["fees_off"] else None,
         rejections=[Rejection(*rejection) for rejection in state["rejections"]],
+        fees_told_at=fees_told_at,
+        cassettes_told_at=cassettes_told_at,
     )

@@ -209,9 +209,13 @@ def restored(house: House) -> Till:
 def test_fees_that_are_not_those_set(house: House) -> None:
     """The last settlement says it, and the next one that matches ends it."""
     house.sell(fiat="2000.00", fee_sats=8_000)
-    assert found(house, house.now) == ["m1: fees are not those set here: s1 charged 8000 sats where 7770 were due (+230)"]
+    assert found(house, house.now) == [
+        "m1: fees are not those set here: s1 charged 8000 sats where 7770 were due (+230)"
+    ]
     house.sell(fiat="2000.00", fee_sats=7_540)
-    assert found(house, house.now) == ["m1: fees are not those set here: s2 charged 7540 sats where 7770 were due (-230)"]
+    assert found(house, house.now) == [
+        "m1: fees are not those set here: s2 charged 7540 sats where 7770 were due (-230)"
+    ]
     assert restored(house) == house.book.tills["m1"]
     house.sell(fiat="2000.00", fee_sats=7_870)  # within 0.1 % of the principal
     assert found(house, house.now) == []

@@ -187,7 +187,7 @@ def test_a_machine_nobody_has_heard() -> None:
     house.say("operator", "machine suspend m1")
     row = fleet_row(house.book, house.book.machines["m1"], None, house.now)
     assert (row["heard_at"], row["heard_s"], row["skew_s"], row["rate"]) == (None, None, None, None)
-    assert MACHINE_WORDS["fleet"]({"fleet": [row]}) == "m1: suspended; never heard; today 0.00 GTQ"
+    assert MACHINE_WORDS["fleet"]({"fleet": [row]}) == "m1: suspended; no beacon yet; today 0.00 GTQ"
     assert MACHINE_WORDS["fleet"]({"fleet": []}) == "No machines yet: `help machine add` shows how"
 
 

@@ -176,7 +176,7 @@ class Line:
     def __post_init__(self) -> None:
         self._open = ExitStack()
         self._socket = self._open.enter_context(
-            connect(self.url, compression=None, max_size=None, open_timeout=10, close_timeout=0.2)
+            connect(self.url, compression=None, max_size=None, open_timeout=10, close_timeout=0.2, ping_interval=None)
         )
         self._verdicts: dict[str, tuple[bool, str]] = {}
         self._is_listening = False

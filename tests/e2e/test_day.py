@@ -320,6 +320,16 @@ def test_gift_wraps_are_answered_by_gift_wraps(town: House) -> None:
     town.assert_trail_verifies(abby.person)
 
 
+def test_the_command_line_whispers_too(town: House) -> None:
+    """`nostrbot dm --scheme nip17`, and its exit codes."""
+    lena = town.open_operator("lena", "lena-1")
+    key = lena.person.write_key(town.folder)
+    words = ("dm", "--key", key, "--to", town.npub, "--relay", town.urls[0], "--scheme", "nip17")
+    listed, refused = nostrbot(*words, "machine list"), nostrbot(*words, "machine show nowhere")
+    assert (listed.returncode, listed.stdout.split(":")[0]) == (0, "lena-1"), listed.stderr
+    assert (refused.returncode, refused.stdout[:8]) == (1, "Refused:")
+
+
 def test_a_forged_seal_is_nobodys_command(town: House) -> None:
     """The seal is signed by mallory, the message inside claims to be the operator's: nothing happens."""
     bess = town.open_operator("bess", "b-1")

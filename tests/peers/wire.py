@@ -65,7 +65,7 @@ class Wire:
 @asynccontextmanager
 async def wire(url: str, bot: str, *listeners: Signer) -> AsyncIterator[Wire]:
     """A connection that listens for what the bot sends to these signers."""
-    async with connect(url) as socket:
+    async with connect(url, close_timeout=0.5) as socket:
         line = Wire(socket)
         to = [signer.pubkey for signer in listeners]
         wanted = {"kinds": [DIRECT_MESSAGE, SETTLEMENT], "authors": [bot], "#p": to}

@@ -129,7 +129,8 @@ async def test_before_anything_there_is_nothing_to_say(at: Office) -> None:
     data = await asked(at, ANA, "statement")
     assert (data["statement"]["month"], data["statement"]["cash"], data["statement"]["lines"]) == ("2026-08", [], [])
     assert answer("statement", data, json=False) == (
-        "Statement of 2026-08\nNo cash in any machine.\nSats with antigua: opening 0 + received 0 = closing 0"
+        "Statement of 2026-08\nNo cash in any machine.\nSats with antigua: opening 0 + received 0 = closing 0\n"
+        "Nothing happened in it: `statement month=YYYY-MM` shows another month."
     )
 
 
