@@ -339,7 +339,8 @@ class Queries:
         limit: int,
     ) -> list[StoredLeg]:
         """An LP's legs, newest first; `since` and `until` are unix seconds, and both count."""
-        conditions = [book.c.key == key, leg.c.lp == lp]
+        # Few legs of a book are one LP's: not told so, SQLite walks down all of them rather than the index of the LP's own.
+        conditions = [book.c.key == key, func.unlikely(leg.c.lp == lp)]
         if before is not None:
             conditions.append(leg.c.number < before)
         if since is not None:
