@@ -177,3 +177,13 @@ def test_every_link_to_a_file_leads_somewhere(page: str) -> None:
         if anchor:
             headings = re.findall(r"^#+ (.*)$", linked.read_text(), flags=re.MULTILINE)
             assert anchor in [re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings]
+
+
+@pytest.mark.parametrize("page", ["docs/acceptance.md", "docs/faults.md"])
+def test_every_test_a_row_names_is_there(page: str) -> None:
+    """A test that was renamed is renamed in the row too."""
+    named = re.findall(r"`([\w/]+\.py)::(test_\w+)`", (ROOT / page).read_text())
+    assert len(named) >= 20
+    for file, test in named:
+        found = re.search(rf"^(?:async )?def {test}\(", (ROOT / "tests" / file).read_text(), flags=re.MULTILINE)
+        assert found, f"{page} names {file}::{test}"

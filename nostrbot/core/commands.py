@@ -127,9 +127,9 @@ def not_yours(verb: str) -> Refused:
 
 
 def name_what_there_is(refused: Refused, said: str, roles: tuple[Role, ...]) -> Refused:
-    """An unknown command's refusal, with the commands its author may say: those of the noun said, or all."""
+    """An unknown command's refusal, with the commands its author may say: those that have its first word, or all."""
     verbs = [form.verb for form in TABLE if form.role in (*roles, Role.ANYONE)]
-    near = [verb for verb in verbs if verb.split()[0] == said.split(" ", maxsplit=1)[0].lower()]
+    near = [verb for verb in verbs if said.split(" ", maxsplit=1)[0].lower() in verb.split()]
     return Refused(refused.code, f"{refused.message}. There is: {', '.join(near or verbs)}")
 
 

@@ -152,7 +152,7 @@ TABLE: tuple[Form, ...] = (
         example='machine add npub1… name=m1 fiat=GTQ cash_in=5% cash_out=7.77% location="Parque Central"',
     ),
     Form("machine list", _OPERATOR, False, "your machines, newest first", (_LIMIT, _BEFORE)),
-    Form("machine show", _OPERATOR, False, "one machine", (_place("machine", arguments.handle),)),
+    Form("machine show", _OPERATOR, False, "one machine, with its key", (_place("machine", arguments.handle),)),
     Form(
         "machine set",
         _OPERATOR,

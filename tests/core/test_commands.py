@@ -146,6 +146,7 @@ def test_what_is_not_understood_says_why_and_what_to_say(text: str, code: Code, 
         ),
         ("frobnicate", (), "help, whoami"),
         ("Splits burn", (Role.OPERATOR,), "splits show, splits set, splits clear"),
+        ("release s2", (Role.OPERATOR,), "settlement release"),
         (
             "splits burn",
             (Role.LP,),
@@ -154,7 +155,7 @@ def test_what_is_not_understood_says_why_and_what_to_say(text: str, code: Code, 
     ],
 )
 def test_an_unknown_command_is_told_what_its_author_may_say(said: str, roles: tuple[Role, ...], known: str) -> None:
-    """Those of the same noun if there are any; an LP is never shown the operator's."""
+    """Those that have the first word said, if there are any; an LP is never shown the operator's."""
     named = name_what_there_is(refused(said), said, roles)
     assert named.code is Code.UNKNOWN_COMMAND
     assert named.message.endswith(f". There is: {known}")

@@ -161,6 +161,35 @@ def test_the_answers_of_a_first_hour() -> None:
     ]
 
 
+def test_the_answers_of_a_later_day() -> None:
+    """Guards, keys and modes in words; a settlement in trouble ends with its next safe step."""
+    house = House.open()
+    house.add_lp("ana", cash="9000")
+    key = person("m1").npub
+    assert asked(house, "operator", "machine show m1", json=False) == (
+        f"m1: GTQ, fees 5% in, 6.27% out, active, trust=signature\nIts key: {key}"
+    )
+    assert spoken(house, "operator", "guard m1 per_settlement=1500 per_day=20000 rate=5%") == (
+        "m1: GTQ, fees 5% in, 6.27% out, active, trust=signature, "
+        "sales are held above 1500.00 a sale or above 20000.00 a day or with a rate more than 5% off"
+    )
+    house.sell()
+    released = spoken(house, "operator", "settlement release s1")
+    assert "Next:" not in released
+    corrected = spoken(house, "operator", 'settlement partial s1 fiat=1500 note="jammed"').splitlines()
+    assert "26943 sats are owed to the customer" in corrected
+    assert corrected[-1] == 'Next: settlement refund s1 reason="…" once the customer has the rest back'
+    assert spoken(house, "ana", "mode fixed limit=500") == (
+        "You are in as ana: mode fixed, up to 500 a day, at your operator's times. `balance` shows your cash and sats."
+    )
+    assert spoken(house, "operator", "machine rotate m1 @m1-new") == (
+        f"m1 has the key {person('m1-new').npub}: what any other signs in its name is rejected from now on."
+    )
+    assert asked(house, "operator", "splits show", json=False) == (
+        "Splits, default: all to you. `help splits set` shows how to share it."
+    )
+
+
 def asked(house: House, who: str, text: str, *, json: bool) -> str:
     """The answer to a question that the books in memory can answer."""
     command = parse(told(text))
