@@ -19,9 +19,13 @@ class Allowance:
         self._buckets: OrderedDict[str, tuple[int, int]] = OrderedDict()  # key -> tokens left, as of which second
 
     def take(self, key: str, now: int) -> bool:
-        """Take one token of a key's at unix seconds `now`; False when there is none. A clock that steps back gives none."""
+        """Take one token of a key's at unix seconds `now`; False when there is none.
+
+        A clock that steps back gives none; time is counted on from there.
+        """
         left, at = self._buckets.pop(key, (self._burst, now))
-        periods = max(0, now - at) // self._seconds
+        at = min(at, now)
+        periods = (now - at) // self._seconds
         left = min(self._burst, left + periods * self._tokens)
         at = now if left == self._burst else at + periods * self._seconds
         self._buckets[key] = (max(0, left - 1), at)

@@ -20,9 +20,11 @@ from nostrbot.core.daybook import local_day
 from nostrbot.core.engine import RULES, apply, decide
 from nostrbot.core.facts import (
     Fact,
+    Leg,
     LpPaid,
     SettlementCorrected,
     SettlementProcessed,
+    SettlementRefunded,
     SettlementRetried,
     plain_fact,
 )
@@ -213,14 +215,23 @@ def _check_decision(book: Book, content: dict[str, Any], given: Input, seq: int,
 
 
 def _count(facts: tuple[Fact, ...], summary: Summary) -> None:
-    """What the summary says: settlements booked with their sats, and legs that LPs have receipts of."""
+    """What the summary says: settlements that were booked, the sats of them in force, receipts that LPs may keep."""
     for fact in facts:
         if isinstance(fact, SettlementProcessed | SettlementRetried):
             summary.settlements += 1
             summary.sats_settled += fact.sale.wire_sats
         if isinstance(fact, SettlementProcessed | SettlementRetried | SettlementCorrected | LpPaid):
-            completed = (leg for leg in fact.legs if leg.lp is not None and leg.status is LegStatus.COMPLETED)
-            summary.receipts += sum(1 for _ in completed)
+            summary.receipts += _receipts(fact.legs, LegStatus.COMPLETED)
+        if isinstance(fact, SettlementCorrected):
+            summary.sats_settled += fact.wire_sats - sum(leg.sats for leg in fact.voided)
+        if isinstance(fact, SettlementRefunded) and fact.fiat_minor:
+            summary.sats_settled -= fact.sats
+        if isinstance(fact, SettlementCorrected | SettlementRefunded):
+            summary.receipts -= _receipts(fact.voided, LegStatus.VOIDED)
+
+
+def _receipts(legs: tuple[Leg, ...], status: LegStatus) -> int:
+    return sum(1 for leg in legs if leg.lp is not None and leg.sats and leg.status is status)
 
 
 def _first_difference(derived: Any, sealed: Any, place: str) -> tuple[str, str] | None:

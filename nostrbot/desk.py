@@ -41,9 +41,9 @@ from nostrbot.core.facts import (
 )
 from nostrbot.core.fees import is_out_of_tolerance, tolerance_sats
 from nostrbot.core.fleet import UNSEEN, Sighting, see_beacon, see_telemetry
+from nostrbot.core.forms import Role
 from nostrbot.core.inputs import Input, Signed, Tick, open_signed
 from nostrbot.core.outcomes import outcome_view
-from nostrbot.core.phrasebook import Role
 from nostrbot.core.receipts import Message, Sealed, ack, ack_text, owes_messages
 from nostrbot.core.registry import find_speaker
 from nostrbot.core.replies import answer, answer_that_fits, refusal

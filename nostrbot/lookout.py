@@ -20,7 +20,6 @@ from nostrbot.core.fleet import Sighting
 from nostrbot.core.machine_views import fleet_row
 from nostrbot.core.receipts import Message, direct_message
 from nostrbot.core.replies import answer, fits
-from nostrbot.core.worklist import STUCK_AFTER_S
 from nostrbot.nostr.sealing import Scheme
 from nostrbot.relays.relay import RelayConfig, RelayHealth
 from nostrbot.store.queries import Queries
@@ -74,12 +73,11 @@ class Lookout:
         if not self._is_loaded:
             self._told = await queries.told()
             self._is_loaded = True
-        waiting = await queries.waiting(now - STUCK_AFTER_S)
         around = self._look_around(reach, now)
         tidings = Tidings([], {})
         for key, book in books.items():
             if key != ROOT and book.active:
-                self._look_into(book, sightings, around, waiting.get(key, 0), tidings)
+                self._look_into(book, sightings, around, tidings)
         return tidings
 
     def told(self, told: Mapping[str, bytes]) -> None:
@@ -99,11 +97,10 @@ class Lookout:
         book: Book,
         sightings: Mapping[tuple[str, str], Sighting],
         around: Surroundings,
-        waiting: int,
         tidings: Tidings,
     ) -> None:
         before, now = self._told.get(book.key, Told()), around.now
-        alarms = find_alarms(book, sightings, around, waiting=waiting, known=before.alarms)
+        alarms = find_alarms(book, sightings, around, known=before.alarms)
         lines, known = ring(before.alarms, alarms, now)
         after = replace(before, alarms=known)
         if _sheet_is_due(book, before.sheet_day, now):

@@ -197,17 +197,16 @@ async def test_operators_hear_of_their_own(path: Path, url: str) -> None:
         assert await watch.look() == [DOWN]
 
 
-async def test_held_settlements_are_told_after_half_an_hour(path: Path, url: str) -> None:
-    """Counted in the database, from when they came to wait; over when the operator has seen to them."""
+async def test_held_settlements_are_told_at_once(path: Path, url: str) -> None:
+    """And it is over when the operator has seen to them."""
     async with watching(path, url) as watch:
         await watch.say(OPERATOR, "alerts down=1000 stuck=1000")
         await watch.say(OPERATOR, "guard m1 per_settlement=100")
         await watch.take(report(1, watch.now), report(2, watch.now))
-        assert await watch.looks(30) == []
-        assert await watch.look() == ["2 settlements wait for you since over 30 min: `worklist`"]
+        assert await watch.look() == ["m1: 2 settlements are held until you decide: settlement list status=pending"]
         await watch.say(OPERATOR, "settlement release s1")
         await watch.say(OPERATOR, 'settlement refund s2 reason="it never happened"')
-        assert await watch.looks(2) == ["Over: settlements waiting"]
+        assert await watch.looks(2) == ["Over: m1 holds settlements"]
 
 
 async def test_a_clock_that_jumps_tells_nothing(path: Path, url: str) -> None:

@@ -254,6 +254,7 @@ async def running(path: Path, url: str, clock: Clock) -> AsyncIterator[Bot]:
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(bot_module, "CLOCK_S", 0.01)
     monkeypatch.setattr(bot_module, "CLOCK_TROUBLE_S", 0.05)
+    monkeypatch.setattr(bot_module, "LOOK_S", 0.02)
     return
 
 
@@ -318,7 +319,6 @@ async def test_a_fault_of_ours_in_fixed_mode_costs_no_sale(
         def broken(*_: object) -> None:
             raise ZeroDivisionError
 
-        monkeypatch.setattr(bot_module, "LOOK_S", 0.01)
         monkeypatch.setattr("nostrbot.desk.decide_tick", broken)
         monkeypatch.setattr(bot._lookout, "look", broken)
         clock.now = EVENING

@@ -104,13 +104,11 @@ def find_alarms(
     sightings: Mapping[tuple[str, str], Sighting],
     around: Surroundings,
     *,
-    waiting: int,
     known: Mapping[str, Rung],
 ) -> tuple[Alarm, ...]:
     """What is wrong in a book now; machine by machine, then what concerns all of it.
 
-    `sightings`: by book and machine. `waiting`: settlements held or stuck for longer than they should be. `known`: what
-    was told before: a machine that is down is so until it is heard.
+    `sightings`: by book and machine. `known`: what was told before: a machine that is down is so until it is heard.
     """
     alarms: list[Alarm] = []
     for machine in book.machines.values():
@@ -122,10 +120,8 @@ def find_alarms(
             alarms += _low(book, machine, till, around.now)
             alarms += _fees_off(machine, till)
         alarms += _gaps(machine, till, around.now, known)
+        alarms += _held(machine, till)
         alarms += _rejected(machine, till, around.now)
-    if waiting:
-        what = "1 settlement waits" if waiting == 1 else f"{waiting} settlements wait"
-        alarms.append(Alarm("waiting", "settlements waiting", f"{what} for you since over 30 min: `worklist`"))
     if around.short_since is not None and around.now - around.short_since >= RELAYS_SHORT_S:
         text = f"relays: {around.writers} connected, {around.min_ok} must take a message before it counts as sent"
         alarms.append(Alarm("relays", "too few relays", text))
@@ -192,6 +188,14 @@ def _fees_off(machine: Machine, till: Till) -> Iterator[Alarm]:
         due = off.fee_sats - off.mismatch_sats
         charged = f"s{off.number} charged {off.fee_sats} sats where {due} were due ({off.mismatch_sats:+})"
         yield Alarm(f"fees:{name}", f"{name} fees off", f"{name}: fees are not those set here: {charged}")
+
+
+def _held(machine: Machine, till: Till) -> Iterator[Alarm]:
+    if till.held:
+        name, first = machine.handle, f"s{till.held[0]}"
+        what = "a settlement is held" if len(till.held) == 1 else f"{len(till.held)} settlements are held"
+        step = f"settlement show {first} says why" if len(till.held) == 1 else "settlement list status=pending"
+        yield Alarm(f"held:{name}", f"{name} holds settlements", f"{name}: {what} until you decide: {step}")
 
 
 def _gaps(machine: Machine, till: Till, now: int, known: Mapping[str, Rung]) -> Iterator[Alarm]:

@@ -283,6 +283,7 @@ def _(fact: SettlementRejected, book: Book, seq: int, at: int) -> None:
 @_apply.register
 def _(fact: SettlementPending, book: Book, seq: int, at: int) -> None:
     _report(book, fact, at)
+    book.tills[fact.machine].held.append(fact.number)
     _open_dossier(book, fact, seq, at)
 
 
@@ -295,7 +296,15 @@ def _(fact: SettlementProcessed, book: Book, seq: int, at: int) -> None:
     if is_new:
         _open_dossier(book, fact, seq, at)
     else:
+        _let_go(book, fact.machine, fact.number)
         _follow_up(book, fact, at)
+
+
+def _let_go(book: Book, machine: str, number: int) -> None:
+    """A settlement waits no longer, if it did."""
+    held = book.tills[machine].held
+    if number in held:
+        held.remove(number)
 
 
 def _report(book: Book, fact: SettlementProcessed | SettlementPending, at: int) -> None:
@@ -354,12 +363,20 @@ def _(fact: SettlementRefunded, book: Book, seq: int, at: int) -> None:
     _restore(book, fact.machine, fact.voided)
     if fact.fiat_minor or not fact.sats:  # not of a corrected one: its cash is where it should be
         book.tills[fact.machine].put_back(fact.sale, fact.sale.fiat_minor, fact.reported_at)
+    _let_go(book, fact.machine, fact.number)
     _follow_up(book, fact, at)
 
 
-@_apply.register(SettlementMoved)
-@_apply.register(SettlementNoted)
-def _(fact: SettlementMoved | SettlementNoted, book: Book, seq: int, at: int) -> None:
+@_apply.register
+def _(fact: SettlementMoved, book: Book, seq: int, at: int) -> None:
+    _let_go(book, fact.machine, fact.number)
+    if fact.status is SettlementStatus.PENDING:
+        book.tills[fact.machine].held.append(fact.number)
+    _follow_up(book, fact, at)
+
+
+@_apply.register
+def _(fact: SettlementNoted, book: Book, seq: int, at: int) -> None:
     _follow_up(book, fact, at)
 
 

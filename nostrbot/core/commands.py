@@ -12,7 +12,8 @@ from enum import StrEnum
 from typing import Any
 
 from nostrbot.core.arguments import Wanted
-from nostrbot.core.phrasebook import FORMS, TABLE, Form, Role
+from nostrbot.core.forms import Form, Role
+from nostrbot.core.phrasebook import FORMS, TABLE
 
 COMMAND_CHARS_MAX = 4096  # a command is a line a person types
 LIST_LIMIT_DEFAULT = 20

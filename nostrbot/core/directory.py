@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from nostrbot.core.book import ROOT, Book
-from nostrbot.core.phrasebook import Role
+from nostrbot.core.forms import Role
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,10 +30,10 @@ from nostrbot.core.atm.subject import Subject, subject_of
 from nostrbot.core.book import ROOT, Book, evolve
 from nostrbot.core.commands import SUSPENDED, Code, Command, Misunderstood, Refused, not_yours, parse
 from nostrbot.core.facts import Fact
+from nostrbot.core.forms import Role
 from nostrbot.core.inputs import Input, Signed, Tick
 from nostrbot.core.ledger.transaction import Transaction
 from nostrbot.core.orders import Order
-from nostrbot.core.phrasebook import Role
 from nostrbot.core.settlements import Duplicate, decide_settlement
 from nostrbot.nostr import kinds
 from nostrbot.refusals import Reason, Refusal

@@ -30,8 +30,8 @@ from nostrbot.core.facts import (
     SettlementProcessed,
     SplitsSet,
 )
+from nostrbot.core.forms import Role
 from nostrbot.core.machine_views import cassette_outcome, cassette_view
-from nostrbot.core.phrasebook import Role
 from nostrbot.core.plan_views import alerts_view, fixed_plan_view, settle_view
 from nostrbot.core.platform import find_operator
 from nostrbot.core.records import Preferences

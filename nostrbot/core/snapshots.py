@@ -125,6 +125,7 @@ def _plain_till(till: Till) -> dict[str, Any]:
         "taken": till.taken,
         "fees_off": till.fees_off and [*till.fees_off],
         "rejections": [[*rejection] for rejection in till.rejections],
+        "held": till.held,
         "told": [till.fees_told_at, till.cassettes_told_at],
     }
 
@@ -142,6 +143,7 @@ def _read_till(state: dict[str, Any]) -> Till:
         taken={day: dict(taken) for day, taken in state["taken"].items()},
         fees_off=FeesOff(*state["fees_off"]) if state["fees_off"] else None,
         rejections=[Rejection(*rejection) for rejection in state["rejections"]],
+        held=list(state["held"]),
         fees_told_at=fees_told_at,
         cassettes_told_at=cassettes_told_at,
     )

@@ -90,6 +90,7 @@ class Till:
         taken: banknotes dispensed, by local day of the last week and by position; the newest day last.
         fees_off: the last settlement it reported, when its fee was out of tolerance.
         rejections: its last settlements that were rejected, the newest last.
+        held: its settlements that wait for the operator, the newest last.
         fees_told_at, cassettes_told_at: the dates of what the machine was told last.
     """
 
@@ -102,6 +103,7 @@ class Till:
     taken: dict[str, dict[str, int]] = field(default_factory=dict)
     fees_off: FeesOff | None = None
     rejections: list[Rejection] = field(default_factory=list)
+    held: list[int] = field(default_factory=list)
     fees_told_at: int = 0
     cassettes_told_at: int = 0
 

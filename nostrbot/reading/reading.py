@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from nostrbot.core.book import ROOT, Book
 from nostrbot.core.commands import Code, Refused
 from nostrbot.core.fleet import Sighting
-from nostrbot.core.phrasebook import FORMS, TABLE, Role
+from nostrbot.core.forms import Role
+from nostrbot.core.phrasebook import FORMS, TABLE
 from nostrbot.core.views import operator_view, platform_view
 from nostrbot.nostr.keys import npub
 from nostrbot.pages import page_of

@@ -19,7 +19,7 @@ from nostrbot.core.commands import Refused
 from nostrbot.core.daybook import local_day, moment_of
 from nostrbot.core.dossier import Settlement, as_it_stands
 from nostrbot.core.facts import Leg
-from nostrbot.core.phrasebook import Period
+from nostrbot.core.forms import Period
 from nostrbot.core.registry import find_machine
 from nostrbot.core.room import rows_that_fit
 from nostrbot.core.states import Direction, LegStatus, LegType, SettlementStatus

@@ -16,8 +16,8 @@ import orjson
 from nostrbot.core.book import Book
 from nostrbot.core.commands import Refused
 from nostrbot.core.daybook import local_day
+from nostrbot.core.forms import Range
 from nostrbot.core.own_sats import last_rate
-from nostrbot.core.phrasebook import Range
 from nostrbot.core.room import rows_that_fit
 from nostrbot.core.states import DepositStatus, LegType
 from nostrbot.core.views import View

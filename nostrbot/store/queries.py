@@ -372,19 +372,6 @@ class Queries:
         rows = await self._all(select(book.c.key, tables.alarm.c.body).join(book))
         return {row.key: read_told(orjson.loads(row.body)) for row in rows}
 
-    async def waiting(self, since_before: int) -> dict[str, int]:
-        """How many settlements are held, or stuck, since before this moment, by book; books without any are left out."""
-        rows = await self._all(
-            select(book.c.key, func.count().label("waiting"))
-            .select_from(settlement.join(book, book.c.id == settlement.c.book))
-            # In SQL's own words, and with the books named: only so is the index of what is open searched.
-            .where(literal_column("status <> 'processed' AND status IN ('pending', 'processing')"))
-            .where(settlement.c.book.in_(select(book.c.id)))
-            .where(settlement.c.since < since_before)
-            .group_by(book.c.key)
-        )
-        return {row.key: row.waiting for row in rows}
-
     async def heads(self) -> list[tuple[str, int, str, int]]:
         """Each book's key, number of entries, head hash and last time."""
         last = select(entry.c.book, func.max(entry.c.seq).label("seq")).group_by(entry.c.book).subquery()

@@ -33,12 +33,11 @@ def found(
     now: int,
     sighting: Sighting | None = None,
     *,
-    waiting: int = 0,
     known: Mapping[str, Rung] | None = None,
     **others: Any,
 ) -> list[str]:
     """The words of all alarms of a house, m1 being known by this sighting."""
-    return [alarm.text for alarm in alarms_of(house, now, sighting, waiting=waiting, known=known, **others)]
+    return [alarm.text for alarm in alarms_of(house, now, sighting, known=known, **others)]
 
 
 def alarms_of(
@@ -46,12 +45,11 @@ def alarms_of(
     now: int,
     sighting: Sighting | None = None,
     *,
-    waiting: int = 0,
     known: Mapping[str, Rung] | None = None,
     **others: Any,
 ) -> tuple[Alarm, ...]:
     sightings = {(OPERATOR, "m1"): sighting} if sighting else {}
-    return find_alarms(house.book, sightings, around(now, **others), waiting=waiting, known=known or {})
+    return find_alarms(house.book, sightings, around(now, **others), known=known or {})
 
 
 def heard(at: int = HEARD_AT, **others: Any) -> Sighting:
@@ -275,13 +273,24 @@ def test_rejections_kept_are_bounded(house: House) -> None:
     assert found(house, house.now) == ["m1: rejected within the hour: 100 amounts_inconsistent"]
 
 
+def test_held_settlements(house: House) -> None:
+    """Whoever sets a guard wants to hear of it at once: one line a machine, whatever comes of it later."""
+    house.say("operator", "guard m1 per_settlement=100")
+    house.sell()
+    assert found(house, house.now) == ["m1: a settlement is held until you decide: settlement show s1 says why"]
+    house.sell()
+    held = ["m1: 2 settlements are held until you decide: settlement list status=pending"]
+    assert found(house, house.now) == held
+    house.say("operator", "settlement release s1")
+    house.say("operator", 'settlement reset s2 reason="looking into it"')
+    assert found(house, house.now) == []
+    house.say("operator", "settlement retry s2")
+    assert house.book.tills["m1"].held == [2]
+    house.say("operator", 'settlement refund s2 reason="it never happened"')
+    assert found(house, house.now) == []
+
+
 # What concerns all of the book.
-
-
-def test_settlements_that_wait(house: House) -> None:
-    """How many there are."""
-    assert found(house, house.now, waiting=1) == ["1 settlement waits for you since over 30 min: `worklist`"]
-    assert found(house, house.now, waiting=3) == ["3 settlements wait for you since over 30 min: `worklist`"]
 
 
 def test_too_few_relays(house: House) -> None:

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nostrbot.core.commands import COMMAND_CHARS_MAX, Code, Command, Misunderstood, Refused, name_what_there_is, parse
-from nostrbot.core.phrasebook import FORMS, TABLE, Form, Role
+from nostrbot.core.forms import Form, Role
+from nostrbot.core.phrasebook import FORMS, TABLE
 from nostrbot.core.states import DepositStatus, Mode, Trust
 from tests.houses import person, told
 

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
 
 from nostrbot.core.facts import CassettesStated, SettlementRejected
+from nostrbot.core.forms import Arg, Form, Role
 from nostrbot.core.inputs import Signed
-from nostrbot.core.phrasebook import TABLE, Arg, Form, Role
+from nostrbot.core.phrasebook import TABLE
 from nostrbot.money import format_minor
 from nostrbot.nostr import kinds
 from nostrbot.refusals import Reason, Refusal

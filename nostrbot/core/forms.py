@@ -1,0 +1,105 @@
+"""Forms: what one row of the phrasebook is made of.
+
+What lives here: who may say something, its arguments, how help shows it. What does not: the rows (core/phrasebook.py,
+core/operator_phrases.py). docs/protocol.md section 6.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from nostrbot.core import arguments
+from nostrbot.core.arguments import Wanted
+
+
+class Period(StrEnum):
+    """What a report is about: the local day so far, or the days before now."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+
+class Range(StrEnum):
+    """How far back an LP's statistics go."""
+
+    WEEK = "7d"
+    MONTH = "30d"
+    QUARTER = "90d"
+    YEAR = "1y"
+    ALL = "all"
+
+
+class Role(StrEnum):
+    """Whose command it is."""
+
+    PLATFORM = "platform"
+    OPERATOR = "operator"
+    LP = "lp"
+    ANYONE = "everyone"
+
+
+@dataclass(frozen=True, slots=True)
+class Arg:
+    """One argument. `read` turns its text into a value, or says what is wanted."""
+
+    name: str
+    read: Callable[[str], Any | Wanted]
+    positional: bool = False
+    required: bool = False
+    shown: str = ""  # as help shows the value
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One row of the command table."""
+
+    verb: str
+    role: Role
+    changes: bool
+    summary: str
+    args: tuple[Arg, ...] = ()
+    rest: str = ""  # how help shows free key=value pairs, where the command takes them
+    example: str = ""
+
+    @property
+    def usage(self) -> str:
+        """The command as help shows it."""
+        words = [self.verb]
+        for arg in self.args:
+            if not arg.shown and not arg.positional:
+                continue
+            word = f"<{arg.name}>" if arg.positional else f"{arg.name}={arg.shown}"
+            words.append(word if arg.required else f"[{word}]")
+        return " ".join([*words, self.rest]).rstrip()
+
+
+def place(name: str, read: Callable[[str], Any]) -> Arg:
+    """An argument that stands in its place."""
+    return Arg(name, read, positional=True, required=True)
+
+
+def optional(name: str, read: Callable[[str], Any]) -> Arg:
+    """One that stands in its place and may be left out."""
+    return Arg(name, read, positional=True)
+
+
+def must(name: str, read: Callable[[str], Any], shown: str) -> Arg:
+    """One that is named, and must be."""
+    return Arg(name, read, required=True, shown=shown)
+
+
+def may(name: str, read: Callable[[str], Any], shown: str) -> Arg:
+    """One that is named, if it is there."""
+    return Arg(name, read, shown=shown)
+
+
+# What many commands take.
+MACHINE = may("machine", arguments.handle, "<machine>")
+AT_MACHINE = must("machine", arguments.handle, "<machine>")
+LIMIT = may("limit", arguments.row_count, "<rows>")
+BEFORE = may("before", arguments.line, "<id>")
+SINCE = may("since", arguments.moment, "<unix time or YYYY-MM-DD>")
+SETTLEMENT = place("settlement", arguments.numbered("s"))
+FEES = (must("cash_in", arguments.percentage, "<pct>"), must("cash_out", arguments.percentage, "<pct>"))
