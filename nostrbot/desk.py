@@ -70,7 +70,9 @@ from nostrbot.store.store import LiveBook
 SKEW_WARN_S = 15 * 60
 ENROLLING = frozenset({"operator add", "machine add", "machine rotate", "lp add"})
 COMMANDS_AT_ONCE, COMMANDS_PER_S = 240, 3  # of one key: more than people type and programs need (faults.md row 46)
-REJECTIONS_AT_ONCE = 120  # of one machine: each is kept in the journal for ever, so a rogue key must not fill the disk
+# Rejections and cassette statements of one machine: they move no money and are kept in the journal for ever, so a rogue
+# key must not fill the disk with them.
+RECORDS_AT_ONCE = 120
 WARNINGS_AT_ONCE = 5  # of the commands beyond that, this many are answered, and one a second; the others in silence
 MONTH_S = 30 * 24 * 60 * 60  # `preview splits set` looks back so far
 STORED_BEACONS_S = 60  # relays hand on what they keep right after a start: those beacons are no sign of life
@@ -116,7 +118,7 @@ class Desk:
         self._queries = queries
         self._next_row = next_row
         self._commands = Allowance(burst=COMMANDS_AT_ONCE, tokens=COMMANDS_PER_S, seconds=1)
-        self._rejections = Allowance(burst=REJECTIONS_AT_ONCE, tokens=1, seconds=1)
+        self._records = Allowance(burst=RECORDS_AT_ONCE, tokens=1, seconds=1)
         self._warnings = Allowance(burst=WARNINGS_AT_ONCE, tokens=1, seconds=1)
         self._heard: dict[tuple[str, str], int] = {}  # when the first beacon of each machine came since the start
         self.reading = Reading(self.books, self.sightings, queries)
@@ -216,32 +218,41 @@ class Desk:
                 text = ack_text(event.id, booked.sale.payment_hash, status, booked.number, booked.error)
                 self._ack(given, text, now, turn)
             case _:
-                if isinstance(decision.facts[0], SettlementRejected) and not self._rejections.take(given.author, now):
+                if isinstance(decision.facts[0], SettlementRejected) and not self._records.take(given.author, now):
                     self.refuse(Refusal(Reason.RATE_LIMITED), event)  # not answered: a true machine says it again
                     return
                 self._seal(live, given, decision.facts, now, turn)
                 self._log_settlement(live.book, event, decision.facts[0], now)
 
     def _take_state(self, one: Opened, subject: Subject, now: int, turn: Turn) -> None:
-        """A beacon or telemetry changes what is known of a machine; what it states of its cassettes, its book."""
-        given, key = one.given, one.standing.machine
+        """What a machine states of its cassettes is its book's; beacons and telemetry change what is known of it."""
+        key = one.standing.machine
         assert key is not None, "the mailroom lets only machines through"
+        refused = (
+            self._take_statement(one.given, key, now, turn)
+            if subject is Subject.CASSETTES
+            else self._see(one.given, key, subject, now, turn)
+        )
+        if refused is not None:
+            self.refuse(refused, one.given.event)
+
+    def _take_statement(self, given: Signed, key: str, now: int, turn: Turn) -> Refusal | None:
+        if key in self.closed_books:
+            return Refusal(Reason.BOOK_CLOSED)
         live = self.live[key]
-        if subject is Subject.CASSETTES:
-            if key in self.closed_books:
-                self.refuse(Refusal(Reason.BOOK_CLOSED), given.event)
-                return
-            decision = decide_machine_state(live.book, given, live.chain.next_at(now))
-            if decision.facts:
-                self._seal(live, given, decision.facts, now, turn)
-            else:
-                assert isinstance(decision.instead, Refusal), "a machine's word is refused by a reason"
-                self.refuse(decision.instead, given.event)
-            return
-        machine = find_speaker(live.book, given.author)
+        decision = decide_machine_state(live.book, given, live.chain.next_at(now))
+        if not decision.facts:
+            assert isinstance(decision.instead, Refusal), "a machine's word is refused by a reason"
+            return decision.instead
+        if not self._records.take(given.author, now):
+            return Refusal(Reason.RATE_LIMITED)
+        self._seal(live, given, decision.facts, now, turn)
+        return None
+
+    def _see(self, given: Signed, key: str, subject: Subject, now: int, turn: Turn) -> Refusal | None:
+        machine = find_speaker(self.books[key], given.author)
         if isinstance(machine, Refusal):
-            self.refuse(machine, given.event)
-            return
+            return machine
         place = (key, machine.handle)
         before = self.sightings.get(place, UNSEEN)
         if subject is Subject.BEACON:
@@ -249,14 +260,13 @@ class Desk:
             seen = see_beacon(before, given, now, may_be_stored=since_s < STORED_BEACONS_S)
         else:
             seen = see_telemetry(before, given, now)
-        if seen.refusal is not None:
-            self.refuse(seen.refusal, given.event)
-        elif (seen.sighting.beacon, seen.sighting.telemetry) != (before.beacon, before.telemetry):
+        if (seen.sighting.beacon, seen.sighting.telemetry) != (before.beacon, before.telemetry):
             # Each event that told something new is kept as it was signed; one that repeats itself is a heartbeat.
             turn.batch.archived.append(ArchiveRow(now, key, machine.handle, orjson.dumps(given.event.plain())))
         if seen.sighting != before:
             self.sightings[place] = seen.sighting
             turn.batch.sightings[place] = orjson.dumps(seen.sighting.plain())
+        return seen.refusal
 
     def look_at_clock(self, now: int) -> Turn:
         """What is due by the clock: fixed mode's slots, in every book."""
