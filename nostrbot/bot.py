@@ -43,6 +43,7 @@ from nostrbot.relays.limits import Limits
 from nostrbot.relays.pool import Pool
 from nostrbot.relays.sightings import Arrival
 from nostrbot.relays.watch import OVERLAP_S, Subscription
+from nostrbot.steadiness import Steadiness
 from nostrbot.store.batch import Batch, Owed
 from nostrbot.store.store import Store
 
@@ -50,6 +51,9 @@ TURN_EVENTS_MAX = 256  # a batch: large enough that a commit's fsync is shared, 
 COMMIT_RETRY_S = 2.0  # after a full disk or a locked database
 FLUSH_S = 0.25  # how long a delivery may wait to be noted when nothing else is committed
 CLOCK_S = 1.0  # how often it is looked what is due
+FORGET_EVERY_S = 24 * 60 * 60
+# A command's effect is in the journal for ever; that it was answered need be known only while it might be read again.
+ANSWERS_KEPT_S = 7 * 24 * 60 * 60
 CLOCK_TROUBLE_S = 30.0  # after that could not be decided or committed: books were loaded again, which is work
 LOOK_S = 5.0  # how soon operators hear of what is wrong; some milliseconds a look
 TELL_S = 2.0  # how often `nostrbot status` hears from us
@@ -105,6 +109,7 @@ class Bot:
         self._commit_lock = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._started_at = clock()
+        self._forgot_at = 0  # when old answers were forgotten last
 
     @property
     def desk(self) -> Desk:
@@ -271,25 +276,32 @@ class Bot:
 
     async def _watch_clock(self) -> None:
         """Decide what is due by the clock; what could not be committed is still due the next time."""
+        loop, steadiness = asyncio.get_running_loop(), Steadiness()
         while True:
+            if steadiness.is_steady(self._clock(), loop.time()):
+                turns = asyncio.create_task(self._clock_turns())
+                try:
+                    went_well = await asyncio.shield(turns)
+                except asyncio.CancelledError:
+                    await turns
+                    raise
+                if not went_well:
+                    await asyncio.sleep(CLOCK_TROUBLE_S)
             await asyncio.sleep(CLOCK_S)
-            turn = asyncio.create_task(self._clock_turn())
-            try:
-                went_well = await asyncio.shield(turn)
-            except asyncio.CancelledError:
-                await turn
-                raise
-            if not went_well:
-                await asyncio.sleep(CLOCK_TROUBLE_S)
 
-    async def _clock_turn(self) -> bool:
-        outcome = await self._try_turn(self._look_at_clock)
-        if isinstance(outcome, Turn):
-            await self._after_commit(outcome)
-        return isinstance(outcome, Turn)
+    async def _clock_turns(self) -> bool:
+        """A turn for each book in which something is due, so that trouble in one is no other's; False if there was any."""
+        went_well = True
+        for key in self.desk.books_due(self._clock()):
+            outcome = await self._try_turn(partial(self._look_at_clock, key))
+            if isinstance(outcome, Turn):
+                await self._after_commit(outcome)
+            else:
+                went_well = False
+        return went_well
 
-    async def _look_at_clock(self) -> Turn:
-        return self.desk.look_at_clock(self._clock())
+    async def _look_at_clock(self, key: str) -> Turn:
+        return self.desk.look_at_clock(key, self._clock())
 
     async def _look_out(self) -> None:
         """Look around for what operators should be told; what could not be committed is found again by the next look."""
@@ -372,7 +384,10 @@ class Bot:
         delivered = self.outbox.take_delivered()
         batch.delivered += delivered.rows
         batch.partly_delivered += delivered.partly
-        batch.answered += [(event_id, self._clock()) for event_id in delivered.answered]
+        now = self._clock()
+        batch.answered += [(event_id, now) for event_id in delivered.answered]
+        if batch and not 0 <= now - self._forgot_at < FORGET_EVERY_S:
+            self._forgot_at, batch.forget_answers_before = now, now - ANSWERS_KEPT_S
         try:
             if batch:
                 await self.store.writer.commit(batch)

@@ -40,6 +40,7 @@ from nostrbot.core.facts import (
     read_fact,
 )
 from nostrbot.core.fees import is_out_of_tolerance, tolerance_sats
+from nostrbot.core.fixed import due_slots
 from nostrbot.core.fleet import UNSEEN, Sighting, see_beacon, see_telemetry
 from nostrbot.core.forms import Role
 from nostrbot.core.inputs import Input, Signed, Tick, open_signed
@@ -73,6 +74,9 @@ COMMANDS_AT_ONCE, COMMANDS_PER_S = 240, 3  # of one key: more than people type a
 # Rejections and cassette statements of one machine: they move no money and are kept in the journal for ever, so a rogue
 # key must not fill the disk with them.
 RECORDS_AT_ONCE = 120
+ARCHIVED_AT_ONCE = (
+    60  # of one machine's beacons and telemetry, then one a minute: nobody's history crowds out another's
+)
 WARNINGS_AT_ONCE = 5  # of the commands beyond that, this many are answered, and one a second; the others in silence
 MONTH_S = 30 * 24 * 60 * 60  # `preview splits set` looks back so far
 STORED_BEACONS_S = 60  # relays hand on what they keep right after a start: those beacons are no sign of life
@@ -119,6 +123,7 @@ class Desk:
         self._next_row = next_row
         self._commands = Allowance(burst=COMMANDS_AT_ONCE, tokens=COMMANDS_PER_S, seconds=1)
         self._records = Allowance(burst=RECORDS_AT_ONCE, tokens=1, seconds=1)
+        self._archiving = Allowance(burst=ARCHIVED_AT_ONCE, tokens=1, seconds=60)
         self._warnings = Allowance(burst=WARNINGS_AT_ONCE, tokens=1, seconds=1)
         self._heard: dict[tuple[str, str], int] = {}  # when the first beacon of each machine came since the start
         self.reading = Reading(self.books, self.sightings, queries)
@@ -167,7 +172,7 @@ class Desk:
             self.refuse(Refusal(Reason.DUPLICATE), given.event)
         else:
             answered.add(given.id)
-            if self._commands.take(given.author, now):
+            if one.standing.platform or self._commands.take(given.author, now):
                 await self._take_command(one, one.said, now, turn)
             else:
                 self._slow_down(one, one.said, now, turn)
@@ -260,7 +265,8 @@ class Desk:
             seen = see_beacon(before, given, now, may_be_stored=since_s < STORED_BEACONS_S)
         else:
             seen = see_telemetry(before, given, now)
-        if (seen.sighting.beacon, seen.sighting.telemetry) != (before.beacon, before.telemetry):
+        is_news = (seen.sighting.beacon, seen.sighting.telemetry) != (before.beacon, before.telemetry)
+        if is_news and self._archiving.take(given.author, now):
             # Each event that told something new is kept as it was signed; one that repeats itself is a heartbeat.
             turn.batch.archived.append(ArchiveRow(now, key, machine.handle, orjson.dumps(given.event.plain())))
         if seen.sighting != before:
@@ -268,16 +274,21 @@ class Desk:
             turn.batch.sightings[place] = orjson.dumps(seen.sighting.plain())
         return seen.refusal
 
-    def look_at_clock(self, now: int) -> Turn:
-        """What is due by the clock: fixed mode's slots, in every book."""
-        turn = Turn()
-        for key, live in self.live.items():
-            if key in self.closed_books:
-                continue
-            tick = Tick(live.chain.next_at(now))
-            decision = decide_tick(live.book, tick, tick.at)
-            if decision.facts:
-                self._seal(live, tick, decision.facts, now, turn)
+    def books_due(self, now: int) -> list[str]:
+        """The keys of the books in which something is due by the clock."""
+        return [
+            key
+            for key, live in self.live.items()
+            if key not in self.closed_books and due_slots(live.book, live.chain.next_at(now))
+        ]
+
+    def look_at_clock(self, key: str, now: int) -> Turn:
+        """Decide what is due by the clock in one book: fixed mode's slots."""
+        turn, live = Turn(), self.live[key]
+        tick = Tick(live.chain.next_at(now))
+        decision = decide_tick(live.book, tick, tick.at)
+        if decision.facts:
+            self._seal(live, tick, decision.facts, now, turn)
         self._note_balances(turn)
         return turn
 

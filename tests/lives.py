@@ -111,7 +111,7 @@ class Life(RuleBasedStateMachine):
         signer = next(name for name in SPEAKERS if person(name).pubkey == entry.given.author)
         self.house.now += 1
         if other_content:
-            conflict = report(signer, payload | {"txid": f"again {self.house.now}"}, at=self.house.now)
+            conflict = report(signer, payload | {"txid": f"again {len(self.house.entries)}"}, at=self.house.now)
             assert isinstance(self.house.take(conflict), SettlementRejected)
         else:
             again = self.house.take(report(signer, payload, at=self.house.now) if fresh else entry.given)

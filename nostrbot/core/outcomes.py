@@ -76,7 +76,17 @@ def _settlement_after(book: Book, facts: tuple[Fact, ...], at: int) -> View:
     for fact in facts:
         assert isinstance(fact, SettlementProcessed | SettlementChange)
         dossier = dossier.followed_by(fact, at)
-    return show_settlement(dossier)
+    view = show_settlement(dossier)
+    if dossier.birth.sale.payment_hash == dossier.birth.event_id:
+        view["next"] = NOT_REPORTED
+    return view
+
+
+# What is added by hand without its payment hash has the command's id for one.
+NOT_REPORTED = (
+    "should the machine still report this sale, it would be booked twice: give it `payment_hash=` next time; "
+    "`settlement refund` undoes one"
+)
 
 
 def show_settlement(dossier: Dossier, *, after: int = 0) -> View:

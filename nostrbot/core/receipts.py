@@ -195,20 +195,24 @@ def _receipts(book: Book, fact: Fact, entry: Sealed) -> Iterator[Message]:
                 continue
             corrects = before.pop(leg.lp, ())
             view = receipt_view(book, paid, leg, entry=entry.seq, entry_hash=entry.hash, corrects=corrects)
-            yield to_lp(book, leg.lp, f"receipt:{book.key}:{leg.number}", receipt_words(view))
+            yield to_lp(book, leg.lp, f"receipt:{book.key}:{leg.number}", receipt_words(view), entry)
     before.pop(None, None)
     for lp, numbers in before.items():
         assert lp is not None
         assert isinstance(fact, SettlementCorrected | SettlementRefunded)
         where = f"{fact.machine}, {book.handle}"
         words = void_words(where, fact.number, numbers, entry=entry.seq, entry_hash=entry.hash)
-        yield to_lp(book, lp, f"void:{book.key}:{entry.seq}:{numbers[0]}", words)
+        yield to_lp(book, lp, f"void:{book.key}:{entry.seq}:{numbers[0]}", words, entry)
 
 
-def to_lp(book: Book, handle: str, name: str, text: str) -> Message:
-    """A message to an LP, the way it last wrote when it chose something."""
+def to_lp(book: Book, handle: str, name: str, text: str, entry: Sealed) -> Message:
+    """A message to an LP about an entry, the way it had last written when that was sealed."""
     lp = book.lps[handle]
-    return direct_message(lp.pubkey, name, text, lp.preferences.scheme if lp.preferences else Scheme.NIP04)
+    scheme = Scheme.NIP04
+    if lp.preferences is not None:
+        is_since = entry.seq > lp.preference_seqs.get("scheme", 0)
+        scheme = lp.preferences.scheme if is_since else lp.preferences.scheme_before
+    return direct_message(lp.pubkey, name, text, scheme)
 
 
 def direct_message(to: str, name: str, text: str, scheme: Scheme) -> Message:

@@ -113,6 +113,7 @@ class Preferences:
         paused: takes no part in sharing until it resumes; its cash stays where it is.
         forward: the Lightning address its sats should go on to.
         scheme: how it wrote when it last chose something: its receipts come the same way.
+        scheme_before: how it wrote until then: a receipt made again after a crash comes as it came the first time.
     """
 
     joined_at: int
@@ -121,6 +122,7 @@ class Preferences:
     paused: bool = False
     forward: str | None = None
     scheme: Scheme = Scheme.NIP04
+    scheme_before: Scheme = Scheme.NIP04
 
 
 @dataclass(frozen=True, slots=True)

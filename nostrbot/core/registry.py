@@ -184,5 +184,8 @@ def set_preferences(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
         chosen = replace(now, forward=order.args["to"] or None)
     else:
         chosen = replace(now, paused=order.verb == "pause")
-    chosen = replace(chosen, scheme=order.scheme)
+    if now is None:
+        chosen = replace(chosen, scheme=order.scheme, scheme_before=order.scheme)
+    elif order.scheme is not now.scheme:
+        chosen = replace(chosen, scheme=order.scheme, scheme_before=now.scheme)
     return () if chosen == now else (PreferencesSet(lp.handle, chosen),)

@@ -76,6 +76,7 @@ class Batch:
     balances: dict[tuple[str, str, str], int] = field(default_factory=dict)  # (book, account, unit): what they are now
     owed: list[Owed] = field(default_factory=list)
     answered: list[tuple[str, int]] = field(default_factory=list)
+    forget_answers_before: int | None = None  # commands so old would be refused for their age
     refusals: list[RefusalRow] = field(default_factory=list)
     sightings: dict[tuple[str, str], bytes] = field(default_factory=dict)  # (book, machine): what is known of it
     alarms: dict[str, bytes] = field(default_factory=dict)  # by book: what its operator was told by itself

@@ -23,7 +23,7 @@ from nostrbot.store.batch import Batch, Projections, Row, entry_row
 from nostrbot.store.database import Driver
 
 SNAPSHOTS_KEPT = 2  # the newest, and one before it should the newest be damaged
-ARCHIVED_KEPT = 50_000  # of machines' beacons and telemetry: some months of a fleet's changes
+ARCHIVED_KEPT = 20_000  # of machines' beacons and telemetry: some months of a fleet's changes
 REFUSALS_KEPT = 10_000  # so that nobody fills the disk by being refused
 
 
@@ -83,6 +83,8 @@ class Writer:
         owed = [(row.id, row.book and numbers[row.book], row.seq, row.body, None) for row in batch.owed]
         await _run(connection, sql.outbox, owed)
         await _run(connection, sql.answered, [(bytes.fromhex(event_id), at) for event_id, at in batch.answered])
+        if batch.forget_answers_before is not None:
+            await _run(connection, sql.old_answers, [(batch.forget_answers_before,)])
         await _run(connection, sql.partly, [(delivered, number) for number, delivered in batch.partly_delivered])
         await _run(connection, sql.delivered, [(number,) for number in batch.delivered])
         await _run(connection, sql.sighting, [(numbers[key], *rest) for (key, *rest) in _sighting_rows(batch)])
@@ -165,6 +167,7 @@ class _Statements:
         )
         self.outbox = insert_into(outbox)
         self.answered = compiled(insert(tables.answered).on_conflict_do_nothing(), tables.answered.columns.keys())
+        self.old_answers = compiled(delete(tables.answered).where(tables.answered.c.at < bindparam("at")))
         self.refusal = insert_into(refusal)
         self.snapshot = insert_into(snapshot)
         self.delivered = compiled(delete(outbox).where(outbox.c.id == bindparam("id")))
