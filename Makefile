@@ -32,7 +32,7 @@ demo: $(VENV)/.ready ## a relay, the bot, machines and LPs on this computer; rec
 	@$(VENV)/bin/nostrbot demo
 
 test: $(VENV)/.ready $(RELAY_VENV)/.ready ## every test but the long ones
-	@$(VENV)/bin/python -m pytest -m "not soak"
+	@$(VENV)/bin/python -m pytest -m "not soak" -n auto --maxprocesses 4 --dist loadfile
 
 soak: $(VENV)/.ready $(RELAY_VENV)/.ready ## the tests that take minutes
 	@$(VENV)/bin/python -m pytest -m soak
