@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from nostrbot.core.fleet import Sighting
+from nostrbot.desk import ARCHIVED_AT_ONCE
 from tests.offices import MACHINE, OPENED_AT, OPERATOR, Office, contents, office, open_office
 from tests.signers import Plain, Signer
 
@@ -108,3 +109,23 @@ async def test_what_cannot_be_read_is_refused_and_kept_nowhere(at: Office, conte
         assert (turn.batch.entries, turn.batch.archived) == ([], [])
     assert at.desk.refusals.total() >= 1
     assert set(at.desk.refusals) <= {"invalid", "undecryptable"}  # what does not look like JSON might be a cipher
+
+
+async def test_one_machine_s_changes_do_not_crowd_out_another_s(at: Office, tmp_path: Path) -> None:
+    """What is known follows each of them; so many are archived at once, and then one a minute."""
+    at.now = OPENED_AT + 100
+    await at.take(*[said("bitspire-telemetry", {"load": n}, at=OPENED_AT + n) for n in range(70)])
+    assert sighting(at).told() == {"load": 69}
+    assert len(contents(tmp_path / "bot.sqlite")["archive"]) == ARCHIVED_AT_ONCE
+    at.now += 60
+    await at.take(said("bitspire-telemetry", {"load": 70}, at=OPENED_AT + 70))
+    assert len(contents(tmp_path / "bot.sqlite")["archive"]) == ARCHIVED_AT_ONCE + 1
+
+
+async def test_cassette_statements_do_not_fill_the_journal(at: Office) -> None:
+    """Each is kept for ever: a rogue key is slowed down, and other machines and people are not."""
+    for n in range(130):
+        positions = {"1": {"denomination": 100, "count": n}}
+        await at.take(said("bitspire-cassettes-state", {"positions": positions}, at=OPENED_AT - 200 + n))
+    assert at.book.tills["m1"].cassettes["1"].count == 119
+    assert at.desk.refusals == {"rate_limited": 10}

@@ -23,6 +23,7 @@ from nostrbot.store.batch import Batch
 from tests.offices import (
     ANA,
     BOT,
+    HOUSE,
     OPENED_AT,
     OPERATOR,
     PLATFORM,
@@ -258,3 +259,20 @@ async def test_a_flood_is_slowed_down_and_others_are_served(at: Office) -> None:
     assert owed <= 240 + 5 + 4
     await at.store.writer.commit(Batch())
     assert not said(await at.take(*flood[:200]))  # what was dropped is not obeyed later
+
+
+async def test_a_platform_that_enrols_by_script_is_not_slowed_down(tmp_path: Path) -> None:
+    """Its key is the one that everybody else's standing comes from."""
+    async with office(tmp_path / "bot.sqlite", house=()) as at:
+        operators = [Signer(f"operator {n}") for n in range(300)]
+        await at.say(*[(PLATFORM, f"operator add {who.npub} name=o{n}") for n, who in enumerate(operators)])
+        assert len(at.desk.books) == 301
+        assert at.desk.refusals == {}
+
+
+async def test_answers_are_remembered_for_a_week(tmp_path: Path) -> None:
+    """By then a command is too old to be obeyed, and the journal knows for ever what had an effect."""
+    async with office(tmp_path / "bot.sqlite") as at:
+        before = len(contents(tmp_path / "bot.sqlite")["answered"])
+        await at.store.writer.commit(Batch(answered=[("ab" * 32, OPENED_AT + 5)], forget_answers_before=OPENED_AT + 5))
+        assert (before, len(contents(tmp_path / "bot.sqlite")["answered"])) == (len(HOUSE), 1)
