@@ -1,6 +1,7 @@
 """The bot: the only place that builds things and runs them.
 
-What lives here: start, the one writing loop, stop. What does not: deciding (desk.py, core/), sending (outbox.py), sockets
+What lives here: start, the one writing loop and the tasks beside it, stop. What does not: deciding (desk.py, core/),
+answering questions (reading/), what operators are told by themselves (lookout.py), sending (outbox.py), sockets
 (relays/). The loop takes what has arrived, decides it, commits it in one transaction and only then speaks: a batch is
 whatever came while the last commit was on its way, so the busier it is the larger the batches.
 """
@@ -24,6 +25,8 @@ from sqlalchemy.exc import DBAPIError
 from nostrbot.announcements import LISTS, Announcements, digest_of, own_announcements
 from nostrbot.config import Home, RelaySettings
 from nostrbot.core.commands import LIST_LIMIT_DEFAULT, Code, Refused
+from nostrbot.core.daybook import DAY_S
+from nostrbot.core.engine import COMMAND_AGE_MAX_S
 from nostrbot.core.replies import answer, answer_that_fits, fits, refusal
 from nostrbot.desk import Desk, Turn, answer_message
 from nostrbot.errors import BooksError, ConfigError, FenceError
@@ -34,7 +37,7 @@ from nostrbot.nostr.filters import Filter
 from nostrbot.nostr.giftwrap import BACKDATED_MAX_S
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Envelope, Scheme
-from nostrbot.outbox import Outbox, answer_body
+from nostrbot.outbox import Outbox, message_body
 from nostrbot.reading.question import Question
 from nostrbot.refusals import Reason, Refusal
 from nostrbot.relays.courier import Courier
@@ -51,14 +54,14 @@ TURN_EVENTS_MAX = 256  # a batch: large enough that a commit's fsync is shared, 
 COMMIT_RETRY_S = 2.0  # after a full disk or a locked database
 FLUSH_S = 0.25  # how long a delivery may wait to be noted when nothing else is committed
 CLOCK_S = 1.0  # how often it is looked what is due
-FORGET_EVERY_S = 24 * 60 * 60
+FORGET_EVERY_S = DAY_S
 # A command's effect is in the journal for ever; that it was answered need be known only while it might be read again.
-ANSWERS_KEPT_S = 7 * 24 * 60 * 60
+ANSWERS_KEPT_S = 7 * DAY_S
 CLOCK_TROUBLE_S = 30.0  # after that could not be decided or committed: books were loaded again, which is work
 LOOK_S = 5.0  # how soon operators hear of what is wrong; some milliseconds a look
 TELL_S = 2.0  # how often `nostrbot status` hears from us
 AUTHORS_PER_FILTER_MAX = 500  # relays refuse larger filters
-COMMAND_LOOK_BACK_S = 24 * 60 * 60  # older commands are refused anyway
+COMMAND_LOOK_BACK_S = COMMAND_AGE_MAX_S  # older commands are refused anyway
 WRAP_OVERLAP_S = BACKDATED_MAX_S + OVERLAP_S
 LISTS_LOOK_BACK_S = 2**40  # a relay may be given somebody's list years after it was written; there are two a person
 
@@ -325,7 +328,7 @@ class Bot:
             found = await self._lookout.look(desk.books, desk.sightings, self.store.queries, reach, now)
             if not found.messages:
                 return
-            owed = [Owed(desk.new_row(), None, None, answer_body(message, now)) for message in found.messages]
+            owed = [Owed(desk.new_row(), None, None, message_body(message, now)) for message in found.messages]
             await self._commit(Batch(owed=owed, alarms=found.told))
             self._lookout.told(found.told)
             self.outbox.owe(owed, {})

@@ -1,8 +1,9 @@
-"""The desk: what arrives, opened, decided and sealed into one batch.
+"""The desk: what arrives, decided and sealed into one batch.
 
 What lives here: the road from a verified event to a batch of entries, and the answers that need no entry. What does not:
-the rules (core/), relays, and when a batch is committed (bot.py). A turn of the desk touches books in memory; when the
-commit behind it fails, the books are thrown away and loaded again.
+opening and reading it (mailroom.py), the rules (core/), questions (reading/), relays, and when a batch is committed
+(bot.py). A turn of the desk touches books in memory; when the commit behind it fails, the books are thrown away and loaded
+again.
 """
 
 from collections import Counter, deque
@@ -15,6 +16,7 @@ import orjson
 from loguru import logger
 
 from nostrbot.allowance import Allowance
+from nostrbot.core.alarms import SKEW_MAX_S
 from nostrbot.core.atm.settlement import Sale
 from nostrbot.core.atm.subject import Subject
 from nostrbot.core.book import ROOT, Book, Lp, recall_settlement
@@ -28,6 +30,7 @@ from nostrbot.core.commands import (
     not_yours,
     parse,
 )
+from nostrbot.core.daybook import DAY_S, MINUTE_S
 from nostrbot.core.directory import Directory, Standing
 from nostrbot.core.engine import apply, check_fresh, decide_command, decide_machine_state, decide_report, decide_tick
 from nostrbot.core.facts import (
@@ -45,7 +48,7 @@ from nostrbot.core.fleet import UNSEEN, Sighting, see_beacon, see_telemetry
 from nostrbot.core.forms import Role
 from nostrbot.core.inputs import Input, Signed, Tick, open_signed
 from nostrbot.core.outcomes import outcome_view
-from nostrbot.core.receipts import Message, Sealed, ack, ack_text, owes_messages
+from nostrbot.core.receipts import Message, Sealed, ack, ack_text, direct_message, owes_messages
 from nostrbot.core.registry import find_speaker
 from nostrbot.core.replies import answer, answer_that_fits, refusal
 from nostrbot.core.settlements import Duplicate
@@ -55,11 +58,10 @@ from nostrbot.core.views import View
 from nostrbot.errors import BooksError
 from nostrbot.journal.entry import Chain, seal
 from nostrbot.mailroom import Mailroom, Opened
-from nostrbot.nostr import kinds
 from nostrbot.nostr.event import VerifiedEvent, read_event
 from nostrbot.nostr.keys import npub
 from nostrbot.nostr.sealing import Envelope, Scheme
-from nostrbot.outbox import answer_body
+from nostrbot.outbox import message_body
 from nostrbot.reading.question import Question
 from nostrbot.reading.reading import Reading
 from nostrbot.refusals import Reason, Refusal
@@ -67,19 +69,16 @@ from nostrbot.store.batch import ArchiveRow, Batch, Owed, RefusalRow
 from nostrbot.store.queries import Queries, StoredEntry
 from nostrbot.store.store import LiveBook
 
-# A machine's clock further ahead than this is worth a warning; the sale is booked all the same, for the cash is gone.
-SKEW_WARN_S = 15 * 60
 ENROLLING = frozenset({"operator add", "machine add", "machine rotate", "lp add"})
 COMMANDS_AT_ONCE, COMMANDS_PER_S = 240, 3  # of one key: more than people type and programs need (faults.md row 46)
 # Rejections and cassette statements of one machine: they move no money and are kept in the journal for ever, so a rogue
 # key must not fill the disk with them.
 RECORDS_AT_ONCE = 120
-ARCHIVED_AT_ONCE = (
-    60  # of one machine's beacons and telemetry, then one a minute: nobody's history crowds out another's
-)
+# Of one machine's beacons and telemetry, then one a minute: nobody's history crowds out another's.
+ARCHIVED_AT_ONCE = 60
 WARNINGS_AT_ONCE = 5  # of the commands beyond that, this many are answered, and one a second; the others in silence
-MONTH_S = 30 * 24 * 60 * 60  # `preview splits set` looks back so far
-STORED_BEACONS_S = 60  # relays hand on what they keep right after a start: those beacons are no sign of life
+MONTH_S = 30 * DAY_S  # `preview splits set` looks back so far
+STORED_BEACONS_S = MINUTE_S  # relays hand on what they keep right after a start: those beacons are no sign of life
 TOO_FAST = Refused(
     Code.RATE_LIMITED, f"too many commands at once: I take {COMMANDS_PER_S} a second. Wait, then send it again"
 )
@@ -206,7 +205,7 @@ class Desk:
     def _take_report(self, one: Opened, sale: Sale | Refusal, now: int, turn: Turn) -> None:
         given, event = one.given, one.given.event
         key = one.standing.machine
-        assert key is not None, "open() lets only machines report"
+        assert key is not None, "the mailroom lets only machines report"
         if key in self.closed_books:
             self.refuse(Refusal(Reason.BOOK_CLOSED), event)
             return
@@ -298,7 +297,8 @@ class Desk:
         turn.say.append(ack(event.pubkey, event.id, given.scheme, text, f"again:{event.id}:{now}"))
 
     def _log_settlement(self, book: Book, event: VerifiedEvent, fact: Fact, now: int) -> None:
-        if event.created_at > now + SKEW_WARN_S:
+        # Worth a warning; the sale is booked all the same, for the cash is gone.
+        if event.created_at > now + SKEW_MAX_S:
             logger.warning("machine {} is {} s ahead of my clock", npub(event.pubkey)[:16], event.created_at - now)
         if isinstance(fact, SettlementRejected):
             logger.warning("{} s{} from {} is rejected: {}", book.handle, fact.number, fact.machine, fact.reason)
@@ -460,7 +460,7 @@ class Desk:
     def _owe_answer(self, given: Signed, said: Command | Misunderstood, text: str, now: int, turn: Turn) -> None:
         turn.batch.answered.append((given.id, now))
         message = answer_message(given, answer_that_fits(said.verb, text, json=said.json, scheme=given.scheme))
-        turn.batch.owed.append(Owed(self.new_row(), None, None, answer_body(message, now)))
+        turn.batch.owed.append(Owed(self.new_row(), None, None, message_body(message, now)))
 
     # --- sealing --------------------------------------------------------------------------------------------------
 
@@ -515,8 +515,7 @@ class Desk:
 
 def answer_message(given: Signed, text: str) -> Message:
     """The answer to a command, the same way the command came."""
-    kind = kinds.GIFT_WRAP if given.scheme is Scheme.NIP17 else kinds.DIRECT_MESSAGE
-    return Message(f"answer:{given.id}", kind, given.author, text, given.scheme, given.id)
+    return direct_message(given.author, f"answer:{given.id}", text, given.scheme, in_reply_to=given.id)
 
 
 def _name_entry(book: Book, view: View, turn: Turn) -> None:

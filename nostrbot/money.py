@@ -60,6 +60,11 @@ def minor_digits(currency: str) -> int:
     return _MINOR_DIGITS.get(currency, 2)
 
 
+def unit_minor(currency: str) -> int:
+    """One whole unit of a currency in its minor units: 100 for GTQ, 1 for JPY."""
+    return int(10 ** minor_digits(currency))
+
+
 def parse_minor(text: str, currency: str) -> int | None:
     """Read an amount of fiat as minor units; None when it is no number or finer than the currency's minor unit."""
     value = parse_decimal(text)

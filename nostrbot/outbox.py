@@ -318,13 +318,9 @@ class Outbox:
 
     def _drop(self, item: _Item, position: int) -> None:
         """Count a publication on its way as delivered, and stop trying."""
-        publication = item.pending.pop(position)
-        self._pending_count -= 1
-        self._in_flight.pop(publication, None)
+        publication = item.pending[position]
+        self._note_delivered(publication, item, position)
         publication.abandon()
-        item.delivered.add(position)
-        self._progressed[item.row] = item
-        self._finish_if_done(item)
 
     def _submit(self, event: VerifiedEvent) -> Publication:
         if self._also is not None:
@@ -337,14 +333,17 @@ class Outbox:
         if not publication.is_sent:  # the pool stops
             self._set_down(item)
             return
+        self._note_delivered(publication, item, position)
+        self._wake.set()
+        self._set_down_if_too_many(item)
+
+    def _note_delivered(self, publication: Publication, item: _Item, position: int) -> None:
         del item.pending[position]
         self._pending_count -= 1
         self._in_flight.pop(publication, None)
-        self._wake.set()
         item.delivered.add(position)
         self._progressed[item.row] = item
         self._finish_if_done(item)
-        self._set_down_if_too_many(item)
 
     def _set_down_if_too_many(self, item: _Item) -> None:
         if self._pending_count - len(self._in_flight) > STUCK_MAX and item.pending and item.is_stuck:
@@ -392,8 +391,8 @@ def _sealed(row: StillOwed) -> Sealed | None:
     )
 
 
-def answer_body(message: Message, at: int) -> bytes:
-    """An answer as an outbox row keeps it until relays have it."""
+def message_body(message: Message, at: int) -> bytes:
+    """A message of no entry, an answer or an alarm, as an outbox row keeps it until relays have it."""
     return orjson.dumps(
         {
             "name": message.name,

@@ -1,7 +1,7 @@
 """Pages: as many rows of a list as were asked for and as fit in one event, and what is needed to go on after them.
 
 What lives here: cutting lists into pages, and reading an LP's legs a few at a time. What does not: which lists there are
-and what a row shows (reading.py). docs/protocol.md section 6, Pages.
+and what a row shows (reading/). docs/protocol.md section 6, Pages.
 """
 
 from collections import deque

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from nostrbot.core.book import Book
-from nostrbot.core.daybook import HOUR_S, MINUTE_S, local_day, local_time
+from nostrbot.core.daybook import DAY_S, HOUR_S, MINUTE_S, local_day, local_time
 from nostrbot.core.fleet import UNSEEN, Sighting
 from nostrbot.core.lines import escape
 from nostrbot.core.machine_words import duration
@@ -24,10 +24,10 @@ from nostrbot.core.records import Machine
 from nostrbot.core.till import Gap, Till
 
 REMIND_S = HOUR_S
-FRESH_S = 24 * HOUR_S  # an alarm that is older and as it was is told once in so long
+FRESH_S = DAY_S  # an alarm that is older and as it was is told once in so long
 CALM_S = MINUTE_S  # what is over stays over for so long before it is said
 GAP_FILLS_S = 2 * MINUTE_S  # settlements may come out of order, and machines repeat what is not acknowledged
-SKEW_MAX_S = 15 * MINUTE_S
+SKEW_MAX_S = 15 * MINUTE_S  # what a machine's clock may be off before somebody should look at it
 RELAYS_SHORT_S = MINUTE_S  # connections break and come back
 REJECTED_WITHIN_S = HOUR_S
 GAPS_NAMED_MAX = 5  # in one line
@@ -212,8 +212,7 @@ def _gaps(machine: Machine, till: Till, now: int, known: Mapping[str, Rung]) -> 
 
 
 def _gap(gap: Gap) -> str:
-    missing = f"{gap.first}" if gap.first == gap.last else f"{gap.first}-{gap.last}"
-    return f"have {gap.first - 1} and {gap.last + 1}, missing {missing}"
+    return f"have {gap.first - 1} and {gap.last + 1}, missing {gap}"
 
 
 def _rejected(machine: Machine, till: Till, now: int) -> Iterator[Alarm]:

@@ -1,7 +1,7 @@
 """Arguments: what the words of a command may be, and how each is read into a value.
 
 What lives here: one function a kind of argument: text in, a value or Wanted out. What does not: which command takes which
-(core/commands.py), and whether what is named exists.
+(core/phrasebook.py), and whether what is named exists.
 """
 
 import re
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from nostrbot.core.daybook import DAY_S
 from nostrbot.errors import KeyTextError
 from nostrbot.money import SATS_MAX, parse_decimal, parse_ppm
 from nostrbot.nostr.keys import read_pubkey
@@ -19,7 +20,6 @@ NOTES_MAX = 1_000_000  # banknotes, or the value of one: more than any machine h
 POSITION_CHARS_MAX = 32
 SLOTS_MAX = 24
 DAY_MINUTES = 24 * 60
-DAY_S = DAY_MINUTES * 60
 NOTE_CHARS_MAX = 280  # a note is a line; it is sealed in the journal for ever
 
 

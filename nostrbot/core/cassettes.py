@@ -24,7 +24,7 @@ from nostrbot.core.orders import Order
 from nostrbot.core.records import ATM_BOOTSTRAP, Cassette, Machine
 from nostrbot.core.registry import find_machine, find_speaker
 from nostrbot.core.till import in_order
-from nostrbot.money import minor_digits
+from nostrbot.money import unit_minor
 from nostrbot.refusals import Reason, Refusal
 
 
@@ -96,13 +96,12 @@ def count_cassettes(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     counts = _read_counts(order, machine, known)
     if isinstance(counts, Refused):
         return counts
-    unit_minor = int(10 ** minor_digits(machine.fiat))
     variance = sum((count - known[place].count) * known[place].denomination for place, count in counts.items())
     counted = tuple(
         replace(known[place], count=counts[place], updated_by=order.author, updated_at=order.at)
         for place in sorted(counts, key=in_order)
     )
-    return (CassettesCounted(machine.handle, machine.fiat, counted, variance * unit_minor),)
+    return (CassettesCounted(machine.handle, machine.fiat, counted, variance * unit_minor(machine.fiat)),)
 
 
 def _read_counts(order: Order, machine: Machine, known: Mapping[str, Cassette]) -> dict[str, int] | Refused:

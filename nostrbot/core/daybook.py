@@ -1,17 +1,19 @@
 """Local days and times: which day it is where an operator's machines stand.
 
-What lives here: unix seconds -> local day and time of a time zone, and back. What does not: whose time zone (core/book.py) and what
-is due when (core/fixed.py). The tz database decides, daylight saving included: an auditor needs one that knows the same
-history. docs/protocol.md section 5; acceptance O12.
+What lives here: unix seconds -> local day and time of a time zone, and back. What does not: whose time zone
+(core/book.py) and what is due when (core/fixed.py). The tz database decides, daylight saving included: an auditor needs
+one that knows the same history. docs/protocol.md section 5; acceptance O12.
 """
 
 from bisect import bisect_left
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-HOUR_S = 3600
 MINUTE_S = 60
+HOUR_S = 60 * MINUTE_S
+QUARTER_S = HOUR_S // 4  # every time zone there is begins its days on a quarter of an hour
+DAY_S = 24 * HOUR_S  # of the clock; a local day may be an hour longer or shorter
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
@@ -29,12 +31,17 @@ def local_time(tz: str, at: int) -> datetime:
 
 @lru_cache(maxsize=4096)
 def _day_of_quarter(tz: str, quarter: int) -> str:
-    return local_time(tz, quarter * HOUR_S // 4).date().isoformat()
+    return local_time(tz, quarter * QUARTER_S).date().isoformat()
 
 
 def local_day(tz: str, at: int) -> str:
-    """The local day, `YYYY-MM-DD`. Every time zone there is begins its days on a quarter of an hour."""
-    return _day_of_quarter(tz, at * 4 // HOUR_S)
+    """The local day, `YYYY-MM-DD`."""
+    return _day_of_quarter(tz, at // QUARTER_S)
+
+
+def days_before(day: str, days: int) -> str:
+    """The day so many days before one, both `YYYY-MM-DD`."""
+    return (date.fromisoformat(day) - timedelta(days=days)).isoformat()
 
 
 def local_minute(tz: str, at: int) -> str:

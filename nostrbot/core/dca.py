@@ -43,7 +43,7 @@ def flow_candidates(book: Book, machine: str) -> list[Partaker]:
     candidates = []
     for seat in book.seats[machine]:
         preferences = book.lps[seat.lp].preferences
-        remaining_minor = seat.deposited_minor - seat.spent_minor
+        remaining_minor = seat.remaining_minor
         if (
             preferences is not None
             and preferences.mode is Mode.FLOW

@@ -40,7 +40,7 @@ class Dossier:
 
     def followed_by(self, fact: Later, at: int) -> "Dossier":
         """The dossier with one more fact."""
-        return Dossier(self.birth, self.seq, self.at, self.hash, (*self.later, (fact, at)))
+        return replace(self, later=(*self.later, (fact, at)))
 
 
 class Note(NamedTuple):

@@ -1,8 +1,9 @@
 """The engine: what an input means for a book. START READING HERE.
 
 What lives here: decide(), which looks at a book and an input and says what is so, changing nothing; and apply(), its
-other half, which changes the book (by evolve() in core/book.py). What does not: clocks, keys, relays, the database. The same inputs in the same order give the
-same facts, byte for byte: that is what an auditor re-runs. docs/protocol.md sections 1, 3, 6, 7.
+other half, which changes the book (by evolve() in core/book.py). What does not: clocks, keys, relays, the database. The
+same inputs in the same order give the same facts, byte for byte: that is what an auditor re-runs. docs/protocol.md
+sections 1, 3, 6, 7.
 
     machine's sale   -> attribution -> payload -> settlement rules -> fees -> flow    -> SettlementProcessed | ...
     its cassettes    -> attribution -> clock   -> payload -> newer than what is known -> CassettesStated

@@ -25,13 +25,14 @@ from nostrbot.refusals import Reason
 
 
 class Leg(NamedTuple):
-    """One party's part of a settlement. A tuple, because a settlement has many and they are made on the hot path.
+    """One party's part of a settlement, or of the operator's own sats. A tuple: there are many, made on the hot path.
 
     Attributes:
         number: counter per book (`l1`).
-        lp: handle of the LP it belongs to; label: of a commission split, "platform" or "operator", or None; pubkey: of a foreign party.
+        lp: handle of the LP it belongs to; label: of a commission split, "platform" or "operator", or None; pubkey: of a
+            foreign party.
         fiat_minor: cash of this party that left the machine; None where no cash is involved (fees).
-        before_minor, after_minor: the LP's remaining balance at that machine, for `dca` legs.
+        before_minor, after_minor: the LP's remaining balance at that machine, for `dca` and `settlement` legs.
     """
 
     number: int

@@ -53,7 +53,7 @@ class Arg:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """One row of the command table."""
+    """One row of the phrasebook."""
 
     verb: str
     role: Role

@@ -35,11 +35,12 @@ def find_hold(book: Book, machine: Machine, sale: Sale, at: int) -> Hold | None:
         return Hold.PER_SETTLEMENT
     till = book.tills[machine.handle]
     if guard.per_day_minor is not None:
-        booked_minor = till.day_minor if till.day == local_day(book.tz, at) else 0
+        booked_minor = till.booked_minor(local_day(book.tz, at))
         if booked_minor + sale.fiat_minor > guard.per_day_minor:
             return Hold.PER_DAY
-    if guard.rate_ppm is not None and len(till.rates) >= RATES_WANTED:
-        usual = _median(till.rates)
+    rates = till.rates.get(sale.direction, [])
+    if guard.rate_ppm is not None and len(rates) >= RATES_WANTED:
+        usual = _median(rates)
         if _is_off(sale.price, usual, guard.rate_ppm):
             return Hold.RATE
     return None

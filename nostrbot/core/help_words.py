@@ -1,4 +1,4 @@
-"""Help words: the command table as people read it, on a phone as well.
+"""Help words: the phrasebook as people read it, on a phone as well.
 
 What lives here: the sentences of `help`. What does not: the table (core/phrasebook.py), which commands somebody may say
 (reading/) and all other words (core/replies.py). docs/protocol.md section 6. The fewer commands there are to show, the

@@ -11,7 +11,7 @@ from nostrbot.core.fleet import UNSEEN, Sighting
 from nostrbot.core.records import ATM_BOOTSTRAP, Cassette, Machine
 from nostrbot.core.till import Till
 from nostrbot.core.views import View
-from nostrbot.money import format_minor, minor_digits
+from nostrbot.money import format_minor, unit_minor
 from nostrbot.nostr.keys import npub
 
 _OBJECTS = ("fees", "limits", "denominations")  # as long as a machine likes: `telemetry` shows them, the fleet does not
@@ -70,7 +70,6 @@ def fleet_row(book: Book, machine: Machine, sighting: Sighting | None, now: int)
     `missing` the numbers of settlements that have not come, `heard_s` the seconds since a beacon came.
     """
     seen, till, fiat = sighting or UNSEEN, book.tills[machine.handle], machine.fiat
-    today_minor = till.day_minor if till.day == local_day(book.tz, now) else 0
     return {
         "machine": machine.handle,
         "active": machine.active,
@@ -79,16 +78,14 @@ def fleet_row(book: Book, machine: Machine, sighting: Sighting | None, now: int)
         "heard_s": max(0, now - seen.heard_at) if seen.heard_at else None,
         "skew_s": seen.skew_s,
         "beacon": {name: value for name, value in seen.beacon.said().items() if name not in _OBJECTS},
-        "fiat_today": format_minor(today_minor, fiat),
-        "rate": till.rates[-1] if till.rates else None,
+        "fiat_today": format_minor(till.booked_minor(local_day(book.tz, now)), fiat),
+        "rate": till.last_rate or None,
         "notes": sum(cassette.count for cassette in till.cassettes.values()),
         "cash": format_minor(_cash_minor(till, fiat), fiat),
-        "missing": [
-            f"{gap.first}" if gap.first == gap.last else f"{gap.first}-{gap.last}" for gap in till.counter.gaps
-        ],
+        "missing": [str(gap) for gap in till.counter.gaps],
     }
 
 
 def _cash_minor(till: Till, fiat: str) -> int:
     whole = sum(cassette.count * cassette.denomination for cassette in till.cassettes.values())
-    return whole * int(10 ** minor_digits(fiat))
+    return whole * unit_minor(fiat)

@@ -9,12 +9,10 @@ from typing import Any
 
 import orjson
 
+from nostrbot.core.daybook import DAY_S, HOUR_S, MINUTE_S
 from nostrbot.core.lines import escape, listing
 from nostrbot.core.views import View
 
-MINUTE_S = 60
-HOUR_S = 3600
-DAY_S = 24 * HOUR_S
 SKEW_SHOWN_S = MINUTE_S  # less is the network's, or a clock good enough
 
 

@@ -25,7 +25,7 @@ from nostrbot.core.forms import (
 from nostrbot.core.states import DepositStatus, Direction, SettlementStatus, Trust
 
 OPERATOR_PHRASES: tuple[Form, ...] = (
-    # Operators: machines.
+    # Machines.
     Form(
         "machine add",
         Role.OPERATOR,
@@ -150,7 +150,7 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
         ),
         example="alerts down=5 low=50 sheet=07:30",
     ),
-    # Operators: LPs and their cash.
+    # LPs and their cash.
     Form(
         "lp add",
         Role.OPERATOR,
@@ -188,9 +188,8 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
             place("amount", arguments.amount),
             AT_MACHINE,
             may("note", arguments.line, '"…"'),
-            Arg(
-                "currency", arguments.line
-            ),  # accepted and ignored: a deposit has its machine's currency (acceptance D2)
+            # Accepted and ignored: a deposit has its machine's currency (acceptance D2).
+            Arg("currency", arguments.line),
         ),
         example="deposit add ana 9000.00 machine=m1",
     ),
@@ -246,7 +245,7 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
         ),
         example="deposit list status=pending lp=ana",
     ),
-    # Operators: settlements.
+    # Settlements.
     Form(
         "settlement list",
         Role.OPERATOR,

@@ -1,6 +1,6 @@
 """Outcomes: what a command that changes a book came to, as the data of its answer.
 
-What lives here: facts -> data. What does not: sentences (core/replies.py), questions (reading.py). Made from the facts
+What lives here: facts -> data. What does not: sentences (core/replies.py), questions (reading/). Made from the facts
 and from what they do not change, so a preview shows exactly what the command itself would answer.
 """
 
@@ -50,6 +50,12 @@ from nostrbot.core.views import (
 )
 from nostrbot.core.worklist import next_step
 
+# What is added by hand without its payment hash has the command's id for one.
+NOT_REPORTED = (
+    "should the machine still report this sale, it would be booked twice: give it `payment_hash=` next time; "
+    "`settlement refund` undoes one"
+)
+
 
 def outcome_view(
     book: Book, author: str, command: Command, facts: tuple[Fact, ...], *, at: int, carried: Preferences | None = None
@@ -80,13 +86,6 @@ def _settlement_after(book: Book, facts: tuple[Fact, ...], at: int) -> View:
     if dossier.birth.sale.payment_hash == dossier.birth.event_id:
         view["next"] = NOT_REPORTED
     return view
-
-
-# What is added by hand without its payment hash has the command's id for one.
-NOT_REPORTED = (
-    "should the machine still report this sale, it would be booked twice: give it `payment_hash=` next time; "
-    "`settlement refund` undoes one"
-)
 
 
 def show_settlement(dossier: Dossier, *, after: int = 0) -> View:

@@ -12,11 +12,12 @@ from nostrbot.core.book import Book
 from nostrbot.core.commands import Code, Refused
 from nostrbot.core.facts import Fact, SettlementNoted, SettlementProcessed
 from nostrbot.core.orders import Order
+from nostrbot.core.own_sats import sats_for
 from nostrbot.core.records import Machine
 from nostrbot.core.registry import find_machine
 from nostrbot.core.settlements import check_fees, find_broken_amount, share_out
 from nostrbot.core.states import Direction
-from nostrbot.money import DECIMALS_MAX, Decimal, minor_digits, parse_decimal, parse_minor
+from nostrbot.money import DECIMALS_MAX, Decimal, parse_decimal, parse_minor, unit_minor
 
 RATE_PLACES = 8  # decimals of a rate that is worked out from sats and fiat
 
@@ -86,15 +87,16 @@ def _read_sale(book: Book, machine: Machine, order: Order) -> Sale | Refused:
 def _read_price(order: Order, machine: Machine, fiat_minor: int) -> tuple[int, str] | Refused:
     """The principal in sats and the rate: each follows from the other."""
     sats, text = order.args.get("principal_sats"), order.args.get("exchange_rate")
-    whole = 10 ** minor_digits(machine.fiat)
     if text is not None:
         price = parse_decimal(text)
         assert price is not None, "it was read as an amount"
         if sats is None:
-            sats = fiat_minor * price.digits // (whole * 10**price.places)
+            sats = sats_for(fiat_minor, machine.fiat, text)
         return sats, str(price)
     if sats is None:
         return Refused(Code.MISSING_ARGUMENT, "say principal_sats=<sats> or exchange_rate=<sats per unit>")
     assert RATE_PLACES <= DECIMALS_MAX
-    worked_out = parse_decimal(str(Decimal(sats * whole * 10**RATE_PLACES // fiat_minor, RATE_PLACES)))
+    worked_out = parse_decimal(
+        str(Decimal(sats * unit_minor(machine.fiat) * 10**RATE_PLACES // fiat_minor, RATE_PLACES))
+    )
     return sats, str(worked_out)

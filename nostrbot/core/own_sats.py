@@ -15,8 +15,7 @@ from nostrbot.money import format_minor, minor_digits, parse_decimal, parse_mino
 
 def last_rate(book: Book, machine: str) -> str | None:
     """The rate of a machine's last settlement booked, in sats per unit of fiat; None before the first."""
-    rates = book.tills[machine].rates
-    return rates[-1] if rates else None
+    return book.tills[machine].last_rate or None
 
 
 def sats_for(fiat_minor: int, currency: str, rate: str) -> int:

@@ -1,7 +1,8 @@
 """The platform's commands, as the root book and as each operator's book take them.
 
-What lives here: enrolling and switching operators, the platform fee. Every such command becomes an entry in each book it
-concerns, so that an operator's trail stands alone (docs/protocol.md section 1). Acceptance C1-C4.
+What lives here: enrolling and switching operators, the platform fee. What does not: which books a command concerns
+(desk.py) and what the fee comes to (core/fees.py). Every such command becomes an entry in each book it concerns, so that
+an operator's trail stands alone (docs/protocol.md section 1). Acceptance C1-C4.
 """
 
 from nostrbot.core.book import ROOT, Book

@@ -38,6 +38,12 @@ from nostrbot.refusals import Reason
 
 TAG = "aio-dca"  # how metrics know these payments (acceptance X12)
 
+# Facts that are told to somebody.
+_SPEAKING = (
+    *(SettlementProcessed, SettlementPending, SettlementRejected, SettlementCorrected, SettlementRefunded),
+    *(SettlementRetried, LpPaid, FeesPublished, CassettesPublished),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -215,20 +221,7 @@ def to_lp(book: Book, handle: str, name: str, text: str, entry: Sealed) -> Messa
     return direct_message(lp.pubkey, name, text, scheme)
 
 
-def direct_message(to: str, name: str, text: str, scheme: Scheme) -> Message:
-    """A message to a person that nobody asked for."""
+def direct_message(to: str, name: str, text: str, scheme: Scheme, *, in_reply_to: str | None = None) -> Message:
+    """A message to a person; `in_reply_to`: the command it answers, None when nobody asked for it."""
     kind = kinds.GIFT_WRAP if scheme is Scheme.NIP17 else kinds.DIRECT_MESSAGE
-    return Message(name, kind, to, text, scheme, None)
-
-
-_SPEAKING = (
-    SettlementProcessed,
-    SettlementPending,
-    SettlementRejected,
-    SettlementCorrected,
-    SettlementRefunded,
-    SettlementRetried,
-    LpPaid,
-    FeesPublished,
-    CassettesPublished,
-)
+    return Message(name, kind, to, text, scheme, in_reply_to)

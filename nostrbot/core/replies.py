@@ -1,8 +1,9 @@
 """Replies: the answer to a command, as one JSON object or as a few plain words.
 
-What lives here: sentences, and the frame around data. What does not: the data (core/views.py, reading.py) and receipts
-(core/receipts.py). docs/protocol.md section 6. What people typed is shown escaped, so that no name can play tricks with
-the reader's screen (faults.md row 45). An answer fits in one event.
+What lives here: sentences, and the frame around data. What does not: the data (core/views.py and those beside it,
+reading/), receipts (core/receipts.py) and other nouns' words (core/*_words.py). docs/protocol.md section 6. What people
+typed is shown escaped, so that no name can play tricks with the reader's screen (faults.md row 45). An answer fits in one
+event.
 """
 
 from collections.abc import Callable, Mapping

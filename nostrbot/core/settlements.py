@@ -1,8 +1,8 @@
 """Settlements: the rules a machine's report must obey, and how an accepted one is shared out.
 
 What lives here: the checks of docs/protocol.md section 3.1 in their order, the duplicate and conflict rules, and the
-legs. What does not: reading the payload (core/atm/settlement.py), booking (core/booking.py). Acceptance S2-S4, S16-S26.
-Pure: a decision from a book and a sale, nothing else.
+legs. What does not: reading the payload (core/atm/settlement.py), what holds a settlement (core/guards.py), what becomes
+of it later (core/worklist.py), booking (core/booking.py). Acceptance S2-S4, S16-S26. Pure: a decision from a book and a sale, nothing else.
 """
 
 from dataclasses import dataclass

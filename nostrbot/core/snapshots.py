@@ -11,6 +11,7 @@ from nostrbot.core.facts import OperatorAdded
 from nostrbot.core.ledger.balances import Balances
 from nostrbot.core.plain import plain, reader
 from nostrbot.core.records import AlertPlan, Cassette, Deposit, Enrolment, FixedPlan, Machine, Preferences, Split
+from nostrbot.core.states import Direction
 from nostrbot.core.till import Counter, FeesOff, Gap, Rejection, Till
 
 _SCALARS = (
@@ -118,7 +119,8 @@ def _plain_till(till: Till) -> dict[str, Any]:
         "volume_sats": str(till.volume_sats),
         "day": till.day,
         "day_minor": till.day_minor,
-        "rates": till.rates,
+        "rates": {direction.value: rates for direction, rates in till.rates.items()},
+        "last_rate": till.last_rate,
         "newest": till.counter.newest,
         "gaps": [[gap.first, gap.last, gap.at] for gap in till.counter.gaps],
         "cassettes": [plain(cassette) for cassette in till.cassettes.values()],
@@ -137,7 +139,8 @@ def _read_till(state: dict[str, Any]) -> Till:
         volume_sats=int(state["volume_sats"]),
         day=state["day"],
         day_minor=state["day_minor"],
-        rates=list(state["rates"]),
+        rates={Direction(direction): list(rates) for direction, rates in state["rates"].items()},
+        last_rate=state["last_rate"],
         counter=Counter(state["newest"], [Gap(*gap) for gap in state["gaps"]]),
         cassettes={cassette.position: cassette for cassette in cassettes},
         taken={day: dict(taken) for day, taken in state["taken"].items()},

@@ -1,8 +1,8 @@
 """States: closed enums of what a settlement, a leg and a deposit can be, and one table of the legal moves.
 
-Direction words are always the customer's: cash-out = sells bitcoin, takes cash; cash-in = buys bitcoin with cash.
-docs/protocol.md section 5; acceptance S4-S10, X14, X15, D3-D7. Who makes a move is core/settlements.py and
-core/deposits.py.
+What lives here: the words and the tables. What does not: who makes a move (core/settlements.py, core/worklist.py and
+core/deposits.py). Direction words are always the customer's: cash-out = sells bitcoin, takes cash; cash-in = buys bitcoin
+with cash. docs/protocol.md section 5; acceptance S4-S10, X14, X15, D3-D7.
 """
 
 from collections.abc import Mapping

@@ -7,13 +7,14 @@ till is folded from facts.
 """
 
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from typing import NamedTuple
 
 from nostrbot.core.atm.settlement import Sale
+from nostrbot.core.daybook import days_before
 from nostrbot.core.records import Cassette
 from nostrbot.core.states import Direction
-from nostrbot.money import minor_digits
+from nostrbot.money import unit_minor
 
 RATES_KEPT = 11  # of the last settlements: their median is what a new rate is compared with
 PACE_DAYS = 7  # how far back the pace of dispensing is taken from: weekends are unlike other days
@@ -34,6 +35,10 @@ class Gap:
     first: int
     last: int
     at: int
+
+    def __str__(self) -> str:
+        """The numbers that are missing: `42`, or `42-44`."""
+        return f"{self.first}" if self.first == self.last else f"{self.first}-{self.last}"
 
 
 @dataclass(slots=True)
@@ -85,7 +90,8 @@ class Till:
     Attributes:
         volume_sats: everything it ever settled.
         day, day_minor: the local day of its last settlement, and the fiat booked on it.
-        rates: of its last settlements booked, the newest last.
+        rates: of its last settlements booked, by direction (a machine may buy and sell at different ones), newest last.
+        last_rate: of the last settlement booked; "" before the first.
         cassettes: by position, in ascending order.
         taken: banknotes dispensed, by local day of the last week and by position; the newest day last.
         fees_off: the last settlement it reported, when its fee was out of tolerance.
@@ -97,7 +103,8 @@ class Till:
     volume_sats: int = 0
     day: str = ""
     day_minor: int = 0
-    rates: list[str] = field(default_factory=list)
+    rates: dict[Direction, list[str]] = field(default_factory=dict)
+    last_rate: str = ""
     counter: Counter = field(default_factory=Counter)
     cassettes: dict[str, Cassette] = field(default_factory=dict)
     taken: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -113,9 +120,15 @@ class Till:
         if day != self.day:
             self.day, self.day_minor = day, 0
         self.day_minor += sale.fiat_minor
-        self.rates.append(sale.rate)
-        if len(self.rates) > RATES_KEPT:
-            del self.rates[0]
+        self.last_rate = sale.rate
+        rates = self.rates.setdefault(sale.direction, [])
+        rates.append(sale.rate)
+        if len(rates) > RATES_KEPT:
+            del rates[0]
+
+    def booked_minor(self, day: str) -> int:
+        """The fiat booked on a local day; known of the day of the last settlement only, 0 for any other."""
+        return self.day_minor if self.day == day else 0
 
     def reject(self, reason: str, at: int) -> None:
         """Note a rejection."""
@@ -143,8 +156,7 @@ class Till:
         """
         if sale.direction is not Direction.CASH_OUT:
             return
-        whole = int(10 ** minor_digits(sale.currency))
-        left = fiat_minor // whole
+        left = fiat_minor // unit_minor(sale.currency)
         for denomination, count in sorted(sale.bills, reverse=True):
             notes = min(count, left // denomination) if denomination > 0 else 0
             places = [
@@ -159,7 +171,7 @@ class Till:
 
     def _note_taken(self, position: str, notes: int, day: str) -> None:
         if day not in self.taken:
-            oldest = _days_before(day, PACE_DAYS - 1)
+            oldest = days_before(day, PACE_DAYS - 1)
             self.taken = {kept: taken for kept, taken in self.taken.items() if oldest <= kept}
             self.taken[day] = {}
         of_day = self.taken[day]
@@ -167,14 +179,10 @@ class Till:
 
     def days_to_empty(self, position: str, today: str) -> int | None:
         """Whole days until a cassette is empty at the pace of the last week; None when nothing was taken out of it."""
-        oldest = _days_before(today, PACE_DAYS - 1)
+        oldest = days_before(today, PACE_DAYS - 1)
         week = {day: taken for day, taken in self.taken.items() if oldest <= day <= today}
         notes = sum(taken.get(position, 0) for taken in week.values())
         if not notes:
             return None
         days = (date.fromisoformat(today) - date.fromisoformat(min(week))).days + 1
         return self.cassettes[position].count * days // notes
-
-
-def _days_before(day: str, days: int) -> str:
-    return (date.fromisoformat(day) - timedelta(days=days)).isoformat()

@@ -1,7 +1,9 @@
 """Views: what a book holds, as the JSON that people and programs get to see.
 
-What lives here: one function a noun, record -> plain data with the exact names of docs/protocol.md section 6. What does not: choosing what to show (reading.py) and sentences (core/replies.py). sats are ints, fiat is decimal
-text beside its currency, times are unix seconds, keys are npubs, ids are text (`s1`).
+What lives here: one function a noun, record -> plain data with the exact names of docs/protocol.md section 6. What does
+not: choosing what to show (reading/), sentences (core/replies.py), cassettes and the fleet (core/machine_views.py), plans
+(core/plan_views.py). sats are ints, fiat is decimal text beside its currency, times are unix seconds, keys are npubs, ids
+are text (`s1`).
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,7 +19,6 @@ from nostrbot.money import format_minor, format_ppm
 from nostrbot.nostr.keys import npub
 
 SEATS_SHOWN_MAX = 200  # of one LP: some 180 bytes each at the most, so that its view fits in one event
-
 NOTES_SHOWN_MAX = 10  # of one settlement: some 2 kB each at the most
 
 View = dict[str, Any]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from nostrbot.core.book import Book
 from nostrbot.core.commands import Code, Refused
+from nostrbot.core.daybook import MINUTE_S
 from nostrbot.core.dca import Partaker
 from nostrbot.core.dossier import Settlement, as_it_stands
 from nostrbot.core.facts import (
@@ -25,16 +26,10 @@ from nostrbot.core.facts import (
 from nostrbot.core.guards import find_hold
 from nostrbot.core.orders import Order
 from nostrbot.core.settlements import find_broken_amount, share_among, share_out
-from nostrbot.core.states import (
-    SETTLEMENT_MOVES,
-    Direction,
-    LegStatus,
-    LegType,
-    SettlementStatus,
-)
+from nostrbot.core.states import SETTLEMENT_MOVES, Direction, LegStatus, LegType, SettlementStatus
 from nostrbot.money import format_minor, parse_minor
 
-STUCK_AFTER_S = 30 * 60  # acceptance W2; counted from when it came to its status, not from when it was created
+STUCK_AFTER_S = 30 * MINUTE_S  # acceptance W2; counted from when it came to its status, not from when it was created
 RESET = "force-reset by operator (was stuck)"  # acceptance S10
 
 NEXT_STEPS = {
@@ -78,11 +73,12 @@ def reset_settlement(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     if waited_s < STUCK_AFTER_S and not reason:
         return Refused(
             Code.NOT_STUCK,
-            f"s{settlement.number} is {settlement.status} for {waited_s // 60} minutes only: wait for 30, "
+            f"s{settlement.number} is {settlement.status} for {waited_s // MINUTE_S} minutes only: "
+            f"wait for {STUCK_AFTER_S // MINUTE_S}, "
             f'or reset it now with reason="…". Else: {next_step(settlement)}',
         )
-    by = order.author
-    return (SettlementMoved(settlement.number, settlement.machine, SettlementStatus.ERRORED, RESET, (), by, reason),)
+    number, machine = settlement.number, settlement.machine
+    return (SettlementMoved(number, machine, SettlementStatus.ERRORED, RESET, (), order.author, reason),)
 
 
 def retry_settlement(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
@@ -111,12 +107,10 @@ def _judge(book: Book, settlement: Settlement, order: Order, *, held_again: bool
         )
     hold = find_hold(book, machine, settlement.sale, order.at) if held_again else None
     if hold is not None:
-        return (
-            SettlementMoved(settlement.number, machine.handle, SettlementStatus.PENDING, hold, (), order.author, ""),
-        )
+        return (SettlementMoved(number, machine.handle, SettlementStatus.PENDING, hold, (), order.author, ""),)
     legs = share_out(book, machine.handle, settlement.sale, settlement.platform_fee_sats)
     fees = (settlement.platform_fee_sats, settlement.operator_fee_sats, settlement.fee_mismatch_sats)
-    return (SettlementProcessed(settlement.number, machine.handle, settlement.event_id, settlement.sale, *fees, legs),)
+    return (SettlementProcessed(number, machine.handle, settlement.event_id, settlement.sale, *fees, legs),)
 
 
 def _retry_rest(book: Book, settlement: Settlement) -> tuple[Fact, ...] | Refused:

@@ -1,6 +1,6 @@
 """Kinds of events the bot reads or writes, one a line with the document that rules it.
 
-What lives here: numbers and the ranges they fall in. What an event of a kind means is decided in core/.
+What lives here: numbers and the ranges they fall in. What does not: what an event of a kind means (core/).
 https://github.com/nostr-protocol/nips/blob/master/01.md
 """
 

@@ -18,12 +18,13 @@ from nostrbot.core.outcomes import show_settlement, splits_view
 from nostrbot.core.plan_views import fixed_view
 from nostrbot.core.records import Deposit
 from nostrbot.core.registry import find_lp, find_machine
+from nostrbot.core.replies import Data
 from nostrbot.core.room import DATA_BYTES_MAX
 from nostrbot.core.states import SettlementStatus
 from nostrbot.core.views import View, cash_view, deposit_view, lp_view, machine_view, sats_view
 from nostrbot.core.worklist import STUCK_AFTER_S
 from nostrbot.pages import NOT_IN_LIST, Page, page_of, read_id
-from nostrbot.reading.question import Data, Question
+from nostrbot.reading.question import Question
 from nostrbot.store.queries import Queries
 
 WORKLIST_ROWS = 20  # a bucket; `settlement list status=` shows the rest
@@ -66,20 +67,16 @@ class OperatorReading:
             "fixed show": self._fixed,
         }
 
-    def _own(self, question: Question) -> Book:
-        assert question.standing.operator is not None, "only an operator gets here"
-        return self._books[question.standing.operator]
-
     async def _machines(self, question: Question) -> Data | Refused:
-        machines = reversed(self._own(question).machines.values())
+        machines = reversed(question.own_book(self._books).machines.values())
         return page_of("machines", ((machine.handle, machine) for machine in machines), machine_view, question.args)
 
     async def _machine(self, question: Question) -> Data | Refused:
-        machine = find_machine(self._own(question), question.args["machine"])
+        machine = find_machine(question.own_book(self._books), question.args["machine"])
         return machine if isinstance(machine, Refused) else {"machine": machine_view(machine)}
 
     async def _fleet(self, question: Question) -> Data | Refused:
-        book = self._own(question)
+        book = question.own_book(self._books)
         return page_of(
             "fleet",
             ((machine.handle, machine) for machine in reversed(book.machines.values())),
@@ -88,24 +85,24 @@ class OperatorReading:
         )
 
     async def _telemetry(self, question: Question) -> Data | Refused:
-        book = self._own(question)
+        book = question.own_book(self._books)
         machine = find_machine(book, question.args["machine"])
         if isinstance(machine, Refused):
             return machine
         return telemetry_view(machine, self._sightings.get((book.key, machine.handle)))
 
     async def _cassettes(self, question: Question) -> Data | Refused:
-        book = self._own(question)
+        book = question.own_book(self._books)
         machine = find_machine(book, question.args["machine"])
         return machine if isinstance(machine, Refused) else cassettes_view(book, machine.handle)
 
     async def _fixed(self, question: Question) -> Data | Refused:
-        return {"fixed": fixed_view(self._own(question), question.at)}
+        return {"fixed": fixed_view(question.own_book(self._books), question.at)}
 
     async def _lps(self, question: Question) -> Data | Refused:
-        book, at = self._own(question), question.args.get("machine")
-        if at is not None and at not in book.machines:
-            return Refused(Code.NOT_FOUND, f"there is no machine {at}: `machine list` shows yours")
+        book, at = question.own_book(self._books), question.args.get("machine")
+        if at is not None and isinstance(found := find_machine(book, at), Refused):
+            return found
         return page_of(
             "lps",
             ((lp.handle, lp) for lp in reversed(book.lps.values())),
@@ -114,12 +111,12 @@ class OperatorReading:
         )
 
     async def _lp(self, question: Question) -> Data | Refused:
-        book = self._own(question)
+        book = question.own_book(self._books)
         lp = find_lp(book, question.args["lp"])
         return lp if isinstance(lp, Refused) else {"lp": lp_view(book, lp.handle, lp.pubkey)}
 
     async def _deposits(self, question: Question) -> Data | Refused:
-        args, book = question.args, self._own(question)
+        args, book = question.args, question.own_book(self._books)
 
         def show(deposit: Deposit) -> View | None:
             wanted = (
@@ -133,7 +130,7 @@ class OperatorReading:
         return page_of("deposits", deposits, show, question.args)
 
     async def _settlements(self, question: Question) -> Data | Refused:
-        args, key, page = question.args, self._own(question).key, Page(question.args)
+        args, key, page = question.args, question.own_book(self._books).key, Page(question.args)
         before = read_id(args["before"], "s") if "before" in args else None
         if before is None and "before" in args:
             return NOT_IN_LIST
@@ -156,13 +153,13 @@ class OperatorReading:
 
     async def _settlement(self, question: Question) -> Data | Refused:
         number = question.args["settlement"]
-        stored = await self._queries.settlement(self._own(question).key, number)
+        stored = await self._queries.settlement(question.own_book(self._books).key, number)
         if stored is None:
             return Refused(Code.NOT_FOUND, f"there is no settlement s{number}: `settlement list` shows yours")
         return {"settlement": show_settlement(stored.dossier(), after=question.args.get("after", 0))}
 
     async def _worklist(self, question: Question) -> Data | Refused:
-        key = self._own(question).key
+        key = question.own_book(self._books).key
         buckets: dict[str, list[View]] = {}
         more = False
         for bucket, status in BUCKETS.items():
@@ -186,17 +183,15 @@ class OperatorReading:
         return {**fitting, **({"more": True} if more else {})}
 
     async def _splits(self, question: Question) -> Data | Refused:
-        book, machine = self._own(question), question.args.get("machine")
-        if machine is not None:
-            found = find_machine(book, machine)
-            if isinstance(found, Refused):
-                return found
+        book, machine = question.own_book(self._books), question.args.get("machine")
+        if machine is not None and isinstance(found := find_machine(book, machine), Refused):
+            return found
         return splits_view(book, machine)
 
     async def _balances(self, question: Question) -> Data | Refused:
-        book, at = self._own(question), question.args.get("machine")
-        if at is not None and at not in book.machines:
-            return Refused(Code.NOT_FOUND, f"there is no machine {at}: `machine list` shows yours")
+        book, at = question.own_book(self._books), question.args.get("machine")
+        if at is not None and isinstance(found := find_machine(book, at), Refused):
+            return found
 
         def show(at_machine: tuple[str, Seat]) -> View | None:
             machine, seat = at_machine

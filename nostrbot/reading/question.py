@@ -1,6 +1,7 @@
-"""Questions: a command that asks, and what an answer may be.
+"""Questions: a command that asks, by whom.
 
-What lives here: the two values that every reader of this room takes and gives. What does not: the readers.
+What lives here: what every reader of this room takes, and a refusal that several of them give. What does not: the
+readers, and what an answer may be (core/replies.py).
 """
 
 from collections.abc import Mapping
@@ -8,11 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from nostrbot.core.book import Book
-from nostrbot.core.commands import Command
+from nostrbot.core.commands import Code, Command, Refused
 from nostrbot.core.directory import Standing
-from nostrbot.core.views import View
 
-Data = View | list[View]
+NOT_THERE = Refused(Code.NOT_FOUND, "you are at no such machine: `balance` shows where you are")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,11 @@ class Question:
     def args(self) -> Mapping[str, Any]:
         """The command's values."""
         return self.command.args
+
+    def own_book(self, books: Mapping[str, Book]) -> Book:
+        """The book of the asking operator."""
+        assert self.standing.operator is not None, "only an operator gets here"
+        return books[self.standing.operator]
 
     def enrolled_in(self, books: Mapping[str, Book]) -> list[tuple[Book, str]]:
         """The books the asking LP is in, with its name there."""

@@ -11,12 +11,13 @@ from nostrbot.core.commands import Code, Refused
 from nostrbot.core.fleet import Sighting
 from nostrbot.core.forms import Role
 from nostrbot.core.phrasebook import FORMS, TABLE
+from nostrbot.core.replies import Data
 from nostrbot.core.views import operator_view, platform_view
 from nostrbot.nostr.keys import npub
 from nostrbot.pages import page_of
 from nostrbot.reading.lps import LpReading
 from nostrbot.reading.operators import OperatorReading
-from nostrbot.reading.question import Data, Question
+from nostrbot.reading.question import Question
 from nostrbot.reading.reports import ReportReading
 from nostrbot.reading.stacking import StackReading
 from nostrbot.reading.statements import StatementReading

@@ -16,22 +16,22 @@ import orjson
 
 from nostrbot.core.book import Book
 from nostrbot.core.commands import Refused
-from nostrbot.core.daybook import local_day, moment_of
+from nostrbot.core.daybook import DAY_S, local_day, moment_of
 from nostrbot.core.dossier import Settlement, as_it_stands
 from nostrbot.core.facts import Leg
 from nostrbot.core.forms import Period
 from nostrbot.core.registry import find_machine
+from nostrbot.core.replies import Data
 from nostrbot.core.room import rows_that_fit
 from nostrbot.core.states import Direction, LegStatus, LegType, SettlementStatus
 from nostrbot.core.views import View
 from nostrbot.money import format_minor
-from nostrbot.reading.question import Data, Question
+from nostrbot.pages import ENTRIES_AT_ONCE
+from nostrbot.reading.question import Question
 from nostrbot.store.leg_sums import LegSum
 from nostrbot.store.queries import Queries
 
-DAY_S = 86_400
 PERIOD_S = {Period.WEEK: 7 * DAY_S, Period.MONTH: 30 * DAY_S}
-SETTLEMENTS_AT_ONCE = 20  # read from the journal: one of a machine with hundreds of LPs has hundreds of kB
 PAYOUTS = {LegType.DCA: "fixed", LegType.SETTLEMENT: "settle"}  # what legs apart from settlements are for
 OPEN = {
     SettlementStatus.PENDING: "held",
@@ -179,13 +179,10 @@ class ReportReading:
         return {"report": self._report}
 
     async def _report(self, question: Question) -> Data | Refused:
-        assert question.standing.operator is not None, "only an operator gets here"
-        book = self._books[question.standing.operator]
+        book = question.own_book(self._books)
         period, only = question.args.get("period", Period.DAY), question.args.get("machine")
-        if only is not None:
-            found = find_machine(book, only)
-            if isinstance(found, Refused):
-                return found
+        if only is not None and isinstance(found := find_machine(book, only), Refused):
+            return found
         since = _start(book.tz, period, question.at)
         tills = {name: Takings(name, machine.fiat) for name, machine in book.machines.items() if only in (None, name)}
         totals = {one.currency: Takings(None, one.currency) for one in tills.values()}
@@ -205,7 +202,7 @@ class ReportReading:
         """Numbers go up with time, so the first one that is older than the period ends it."""
         before: int | None = None
         while True:
-            page = await self._queries.settlements(book.key, machine=only, before=before, limit=SETTLEMENTS_AT_ONCE)
+            page = await self._queries.settlements(book.key, machine=only, before=before, limit=ENTRIES_AT_ONCE)
             for stored in page:
                 if stored.birth.at < since:
                     return
@@ -214,7 +211,7 @@ class ReportReading:
                     takings.add(settlement)
                 before = stored.number
                 await asyncio.sleep(0)
-            if len(page) < SETTLEMENTS_AT_ONCE:
+            if len(page) < ENTRIES_AT_ONCE:
                 return
 
 

@@ -9,20 +9,21 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 
 import orjson
 
 from nostrbot.core.book import Book
 from nostrbot.core.commands import Refused
-from nostrbot.core.daybook import local_day
+from nostrbot.core.daybook import days_before, local_day
 from nostrbot.core.forms import Range
 from nostrbot.core.own_sats import last_rate
+from nostrbot.core.replies import Data
 from nostrbot.core.room import rows_that_fit
 from nostrbot.core.states import DepositStatus, LegType
 from nostrbot.core.views import View
 from nostrbot.money import SATS_PER_BTC, format_minor, format_ratio, minor_digits, parse_decimal
-from nostrbot.reading.question import Data, Question
+from nostrbot.reading.question import Question
 from nostrbot.store.leg_sums import QuarterSum
 from nostrbot.store.queries import Queries
 
@@ -134,7 +135,7 @@ class StackReading:
         chosen: Range = question.args.get("range", Range.MONTH)
         today = max(local_day(book.tz, question.at) for book, _ in enrolled)
         days = RANGE_DAYS.get(chosen)
-        first_day = "" if days is None else _days_before(today, days - 1)
+        first_day = "" if days is None else days_before(today, days - 1)
         stack = Stack(first_day, by_months=days is None or days > DAYS_SHOWN_MAX)
         for book, lp in enrolled:
             stack.add_cash(book, lp)
@@ -143,10 +144,6 @@ class StackReading:
                 if place % ROWS_AT_ONCE == 0:
                     await asyncio.sleep(0)
         return {"stats": {"range": chosen, **_standing(enrolled), **_stack_view(stack, today)}}
-
-
-def _days_before(day: str, days: int) -> str:
-    return (date.fromisoformat(day) - timedelta(days=days)).isoformat()
 
 
 def _standing(enrolled: Iterable[tuple[Book, str]]) -> View:

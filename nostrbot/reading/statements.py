@@ -22,15 +22,15 @@ import orjson
 from nostrbot.core.book import Book
 from nostrbot.core.commands import Code, Refused
 from nostrbot.core.daybook import local_day, moment_of
+from nostrbot.core.replies import Data
 from nostrbot.core.room import rows_that_fit
 from nostrbot.core.views import View
 from nostrbot.money import format_minor
-from nostrbot.reading.question import Data, Question
+from nostrbot.reading.question import NOT_THERE, Question
 from nostrbot.store.leg_sums import LegSum, WindowSum
 from nostrbot.store.queries import Queries
 
 CORRECTIONS_SHOWN_MAX = 100  # with an operator
-NOT_THERE = Refused(Code.NOT_FOUND, "you are at no such machine: `balance` shows where you are")
 
 
 class Month(NamedTuple):

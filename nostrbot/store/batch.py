@@ -28,7 +28,7 @@ Row = tuple[object, ...]
 
 
 class Owed(NamedTuple):
-    """One row of the outbox: the messages of an entry, or the answer in `body`; never both."""
+    """One row of the outbox: the messages of an entry, or the one in `body`: an answer or an alarm; never both."""
 
     id: int
     book: str | None

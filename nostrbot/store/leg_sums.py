@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, and_, case, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from nostrbot.core.daybook import QUARTER_S
 from nostrbot.core.states import LegStatus, LegType
 from nostrbot.store.tables import book, entry, leg
-
-QUARTER_S = 900  # every time zone begins its days on a quarter of an hour
 
 # What an LP receives; of the other types none is its gain.
 _RECEIVED = leg.c.type.in_([kind.value for kind in (LegType.DCA, LegType.SETTLEMENT, LegType.OPERATOR_SPLIT)])

@@ -341,3 +341,14 @@ def test_a_stranger_s_key_is_none(house: House) -> None:
     assert isinstance(outcome, Refusal)
     assert outcome.reason is Reason.UNKNOWN_AUTHOR
     assert not isinstance(outcome, SettlementRejected)
+
+
+def test_a_machine_may_buy_and_sell_at_different_rates(house: House) -> None:
+    """Each direction has a median of its own."""
+    for _ in range(3):
+        house.sell(fiat="100.00", rate="50")
+        house.sell(fiat="100.00", rate="45", tx_type="cash_in")
+    house.say("operator", "guard m1 rate=5%")
+    assert isinstance(house.sell(fiat="100.00", rate="45", tx_type="cash_in"), SettlementProcessed)
+    assert isinstance(house.sell(fiat="100.00", rate="50"), SettlementProcessed)
+    assert isinstance(house.sell(fiat="100.00", rate="45"), SettlementPending)

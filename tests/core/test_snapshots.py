@@ -40,7 +40,7 @@ def test_the_house_has_something_of_everything() -> None:
     same = {name for name, value in take_snapshot(book).items() if value == new[name]}
     assert same == {"bot", "key", "platform", "active", "operators", "suspended_operators"}  # those are the root's
     till = book.tills["m2"]
-    assert (till.rates, till.day_minor, till.counter.newest) == (["50", "50"], 400_000, 9)
+    assert (till.rates, till.day_minor, till.counter.newest) == ({"cash_out": ["50", "50"]}, 400_000, 9)
     assert [(gap.first, gap.last) for gap in till.counter.gaps] == [(3, 8)]
     assert list(till.cassettes) == ["2", "10"]
     assert book.machine_of_key == {person(name).pubkey: machine for name, machine in

@@ -150,7 +150,7 @@ def test_volumes_and_rates_are_of_what_was_booked(house: House) -> None:
     house.sell(wire_sats=1, rate="60")
     house.say("operator", "settlement refund s1 reason=odd")
     till = house.book.tills["m1"]
-    assert (till.volume_sats, till.day_minor, till.rates) == (107_770, 200_000, ["50"])
+    assert (till.volume_sats, till.day_minor, till.rates) == (107_770, 200_000, {"cash_out": ["50"]})
 
 
 def test_banknotes_leave_the_first_cassettes_of_their_kind() -> None:

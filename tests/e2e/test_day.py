@@ -320,6 +320,23 @@ def test_gift_wraps_are_answered_by_gift_wraps(town: House) -> None:
     town.assert_trail_verifies(abby.person)
 
 
+def test_a_gift_wrap_holds_less_and_its_pages_are_shorter(town: House) -> None:
+    """What does not fit in one wrap comes in the next page; nothing is refused, and nothing left out."""
+    mona = town.open_operator("mona", "mona-1")
+    machine = town.line("mona-1")
+    for n in range(16):
+        machine.settle(sale(machine.person, n=n, txid="t" * 200))
+    seen: list[str] = []
+    page = mona.whisper("settlement list limit=16 --json").json["data"]
+    assert 0 < len(page["settlements"]) < 16
+    while True:
+        seen += [row["id"] for row in page["settlements"]]
+        if not page.get("more"):
+            break
+        page = mona.whisper(f"settlement list limit=16 before={page['before']} --json").json["data"]
+    assert seen == [f"s{n}" for n in range(16, 0, -1)]
+
+
 def test_the_command_line_whispers_too(town: House) -> None:
     """`nostrbot dm --scheme nip17`, and its exit codes."""
     lena = town.open_operator("lena", "lena-1")

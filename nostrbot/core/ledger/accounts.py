@@ -1,8 +1,8 @@
 """The chart of accounts, and the one statement of the sign convention.
 
-Debits are positive and credits negative, in every account. So an asset we hold is positive, what we owe (liabilities)
-and what is the operator's own (equity) are negative. Sums per unit are zero, always. Which event touches which account
-is core/booking.py.
+What lives here: the names of accounts and the sign of what they hold. What does not: which event touches which account
+(core/booking.py). Debits are positive and credits negative, in every account. So an asset we hold is positive, what we
+owe (liabilities) and what is the operator's own (equity) are negative. Sums per unit are zero, always.
 
     assets:sats                       satoshis the operator holds for everyone in this book
     assets:cash:<machine>             cash in a machine
