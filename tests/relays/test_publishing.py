@@ -93,6 +93,7 @@ async def test_publishing_outlives_a_restart_of_the_relay(start_pool: MakePool, 
     async with local_relay(port=port) as url:
         pool = await start_pool(url)
         await asyncio.wait_for(pool.publish(author.verified("before")), 5)
+    await eventually(lambda: not pool.health()[0].connected)  # a relay that is told to stop takes its time
     publishing = [asyncio.create_task(pool.publish(author.verified(f"meanwhile {n}"))) for n in range(20)]
     await asyncio.sleep(0.3)
     assert not any(task.done() for task in publishing)
