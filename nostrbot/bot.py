@@ -163,6 +163,9 @@ class Bot:
 
     async def run(self) -> None:
         """Work until stop(). Raises FenceError when another writer took the journal."""
+        if self._stopping.is_set():  # asked to stop before it began: nothing is started only to be cut short
+            await self._close()
+            return
         jobs: list[Coroutine[Any, Any, None]] = [
             self._work(),
             self._watch_clock(),
