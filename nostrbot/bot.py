@@ -12,24 +12,21 @@ import fcntl
 import gc
 import os
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
-from enum import Enum, auto
-from functools import partial
 from typing import Any
 
 from loguru import logger
 from sqlalchemy.exc import DBAPIError
 
 from nostrbot.announcements import LISTS, Announcements, digest_of, own_announcements
+from nostrbot.clerk import Clerk
 from nostrbot.config import Home, RelaySettings
 from nostrbot.core.commands import LIST_LIMIT_DEFAULT, Code, Refused
-from nostrbot.core.daybook import DAY_S
 from nostrbot.core.engine import COMMAND_AGE_MAX_S
 from nostrbot.core.replies import answer, answer_that_fits, fits, refusal
 from nostrbot.desk import Desk, Turn, answer_message
-from nostrbot.errors import BooksError, ConfigError, FenceError
+from nostrbot.errors import ConfigError, FenceError
 from nostrbot.lookout import Lookout, reach_of
 from nostrbot.nostr import kinds
 from nostrbot.nostr.event import VerifiedEvent
@@ -39,7 +36,6 @@ from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Envelope, Scheme
 from nostrbot.outbox import Outbox, message_body
 from nostrbot.reading.question import Question
-from nostrbot.refusals import Reason, Refusal
 from nostrbot.relays.courier import Courier
 from nostrbot.relays.dialler import Dial, PublicDialler
 from nostrbot.relays.limits import Limits
@@ -51,12 +47,8 @@ from nostrbot.store.batch import Batch, Owed
 from nostrbot.store.store import Store
 
 TURN_EVENTS_MAX = 256  # a batch: large enough that a commit's fsync is shared, small enough that acks do not wait
-COMMIT_RETRY_S = 2.0  # after a full disk or a locked database
 FLUSH_S = 0.25  # how long a delivery may wait to be noted when nothing else is committed
 CLOCK_S = 1.0  # how often it is looked what is due
-FORGET_EVERY_S = DAY_S
-# A command's effect is in the journal for ever; that it was answered need be known only while it might be read again.
-ANSWERS_KEPT_S = 7 * DAY_S
 CLOCK_TROUBLE_S = 30.0  # after that could not be decided or committed: books were loaded again, which is work
 LOOK_S = 5.0  # how soon operators hear of what is wrong; some milliseconds a look
 TELL_S = 2.0  # how often `nostrbot status` hears from us
@@ -71,13 +63,6 @@ Clock = Callable[[], int]
 def unix_now() -> int:
     """The bot's clock: unix seconds."""
     return int(time.time())
-
-
-class _Trouble(Enum):
-    """Why a turn was not committed."""
-
-    DATABASE = auto()  # it cannot be written just now
-    OURS = auto()  # an event we cannot decide
 
 
 class Bot:
@@ -106,25 +91,26 @@ class Bot:
         self._lookout = Lookout()
         self._announcements = Announcements(settings.relays)
         self._courier = Courier(dial or PublicDialler()) if settings.recipient_relays else None
-        self._store: Store | None = None
-        self._desk: Desk | None = None
+        self._clerk: Clerk | None = None
         self._outbox: Outbox | None = None
-        self._commit_lock = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._started_at = clock()
-        self._forgot_at = 0  # when old answers were forgotten last
+
+    @property
+    def clerk(self) -> Clerk:
+        """Who decides and commits, once started."""
+        assert self._clerk is not None, "start() comes first"
+        return self._clerk
 
     @property
     def desk(self) -> Desk:
         """The live books, once started."""
-        assert self._desk is not None, "start() comes first"
-        return self._desk
+        return self.clerk.desk
 
     @property
     def store(self) -> Store:
         """The database, once started."""
-        assert self._store is not None, "start() comes first"
-        return self._store
+        return self.clerk.store
 
     @property
     def outbox(self) -> Outbox:
@@ -134,28 +120,23 @@ class Bot:
 
     async def start(self) -> None:
         """Open the database, rebuild the books, connect. Raises ConfigError or BooksError."""
-        self._store = await Store.open(self._database_url)
-        await self._load_books()
-        self._outbox = Outbox(
-            self.desk.books, self.keys, self._envelope, self.pool, self.store.queries, also=self._carry
+        store = await Store.open(self._database_url)
+        self._clerk = Clerk(
+            store,
+            self._envelope,
+            bot=self.keys.pubkey,
+            platform=self._platform,
+            clock=self._clock,
+            stopping=self._stopping,
         )
+        await self.clerk.load()
+        self._outbox = Outbox(self.desk.books, self.keys, self._envelope, self.pool, store.queries, also=self._carry)
+        self.clerk.deliveries = self._outbox
         self._subscribe()
         await self.pool.start()
         # The books live as long as we do: the garbage collector need not look at them again and again.
         gc.collect()
         gc.freeze()
-
-    async def _load_books(self) -> None:
-        live = await self.store.load_books(self.keys.pubkey, self._platform)
-        _, highest_row = await self.store.queries.outbox_state()
-        sightings = await self.store.queries.sightings()
-        desk = Desk(live, sightings, self._envelope, self.store.queries, highest_row + 1)
-        if self._desk is not None:
-            desk.closed_books |= self._desk.closed_books
-            desk.refusals += self._desk.refusals
-        self._desk = desk
-        if self._outbox is not None:
-            self._outbox.books_changed(self._desk.books)
 
     async def wait_ready(self, timeout_s: float) -> bool:
         """Wait until subscribed on a relay; False when none answered in time."""
@@ -196,11 +177,7 @@ class Bot:
         if self._courier is not None:
             await self._courier.stop()
         await self.pool.stop()
-        async with self._commit_lock:
-            try:
-                await self._commit(Batch())
-            except DBAPIError as error:
-                logger.error("deliveries cannot be noted: {}", error.orig)
+        await self.clerk.note_deliveries()
         await self.store.close()
 
     # --- working --------------------------------------------------------------------------------------------------
@@ -214,7 +191,7 @@ class Bot:
             events = self._without_lists(arrivals)
             if not events:
                 continue
-            turn = asyncio.create_task(self._turn(events))
+            turn = asyncio.create_task(self._take(events))
             try:
                 await asyncio.shield(turn)
             except asyncio.CancelledError:
@@ -231,54 +208,9 @@ class Bot:
                 events.append(arrival.event)
         return events
 
-    async def _turn(self, events: Sequence[VerifiedEvent]) -> None:
-        """Decide and commit events, in order, together if that goes well and one by one if it does not."""
-        waiting = deque([list(events)])
-        while waiting:
-            group = waiting[0]
-            outcome = await self._try_turn(partial(self._take, group))
-            if isinstance(outcome, Turn):
-                waiting.popleft()
-                await self._after_commit(outcome)
-            elif self._stopping.is_set():
-                return  # what was not committed was not answered either: it will be said again
-            elif outcome is _Trouble.DATABASE:
-                await self._pause()
-            elif len(group) > 1:
-                waiting.popleft()
-                waiting.extendleft([event] for event in reversed(group))
-            else:
-                waiting.popleft()
-                self.desk.refuse(Refusal(Reason.SET_ASIDE), group[0])
-
-    async def _take(self, events: Sequence[VerifiedEvent]) -> Turn:
-        return await self.desk.take(events, self._clock)
-
-    async def _try_turn(self, decide: Callable[[], Awaitable[Turn]]) -> "Turn | _Trouble":
-        """One commit, or none and the books as they were: they are loaded again whenever something went wrong."""
-        trouble = _Trouble.OURS
-        async with self._commit_lock:
-            try:
-                turn = await decide()
-                if turn.batch:
-                    await self._commit(turn.batch)
-            except FenceError:
-                raise
-            except BooksError as error:
-                if not self.desk.closed_books:
-                    raise
-                logger.critical("a book is closed until a person has looked into it: {}", error)
-            except DBAPIError as error:
-                # Disk full, locked for a minute, I/O error: nothing of the turn was kept, nothing was said.
-                logger.error("the database cannot be written ({}): trying again, nothing is lost", error.orig)
-                trouble = _Trouble.DATABASE
-            except Exception:  # noqa: BLE001 - the boundary of the writing task
-                # A fault of ours must cost one event, not the bot. No values in the log: they may be private.
-                logger.opt(exception=True).critical("set aside what I could not decide")
-            else:
-                return turn
-            await self._load_books_again()
-        return trouble
+    async def _take(self, events: Sequence[VerifiedEvent]) -> None:
+        async for turn in self.clerk.take(events):
+            await self._after_commit(turn)
 
     async def _watch_clock(self) -> None:
         """Decide what is due by the clock; what could not be committed is still due the next time."""
@@ -299,15 +231,12 @@ class Bot:
         """A turn for each book in which something is due, so that trouble in one is no other's; False if there was any."""
         went_well = True
         for key in self.desk.books_due(self._clock()):
-            outcome = await self._try_turn(partial(self._look_at_clock, key))
-            if isinstance(outcome, Turn):
-                await self._after_commit(outcome)
-            else:
+            turn = await self.clerk.look_at_clock(key)
+            if turn is None:
                 went_well = False
+            else:
+                await self._after_commit(turn)
         return went_well
-
-    async def _look_at_clock(self, key: str) -> Turn:
-        return self.desk.look_at_clock(key, self._clock())
 
     async def _look_out(self) -> None:
         """Look around for what operators should be told; what could not be committed is found again by the next look."""
@@ -325,32 +254,16 @@ class Bot:
     async def look_out(self) -> None:
         """Look around once: what there is to tell is owed from then on. Raises DBAPIError and FenceError as a commit does."""
         reach = reach_of(self._relays, self.pool.health(), self._min_ok)
-        async with self._commit_lock:
+        async with self.clerk.lock:
             desk = self.desk
             now = self._clock()
             found = await self._lookout.look(desk.books, desk.sightings, self.store.queries, reach, now)
             if not found.messages:
                 return
             owed = [Owed(desk.new_row(), None, None, message_body(message, now)) for message in found.messages]
-            await self._commit(Batch(owed=owed, alarms=found.told))
+            await self.clerk.commit(Batch(owed=owed, alarms=found.told))
             self._lookout.told(found.told)
             self.outbox.owe(owed, {})
-
-    async def _load_books_again(self) -> None:
-        """Throw away what a failed turn left in memory; without sound books nothing may be decided, so insist."""
-        while not self._stopping.is_set():
-            try:
-                await self._load_books()
-            except DBAPIError as error:
-                logger.error("the database cannot be read ({}): trying again", error.orig)
-                await self._pause()
-            else:
-                return
-
-    async def _pause(self) -> None:
-        """Give a full disk or a locked database time, unless it is time to stop."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), COMMIT_RETRY_S)
 
     async def _after_commit(self, turn: Turn) -> None:
         if turn.registry_changed:
@@ -385,31 +298,10 @@ class Bot:
             return refusal(command.verb, data, json=command.json)
         return answer(command.verb, data, json=command.json, preview=command.preview)
 
-    async def _commit(self, batch: Batch) -> None:
-        """Commit a batch and, with it, what was delivered since the last one."""
-        delivered = self.outbox.take_delivered()
-        batch.delivered += delivered.rows
-        batch.partly_delivered += delivered.partly
-        now = self._clock()
-        batch.answered += [(event_id, now) for event_id in delivered.answered]
-        if batch and not 0 <= now - self._forgot_at < FORGET_EVERY_S:
-            self._forgot_at, batch.forget_answers_before = now, now - ANSWERS_KEPT_S
-        try:
-            if batch:
-                await self.store.writer.commit(batch)
-        except BaseException:  # cancelled as well
-            self.outbox.put_back(delivered)
-            raise
-
     async def _flush(self) -> None:
         while True:
             await asyncio.sleep(FLUSH_S)
-            async with self._commit_lock:
-                try:
-                    await self._commit(Batch())
-                except DBAPIError as error:
-                    # Not noted is noted later; after a restart, made again under the same ids: harmless.
-                    logger.error("deliveries cannot be noted: {}", error.orig)
+            await self.clerk.note_deliveries()
 
     # --- being heard and seen -------------------------------------------------------------------------------------
 

@@ -21,10 +21,11 @@ from nostr_sdk import Nip44Version, PublicKey, SecretKey, nip04_decrypt, nip04_e
 from rich.console import Console
 from rich.table import Table
 
-from nostrbot.audit import export_trail, verify_trail
+from nostrbot.audit.verification import verify_trail
 from nostrbot.bot import Bot, unix_now
 from nostrbot.config import RelaySettings
 from nostrbot.errors import TrailError
+from nostrbot.exports.trail import export_trail
 from nostrbot.money import format_minor, share_of
 from nostrbot.nostr import kinds
 from nostrbot.nostr.event import VerifiedEvent, sign_event

@@ -15,7 +15,7 @@ import orjson
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from nostrbot.audit import verify_trail
+from nostrbot.audit.verification import verify_trail
 from nostrbot.core.book import Book
 from nostrbot.core.engine import apply
 from nostrbot.core.facts import SettlementPending, SettlementProcessed, SettlementRejected, read_fact

@@ -15,6 +15,7 @@ import pytest
 from loguru import logger
 
 from nostrbot import bot as bot_module
+from nostrbot import clerk as clerk_module
 from nostrbot import desk
 from nostrbot.bot import Bot, only_bot
 from nostrbot.config import Home
@@ -270,7 +271,7 @@ async def test_a_database_that_cannot_be_written_for_a_while(
 ) -> None:
     """faults.md row 52: past its patience an error that can be seen; nothing is lost, and work goes on by itself."""
     monkeypatch.setattr(database, "_PRAGMAS", (*database._PRAGMAS, "PRAGMA busy_timeout=100"))
-    monkeypatch.setattr(bot_module, "COMMIT_RETRY_S", 0.1)
+    monkeypatch.setattr(clerk_module, "COMMIT_RETRY_S", 0.1)
     async with running(path, url):
         with another_program(path) as other:
             await other("BEGIN IMMEDIATE")

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from loguru import logger
 
-from nostrbot.audit import Summary, export_trail, verify_trail
+from nostrbot.audit.verification import Summary, verify_trail
 from nostrbot.core.ledger.transaction import Transaction
 from nostrbot.core.snapshots import restore_snapshot
 from nostrbot.desk import SNAPSHOT_EVERY_ENTRIES, Turn
+from nostrbot.exports.trail import export_trail
 from tests.offices import (
     ANA,
     BOT,

@@ -36,6 +36,7 @@ LAYERS = [
     },
     {"mailroom"},
     {"desk"},
+    {"clerk"},
     {"bot"},
     {"demo"},
     {"cli"},

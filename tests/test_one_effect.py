@@ -13,9 +13,10 @@ from typing import Any
 import orjson
 import pytest
 
-from nostrbot.audit import export_trail, verify_trail
+from nostrbot.audit.verification import verify_trail
 from nostrbot.core.book import check_books
 from nostrbot.desk import Turn
+from nostrbot.exports.trail import export_trail
 from nostrbot.nostr.giftwrap import make_wrap
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Envelope

@@ -19,11 +19,12 @@ from sqlalchemy.exc import OperationalError
 
 from nostrbot import bot as bot_module
 from nostrbot import steadiness
-from nostrbot.audit import export_trail, verify_trail
+from nostrbot.audit.verification import verify_trail
 from nostrbot.bot import Bot
 from nostrbot.core.book import check_books
 from nostrbot.core.receipts import entry_messages
 from nostrbot.desk import Turn
+from nostrbot.exports.trail import export_trail
 from nostrbot.nostr.kinds import DIRECT_MESSAGE
 from nostrbot.store.batch import Batch
 from nostrbot.store.database import sqlite_url
@@ -325,5 +326,5 @@ async def test_a_fault_of_ours_in_fixed_mode_costs_no_sale(
         await asyncio.sleep(0.3)
         asked = command(OPERATOR, "settlement note s1 hm", EVENING)
         assert asked["kind"] == DIRECT_MESSAGE
-        await bot._turn([verified(asked)])
+        await bot._take([verified(asked)])
         assert entries(path)[-1]["facts"][0]["fact"] == "settlement_noted"

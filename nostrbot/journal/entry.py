@@ -17,6 +17,7 @@ from nostrbot.core.facts import Fact, plain_fact
 from nostrbot.core.inputs import Input
 from nostrbot.core.ledger.transaction import Transaction
 
+TRAIL_VERSION = 1
 GENESIS = "0" * 64  # the `prev` of a book's first entry
 
 

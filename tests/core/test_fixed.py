@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nostrbot.audit import verify_trail
+from nostrbot.audit.verification import verify_trail
 from nostrbot.core.commands import Code, Refused
 from nostrbot.core.engine import decide
 from nostrbot.core.facts import Fact, FixedPlanSet, LpPaid, SettlementProcessed, SlotsKept

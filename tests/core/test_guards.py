@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import orjson
 import pytest
 
-from nostrbot.audit import verify_trail
+from nostrbot.audit.verification import verify_trail
 from nostrbot.core.commands import Code, Refused
 from nostrbot.core.facts import (
     MachineChanged,

@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from nostrbot.audit import verify_trail
+from nostrbot.audit.verification import verify_trail
 from nostrbot.core.commands import Code, Refused
 from nostrbot.core.dossier import as_it_stands
 from nostrbot.core.facts import (

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from nostrbot.audit import verify_trail
+from nostrbot.audit.verification import verify_trail
 from nostrbot.core.book import check_books, evolve
 from nostrbot.core.commands import Code, Refused
 from nostrbot.core.dossier import Dossier, Settlement, as_it_stands

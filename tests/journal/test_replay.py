@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nostrbot.audit import verify_trail
+from nostrbot.audit.verification import verify_trail
 from tests.days import recorded_day
 from tests.houses import House, of_legs
 

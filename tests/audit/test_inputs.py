@@ -1,6 +1,6 @@
 """The auditor and the newer inputs: ticks of the clock, and messages in gift wraps (faults.md row 86).
 
-The forger is as strong as in test_audit.py: it may seal everything again, and lacks only the keys of those who signed.
+The forger is as strong as in test_verification.py: it may seal everything again, and lacks only the keys of those who signed.
 """
 
 from collections.abc import Callable
@@ -9,13 +9,13 @@ from typing import Any
 import orjson
 import pytest
 
-from nostrbot.audit import verify_trail
+from nostrbot.audit.verification import verify_trail
 from nostrbot.core.inputs import Signed, Tick, open_signed
 from nostrbot.journal.entry import canonical
 from nostrbot.nostr.event import event_id
 from nostrbot.refusals import Reason, Refusal
+from tests.audit.test_verification import Content, Trail, resealed, sealed_again, trouble
 from tests.houses import House, person, wrapped_letter
-from tests.test_audit import Content, Trail, resealed, sealed_again, trouble
 
 # 20:00 on 2026-09-21 and 08:00 on the day after, in Guatemala.
 EVENING, MORNING = 1_790_042_400, 1_790_085_600

@@ -1,7 +1,7 @@
-"""The auditor: a book's whole history as a file, and its re-derivation without trusting the bot.
+"""Verification: a book's whole history, re-derived from its trail without trusting the bot.
 
-What lives here: writing a trail, and verifying one from an empty book. What does not: the bot, relays, keys; verifying
-needs nothing but the file. docs/protocol.md section 7. A trail is JSON Lines: a header, then every entry in order.
+What lives here: verifying a trail from an empty book. What does not: writing one (exports/trail.py); the bot, relays,
+keys: verifying needs nothing but the file. docs/protocol.md section 7. A trail is JSON Lines: a header, then every entry in order.
 
 Proven by signatures: every input, and that it was addressed to this bot. Proven by deciding again: every fact, posting
 and hash. Resting on the bot's word: what an encrypted input said (only its two parties can open it), and that the trail
@@ -9,7 +9,7 @@ is not cut short at its end, nor an input left out that nothing later rests on.
 """
 
 import re
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,31 +30,17 @@ from nostrbot.core.facts import (
 )
 from nostrbot.core.inputs import Input, Signed, Tick, open_signed
 from nostrbot.core.states import LegStatus
-from nostrbot.errors import BooksError, ConfigError, TrailError
-from nostrbot.journal.entry import GENESIS, canonical, digest, trail_line
+from nostrbot.errors import BooksError, TrailError
+from nostrbot.journal.entry import GENESIS, TRAIL_VERSION, canonical, digest
 from nostrbot.nostr.event import read_event
 from nostrbot.nostr.sealing import Scheme
 from nostrbot.refusals import Refusal
-from nostrbot.store.queries import Queries
 
-TRAIL_VERSION = 1
 AT_END = 253_370_764_800  # unix seconds: the year 9999 begins, and after it no calendar of ours goes on
 _HEADER = {"trail", "bot", "book", "created_at"}
 _ENTRY = {"at", "facts", "hash", "input", "postings", "prev", "rules", "seq"}
 _INPUT = {"event", "plaintext", "carried", "answered"}
 _KEY = re.compile("[0-9a-f]{64}")
-
-
-async def export_trail(queries: Queries, bot: str, book: str) -> AsyncGenerator[bytes, None]:
-    """The lines of a book's trail. Raises ConfigError when there is no such book."""
-    header: bytes | None = None
-    async for stored in queries.entries(book):
-        if header is None:
-            header = canonical({"trail": TRAIL_VERSION, "bot": bot, "book": book, "created_at": stored.at})
-            yield header + b"\n"
-        yield trail_line(stored.body, stored.hash) + b"\n"
-    if header is None:
-        raise ConfigError("there is no book of that operator here: `nostrbot status` lists them")
 
 
 @dataclass(slots=True)

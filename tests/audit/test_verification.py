@@ -11,7 +11,7 @@ import nostr_sdk
 import orjson
 import pytest
 
-from nostrbot.audit import Summary, verify_trail
+from nostrbot.audit.verification import Summary, verify_trail
 from nostrbot.core.facts import MachineChanged, SettlementProcessed
 from nostrbot.core.inputs import Signed
 from nostrbot.errors import TrailError

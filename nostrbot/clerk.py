@@ -1,0 +1,200 @@
+"""The clerk: takes turns at the desk and commits them, whatever becomes of the database meanwhile.
+
+What lives here: a turn tried together, again, or one event at a time; books thrown away and loaded again when a commit
+failed; the one lock under which anything is committed. What does not: deciding (desk.py), when there is a turn to take and
+what follows from it (bot.py), SQL (store/).
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from enum import Enum, auto
+from functools import partial
+from typing import Protocol
+
+from loguru import logger
+from sqlalchemy.exc import DBAPIError
+
+from nostrbot.core.book import Book
+from nostrbot.core.daybook import DAY_S
+from nostrbot.desk import Desk, Turn
+from nostrbot.errors import BooksError, FenceError
+from nostrbot.nostr.event import VerifiedEvent
+from nostrbot.nostr.sealing import Envelope
+from nostrbot.outbox import Delivered
+from nostrbot.refusals import Reason, Refusal
+from nostrbot.store.batch import Batch
+from nostrbot.store.store import Store
+
+COMMIT_RETRY_S = 2.0  # after a full disk or a locked database
+FORGET_EVERY_S = DAY_S
+# A command's effect is in the journal for ever; that it was answered need be known only while it might be read again.
+ANSWERS_KEPT_S = 7 * DAY_S
+
+
+class Trouble(Enum):
+    """Why a turn was not committed."""
+
+    DATABASE = auto()  # it cannot be written just now
+    OURS = auto()  # an event we cannot decide
+
+
+class Deliveries(Protocol):
+    """Who knows what was delivered since the last commit: the outbox."""
+
+    def take_delivered(self) -> Delivered:
+        """What is to be noted with the next commit."""
+
+    def put_back(self, delivered: Delivered) -> None:
+        """That commit failed."""
+
+    def books_changed(self, books: Mapping[str, Book]) -> None:
+        """The books were loaded again."""
+
+
+class Clerk:
+    """The one writer of a store. `await clerk.load()` comes first; then `desk` is there."""
+
+    def __init__(
+        self,
+        store: Store,
+        envelope: Envelope,
+        *,
+        bot: str,
+        platform: str,
+        clock: Callable[[], int],
+        stopping: asyncio.Event,
+    ) -> None:
+        """`bot`, `platform`: their keys (hex). Nothing is tried again once `stopping` is set."""
+        self.store = store
+        self.lock = asyncio.Lock()  # held by whoever decides and commits
+        self.deliveries: Deliveries | None = None
+        self._envelope = envelope
+        self._bot = bot
+        self._platform = platform
+        self._clock = clock
+        self._stopping = stopping
+        self._desk: Desk | None = None
+        self._forgot_at = 0  # when old answers were forgotten last
+
+    @property
+    def desk(self) -> Desk:
+        """The live books, once loaded; another desk after trouble with a commit."""
+        assert self._desk is not None, "load() comes first"
+        return self._desk
+
+    async def load(self) -> None:
+        """Load the books as they are kept. Raises BooksError and DBAPIError."""
+        live = await self.store.load_books(self._bot, self._platform)
+        _, highest_row = await self.store.queries.outbox_state()
+        sightings = await self.store.queries.sightings()
+        desk = Desk(live, sightings, self._envelope, self.store.queries, highest_row + 1)
+        if self._desk is not None:
+            desk.closed_books |= self._desk.closed_books
+            desk.refusals += self._desk.refusals
+        self._desk = desk
+        if self.deliveries is not None:
+            self.deliveries.books_changed(desk.books)
+
+    async def take(self, events: Sequence[VerifiedEvent]) -> AsyncGenerator[Turn, None]:
+        """Decide and commit events, in order, together if that goes well and one by one if it does not.
+
+        Yields each turn after its commit. Raises FenceError when another writer was here, BooksError when no book is sound.
+        """
+        waiting = deque([list(events)])
+        while waiting:
+            group = waiting[0]
+            outcome = await self._try_turn(partial(self._decide, group))
+            if isinstance(outcome, Turn):
+                waiting.popleft()
+                yield outcome
+            elif self._stopping.is_set():
+                return  # what was not committed was not answered either: it will be said again
+            elif outcome is Trouble.DATABASE:
+                await self._pause()
+            elif len(group) > 1:
+                waiting.popleft()
+                waiting.extendleft([event] for event in reversed(group))
+            else:
+                waiting.popleft()
+                self.desk.refuse(Refusal(Reason.SET_ASIDE), group[0])
+
+    async def look_at_clock(self, key: str) -> Turn | None:
+        """Decide and commit what is due by the clock in one book; None when that did not work, and it is still due."""
+        outcome = await self._try_turn(partial(self._decide_due, key))
+        return outcome if isinstance(outcome, Turn) else None
+
+    async def commit(self, batch: Batch) -> None:
+        """Commit a batch and, with it, what was delivered since the last one. The caller holds the lock."""
+        assert self.lock.locked(), "whoever commits holds the lock"
+        now = self._clock()
+        delivered = Delivered([], [], []) if self.deliveries is None else self.deliveries.take_delivered()
+        batch.delivered += delivered.rows
+        batch.partly_delivered += delivered.partly
+        batch.answered += [(event_id, now) for event_id in delivered.answered]
+        if batch and not 0 <= now - self._forgot_at < FORGET_EVERY_S:
+            self._forgot_at, batch.forget_answers_before = now, now - ANSWERS_KEPT_S
+        try:
+            if batch:
+                await self.store.writer.commit(batch)
+        except BaseException:  # cancelled as well
+            if self.deliveries is not None:
+                self.deliveries.put_back(delivered)
+            raise
+
+    async def note_deliveries(self) -> None:
+        """Commit what was delivered, and nothing else. Not noted is noted later, or made again under the same ids."""
+        async with self.lock:
+            try:
+                await self.commit(Batch())
+            except DBAPIError as error:
+                logger.error("deliveries cannot be noted: {}", error.orig)
+
+    async def _decide(self, events: Sequence[VerifiedEvent]) -> Turn:
+        return await self.desk.take(events, self._clock)
+
+    async def _decide_due(self, key: str) -> Turn:
+        return self.desk.look_at_clock(key, self._clock())
+
+    async def _try_turn(self, decide: Callable[[], Awaitable[Turn]]) -> Turn | Trouble:
+        """One commit, or none and the books as they were: they are loaded again whenever something went wrong."""
+        trouble = Trouble.OURS
+        async with self.lock:
+            try:
+                turn = await decide()
+                if turn.batch:
+                    await self.commit(turn.batch)
+            except FenceError:
+                raise
+            except BooksError as error:
+                if not self.desk.closed_books:
+                    raise
+                logger.critical("a book is closed until a person has looked into it: {}", error)
+            except DBAPIError as error:
+                # Disk full, locked for a minute, I/O error: nothing of the turn was kept, nothing was said.
+                logger.error("the database cannot be written ({}): trying again, nothing is lost", error.orig)
+                trouble = Trouble.DATABASE
+            except Exception:  # noqa: BLE001 - the boundary of the writing task
+                # A fault of ours must cost one event, not the bot. No values in the log: they may be private.
+                logger.opt(exception=True).critical("set aside what I could not decide")
+            else:
+                return turn
+            await self._load_again()
+        return trouble
+
+    async def _load_again(self) -> None:
+        """Throw away what a failed turn left in memory; without sound books nothing may be decided, so insist."""
+        while not self._stopping.is_set():
+            try:
+                await self.load()
+            except DBAPIError as error:
+                logger.error("the database cannot be read ({}): trying again", error.orig)
+                await self._pause()
+            else:
+                return
+
+    async def _pause(self) -> None:
+        """Give a full disk or a locked database time, unless it is time to stop."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), COMMIT_RETRY_S)

@@ -1,0 +1,57 @@
+"""Commands of accountants: `export`.
+
+What lives here: its arguments. What does not: the rows and their forms (exports/). docs/protocol.md section 8.
+"""
+
+from typing import Annotated
+
+import typer
+
+from nostrbot.cli.terminal import DONE, HomeOption, OutputOption, home_at, passphrase, public_key, run_until_done
+from nostrbot.exports.wish import Form, Subject, Wish
+from nostrbot.keyfile import read_key_file
+
+app = typer.Typer()
+
+
+@app.command("export")
+def export_rows(
+    subject: Annotated[Subject, typer.Argument(help="What to export; oldest first.", case_sensitive=False)],
+    home: HomeOption = None,
+    form: Annotated[
+        Form,
+        typer.Option(
+            "--format", help="A ledger (beancount) is always whole, whatever the subject.", case_sensitive=False
+        ),
+    ] = Form.CSV,
+    operator: Annotated[
+        str | None, typer.Option("--operator", help="The operator's npub; all operators if not given.")
+    ] = None,
+    output: OutputOption = None,
+) -> int:
+    """Write settlements, legs or deposits for spreadsheets, programs and accountants. Works while the bot runs.
+
+    csv has one row each, its times in the operator's time zone beside unix seconds; text that a spreadsheet would run as a
+    formula has a ' before it. json has the fields of the bot's answers. beancount is one operator's whole ledger, every
+    entry a transaction, with balance assertions: bean-check proves it.
+
+    Example: nostrbot export settlements --home ./bot --format csv -o settlements.csv
+    """
+    from nostrbot.exports.export import export
+    from nostrbot.output import write_out
+    from nostrbot.store.store import Store
+
+    place = home_at(home)
+    wish = Wish(subject, form, None if operator is None else public_key("--operator", operator))
+    platform = place.platform()
+    keys = read_key_file(place.key_file, passphrase())
+
+    async def write() -> int:
+        store = await Store.open_as_it_is(place.database_url())
+        try:
+            await write_out(export(store, wish, keys.pubkey, platform), output)
+        finally:
+            await store.close()
+        return DONE
+
+    return run_until_done(write())

@@ -1,0 +1,237 @@
+"""Commands about a bot of one's own: making it, running it, looking at it; and the demonstration.
+
+What lives here: `init`, `run`, `status`, `key`, `demo`, `relay`. What does not: what they do (bot.py, status.py, demo.py).
+docs/protocol.md section 8.
+"""
+
+import asyncio
+import json as json_module
+import os
+import secrets
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from loguru import logger
+
+from nostrbot.cli.terminal import (
+    BAD_USAGE,
+    DONE,
+    NO,
+    HomeOption,
+    JsonOption,
+    RelayOption,
+    complain,
+    home_at,
+    log_to_stderr,
+    passphrase,
+    public_key,
+    run_until_done,
+)
+from nostrbot.config import Home, parse_relays, read_relays, relays_text
+from nostrbot.errors import BooksError, ConfigError
+from nostrbot.keyfile import read_key_file, write_key_file
+from nostrbot.nostr.keys import Keys
+
+READY_TIMEOUT_S = 30.0
+STALE_AFTER_S = 15  # a bot that runs tells its state every two seconds
+
+app = typer.Typer()
+
+
+@app.command()
+def init(
+    platform: Annotated[str, typer.Option("--platform", help="The platform's npub.")],
+    relay: RelayOption,
+    home: HomeOption = None,
+    more_relays: Annotated[list[str] | None, typer.Argument(help="Further relays.", metavar="[URL]...")] = None,
+    json: JsonOption = False,
+) -> int:
+    """Make a new bot: keys, relays.yaml, database.
+
+    Example: nostrbot init --home ./bot --platform npub1… --relay wss://relay.example.com
+    """
+    from nostrbot.store.database import make_engine
+    from nostrbot.store.store import Store
+
+    place = home_at(home)
+    pubkey = public_key("--platform", platform)
+    relays = relays_text([*relay, *(more_relays or [])])
+    for path in (place.key_file, place.relays_file, place.database_file):
+        if path.exists():
+            raise ConfigError(f"{path} exists already: nothing was changed; choose another --home")
+    # Everything that can be wrong is looked at before the first file is written.
+    parse_relays(relays.encode(), place.relays_file)
+    try:
+        place.path.mkdir(parents=True, exist_ok=True)
+        make_engine(place.database_url())
+        place.key_file.parent.mkdir(exist_ok=True)
+        place.key_file.parent.chmod(0o700)
+    except OSError as error:
+        raise ConfigError(f"{place.path} cannot be made: {error.strerror}") from None
+    keys = Keys.from_secret(secrets.token_bytes(32))
+    write_key_file(place.key_file, keys, passphrase())
+    place.write_platform(pubkey)
+    place.relays_file.write_text(relays)
+
+    async def make_database() -> int:
+        store = await Store.open(place.database_url())
+        await store.close()
+        return DONE
+
+    run_until_done(make_database())
+    if json:
+        print(json_module.dumps({"npub": keys.npub, "pubkey": keys.pubkey, "home": str(place.path)}))
+    else:
+        print(keys.npub)
+        print(f"Made {place.path}. Next: nostrbot run --home {place.path}", file=sys.stderr)
+    return DONE
+
+
+@app.command()
+def run(home: HomeOption = None) -> int:
+    """Run the bot until SIGTERM or Ctrl-C. Prints `ready <npub>` once it is subscribed; logs go to stderr.
+
+    Example: nostrbot run --home ./bot
+    """
+    from nostrbot.bot import only_bot
+
+    log_to_stderr()
+    place = home_at(home)
+    platform = place.platform()
+    keys = read_key_file(place.key_file, passphrase())
+    settings = read_relays(place.relays_file)
+    with only_bot(place):
+        return run_until_done(_run_bot(place, keys, platform, settings))
+
+
+async def _run_bot(place: Home, keys: Keys, platform: str, settings: Any) -> int:
+    from nostrbot.bot import Bot
+
+    bot = Bot(keys=keys, platform=platform, database_url=place.database_url(), settings=settings)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, bot.stop)
+    await bot.start()
+    announcing = asyncio.create_task(_announce(bot, keys))
+    try:
+        await bot.run()
+    except BooksError as error:
+        logger.critical("{}", error)
+        return NO
+    finally:
+        announcing.cancel()
+    logger.info("stopped")
+    return DONE
+
+
+async def _announce(bot: Any, keys: Keys) -> None:
+    while not await bot.wait_ready(READY_TIMEOUT_S):
+        logger.warning("no relay has answered yet: look at relays.yaml and the network; I keep trying")
+    # One write, so that nothing of another process comes between the word and the end of its line.
+    sys.stdout.write(f"ready {keys.npub}\n")
+    sys.stdout.flush()
+
+
+@app.command()
+def demo(
+    machines: Annotated[int, typer.Option(help="Simulated machines.", min=1, max=20)] = 2,
+    lps: Annotated[int, typer.Option(help="Liquidity providers.", min=1, max=50)] = 3,
+    settlements: Annotated[int, typer.Option(help="Sales to simulate.", min=1, max=500)] = 6,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same keys and sales.")] = 1,
+) -> int:
+    """See it work in a minute: relay, bot, machines, operator and LPs on this computer, over real websockets.
+
+    Example: nostrbot demo --lps 5 --settlements 20
+    """
+    from nostrbot.demo import show
+
+    log_to_stderr("ERROR")
+    return run_until_done(show(machines=machines, lps=lps, settlements=settlements, seed=seed))
+
+
+@app.command()
+def relay(
+    port: Annotated[
+        int | None, typer.Option(help="Port on 127.0.0.1; a free one if not given.", min=1, max=65535)
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder to keep events in; in memory if not given.")] = None,
+) -> int:
+    """Run the embedded relay alone, on this computer only. Prints its URL.
+
+    Example: nostrbot relay --port 7447 --data ./relay
+    """
+
+    async def serve() -> int:
+        from nostr_sdk import NostrSdkError
+
+        from nostrbot.relays.embedded import EmbeddedRelay
+
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        embedded = EmbeddedRelay(port, data)
+        try:
+            url = await embedded.start()
+        except (OSError, NostrSdkError) as error:
+            given = [name for name, value in (("--port", port), ("--data", data)) if value is not None]
+            complain(f"the relay cannot start: {error}: choose another {' or '.join(given) or '--port'}")
+            return BAD_USAGE
+        print(url, flush=True)
+        await stop.wait()
+        await embedded.stop()
+        return DONE
+
+    # The embedded relay's own threads want the standard loop.
+    code = asyncio.run(serve())
+    # Out at once: those threads outlive the relay and, where it keeps a database, still free Python objects while the
+    # interpreter is taken down, which one time in two is a segmentation fault (nostr-sdk 0.45.1). All is on disk by now.
+    sys.stdout.flush()
+    os._exit(code)
+
+
+@app.command()
+def status(
+    home: HomeOption = None,
+    json: JsonOption = False,
+    check: Annotated[bool, typer.Option("--check", help="Exit 1 unless the bot runs and hears a relay.")] = False,
+) -> int:
+    """Show books, entries, heads, backlog and relays; works while the bot runs.
+
+    Example: nostrbot status --home ./bot --json
+    """
+    from nostrbot.status import read_status, status_words
+
+    place = home_at(home)
+    place.platform()
+    keys = read_key_file(place.key_file, passphrase())
+    state: dict[str, Any] = {}
+
+    async def read() -> int:
+        state.update(await read_status(place, keys.npub, int(time.time()), STALE_AFTER_S))
+        return DONE
+
+    run_until_done(read())
+    print(json_module.dumps(state) if json else status_words(state))
+    return NO if check and not state["healthy"] else DONE
+
+
+@app.command()
+def key(
+    file: Annotated[Path, typer.Argument(help="The key file.")],
+    new: Annotated[bool, typer.Option("--new", help="Make a new key there; never overwrites.")] = False,
+    hex_digits: Annotated[bool, typer.Option("--hex", help="Print it as machines write it.")] = False,
+) -> int:
+    """Print the npub of a key file; with --new, make the file first (nsec, mode 0600).
+
+    Example: nostrbot key operator.nsec --new
+    """
+    if new:
+        write_key_file(file, Keys.from_secret(secrets.token_bytes(32)), passphrase())
+    keys = read_key_file(file, passphrase())
+    print(keys.pubkey if hex_digits else keys.npub)
+    return DONE
