@@ -5,7 +5,7 @@
 VENV := .venv
 RELAY_VENV := .cache/relay-venv
 LOCK_VENV := .cache/lock-venv
-SOURCES := nostrbot tests bench
+SOURCES := nostrbot tests bench verifier
 
 # The first of these that fits is taken: old enough, new enough, and able to make a virtual environment.
 PYTHONS = $(or $(PYTHON),python3.11 python3.12 python3.13 python3)
@@ -36,6 +36,7 @@ test: $(VENV)/.ready $(RELAY_VENV)/.ready ## every test but the long ones
 
 soak: $(VENV)/.ready $(RELAY_VENV)/.ready ## the tests that take minutes
 	@$(VENV)/bin/python -m pytest -m soak
+	@FUZZ_TIMES=50 $(VENV)/bin/python -m pytest tests/fuzz -n auto --maxprocesses 4
 
 bench: $(VENV)/.ready ## measure throughput on this computer
 	@$(VENV)/bin/python -m bench

@@ -9,7 +9,7 @@ from time import perf_counter
 import orjson
 from rich.console import Console
 
-from bench import end_to_end, engine, startup, verification
+from bench import audit, end_to_end, engine, liabilities, startup, verification
 from bench.figures import Figure, as_json, machine_line, show
 
 PARTS: dict[str, Callable[..., list[Figure]]] = {
@@ -17,6 +17,8 @@ PARTS: dict[str, Callable[..., list[Figure]]] = {
     "engine": engine.measure,
     "end_to_end": end_to_end.measure,
     "startup": startup.measure,
+    "audit": audit.measure,
+    "liabilities": liabilities.measure,
 }
 
 

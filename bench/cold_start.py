@@ -3,7 +3,6 @@
 What lives here: the first moments of `nostrbot run`, up to books that are ready. What does not: the journal it reads.
 """
 
-import resource
 import sys
 from pathlib import Path
 from time import perf_counter
@@ -11,6 +10,7 @@ from time import perf_counter
 import orjson
 
 from bench.house import run
+from bench.memory import peak_mb
 from nostrbot.bot import Bot
 from nostrbot.config import Home, read_relays
 from nostrbot.keyfile import read_key_file
@@ -27,21 +27,9 @@ async def start(home: Home) -> None:
     )
     await bot.start()
     seconds = perf_counter() - began
-    print(orjson.dumps({"books_s": seconds, "peak_mb": _peak_mb()}).decode(), flush=True)
+    print(orjson.dumps({"books_s": seconds, "peak_mb": peak_mb()}).decode(), flush=True)
     bot.stop()
     await bot.run()
-
-
-def _peak_mb() -> float:
-    """The most memory this program has held at once.
-
-    Linux counts the parent's memory into ru_maxrss of a child that was forked from it, so there its own account is read.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        [line] = [line for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
-        return int(line.split()[1]) * 1_024 / 1e6
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # bytes on macOS
 
 
 if __name__ == "__main__":

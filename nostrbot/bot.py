@@ -22,18 +22,23 @@ from sqlalchemy.exc import DBAPIError
 from nostrbot.announcements import LISTS, Announcements, digest_of, own_announcements
 from nostrbot.clerk import Clerk
 from nostrbot.config import Home, RelaySettings
+from nostrbot.core.book import ROOT
 from nostrbot.core.commands import LIST_LIMIT_DEFAULT, Code, Refused
 from nostrbot.core.engine import COMMAND_AGE_MAX_S
+from nostrbot.core.inputs import Signed
+from nostrbot.core.phrasebook import CHECKPOINT
 from nostrbot.core.replies import answer, answer_that_fits, fits, refusal
 from nostrbot.desk import Desk, Turn, answer_message
 from nostrbot.errors import ConfigError, FenceError
-from nostrbot.lookout import Lookout, reach_of
+from nostrbot.lookout import Lookout, closure_notice, reach_of
+from nostrbot.metrics.exposition import BookFigures, exposition
 from nostrbot.nostr import kinds
 from nostrbot.nostr.event import VerifiedEvent
 from nostrbot.nostr.filters import Filter
 from nostrbot.nostr.giftwrap import BACKDATED_MAX_S
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Envelope, Scheme
+from nostrbot.notary import Notary
 from nostrbot.outbox import Outbox, message_body
 from nostrbot.reading.question import Question
 from nostrbot.relays.courier import Courier
@@ -92,9 +97,11 @@ class Bot:
         self._announcements = Announcements(settings.relays)
         self._courier = Courier(dial or PublicDialler()) if settings.recipient_relays else None
         self._clerk: Clerk | None = None
+        self._notary: Notary | None = None
         self._outbox: Outbox | None = None
         self._stopping = asyncio.Event()
         self._started_at = clock()
+        self._clock_is_steady = True
 
     @property
     def clerk(self) -> Clerk:
@@ -111,6 +118,12 @@ class Bot:
     def store(self) -> Store:
         """The database, once started."""
         return self.clerk.store
+
+    @property
+    def notary(self) -> Notary:
+        """Who signs checkpoints, once started."""
+        assert self._notary is not None, "start() comes first"
+        return self._notary
 
     @property
     def outbox(self) -> Outbox:
@@ -130,13 +143,38 @@ class Bot:
             stopping=self._stopping,
         )
         await self.clerk.load()
-        self._outbox = Outbox(self.desk.books, self.keys, self._envelope, self.pool, store.queries, also=self._carry)
+        self._notary = Notary(self.clerk, self.keys, self._clock)
+        await self.notary.load()
+        self._outbox = Outbox(
+            self.desk.books,
+            self.keys,
+            self._envelope,
+            self.pool,
+            store.queries,
+            closed=frozenset(self.desk.closed_books),
+            also=self._carry,
+        )
         self.clerk.deliveries = self._outbox
+        if self.desk.closed_books:
+            await self._tell_of_closed_books()
         self._subscribe()
         await self.pool.start()
         # The books live as long as we do: the garbage collector need not look at them again and again.
         gc.collect()
         gc.freeze()
+
+    async def _tell_of_closed_books(self) -> None:
+        """Tell the log, and those whose books cannot be gone on with, before any work is taken."""
+        async with self.clerk.lock:
+            desk, now = self.desk, self._clock()
+            for key, reason in desk.closed_books.items():
+                logger.critical("book {} is closed until a person has looked into it: {}", key, reason)
+            messages = [closure_notice(desk.books[key], reason, now) for key, reason in desk.closed_books.items()]
+            owed = [Owed(desk.new_row(), None, None, message_body(message, now)) for message in messages]
+            try:
+                await self.clerk.commit(Batch(owed=owed))
+            except DBAPIError as error:
+                logger.error("nobody can be told of closed books: the database cannot be written ({})", error.orig)
 
     async def wait_ready(self, timeout_s: float) -> bool:
         """Wait until subscribed on a relay; False when none answered in time."""
@@ -216,7 +254,8 @@ class Bot:
         """Decide what is due by the clock; what could not be committed is still due the next time."""
         loop, steadiness = asyncio.get_running_loop(), Steadiness()
         while True:
-            if steadiness.is_steady(self._clock(), loop.time()):
+            self._clock_is_steady = steadiness.is_steady(self._clock(), loop.time())
+            if self._clock_is_steady:
                 turns = asyncio.create_task(self._clock_turns())
                 try:
                     went_well = await asyncio.shield(turns)
@@ -228,7 +267,7 @@ class Bot:
             await asyncio.sleep(CLOCK_S)
 
     async def _clock_turns(self) -> bool:
-        """A turn for each book in which something is due, so that trouble in one is no other's; False if there was any."""
+        """What is due, a book at a time, so that trouble in one is no other's; False if there was any."""
         went_well = True
         for key in self.desk.books_due(self._clock()):
             turn = await self.clerk.look_at_clock(key)
@@ -236,6 +275,12 @@ class Bot:
                 went_well = False
             else:
                 await self._after_commit(turn)
+        for key in self.notary.books_due(self._clock()):
+            signed = await self.notary.sign_daily(key)
+            if signed is None:
+                went_well = False
+            else:
+                self.outbox.owe(signed, {})
         return went_well
 
     async def _look_out(self) -> None:
@@ -273,8 +318,20 @@ class Bot:
         for message in turn.say:
             self.outbox.say(message, now)
         for question, given in turn.questions:
+            if question.command.verb == CHECKPOINT:
+                await self._sign_for(question, given, now)
+                continue
             text = await self._answer_that_fits(question, given.scheme)
             self.outbox.say(answer_message(given, text), now, answers=given.id)
+
+    async def _sign_for(self, question: Question, given: Signed, now: int) -> None:
+        """Sign a checkpoint for the operator who asks. Where none can be signed, that is the answer."""
+        signed = await self.notary.answer(question, given)
+        if isinstance(signed, Refused):
+            text = refusal(question.command.verb, signed, json=question.command.json)
+            self.outbox.say(answer_message(given, text), now, answers=given.id)
+        else:
+            self.outbox.owe(signed, {})
 
     async def _answer_that_fits(self, question: Question, scheme: Scheme) -> str:
         """The answer; of a list that is too long for how it was asked (a gift wrap holds less) a shorter page."""
@@ -369,12 +426,31 @@ class Bot:
             "pid": os.getpid(),
             "at": self._clock(),
             "started_at": self._started_at,
+            "steady": self._clock_is_steady,
+            "inbox": self.pool.inbox.qsize(),
             "backlog": self.outbox.backlog,
+            "commits": self.clerk.commits.plain(),
             "refusals": {str(reason): count for reason, count in sorted(refusals.items())},
             "closed_books": sorted(self.desk.closed_books),
+            "closed_because": dict(self.desk.closed_books),
             "relays": [_health(health) for health in self.pool.health()],
             "courier": asdict(self._courier.tally()) if self._courier is not None else None,
         }
+
+    def metrics(self) -> bytes:
+        """What Prometheus is shown of a running bot."""
+        books = [
+            BookFigures(
+                # A damaged book may not know its name; two of them must not be one.
+                handle=None if key == ROOT else live.book.handle or f"({key[:8]})",
+                entries=live.chain.seq,
+                pending=sum(len(till.held) for till in live.book.tills.values()),
+                is_closed=key in self.desk.closed_books,
+                checkpoint=self.notary.newest(key),
+            )
+            for key, live in self.desk.live.items()
+        ]
+        return exposition(self.state(), books)
 
 
 def _health(health: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ what follows from it (bot.py), SQL (store/).
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from enum import Enum, auto
@@ -16,6 +17,7 @@ from typing import Protocol
 from loguru import logger
 from sqlalchemy.exc import DBAPIError
 
+from nostrbot.commits import Commits
 from nostrbot.core.book import Book
 from nostrbot.core.daybook import DAY_S
 from nostrbot.desk import Desk, Turn
@@ -25,6 +27,7 @@ from nostrbot.nostr.sealing import Envelope
 from nostrbot.outbox import Delivered
 from nostrbot.refusals import Reason, Refusal
 from nostrbot.store.batch import Batch
+from nostrbot.store.database import damage_told
 from nostrbot.store.store import Store
 
 COMMIT_RETRY_S = 2.0  # after a full disk or a locked database
@@ -70,6 +73,7 @@ class Clerk:
         self.store = store
         self.lock = asyncio.Lock()  # held by whoever decides and commits
         self.deliveries: Deliveries | None = None
+        self.commits = Commits()
         self._envelope = envelope
         self._bot = bot
         self._platform = platform
@@ -77,6 +81,7 @@ class Clerk:
         self._stopping = stopping
         self._desk: Desk | None = None
         self._forgot_at = 0  # when old answers were forgotten last
+        self.is_adrift = False  # the books in memory hold what the journal does not: a turn failed while we stop
 
     @property
     def desk(self) -> Desk:
@@ -85,15 +90,21 @@ class Clerk:
         return self._desk
 
     async def load(self) -> None:
-        """Load the books as they are kept. Raises BooksError and DBAPIError."""
-        live = await self.store.load_books(self._bot, self._platform)
-        _, highest_row = await self.store.queries.outbox_state()
-        sightings = await self.store.queries.sightings()
+        """Load the books as they are kept. The first time all that is kept is examined, and a book with a flaw is closed.
+
+        Raises DBAPIError, and BooksError where so much is damaged that there are no books, or they are another bot's.
+        """
+        with damage_told():
+            live = await self.store.load_books(self._bot, self._platform)
+            if self._desk is None:
+                await self.store.examine(live)
+            _, highest_row = await self.store.queries.outbox_state()
+            sightings = await self.store.queries.sightings()
         desk = Desk(live, sightings, self._envelope, self.store.queries, highest_row + 1)
         if self._desk is not None:
             desk.closed_books |= self._desk.closed_books
             desk.refusals += self._desk.refusals
-        self._desk = desk
+        self._desk, self.is_adrift = desk, False
         if self.deliveries is not None:
             self.deliveries.books_changed(desk.books)
 
@@ -137,8 +148,11 @@ class Clerk:
             self._forgot_at, batch.forget_answers_before = now, now - ANSWERS_KEPT_S
         try:
             if batch:
+                began_s = time.perf_counter()
                 await self.store.writer.commit(batch)
+                self.commits.add(time.perf_counter() - began_s)
         except BaseException:  # cancelled as well
+            self.commits.add_failed()
             if self.deliveries is not None:
                 self.deliveries.put_back(delivered)
             raise
@@ -161,6 +175,9 @@ class Clerk:
         """One commit, or none and the books as they were: they are loaded again whenever something went wrong."""
         trouble = Trouble.OURS
         async with self.lock:
+            if self.is_adrift:  # what went on from there would leave a hole in the chain
+                return Trouble.DATABASE
+            closed_before = len(self.desk.closed_books)
             try:
                 turn = await decide()
                 if turn.batch:
@@ -168,7 +185,7 @@ class Clerk:
             except FenceError:
                 raise
             except BooksError as error:
-                if not self.desk.closed_books:
+                if len(self.desk.closed_books) == closed_before:
                     raise
                 logger.critical("a book is closed until a person has looked into it: {}", error)
             except DBAPIError as error:
@@ -185,6 +202,7 @@ class Clerk:
 
     async def _load_again(self) -> None:
         """Throw away what a failed turn left in memory; without sound books nothing may be decided, so insist."""
+        self.is_adrift = True
         while not self._stopping.is_set():
             try:
                 await self.load()

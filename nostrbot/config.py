@@ -11,6 +11,7 @@ from pathlib import Path
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from yaml.composer import ComposerError
 
 from nostrbot.errors import ConfigError, KeyTextError
 from nostrbot.nostr.keys import npub, read_pubkey
@@ -18,6 +19,8 @@ from nostrbot.relays.relay import RelayConfig
 
 RELAYS_BYTES_MAX = 64 * 1024
 RELAYS_MAX = 64
+# A scalar that does not fit its tag (`!!bool maybe`, `!!timestamp soon`, `!!int ""`) makes PyYAML raise what it stumbles over.
+YAML_TROUBLE = (yaml.YAMLError, ValueError, LookupError, AttributeError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,15 @@ class Home:
     def key_file(self) -> Path:
         """The bot's secret key."""
         return self.path / "keys" / "bot.nsec"
+
+    @property
+    def next_key_file(self) -> Path:
+        """The bot's next secret key, while its rotation is on the way."""
+        return self.path / "keys" / "bot.next.nsec"
+
+    def retired_key_file(self, pubkey: str) -> Path:
+        """The secret of a key that was rotated out."""
+        return self.path / "keys" / f"bot.{npub(pubkey)[:13]}.retired.nsec"
 
     @property
     def platform_file(self) -> Path:
@@ -76,6 +88,15 @@ class Home:
         self.platform_file.write_text(npub(pubkey) + "\n")
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML without aliases: with them, and with merge keys, a few lines stand for more than fits in memory."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise ComposerError(problem="aliases are not understood here", problem_mark=self.get_mark())
+        return super().compose_node(parent, index)
+
+
 class _Relay(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
@@ -110,7 +131,8 @@ class RelaySettings:
 def read_relays(path: Path) -> RelaySettings:
     """Read relays.yaml. Raises ConfigError naming the file, the place and what is wanted there."""
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            raw = file.read(RELAYS_BYTES_MAX + 1)  # of some other file no more is read than shows that it is one
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}; `nostrbot init` writes one") from None
     return parse_relays(raw, path)
@@ -121,8 +143,8 @@ def parse_relays(raw: bytes, path: Path) -> RelaySettings:
     if len(raw) > RELAYS_BYTES_MAX:
         raise ConfigError(f"{path}: larger than {RELAYS_BYTES_MAX} bytes")
     try:
-        said = yaml.safe_load(raw)
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        said = yaml.load(raw, _Loader)  # noqa: S506 - a SafeLoader that takes less
+    except YAML_TROUBLE as error:
         place = getattr(error, "problem_mark", None)
         line = f" line {place.line + 1}" if place else ""
         raise ConfigError(f"{path}{line}: not YAML: {getattr(error, 'problem', None) or 'unreadable'}") from None

@@ -19,7 +19,7 @@ from nostrbot.allowance import Allowance
 from nostrbot.core.alarms import SKEW_MAX_S
 from nostrbot.core.atm.settlement import Sale
 from nostrbot.core.atm.subject import Subject
-from nostrbot.core.book import ROOT, Book, Lp, recall_settlement
+from nostrbot.core.book import ROOT, Book, Lp
 from nostrbot.core.commands import (
     SUSPENDED,
     Code,
@@ -28,11 +28,18 @@ from nostrbot.core.commands import (
     Refused,
     name_what_there_is,
     not_yours,
-    parse,
 )
 from nostrbot.core.daybook import DAY_S, MINUTE_S
 from nostrbot.core.directory import Directory, Standing
-from nostrbot.core.engine import apply, check_fresh, decide_command, decide_machine_state, decide_report, decide_tick
+from nostrbot.core.engine import (
+    apply,
+    check_fresh,
+    decide,
+    decide_command,
+    decide_machine_state,
+    decide_report,
+    decide_tick,
+)
 from nostrbot.core.facts import (
     Fact,
     SettlementFact,
@@ -40,13 +47,12 @@ from nostrbot.core.facts import (
     SettlementProcessed,
     SettlementRejected,
     SplitsSet,
-    read_fact,
 )
 from nostrbot.core.fees import is_out_of_tolerance, tolerance_sats
 from nostrbot.core.fixed import due_slots
 from nostrbot.core.fleet import UNSEEN, Sighting, see_beacon, see_telemetry
 from nostrbot.core.forms import Role
-from nostrbot.core.inputs import Input, Signed, Tick, open_signed
+from nostrbot.core.inputs import Input, Signed, Tick, reopen
 from nostrbot.core.outcomes import outcome_view
 from nostrbot.core.receipts import Message, Sealed, ack, ack_text, direct_message, owes_messages
 from nostrbot.core.registry import find_speaker
@@ -64,12 +70,15 @@ from nostrbot.nostr.sealing import Envelope, Scheme
 from nostrbot.outbox import message_body
 from nostrbot.reading.question import Question
 from nostrbot.reading.reading import Reading
+from nostrbot.recollection import Recollection
 from nostrbot.refusals import Reason, Refusal
 from nostrbot.store.batch import ArchiveRow, Batch, Owed, RefusalRow
-from nostrbot.store.queries import Queries, StoredEntry
+from nostrbot.store.queries import Queries
 from nostrbot.store.store import LiveBook
 
-ENROLLING = frozenset({"operator add", "machine add", "machine rotate", "lp add"})
+ENROLLING = frozenset({"operator add", "operator replace", "machine add", "machine rotate", "lp add"})
+# Decided with much of a machine's past at hand, which must not change between looking it up and deciding.
+ALONE = frozenset({"machine compromised"})
 COMMANDS_AT_ONCE, COMMANDS_PER_S = 240, 3  # of one key: more than people type and programs need (faults.md row 46)
 # Rejections and cassette statements of one machine: they move no money and are kept in the journal for ever, so a rogue
 # key must not fill the disk with them.
@@ -115,10 +124,12 @@ class Desk:
         self.books: dict[str, Book] = {key: one.book for key, one in live.items()}
         self.directory = Directory(self.books.values())
         self.refusals: Counter[Reason] = Counter()
-        self.closed_books: set[str] = set()
+        # What must not be gone on with, and why. They are read, nothing is entered.
+        self.closed_books: dict[str, str] = {key: one.flaw for key, one in live.items() if one.flaw is not None}
         self.sightings = sightings
         self._mailroom = Mailroom(envelope, self.books[ROOT].bot)
         self._queries = queries
+        self._recollection = Recollection(self.books, queries)
         self._next_row = next_row
         self._commands = Allowance(burst=COMMANDS_AT_ONCE, tokens=COMMANDS_PER_S, seconds=1)
         self._records = Allowance(burst=RECORDS_AT_ONCE, tokens=1, seconds=1)
@@ -138,7 +149,7 @@ class Desk:
         waiting = deque(events)
         while waiting:
             segment = self._open_segment(waiting, now)
-            answered |= await self._recall(segment)
+            answered |= await self._recollection.recall(segment)
             for one in segment:
                 await self._take_one(one, answered, now, turn)
             if turn.registry_changed:
@@ -156,8 +167,12 @@ class Desk:
             if isinstance(one, Refusal):
                 self.refuse(one, event)
                 continue
+            verb = one.said.verb if isinstance(one.said, Command) else ""
+            if verb in ALONE and segment:
+                waiting.appendleft(event)
+                break
             segment.append(one)
-            if isinstance(one.said, Command) and one.said.verb in ENROLLING:
+            if verb in ENROLLING or verb in ALONE:
                 break
         return segment
 
@@ -175,30 +190,6 @@ class Desk:
                 await self._take_command(one, one.said, now, turn)
             else:
                 self._slow_down(one, one.said, now, turn)
-
-    async def _recall(self, opened: Sequence[Opened]) -> set[str]:
-        """Fill the books' recall with what these inputs may repeat or are about; returns the commands already answered."""
-        reports = [one for one in opened if isinstance(one.said, Sale | Refusal)]
-        commands = [one for one in opened if isinstance(one.said, Command | Misunderstood)]
-        hashes = [one.said.payment_hash for one in reports if isinstance(one.said, Sale)]
-        stored = await self._queries.entries_of_events([one.given.id for one in reports])
-        for one in commands:
-            if isinstance(one.said, Command) and one.standing.operator is not None:
-                await self._recall_settlement(self.books[one.standing.operator], one.said)
-                if one.said.verb == "settlement add":
-                    hashes.append(one.said.args.get("payment_hash", one.given.id))
-        stored += await self._queries.entries_of_payments(hashes)
-        for entry in stored:
-            _remember(self.books[entry.book], entry)
-        return await self._queries.answered([one.given.id for one in commands]) if commands else set()
-
-    async def _recall_settlement(self, book: Book, said: Command) -> None:
-        """Have the settlement at hand that a command is about; one this turn has changed already stays as it is."""
-        number = said.args.get("settlement")
-        if number is not None and said.form.changes and number not in book.recall.dossiers:
-            stored = await self._queries.settlement(book.key, number)
-            if stored is not None:
-                book.recall.dossiers[number] = stored.dossier()
 
     # --- machines -------------------------------------------------------------------------------------------------
 
@@ -345,7 +336,7 @@ class Desk:
     def _check_door(self, said: Command, standing: Standing) -> Refused | None:
         """What a single book cannot know: other operators' machines, and the world's time zones."""
         keys = self._concerned(said, standing)
-        if self.closed_books.intersection(keys):
+        if not self.closed_books.keys().isdisjoint(keys):
             return Refused(Code.BOOK_CLOSED, "this book is closed for repair: only questions are answered")
         if said.verb in ("machine add", "machine rotate"):
             elsewhere = self.directory.machines.get(said.args["npub"])
@@ -417,17 +408,21 @@ class Desk:
             self._seal(live, beside, decision.facts, now, turn)
 
     async def _carry(self, said: Command, home: LiveBook, now: int, turn: Turn) -> None:
-        """Enter what a book must know of before its time, so that it stands alone: a platform fee, an LP's choices."""
+        """Enter what a book must know of before its time, so that it stands alone.
+
+        That is the platform's fee, an LP's choices, and what keys the bot had when they were said.
+        """
         if said.verb == "operator add":
             root, into = home.book, self.live[said.args["npub"]]
-            wanted = [(ROOT, seq) for seq in (root.fee_seq,) if seq]
+            # The newest rotation first: each names who was before one that the book knows.
+            wanted = [(ROOT, seq) for seq in (*reversed(root.rotations), root.fee_seq) if seq]
         else:
             elsewhere, into = self._joined_elsewhere(said, home.book), home
             seqs = sorted(set(elsewhere[1].preference_seqs.values())) if elsewhere else []
             wanted = [(elsewhere[0], seq) for seq in seqs] if elsewhere else []
         for key, seq in wanted:
             carried = await self._carried(key, seq, turn)
-            decision = decide_command(into.book, carried, parse(carried.text), into.chain.next_at(now))
+            decision = decide(into.book, carried, into.chain.next_at(now))
             if decision.facts:
                 self._seal(into, carried, decision.facts, now, turn)
 
@@ -453,9 +448,9 @@ class Desk:
         event = read_event(stored["event"])
         if isinstance(event, Refusal):
             raise BooksError(f"book {key}: the event of entry {seq} does not verify")
-        given = open_signed(event, stored.get("plaintext", event.content), carried=True, answered=False)
+        given = reopen(event, stored)
         assert isinstance(given, Signed), "what was sealed could be read"
-        return given
+        return given._replace(carried=True, answered=False)
 
     def _owe_answer(self, given: Signed, said: Command | Misunderstood, text: str, now: int, turn: Turn) -> None:
         turn.batch.answered.append((given.id, now))
@@ -469,8 +464,8 @@ class Desk:
         at = live.chain.next_at(now)
         try:
             booked = apply(live.book, given.id, facts, seq=live.chain.seq + 1, at=at)
-        except BooksError:
-            self.closed_books.add(live.book.key)
+        except BooksError as error:
+            self.closed_books[live.book.key] = str(error)
             raise
         entry = seal(live.chain, given, facts, booked, at=at)
         turn.batch.entries.append(entry)
@@ -530,13 +525,6 @@ def _misunderstood(standing: Standing, said: Misunderstood) -> Refused:
     if said.refused.code is Code.UNKNOWN_COMMAND:
         return name_what_there_is(said.refused, said.verb, standing.roles)
     return said.refused
-
-
-def _remember(book: Book, stored: StoredEntry) -> None:
-    """Put a settlement's entry back into its book's recall, by applying nothing."""
-    fact = read_fact(stored.plain()["facts"][0])
-    if isinstance(fact, SettlementFact):
-        recall_settlement(book, fact)
 
 
 def _warn_of_fees(book: Book, machine: str, fact: SettlementFact) -> None:

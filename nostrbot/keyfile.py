@@ -53,7 +53,7 @@ def write_key_file(path: Path, keys: Keys, passphrase: str | None) -> None:
             file.write(line)
             file.flush()
             os.fsync(file.fileno())
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     except OSError as error:
         path.unlink(missing_ok=True)  # half a key would stand in the way of the next try
         raise ConfigError(f"key file {path} cannot be written: {error.strerror}") from None
@@ -90,17 +90,20 @@ def _encrypted(keys: Keys, passphrase: str) -> str:
 
 
 def _decrypted(path: Path, text: str, passphrase: str | None) -> Keys:
-    from nostr_sdk import EncryptedSecretKey, NostrSdkError
-
     if passphrase is None:
         raise ConfigError(f"key file {path} is encrypted: set NOSTRBOT_KEY_PASSPHRASE")
+    try:
+        from nostr_sdk import EncryptedSecretKey, NostrSdkError
+    except ImportError:  # the verifier that is installed alone does without it
+        raise ConfigError(f"key file {path} is encrypted (NIP-49): install nostr-sdk, which opens it") from None
     try:
         return Keys.from_secret(EncryptedSecretKey.from_bech32(text).decrypt(passphrase).to_hex())
     except NostrSdkError:
         raise ConfigError(f"key file {path} is not opened by this passphrase, or is damaged") from None
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Have what was made, named or moved in a directory on disk. Raises OSError."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -142,7 +142,18 @@ def _message(book: Book, lines: Sequence[str], now: int) -> Message:
     scheme = book.alert_plan.scheme
     text = _as_much_as_fits(lines, scheme)
     digest = sha256(text.encode()).hexdigest()[:16]
-    return direct_message(book.key, f"alert:{book.key}:{now}:{digest}", text, scheme)
+    return direct_message(book.operator, f"alert:{book.key}:{now}:{digest}", text, scheme)
+
+
+def closure_notice(book: Book, reason: str, now: int) -> Message:
+    """Tell an operator, of the root book the platform, that a book is closed since the start at `now`, and why."""
+    is_root = book.key == ROOT
+    to, whose = (book.platform, "The root book") if is_root else (book.operator, f"Your book {book.handle}".rstrip())
+    text = (
+        f"{whose} is closed: {reason}. Until then I book nothing in it, do not answer its machines, so that they go on"
+        " repeating their sales, and take no commands that would change it; questions I answer from what can be read."
+    )
+    return direct_message(to, f"closed:{book.key}:{now}", text, book.alert_plan.scheme)
 
 
 def _as_much_as_fits(lines: Sequence[str], scheme: Scheme) -> str:

@@ -63,8 +63,7 @@ class Mailroom:
         if isinstance(opened, Refusal):
             unread = Refusal(Reason.INVALID, "content cannot be decrypted")
             return Opened(Signed(event, "", scheme_of(event.content)), standing, unread)
-        text, scheme = opened
-        return Opened(Signed(event, text, scheme), standing, read_settlement(text))
+        return Opened(Signed(event, *opened), standing, read_settlement(opened.text))
 
     def _open_state(self, event: VerifiedEvent, standing: Standing) -> Opened | Refusal:
         subject = subject_of(event)
@@ -77,20 +76,19 @@ class Mailroom:
         opened = self._envelope.open_from(event.pubkey, event.content)
         if isinstance(opened, Refusal):
             return opened
-        text, scheme = opened
-        if scheme is Scheme.PLAIN:
+        if opened.scheme is Scheme.PLAIN:
             return Refusal(Reason.UNDECRYPTABLE, "a command must be encrypted")
-        return Opened(Signed(event, text, scheme), standing, parse(text))
+        return Opened(Signed(event, *opened), standing, parse(opened.text))
 
     def _open_private(self, seal: VerifiedEvent, standing: Standing) -> Opened | Refusal:
         """Open the seal of a gift wrap, which its author signed; a wrap around it anybody may have made."""
         opened = open_seal(self._envelope, seal)
         if isinstance(opened, Refusal):
             return opened
-        text, rumor = opened
+        opening, rumor = opened
         if rumor.kind != kinds.CHAT_MESSAGE:
             return Refusal(Reason.OFF_FILTER, f"a private message of kind {rumor.kind}")
-        given = open_signed(seal, text)
+        given = open_signed(seal, opening.text, opening.keys)
         if isinstance(given, Refusal):
             return given
         if not given.is_to(self._pubkey):

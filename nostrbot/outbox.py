@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import math
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -26,10 +26,11 @@ from nostrbot.core.book import Book
 from nostrbot.core.facts import read_fact
 from nostrbot.core.receipts import Message, Sealed, entry_messages
 from nostrbot.errors import KeyTextError, SealingError
-from nostrbot.nostr.event import VerifiedEvent, sign_event
+from nostrbot.nostr.event import VerifiedEvent, read_event, sign_event
 from nostrbot.nostr.giftwrap import make_wrap
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Envelope, Scheme, scheme_of
+from nostrbot.refusals import Refusal
 from nostrbot.relays.pool import Pool
 from nostrbot.relays.publication import Publication
 from nostrbot.store.batch import Owed
@@ -83,14 +84,19 @@ class Outbox:
         pool: Pool,
         queries: Queries,
         *,
+        closed: Collection[str] = (),
         also: Callable[[VerifiedEvent], None] | None = None,
     ) -> None:
-        """`also` is called with each message handed to the pool; a message may come more than once."""
+        """`closed`: books whose entries are not spoken of, because they may be damaged: what they owe stays owed.
+
+        `also` is called with each message handed to the pool; a message may come more than once.
+        """
         self._books = books
         self._keys = keys
         self._envelope = envelope
         self._pool = pool
         self._queries = queries
+        self._closed = closed
         self._also = also
         self._waiting: deque[_Item] = deque()
         self._read_up_to = 0  # rows up to this id are in memory or done
@@ -195,8 +201,13 @@ class Outbox:
         page = await self._page(self._read_up_to)
         self._behind = self._missed or len(page) == PAGE_ROWS
         for row in page:
-            self._waiting.append(_item(row))
+            if not self._is_withheld(row):
+                self._waiting.append(_item(row))
             self._read_up_to = row.id
+
+    def _is_withheld(self, row: StillOwed) -> bool:
+        """Whether a row is an entry's that is not there, or is a closed book's."""
+        return row.body is None and (row.entry is None or row.entry.book in self._closed)
 
     async def _look_back(self) -> None:
         """Take up a page of what was set down. The table also has rows that are in memory, or done but not yet noted."""
@@ -207,7 +218,7 @@ class Outbox:
         progressed = self._noting_progressed | self._progressed
         page = await self._page(self._looked_up_to)
         for row in page:
-            if row.id <= end and row.id not in known:
+            if row.id <= end and row.id not in known and not self._is_withheld(row):
                 item = _item(row)
                 if row.id in progressed:
                     item.delivered |= progressed[row.id].delivered
@@ -227,6 +238,10 @@ class Outbox:
                 await asyncio.sleep(READ_RETRY_S)
 
     async def _start(self, item: _Item) -> None:
+        fields = {} if item.body is None else orjson.loads(item.body)
+        if "event" in fields:
+            await self._start_signed(read_event(fields["event"]), item)
+            return
         messages = self._messages(item)
         item.count = len(messages)
         self._sending[item.row] = item
@@ -252,6 +267,19 @@ class Outbox:
             if self._made_count % MESSAGES_PER_TURN == 0:
                 await asyncio.sleep(0)
         self._finish_if_done(item)
+
+    async def _start_signed(self, event: VerifiedEvent | Refusal, item: _Item) -> None:
+        """One event, published as it was signed."""
+        item.count = 1
+        self._sending[item.row] = item
+        if isinstance(event, Refusal):
+            logger.error("outbox row {} is damaged and is dropped: {}", item.row, event.reason)
+            item.delivered.add(0)
+            self._finish_if_done(item)
+            return
+        await self._wait_for_room()
+        if item.row in self._sending:
+            self._publish(event, item, 0)
 
     def _messages(self, item: _Item) -> list[tuple[Message, int]]:
         if item.body is not None:
@@ -389,6 +417,11 @@ def _sealed(row: StillOwed) -> Sealed | None:
         sender=event["pubkey"],
         scheme=scheme_of(event["content"]),
     )
+
+
+def signed_body(event: VerifiedEvent) -> bytes:
+    """An event that is signed already, as an outbox row keeps it until relays have it."""
+    return orjson.dumps({"event": event.plain()})
 
 
 def message_body(message: Message, at: int) -> bytes:

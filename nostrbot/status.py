@@ -6,10 +6,19 @@ database (bot.py).
 
 from typing import Any
 
+import orjson
+
+from nostrbot.commits import took_at_most_s
 from nostrbot.config import Home
 from nostrbot.core.book import ROOT
+from nostrbot.core.checkpoint import Checkpoint, read_checkpoint
 from nostrbot.core.facts import BookOpened, read_fact
+from nostrbot.errors import BooksError
+from nostrbot.journal.entry import GENESIS
+from nostrbot.nostr.event import VerifiedEvent, read_event
 from nostrbot.nostr.keys import npub
+from nostrbot.store.checkpoints import StoredCheckpoint
+from nostrbot.store.queries import StoredEntry, read_linked
 from nostrbot.store.store import Store
 
 
@@ -17,16 +26,12 @@ async def read_status(home: Home, bot: str, now: int, stale_after_s: int) -> dic
     """Books, heads, backlog, refusals and relays. `healthy`: the bot told its state lately and hears a relay."""
     store = await Store.open_as_it_is(home.database_url())
     try:
-        books = []
+        books, signed = [], await store.queries.checkpoints.newest()
         for key, entries, head, at in await store.queries.heads():
-            handle = ROOT
-            if key != ROOT:
-                first = (await store.queries.entries_at(key, [1]))[1]
-                opened = read_fact(first.plain()["facts"][0])
-                assert isinstance(opened, BookOpened), "the first entry of a book opens it"
-                handle = opened.handle
+            handle = ROOT if key == ROOT else _handle((await store.queries.entries_at(key, [1])).get(1))
             operator = None if key == ROOT else npub(key)
-            books.append({"book": handle, "operator": operator, "entries": entries, "head": head, "at": at})
+            book = {"book": handle, "operator": operator, "entries": entries, "head": head, "at": at}
+            books.append({**book, "checkpoint": _checkpoint(signed.get(key))})
         backlog, _ = await store.queries.outbox_state()
         told = await store.queries.runtime("bot") or {}
         logged = await store.queries.refusals_logged()
@@ -44,19 +49,64 @@ async def read_status(home: Home, bot: str, now: int, stale_after_s: int) -> dic
         "books": books,
         "entries": sum(book["entries"] for book in books),
         "backlog": backlog,
+        "inbox": told.get("inbox"),
+        "commits": _commits(told.get("commits")),
         "refusals": told.get("refusals", {}),
         "refusals_logged": logged,
-        "closed_books": [key if key == ROOT else npub(key) for key in told.get("closed_books", [])],
+        "closed_books": [_name(key) for key in told.get("closed_books", [])],
+        "closed_because": {_name(key): reason for key, reason in told.get("closed_because", {}).items()},
         "relays": relays,
         "courier": told.get("courier"),
     }
 
 
+def _name(key: str) -> str:
+    return key if key == ROOT else npub(key)
+
+
+def _handle(first: StoredEntry | None) -> str:
+    """The name a book was opened with, if that can still be read."""
+    try:
+        facts = [] if first is None else read_linked(first, GENESIS)["facts"]
+    except BooksError:
+        facts = []
+    opened = read_fact(facts[0]) if facts else None
+    return opened.handle if isinstance(opened, BookOpened) else "(damaged)"
+
+
+def _checkpoint(stored: StoredCheckpoint | None) -> dict[str, Any] | None:
+    """Which checkpoint was signed last, if that can still be read."""
+    event = None if stored is None else read_event(orjson.loads(stored.event))
+    checkpoint = read_checkpoint(event) if isinstance(event, VerifiedEvent) else None
+    if not isinstance(checkpoint, Checkpoint):
+        return None
+    return {"id": checkpoint.id, "entry": checkpoint.standpoint.seq, "at": checkpoint.at}
+
+
+def _commits(told: dict[str, Any] | None) -> dict[str, Any] | None:
+    """How many commits there were since the start, and how long half of them and 99 of 100 took at most (None: over a minute)."""
+    if told is None:
+        return None
+    half, most = (took_at_most_s(told, parts, 100) for parts in (50, 99))
+    return {"count": told["count"], "failed": told["failed"], "p50_max_s": half, "p99_max_s": most}
+
+
+def _length(bound_s: float | None) -> str:
+    return "more than a minute" if bound_s is None else f"{1_000 * bound_s:g} ms"
+
+
 def status_words(state: dict[str, Any]) -> str:
     """The status as a person reads it."""
     lines = [f"bot {state['npub']}: {'running' if state['running'] else 'not running'}"]
-    lines += [f"book {book['book']}: {book['entries']} entries, head {book['head']}" for book in state["books"]]
-    lines.append(f"backlog: {state['backlog']} to be delivered")
+    for book in state["books"]:
+        signed = f", signed up to entry {book['checkpoint']['entry']}" if book["checkpoint"] else ""
+        lines.append(f"book {book['book']}: {book['entries']} entries, head {book['head']}{signed}")
+    undecided = f", {state['inbox']} that came in to be decided" if state["running"] and state["inbox"] else ""
+    lines.append(f"backlog: {state['backlog']} to be delivered{undecided}")
+    commits = state["commits"]
+    if state["running"] and commits is not None and commits["count"]:
+        half, most = (_length(commits[name]) for name in ("p50_max_s", "p99_max_s"))
+        lines.append(f"commits: {commits['count']}, half of them within {half}, 99 of 100 within {most}")
     for relay in state["relays"]:
         link = "connected" if state["running"] and relay["connected"] else "not connected"
         trouble = f", last trouble: {relay['last_trouble']}" if relay["last_trouble"] else ""
@@ -69,5 +119,7 @@ def status_words(state: dict[str, Any]) -> str:
         lines.append("refused: " + ", ".join(f"{reason} {count}" for reason, count in state["refusals"].items()))
     if state["closed_books"]:
         names = {book["operator"]: book["book"] for book in state["books"]}
-        lines.append("CLOSED for repair: " + ", ".join(names.get(one, one) for one in state["closed_books"]))
+        for one in state["closed_books"]:
+            because = state["closed_because"].get(one)
+            lines.append(f"CLOSED for repair: {names.get(one, one)}" + (f": {because}" if because else ""))
     return "\n".join(lines)

@@ -22,6 +22,7 @@ from nostrbot.core.inputs import Input, Signed, Tick, effect_id, open_signed
 from nostrbot.core.settlements import Duplicate
 from nostrbot.core.snapshots import restore_snapshot, take_snapshot
 from nostrbot.core.states import LegStatus
+from nostrbot.core.succession import countersign, make_statement, read_statement
 from nostrbot.journal.entry import Chain, Entry, canonical, seal
 from nostrbot.money import format_minor
 from nostrbot.nostr import kinds
@@ -56,32 +57,52 @@ def told(text: str) -> str:
     return re.sub(r"(?<!\w)@([a-z0-9-]+)", lambda match: person(match[1]).npub, text)
 
 
-def letter(who: str, text: str, *, at: int, scheme: Scheme = Scheme.NIP04) -> Signed:
-    """A command as `who` sends it to the bot."""
-    said = told(text)
-    content = _envelope(who).seal_to(BOT.pubkey, said, scheme, b"letter")
-    event = sign_event(person(who), kind=kinds.DIRECT_MESSAGE, tags=[["p", BOT.pubkey]], content=content, created_at=at)
-    return Signed(event, said, scheme)
-
-
-def wrapped_letter(who: str, text: str, *, at: int, name: bytes = b"letter") -> Signed:
-    """The same in a gift wrap, as the bot has opened it; by another name it is the same message in another wrap."""
-    wrap = make_wrap(person(who), _envelope(who), to=BOT.pubkey, text=told(text), at=at, name=name)
-    seal = open_wrap(_envelope("bot"), wrap)
-    assert isinstance(seal, VerifiedEvent)
-    opened = open_seal(_envelope("bot"), seal)
+def opened_by_bot(event: VerifiedEvent, bot: str = "bot") -> Signed:
+    """An event to the bot, opened as the bot opens it."""
+    opened = _envelope(bot).open_from(event.pubkey, event.content)
     assert not isinstance(opened, Refusal)
-    given = open_signed(seal, opened[0])
+    return Signed(event, *opened)
+
+
+def letter(who: str, text: str, *, at: int, scheme: Scheme = Scheme.NIP04, to: str = "bot") -> Signed:
+    """A command as `who` sends it to the bot."""
+    said, bot = told(text), person(to).pubkey
+    content = _envelope(who).seal_to(bot, said, scheme, b"letter")
+    event = sign_event(person(who), kind=kinds.DIRECT_MESSAGE, tags=[["p", bot]], content=content, created_at=at)
+    return opened_by_bot(event, to)
+
+
+def succession(old: str, new: str, *, at: int, by: str = "platform") -> Signed:
+    """The bot's key handed on, as the platform countersigns it."""
+    statement = read_statement(make_statement(person(old), person(new), at))
+    assert not isinstance(statement, Refusal)
+    event = countersign(person(by), statement, at)
+    return Signed(event, event.content, Scheme.PLAIN)
+
+
+def wrapped_letter(who: str, text: str, *, at: int, name: bytes = b"letter", to: str = "bot") -> Signed:
+    """The same in a gift wrap, as the bot has opened it; by another name it is the same message in another wrap."""
+    wrap = make_wrap(person(who), _envelope(who), to=person(to).pubkey, text=told(text), at=at, name=name)
+    seal = open_wrap(_envelope(to), wrap)
+    assert isinstance(seal, VerifiedEvent)
+    opened = open_seal(_envelope(to), seal)
+    assert not isinstance(opened, Refusal)
+    opening, _ = opened
+    given = open_signed(seal, opening.text, opening.keys)
     assert isinstance(given, Signed)
     return given
 
 
-def report(who: str, payload: dict[str, Any] | str, *, at: int, scheme: Scheme = Scheme.PLAIN) -> Signed:
+def report(
+    who: str, payload: dict[str, Any] | str, *, at: int, scheme: Scheme = Scheme.PLAIN, to: str = "bot"
+) -> Signed:
     """A settlement as a machine publishes it; `payload` may be any text, to see what becomes of it."""
     text = payload if isinstance(payload, str) else orjson.dumps(payload).decode()
-    content = _envelope(who).seal_to(BOT.pubkey, text, scheme, b"report")
-    event = sign_event(person(who), kind=kinds.SETTLEMENT, tags=[["p", BOT.pubkey]], content=content, created_at=at)
-    return Signed(event, text, scheme)
+    bot = person(to).pubkey
+    content = _envelope(who).seal_to(bot, text, scheme, b"report")
+    event = sign_event(person(who), kind=kinds.SETTLEMENT, tags=[["p", bot]], content=content, created_at=at)
+    # A text that is no object would not be taken for plain by its shape; here it is what the scheme says it is.
+    return Signed(event, text, scheme) if scheme is Scheme.PLAIN else opened_by_bot(event, to)
 
 
 def payment_hash(name: object) -> str:
@@ -120,11 +141,12 @@ class House:
     now: int = DAWN
     sold: int = 0
     entries: list[Entry] = field(default_factory=list)
+    bot: str = "bot"  # whose key people write to
 
     @classmethod
-    def empty(cls, key: str = person("operator").pubkey) -> Self:
+    def empty(cls, key: str = person("operator").pubkey, bot: str = "bot") -> Self:
         """A book before its first entry, the operator's own unless another key is given."""
-        return cls(Book(BOT.pubkey, key, person("platform").pubkey), Chain(key))
+        return cls(Book(person(bot).pubkey, key, person("platform").pubkey), Chain(key), bot=bot)
 
     @classmethod
     def root(cls) -> Self:
@@ -159,7 +181,7 @@ class House:
     def say(self, who: str, text: str, *, age_s: int = 0) -> Outcome:
         """Somebody sends a command, dated `age_s` before it arrives."""
         self.now += 1
-        return self.take(letter(who, text, at=self.now - age_s))
+        return self.take(letter(who, text, at=self.now - age_s, to=self.bot))
 
     def sell(
         self,
@@ -197,7 +219,7 @@ class House:
             "exchange_rate": rate,
             "occurred_at": self.now,
         }
-        return self.take(report(by or machine, sale(machine, **(amounts | changes)), at=self.now))
+        return self.take(report(by or machine, sale(machine, **(amounts | changes)), at=self.now, to=self.bot))
 
     def take(self, given: Input) -> Outcome:
         """Decide an input; if anything came of it, book and seal it. Returns the first of its facts."""
@@ -235,7 +257,7 @@ class House:
     def trail(self) -> list[bytes]:
         """The trail an auditor is given."""
         created_at = self.entries[0].at if self.entries else self.now
-        header = {"trail": 1, "bot": self.book.bot, "book": self.book.key, "created_at": created_at}
+        header = {"trail": 1, "bot": self.book.first_bot, "book": self.book.key, "created_at": created_at}
         return [canonical(header), *(entry.line() for entry in self.entries)]
 
     def ledger(self) -> dict[str, int]:

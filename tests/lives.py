@@ -18,16 +18,17 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from nostrbot.audit.verification import verify_trail
 from nostrbot.core.book import Book
 from nostrbot.core.engine import apply
-from nostrbot.core.facts import SettlementPending, SettlementProcessed, SettlementRejected, read_fact
+from nostrbot.core.facts import BotRotated, SettlementPending, SettlementProcessed, SettlementRejected, read_fact
 from nostrbot.core.inputs import Signed, effect_id
 from nostrbot.core.settlements import Duplicate
 from nostrbot.core.snapshots import take_snapshot
 from nostrbot.journal.entry import GENESIS
 from nostrbot.nostr import kinds
 from nostrbot.refusals import Refusal
-from tests.houses import House, Outcome, person, report
+from tests.houses import House, Outcome, person, report, succession
 from tests.tallies import Tally
 
+BOTS = ("bot", "new-bot", "third-bot")  # the keys it has, one after the other
 MACHINES = ("m1", "m2")
 SPEAKERS = ("m1", "m2", "new-1", "new-2", "new-3")  # keys that machines have, or come to have
 SPOILT: tuple[dict[str, Any], ...] = (
@@ -43,6 +44,7 @@ SPOILT: tuple[dict[str, Any], ...] = (
 MOVES_NOTHING = {
     "settlement_rejected", "settlement_pending", "settlement_moved", "settlement_noted", "machine_added", "machine_changed",
     "fees_published", "cassettes_published", "cassettes_stated", "cassette_set", "lp_enrolled", "lp_switched",
+    "machine_compromised", "settlement_frozen", "settlement_lifted", "operator_replaced", "bot_rotated",
     "preferences_set", "splits_set", "platform_fee_set", "operator_switched", "fixed_plan_set", "alert_plan_set", "slots_kept",
 }  # fmt: skip
 
@@ -103,6 +105,7 @@ class Life(RuleBasedStateMachine):
             if isinstance(entry.facts[0], SettlementProcessed | SettlementPending)
             and isinstance(entry.given, Signed)
             and entry.given.event.kind == kinds.SETTLEMENT
+            and entry.given.is_to(self.house.book.bot)
         ]
         if not accepted:
             return
@@ -111,10 +114,12 @@ class Life(RuleBasedStateMachine):
         signer = next(name for name in SPEAKERS if person(name).pubkey == entry.given.author)
         self.house.now += 1
         if other_content:
-            conflict = report(signer, payload | {"txid": f"again {len(self.house.entries)}"}, at=self.house.now)
+            spoilt = payload | {"txid": f"again {len(self.house.entries)}"}
+            conflict = report(signer, spoilt, at=self.house.now, to=self.house.bot)
             assert isinstance(self.house.take(conflict), SettlementRejected)
         else:
-            again = self.house.take(report(signer, payload, at=self.house.now) if fresh else entry.given)
+            reported = report(signer, payload, at=self.house.now, to=self.house.bot)
+            again = self.house.take(reported if fresh else entry.given)
             assert isinstance(again, Duplicate)
             assert again.booked.number == entry.facts[0].number
 
@@ -126,6 +131,16 @@ class Life(RuleBasedStateMachine):
         assert self.house.chain.head == before
 
     # --- the world --------------------------------------------------------------------------------------------------
+
+    @rule()
+    def rotate_the_bot(self) -> None:
+        """The bot gets another key; from then on people and machines write to that one (faults.md row 47)."""
+        if len(self.house.book.rotations) < len(BOTS) - 1:
+            old, new = BOTS[len(self.house.book.rotations) :][:2]
+            assert self.house.take(succession(old, new, at=self.house.now)) == BotRotated(
+                person(old).pubkey, person(new).pubkey
+            )
+            self.house.bot = new
 
     @rule()
     def restart(self) -> None:

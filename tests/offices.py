@@ -103,6 +103,7 @@ async def open_office(path: Path) -> Office:
 
 async def _make_desk(store: Store) -> Desk:
     live = await store.load_books(BOT.pubkey, PLATFORM.pubkey)
+    await store.examine(live)
     _, highest_row = await store.queries.outbox_state()
     return Desk(live, await store.queries.sightings(), Envelope(BOT), store.queries, highest_row + 1)
 

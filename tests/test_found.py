@@ -163,7 +163,7 @@ async def test_announcements_no_relay_accepted_are_published_at_the_next_start(p
         async with running(path, settings_of([no.url])) as bot:
 
             async def is_refused() -> bool:
-                return len({event["kind"] for event in no.published}) == 3
+                return {event["kind"] for event in no.published} >= set(PROFILES)
 
             await eventually(is_refused)
             assert await bot.store.queries.runtime("announced") is None
@@ -175,7 +175,7 @@ async def test_announcements_no_relay_accepted_are_published_at_the_next_start(p
                 return await bot.store.queries.runtime("announced") is not None
 
             await eventually(is_noted)
-        assert sorted(event["kind"] for event in no.published) == PROFILES
+        assert sorted(event["kind"] for event in no.published if event["kind"] in PROFILES) == PROFILES
 
 
 # --- where people read ---------------------------------------------------------------------------------------------

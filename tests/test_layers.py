@@ -31,12 +31,16 @@ LAYERS = [
         "lookout",
         "client",
         "status",
+        "metrics",
+        "commits",
         "exports",
+        "backup",
         "output",
     },
-    {"mailroom"},
+    {"mailroom", "recollection"},
     {"desk"},
     {"clerk"},
+    {"notary", "rotation"},
     {"bot"},
     {"demo"},
     {"cli"},
@@ -52,6 +56,9 @@ APART |= {("nostr", "money"), ("relays", "money"), ("relays", "core"), ("relays"
 APART |= {("core.ledger", "core.atm"), ("core.atm", "core.ledger")}
 # What proves the bot right must not be the bot.
 APART |= {("audit", "bot"), ("bot", "audit")}
+# Judging needs nothing but files; only who follows checkpoints listens to relays.
+APART |= {("audit", "store")}
+APART |= {(f"audit.{path.stem}", "relays") for path in (PACKAGE / "audit").glob("*.py") if path.stem != "following"}
 
 OUTSIDE_WORLD = {
     "aiosqlite", "alembic", "asyncio", "asyncpg", "ftplib", "http", "httpx", "importlib", "io", "logging", "loguru",

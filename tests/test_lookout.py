@@ -180,6 +180,18 @@ async def test_a_message_goes_the_way_the_operator_chose(path: Path, url: str) -
         assert fields["name"].startswith(f"alert:{OPERATOR.pubkey}:{watch.now}:")
 
 
+async def test_who_speaks_for_an_operator_now_hears_it(path: Path, url: str) -> None:
+    """Not the key that was replaced: it may be a thief's (docs/operations.md, "When a key is stolen")."""
+    async with watching(path, url) as watch:
+        await watch.say(OPERATOR, "alerts down=2")
+        await watch.say(PLATFORM, f"operator replace antigua {FLORES.npub}")
+        for _ in range(2):
+            watch.now += 60
+            await watch.bot.look_out()
+        [fields] = await watch.owed()
+        assert (fields["to"], fields["text"]) == (FLORES.pubkey, DOWN)
+
+
 async def test_operators_hear_of_their_own(path: Path, url: str) -> None:
     """Each of its own machines; nothing while it is suspended."""
     async with watching(path, url) as watch:

@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import orjson
@@ -14,13 +15,14 @@ from sqlalchemy.exc import OperationalError
 
 from nostrbot import outbox as outbox_module
 from nostrbot.core.receipts import Message
+from nostrbot.nostr.event import sign_event
 from nostrbot.nostr.giftwrap import make_wrap
 from nostrbot.nostr.sealing import Envelope, Scheme
-from nostrbot.outbox import Outbox
+from nostrbot.outbox import Outbox, signed_body
 from nostrbot.relays.limits import Limits
 from nostrbot.relays.pool import Pool
 from nostrbot.relays.relay import RelayConfig
-from nostrbot.store.batch import Batch
+from nostrbot.store.batch import Batch, Owed
 from nostrbot.store.queries import StillOwed
 from tests.offices import ANA, BEN, BOT, HOUSE, MACHINE, OPERATOR, Office, contents, office, report
 from tests.peers.hostile_relay import HostileRelay, hostile_relay, ok_frames
@@ -69,9 +71,9 @@ class Post:
 
 @asynccontextmanager
 async def post_of(at: Office, *urls: str, min_ok: int = 1) -> AsyncIterator[Post]:
-    """An office whose outbox publishes on these relays."""
+    """An office whose outbox publishes on these relays, with the books closed that are closed."""
     pool = Pool([RelayConfig(url, read=False) for url in urls], BOT, min_ok=min_ok, limits=QUICK)
-    outbox = Outbox(at.desk.books, BOT, Envelope(BOT), pool, at.store.queries)
+    outbox = Outbox(at.desk.books, BOT, Envelope(BOT), pool, at.store.queries, closed=at.desk.closed_books)
     await pool.start()
     working = asyncio.create_task(outbox.run())
     try:
@@ -417,3 +419,42 @@ def test_made_again_a_message_is_the_same_event() -> None:
     wraps = (make_wrap(BOT, envelope, to=ANA.pubkey, text="hello", at=1_790_000_000, name=name) for name in names)
     first_id, again_id, other_id = (wrap.id for wrap in wraps)
     assert first_id == again_id != other_id
+
+
+async def test_an_event_that_is_signed_already_goes_out_as_it_is(path: Path) -> None:
+    """Told at once or found at the next start, it is published verbatim; one that was damaged holds up nothing behind it."""
+    ready = [sign_event(BOT, kind=78, tags=[["d", "x"]], content=str(n), created_at=n) for n in range(3)]
+    bodies = [signed_body(event) for event in ready]
+    bodies[1] = bodies[1].replace(b'"content":"1"', b'"content":"7"')
+    async with hostile_relay() as relay:
+        async with office(path) as at:
+            first = Owed(at.desk.new_row(), None, None, bodies[0])
+            later = [Owed(at.desk.new_row(), None, None, body) for body in bodies[1:]]
+            await at.store.writer.commit(Batch(owed=[first, *later]))
+            async with post_of(at, relay.url) as it:
+                it.outbox.owe([first, *later], {})
+                await eventually(lambda: len(relay.published) == 2)
+        async with post(path, relay.url) as it:  # nothing was noted as delivered
+            await it.all_delivered(path)
+    assert {event["id"] for event in relay.published} == {ready[0].id, ready[2].id}
+    assert all(event in [one.plain() for one in ready] for event in relay.published)
+
+
+async def test_what_a_damaged_book_owes_stays_owed(path: Path) -> None:
+    """Neither of its entries nor of one that is not there is anything said; what follows in the table is not held up."""
+    async with office(path) as at:
+        await at.take(report(1), report(2))
+        last = at.desk.live[OPERATOR.pubkey].chain.seq
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE entry SET body = substr(body, 2) WHERE book = 2 AND seq = ?", (last - 1,))
+        connection.execute("DELETE FROM entry WHERE book = 2 AND seq = ?", (last,))
+    async with office(path) as at:
+        # Its answer has a text of its own: that the book is closed.
+        await at.say((OPERATOR, "deposit add ana 5 machine=m1"))
+        owed = len(contents(path)["outbox"])
+        assert owed == 3
+        async with hostile_relay() as relay, post_of(at, relay.url) as it:
+            await eventually(lambda: len(relay.published) == 1)
+            await it.note_delivered()
+            assert "closed for repair" in OPERATOR.read(relay.published[0])
+        assert len(contents(path)["outbox"]) == 2

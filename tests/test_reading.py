@@ -120,6 +120,15 @@ async def test_a_list_reads_no_further_than_an_event_has_room(crowd: Office, ent
     assert entries_read == [20]
 
 
+async def test_what_a_machine_reported_is_one_line_of_a_list(tmp_path: Path) -> None:
+    """Of a rejected settlement the currency is whatever the machine wrote: it is shown escaped (faults.md row 45)."""
+    async with office(tmp_path / "bot.sqlite") as opened:
+        await opened.take(report(1, fiat_code="\u202eGTQ\x1b[2J\ns9: m1 cash_out 5 GTQ, 250 sats, processed"))
+        words = answer("settlement list", await asked(opened, OPERATOR, "settlement list"), json=False)
+    assert words.isprintable()
+    assert "2000.00 \\u202eGTQ" in words
+
+
 async def test_few_rows_read_few_entries(crowd: Office, entries_read: list[int]) -> None:
     """One more than asked for, to see whether there is more."""
     assert len((await asked(crowd, OPERATOR, "settlement list limit=2"))["settlements"]) == 2

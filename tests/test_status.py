@@ -1,15 +1,19 @@
 """Status: what a person and a health check see of a bot, from its database alone, whether it runs or not."""
 
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nostrbot.bot import Bot
+from nostrbot.commits import Commits
 from nostrbot.config import Home
 from nostrbot.errors import ConfigError
 from nostrbot.status import read_status, status_words
+from tests.metrics.test_exposition import read
 from tests.offices import BOT, HOUSE, MACHINE, OPERATOR, PLATFORM, Office, office, report
 from tests.peers.bot_process import make_home, settings_of
 from tests.signers import SETTLEMENT
@@ -45,13 +49,21 @@ async def test_books_and_heads_are_read_from_the_journal(home: Home) -> None:
         heads = {key: live.chain.head for key, live in at.desk.live.items()}
     said = await status_of(home)
     assert said["books"] == [
-        {"book": "root", "operator": None, "entries": 2, "head": heads["root"], "at": 1_790_000_000},
+        {
+            "book": "root",
+            "operator": None,
+            "entries": 2,
+            "head": heads["root"],
+            "at": 1_790_000_000,
+            "checkpoint": None,
+        },
         {
             "book": "antigua",
             "operator": OPERATOR.npub,
             "entries": 12,
             "head": heads[OPERATOR.pubkey],
             "at": 1_790_000_000,
+            "checkpoint": None,
         },
     ]
     assert (said["npub"], said["entries"], said["backlog"]) == (BOT.npub, 14, len(HOUSE) + 2)
@@ -97,14 +109,27 @@ async def test_words_name_what_a_person_must_look_at(home: Home) -> None:
     """Relays that are away with their trouble, refusals by name, closed books."""
     away = {"url": "wss://a.example", "connected": False, "last_event_at": None, "last_trouble": "refused"}
     async with office(home.database_file, house=()) as at:
-        await tell(at, relays=[away], refusals={"bad_signature": 3, "expired": 1}, closed_books=[OPERATOR.pubkey])
+        because = {OPERATOR.pubkey: "the journal has no entry 7"}
+        closed = {"closed_books": [OPERATOR.pubkey], "closed_because": because}
+        await tell(at, relays=[away], refusals={"bad_signature": 3, "expired": 1}, **closed)
     assert status_words(await status_of(home)).splitlines() == [
         f"bot {BOT.npub}: running",
         "backlog: 0 to be delivered",
         "relay wss://a.example: not connected, last event never, last trouble: refused",
         "refused: bad_signature 3, expired 1",
-        f"CLOSED for repair: {OPERATOR.npub}",
+        f"CLOSED for repair: {OPERATOR.npub}: the journal has no entry 7",
     ]
+
+
+async def test_a_book_whose_first_entry_is_damaged_is_still_listed(home: Home) -> None:
+    """Its name cannot be read; that it is there, its length and its head can."""
+    async with office(home.database_file):
+        pass
+    with closing(sqlite3.connect(home.database_file)) as connection, connection:
+        connection.execute("UPDATE entry SET body = substr(body, 2) WHERE book = 2 AND seq = 1")
+    root, operator = (await status_of(home))["books"]
+    assert (root["book"], operator["book"], operator["operator"]) == ("root", "(damaged)", OPERATOR.npub)
+    assert operator["entries"] == 11
 
 
 async def test_what_became_of_messages_to_relays_that_people_announced_is_told(home: Home) -> None:
@@ -140,6 +165,67 @@ async def test_status_is_read_beside_a_running_bot(home: Home) -> None:
         said = await status_of(home, int(time.time()))
         assert (said["running"], said["healthy"]) == (True, False)
         assert [relay["url"] for relay in said["relays"]] == ["ws://127.0.0.1:1"]
+    finally:
+        await bot.pool.stop()
+        await bot.store.close()
+
+
+async def test_commits_and_what_waits_are_told_of_a_running_bot_only(home: Home) -> None:
+    """How many commits, and what half and nearly all of them took at most; what came in and is not decided."""
+    commits = Commits()
+    for took_s in (*[0.002] * 98, 0.03, 99.0):
+        commits.add(took_s)
+    commits.add_failed()
+    async with office(home.database_file, house=()) as at:
+        await tell(at, commits=commits.plain(), inbox=7)
+    said = await status_of(home)
+    assert (said["commits"], said["inbox"]) == ({"count": 100, "failed": 1, "p50_max_s": 0.0025, "p99_max_s": 0.05}, 7)
+    assert status_words(said).splitlines()[1:3] == [
+        "backlog: 0 to be delivered, 7 that came in to be decided",
+        "commits: 100, half of them within 2.5 ms, 99 of 100 within 50 ms",
+    ]
+    assert "commits" not in status_words(await status_of(home, NOW + STALE_AFTER_S + 1))
+
+
+async def test_commits_that_take_for_ever_are_told_so(home: Home) -> None:
+    """Beyond the last bound there is no number to be told."""
+    commits = Commits()
+    commits.add(70.0)
+    async with office(home.database_file, house=()) as at:
+        await tell(at, commits=commits.plain())
+    said = await status_of(home)
+    assert said["commits"]["p50_max_s"] is None
+    assert "commits: 1, half of them within more than a minute" in status_words(said)
+
+
+async def test_the_newest_checkpoint_stands_beside_the_head(home: Home) -> None:
+    """By its event's id, the entry it is of, and when it was signed."""
+    async with office(home.database_file):
+        pass
+    bot = Bot(
+        keys=BOT,
+        platform=PLATFORM.pubkey,
+        database_url=home.database_url({}),
+        settings=settings_of(["ws://127.0.0.1:1"]),
+        clock=lambda: NOW,
+    )
+    await bot.start()
+    try:
+        assert await bot.notary.sign_daily(OPERATOR.pubkey)
+        signed = bot.notary.newest(OPERATOR.pubkey)
+        assert signed is not None
+        said = await status_of(home)
+        assert [book["checkpoint"] for book in said["books"]] == [None, {"id": signed.id, "entry": 11, "at": NOW}]
+        assert "book antigua: 11 entries, head" in status_words(said)
+        assert ", signed up to entry 11" in status_words(said)
+        shown = read(bot.metrics())
+        assert shown["nostrbot_checkpoint_timestamp_seconds", "antigua"] == NOW
+        assert (shown["nostrbot_entries_total", "antigua"], shown["nostrbot_checkpoint_entry", "antigua"]) == (11, 11)
+        assert (shown["nostrbot_entries_total", "(root)"], shown["nostrbot_commit_duration_seconds_count", ""]) == (
+            2,
+            1,
+        )
+        assert shown["nostrbot_relay_connected", "ws://127.0.0.1:1"] == 0
     finally:
         await bot.pool.stop()
         await bot.store.close()

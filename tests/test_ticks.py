@@ -190,7 +190,7 @@ async def test_a_closed_book_is_left_alone_and_the_others_are_served(tmp_path: P
     path = tmp_path / "bot.sqlite"
     house = (*PLANNED, (PLATFORM, f"operator add {FLORES.npub} name=flores"), (FLORES, "fixed schedule 09:00"))
     async with office(path, house=house) as at:
-        at.desk.closed_books.add(OPERATOR.pubkey)
+        at.desk.closed_books[OPERATOR.pubkey] = "it does not balance"
         turn = await tick(at, MORNING)
         assert [entry.book for entry in turn.batch.entries] == [FLORES.pubkey]
         at.desk.closed_books.clear()

@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from nostrbot.cli import accountants, auditors, bots, clients
+from nostrbot.cli import accountants, auditors, bots, clients, keeping, rotations
 from nostrbot.cli.terminal import BAD_USAGE, DONE, INTERRUPTED, NO, complain
 from nostrbot.errors import ConfigError, KeyTextError, NostrbotError, SealingError
 
@@ -24,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for commands in (bots, clients, accountants, auditors):
+for commands in (bots, keeping, clients, accountants, auditors, rotations):
     app.add_typer(commands.app)
 
 

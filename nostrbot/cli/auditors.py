@@ -1,14 +1,17 @@
 """Commands of auditors: `audit export`, `audit verify`.
 
-What lives here: their arguments, and a verdict in words. What does not: verifying (audit.py). docs/protocol.md section 8.
+What lives here: their arguments. What does not: verifying, and what is said of it (audit/). docs/protocol.md section 8.
 """
 
-import json as json_module
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from nostrbot.cli import followers
 from nostrbot.cli.terminal import (
     DONE,
     NO,
@@ -20,12 +23,11 @@ from nostrbot.cli.terminal import (
     public_key,
     run_until_done,
 )
-from nostrbot.errors import ConfigError, TrailError
 from nostrbot.keyfile import read_key_file
-from nostrbot.nostr.keys import npub
 
 app = typer.Typer()
 audit = typer.Typer(help="Take out and verify a book's trail.", no_args_is_help=True)
+audit.add_typer(followers.app)
 app.add_typer(audit, name="audit")
 
 
@@ -60,39 +62,57 @@ def audit_export(
 
 @audit.command("verify")
 def audit_verify(
-    file: Annotated[Path, typer.Argument(help="The trail.")],
+    file: Annotated[Path, typer.Argument(help="The trail; - reads it from stdin.")],
     bot: Annotated[str | None, typer.Option("--bot", help="The npub of the bot it must be of.")] = None,
+    key: Annotated[
+        list[Path] | None,
+        typer.Option("--key", help="A key file of yours: checks what was said to or by you. May be repeated."),
+    ] = None,
+    checkpoint: Annotated[
+        list[Path] | None, typer.Option("--checkpoint", help="A checkpoint's event that must fit. May be repeated.")
+    ] = None,
+    receipt: Annotated[
+        list[Path] | None,
+        typer.Option("--receipt", help="What `receipt <leg> --json` answered, that must fit. May be repeated."),
+    ] = None,
+    lp: Annotated[str | None, typer.Option("--lp", help="The npub of the LP whose the receipts must be.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", help="How many processes may work; all cores if not given.", min=1, max=64)
+    ] = None,
     json: JsonOption = False,
 ) -> int:
     """Verify a trail: signatures, chain, and every decision made again. Exit 1 names the first difference.
 
     Example: nostrbot audit verify trail.jsonl --bot npub1…
     """
-    from nostrbot.audit.verification import verify_trail
-    from nostrbot.core.book import ROOT
+    from nostrbot.audit.verdicts import TrailCase, cores, judge_trail
 
-    pubkey = None if bot is None else public_key("--bot", bot)
-    try:
-        with file.open("rb") as lines:
-            summary = verify_trail(lines, bot=pubkey)
-    except OSError as error:
-        raise ConfigError(f"{file} cannot be read: {error.strerror}") from None
-    except TrailError as error:
-        if json:
-            difference = {"ok": False, "entry": error.seq, "field": error.field, "message": error.message}
-            print(json_module.dumps(difference))
-        else:
-            print(f"NOT verified. First difference: {error}")
-        return NO
-    if json:
-        fields = {name: getattr(summary, name) for name in summary.__slots__}
-        print(json_module.dumps({"ok": True, **fields}))
-    else:
-        whose = "the root book" if summary.book == ROOT else f"{summary.handle} ({npub(summary.book)})"
-        print(f"Verified: the trail of {whose}, kept by bot {npub(summary.bot)}")
-        print(f"for platform {npub(summary.platform)}.")
-        print(f"{summary.entries} entries: each signed, each decided again to the same facts, postings and hash.")
-        print(f"{summary.settlements} settlements, {summary.sats_settled} sats, {summary.receipts} receipts.")
-        print(f"{summary.encrypted} inputs were encrypted: what they said rests on the bot's word.")
-        print(f"Head {summary.head}")
-    return DONE
+    case = TrailCase(
+        file,
+        bot=None if bot is None else public_key("--bot", bot),
+        lp=None if lp is None else public_key("--lp", lp),
+        jobs=jobs or cores(),
+        keys=key or (),
+        checkpoints=checkpoint or (),
+        receipts=receipt or (),
+        passphrase=passphrase(),
+    )
+    with _progress_shown() as progress:
+        verdict = judge_trail(case, json=json, progress=progress)
+    print(verdict.text)
+    return DONE if verdict.holds else NO
+
+
+@contextmanager
+def _progress_shown() -> Iterator[Callable[[int], None] | None]:
+    """Show on the terminal, if somebody looks at one, how far it has come; the line is gone at the end."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.completed} entries verified"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task("", total=None)
+        yield lambda entries: shown.update(task, completed=entries)

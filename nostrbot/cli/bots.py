@@ -9,14 +9,18 @@ import json as json_module
 import os
 import secrets
 import signal
+import socket
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from loguru import logger
 
+from nostrbot.cli.ending import end_on_signals
+from nostrbot.cli.logs import log_loop_trouble, log_to_stderr
 from nostrbot.cli.terminal import (
     BAD_USAGE,
     DONE,
@@ -26,18 +30,27 @@ from nostrbot.cli.terminal import (
     RelayOption,
     complain,
     home_at,
-    log_to_stderr,
     passphrase,
     public_key,
     run_until_done,
 )
 from nostrbot.config import Home, parse_relays, read_relays, relays_text
-from nostrbot.errors import BooksError, ConfigError
+from nostrbot.errors import BooksError, ConfigError, NostrbotError
 from nostrbot.keyfile import read_key_file, write_key_file
 from nostrbot.nostr.keys import Keys
 
 READY_TIMEOUT_S = 30.0
 STALE_AFTER_S = 15  # a bot that runs tells its state every two seconds
+
+MetricsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--metrics", help="Show metrics to Prometheus there.", metavar="[ADDRESS:]PORT", envvar="NOSTRBOT_METRICS"
+    ),
+]
+LogFormatOption = Annotated[
+    str | None, typer.Option("--log-format", help="text, or json: an object a line.", metavar="FORMAT")
+]
 
 app = typer.Typer()
 
@@ -92,33 +105,44 @@ def init(
 
 
 @app.command()
-def run(home: HomeOption = None) -> int:
+def run(home: HomeOption = None, metrics: MetricsOption = None, log_format: LogFormatOption = None) -> int:
     """Run the bot until SIGTERM or Ctrl-C. Prints `ready <npub>` once it is subscribed; logs go to stderr.
 
-    Example: nostrbot run --home ./bot
+    Example: nostrbot run --home ./bot --metrics 9464
     """
     from nostrbot.bot import only_bot
+    from nostrbot.metrics.endpoint import bind, read_address
 
-    log_to_stderr()
+    log_to_stderr(log_format=log_format)
     place = home_at(home)
     platform = place.platform()
     keys = read_key_file(place.key_file, passphrase())
     settings = read_relays(place.relays_file)
+    address = read_address(metrics) if metrics else None
     with only_bot(place):
-        return run_until_done(_run_bot(place, keys, platform, settings))
+        listener = bind(address) if address is not None else None
+        try:
+            return run_until_done(_run_bot(place, keys, platform, settings, listener))
+        except NostrbotError:
+            raise
+        except Exception:  # noqa: BLE001 - the last boundary: of what ends the bot, the log has what may be told
+            logger.opt(exception=True).critical("the bot ends for a fault of its own")
+            return NO
 
 
-async def _run_bot(place: Home, keys: Keys, platform: str, settings: Any) -> int:
+async def _run_bot(place: Home, keys: Keys, platform: str, settings: Any, listener: socket.socket | None) -> int:
     from nostrbot.bot import Bot
+    from nostrbot.metrics.endpoint import serving
 
     bot = Bot(keys=keys, platform=platform, database_url=place.database_url(), settings=settings)
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, bot.stop)
+    loop.set_exception_handler(log_loop_trouble)
+    end_on_signals(loop, bot.stop)
     await bot.start()
     announcing = asyncio.create_task(_announce(bot, keys))
     try:
-        await bot.run()
+        async with serving(listener, bot.metrics) if listener is not None else nullcontext():
+            await bot.run()
     except BooksError as error:
         logger.critical("{}", error)
         return NO

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from nostrbot.cli.logs import log_to_stderr
 from nostrbot.cli.terminal import (
     DONE,
     NO,
@@ -17,14 +18,13 @@ from nostrbot.cli.terminal import (
     KeyOption,
     RelayOption,
     complain,
-    log_to_stderr,
     passphrase,
     public_key,
     run_until_done,
 )
 from nostrbot.errors import ConfigError
 from nostrbot.keyfile import read_key_file
-from nostrbot.nostr.sealing import Scheme
+from nostrbot.nostr.sealing import TEXT_MAX_BYTES, Scheme
 
 app = typer.Typer()
 machine = typer.Typer(help="Speak as a machine does.", no_args_is_help=True)
@@ -88,7 +88,8 @@ def machine_settle(
     if scheme is Scheme.NIP17:
         raise ConfigError("--scheme nip17 is for what people say: a machine takes nip44, nip04 or plain")
     try:
-        text = payload.read_text()
+        with payload.open(encoding="utf-8") as file:
+            text = file.read(TEXT_MAX_BYTES + 1)  # more than that is not sent, so it need not be read
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{payload} cannot be read: {error}") from None
 

@@ -1,6 +1,7 @@
 """The terminal: what every command of the command line shares.
 
-What lives here: options, exit codes, the one line that says what is wrong, logs, and the event loop. What does not: commands.
+What lives here: options, exit codes, the one line that says what is wrong, and the event loop. What does not: commands,
+logs (logs.py).
 """
 
 import asyncio
@@ -11,14 +12,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from loguru import logger
 
 from nostrbot.config import Home
 from nostrbot.errors import ConfigError, KeyTextError
 from nostrbot.nostr.keys import read_pubkey
 
 DONE, NO, BAD_USAGE, NOBODY, INTERRUPTED = 0, 1, 2, 3, 130
-LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL")
 
 HomeOption = Annotated[
     Path | None, typer.Option("--home", help="The bot's folder (or NOSTRBOT_HOME).", envvar="NOSTRBOT_HOME")
@@ -54,16 +53,6 @@ def public_key(option: str, text: str) -> str:
 def passphrase() -> str | None:
     """What key files are encrypted with, if they are (NIP-49)."""
     return os.environ.get("NOSTRBOT_KEY_PASSPHRASE") or None
-
-
-def log_to_stderr(default: str = "INFO") -> None:
-    """Log to stderr, from NOSTRBOT_LOG_LEVEL or the given level on. Raises ConfigError for a level there is not."""
-    level = os.environ.get("NOSTRBOT_LOG_LEVEL", default).upper()
-    if level not in LOG_LEVELS:
-        raise ConfigError(f"NOSTRBOT_LOG_LEVEL must be one of {', '.join(LOG_LEVELS)}")
-    logger.remove()
-    # diagnose would print local variables in a traceback, secrets among them.
-    logger.add(sys.stderr, level=level, diagnose=False, backtrace=False)
 
 
 def run_until_done(work: Coroutine[Any, Any, int]) -> int:

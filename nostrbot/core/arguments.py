@@ -13,6 +13,7 @@ from enum import StrEnum
 from nostrbot.core.daybook import DAY_S
 from nostrbot.errors import KeyTextError
 from nostrbot.money import SATS_MAX, parse_decimal, parse_ppm
+from nostrbot.nostr.event import INT_MAX
 from nostrbot.nostr.keys import read_pubkey
 
 LIST_LIMIT_MAX = 1000
@@ -147,6 +148,12 @@ def month(text: str) -> str | Wanted:
 def hash_hex(text: str) -> str | Wanted:
     """32 bytes in hex, lower-cased."""
     return text.lower() if _HASH.fullmatch(text.lower()) else Wanted("64 hex digits")
+
+
+def entry_number(text: str) -> int | Wanted:
+    """The number of an entry."""
+    number = _whole(text, INT_MAX, "")
+    return number if isinstance(number, int) and number else Wanted("the number of an entry, like 120")
 
 
 def line(text: str) -> str | Wanted:

@@ -16,6 +16,7 @@ from nostrbot.core.dossier import Dossier, Later
 from nostrbot.core.facts import (
     AlertPlanSet,
     BookOpened,
+    BotRotated,
     CassettesCounted,
     CassetteSet,
     CassettesPublished,
@@ -30,12 +31,17 @@ from nostrbot.core.facts import (
     LpSwitched,
     MachineAdded,
     MachineChanged,
+    MachineCompromised,
     OperatorAdded,
+    OperatorReplaced,
     OperatorSwitched,
     PlatformFeeSet,
+    PredecessorNamed,
     PreferencesSet,
     SettlementCorrected,
     SettlementFact,
+    SettlementFrozen,
+    SettlementLifted,
     SettlementMoved,
     SettlementNoted,
     SettlementPending,
@@ -126,11 +132,25 @@ class Lp:
 
 @dataclass(slots=True)
 class Book:
-    """One operator's book, or the root book (key ROOT), which uses the first fields and `operators` only."""
+    """One operator's book, or the root book (key ROOT), which uses the first fields and those about operators only.
+
+    A book keeps its name for ever: `key`, the first key of its operator. Who speaks for it, and to whom, may change.
+
+    Attributes:
+        bot: the bot's key in force; first_bot: the one the book was opened with; former_bots: all before, by which
+            commands carried into it were addressed; rotations: the entries in which this book changed from one to another.
+        operator: the operator's key in force; operator_of_key: in the root book, every key an operator has or had, each
+            with its book; the last of a book is in force.
+        frozen: settlements that a thief may have signed, by number.
+    """
 
     bot: str
     key: str
     platform: str
+    first_bot: str = ""
+    former_bots: list[str] = field(default_factory=list)
+    rotations: list[int] = field(default_factory=list)
+    operator: str = ""
     handle: str = ""
     tz: str = "UTC"
     active: bool = True
@@ -140,6 +160,7 @@ class Book:
     fee_seq: int = 0
     operators: dict[str, OperatorAdded] = field(default_factory=dict)
     suspended_operators: set[str] = field(default_factory=set)
+    operator_of_key: dict[str, str] = field(default_factory=dict)
     machines: dict[str, Machine] = field(default_factory=dict)
     machine_of_key: dict[str, str] = field(default_factory=dict)
     lps: dict[str, Lp] = field(default_factory=dict)
@@ -149,6 +170,7 @@ class Book:
     splits: dict[str | None, tuple[Split, ...]] = field(default_factory=dict)
     settlement_count: int = 0
     leg_count: int = 0
+    frozen: dict[int, SettlementFrozen] = field(default_factory=dict)
     tills: dict[str, Till] = field(default_factory=dict)
     fixed_plan: FixedPlan = field(default_factory=FixedPlan)
     fixed_day: str = ""  # the last local day with a slot, with its slots kept and the fiat given by (LP, currency)
@@ -158,6 +180,10 @@ class Book:
     balances: Balances = field(default_factory=Balances)
     recall: Recall = field(default_factory=Recall)
 
+    def __post_init__(self) -> None:
+        self.first_bot = self.first_bot or self.bot
+        self.operator = self.operator or self.key
+
     def platform_ppm(self, *, cash_in: bool) -> int:
         """The platform's fee in force for a direction."""
         return self.cash_in_ppm if cash_in else self.cash_out_ppm
@@ -166,9 +192,29 @@ class Book:
         """The sats owed to an LP in this book."""
         return -self.balances.of(accounts.lp_sats(lp), accounts.SAT)
 
+    def frozen_sats(self, lp: str) -> int:
+        """Those among them that are frozen: they cannot leave."""
+        return sum(part.sats for fact in self.frozen.values() for part in fact.parts if part.lp == lp)
+
+    def lps_frozen_sats(self) -> int:
+        """The same of all LPs together."""
+        return sum(part.sats for fact in self.frozen.values() for part in fact.parts)
+
     def own_sats(self) -> int:
-        """The operator's own sats: what it may pay LPs with."""
+        """The operator's own sats."""
         return -self.balances.of(accounts.OPERATOR, accounts.SAT)
+
+    def own_frozen_sats(self) -> int:
+        """What frozen settlements gave the operator."""
+        return sum(fact.own_sats for fact in self.frozen.values())
+
+    def free_sats(self) -> int:
+        """The operator's own sats that are not frozen: what it may pay LPs with."""
+        return self.own_sats() - self.own_frozen_sats()
+
+    def key_in_force(self, operator: str) -> str:
+        """In the root book: the key that speaks for the operator of a book."""
+        return {book: pubkey for pubkey, book in self.operator_of_key.items()}[operator]
 
     def splits_in_force(self, machine: str) -> tuple[Split, ...]:
         """A machine's own splits if it has any, else the operator's default; never merged (acceptance X19)."""
@@ -195,6 +241,7 @@ def _apply(fact: Any, book: Book, seq: int, at: int) -> None:
 @_apply.register
 def _(fact: OperatorAdded, book: Book, seq: int, at: int) -> None:
     book.operators[fact.operator] = fact
+    book.operator_of_key[fact.operator] = fact.operator
 
 
 @_apply.register
@@ -203,6 +250,28 @@ def _(fact: OperatorSwitched, book: Book, seq: int, at: int) -> None:
         (book.suspended_operators.discard if fact.active else book.suspended_operators.add)(fact.operator)
     else:
         book.active = fact.active
+
+
+@_apply.register
+def _(fact: OperatorReplaced, book: Book, seq: int, at: int) -> None:
+    if book.key == ROOT:
+        book.operator_of_key[fact.pubkey] = fact.operator  # a key that was replaced stays known: it is never free again
+    else:
+        book.operator = fact.pubkey
+
+
+@_apply.register
+def _(fact: BotRotated, book: Book, seq: int, at: int) -> None:
+    if not book.rotations:
+        book.first_bot = fact.old  # a book that is loaded does not know it before
+    book.rotations.append(seq)
+    book.former_bots.append(fact.old)
+    book.bot = fact.new
+
+
+@_apply.register
+def _(fact: PredecessorNamed, book: Book, seq: int, at: int) -> None:
+    book.former_bots.append(fact.old)
 
 
 @_apply.register
@@ -224,6 +293,11 @@ def _(fact: MachineAdded | MachineChanged, book: Book, seq: int, at: int) -> Non
     if machine.handle not in book.tills:
         book.seats[machine.handle] = []
         book.tills[machine.handle] = Till()
+
+
+@_apply.register
+def _(fact: MachineCompromised, book: Book, seq: int, at: int) -> None:
+    """What follows from it are facts of their own."""
 
 
 @_apply.register
@@ -364,6 +438,21 @@ def _(fact: SettlementRefunded, book: Book, seq: int, at: int) -> None:
     if fact.fiat_minor or not fact.sats:  # not of a corrected one: its cash is where it should be
         book.tills[fact.machine].put_back(fact.sale, fact.sale.fiat_minor, fact.reported_at)
     _let_go(book, fact.machine, fact.number)
+    frozen = book.frozen.get(fact.number)
+    if frozen is not None and (fact.voided or fact.fiat_minor or not (frozen.parts or frozen.own_sats)):
+        del book.frozen[fact.number]  # of a corrected one only the rest went back: the others stay frozen
+    _follow_up(book, fact, at)
+
+
+@_apply.register
+def _(fact: SettlementFrozen, book: Book, seq: int, at: int) -> None:
+    book.frozen[fact.number] = fact
+    _follow_up(book, fact, at)
+
+
+@_apply.register
+def _(fact: SettlementLifted, book: Book, seq: int, at: int) -> None:
+    del book.frozen[fact.number]
     _follow_up(book, fact, at)
 
 

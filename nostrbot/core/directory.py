@@ -32,14 +32,14 @@ class Directory:
 
     def __init__(self, books: Iterable[Book]) -> None:
         self._platform = ""
-        self._operators: set[str] = set()
+        self._operators: dict[str, str] = {}
         self._machines: dict[str, str] = {}
         self._lps: dict[str, tuple[str, ...]] = {}
         for book in books:
             self._platform = book.platform
             if book.key == ROOT:
                 continue
-            self._operators.add(book.key)
+            self._operators[book.operator] = book.key
             self._machines.update(dict.fromkeys(book.machine_of_key, book.key))
             for pubkey in book.lp_of_key:
                 self._lps[pubkey] = (*self._lps.get(pubkey, ()), book.key)
@@ -48,7 +48,7 @@ class Directory:
         """Everything a key is."""
         return Standing(
             platform=pubkey == self._platform,
-            operator=pubkey if pubkey in self._operators else None,
+            operator=self._operators.get(pubkey),
             machine=self._machines.get(pubkey),
             lp=self._lps.get(pubkey, ()),
         )

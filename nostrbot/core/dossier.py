@@ -13,6 +13,8 @@ from nostrbot.core.facts import (
     SettlementChange,
     SettlementCorrected,
     SettlementFact,
+    SettlementFrozen,
+    SettlementLifted,
     SettlementMoved,
     SettlementNoted,
     SettlementProcessed,
@@ -63,6 +65,7 @@ class Settlement:
         owed_sats: what the customer of a corrected settlement is owed.
         notes: newest first.
         since: when it came to its status.
+        is_frozen: its machine's key may have been a thief's when it was signed; is_checked: the operator found it true.
     """
 
     number: int
@@ -86,6 +89,8 @@ class Settlement:
     created_at: int
     since: int
     processed_at: int | None
+    is_frozen: bool = False
+    is_checked: bool = False
 
     @property
     def legs_in_force(self) -> tuple[Leg, ...]:
@@ -163,9 +168,15 @@ def _follow(now: Settlement, fact: Later, at: int) -> Settlement:
             refunded = replace(
                 now, status=SettlementStatus.REFUNDED, error=None, legs=legs, owed_sats=0, since=at, processed_at=at
             )
+            # Of a corrected one only the rest went back: what was shared out is there still, and as doubtful as before.
+            refunded = replace(refunded, is_frozen=now.is_frozen and bool(refunded.legs_in_force))
             return _noted(refunded, fact.by, fact.note, at)
         case SettlementNoted():
             return _noted(now, fact.by, fact.note, at)
+        case SettlementFrozen():
+            return replace(now, is_frozen=True)
+        case SettlementLifted():
+            return replace(now, is_frozen=False, is_checked=True)
 
 
 def _replaced(now: Settlement, voided: tuple[Leg, ...], new: tuple[Leg, ...]) -> tuple[Leg, ...]:

@@ -8,6 +8,7 @@ sections 1, 3, 6, 7.
     machine's sale   -> attribution -> payload -> settlement rules -> fees -> flow    -> SettlementProcessed | ...
     its cassettes    -> attribution -> clock   -> payload -> newer than what is known -> CassettesStated
     person's command -> freshness   -> role    -> command table    -> its rule family -> MachineAdded | ...
+    bot's succession -> three signatures       -> whose it is                         -> BotRotated
 """
 
 from collections.abc import Callable, Mapping
@@ -16,6 +17,7 @@ from typing import NamedTuple
 from nostrbot.core import (
     alert_plan,
     cassettes,
+    compromise,
     deposits,
     fixed,
     guards,
@@ -30,12 +32,13 @@ from nostrbot.core.atm.settlement import Sale, read_settlement
 from nostrbot.core.atm.subject import Subject, subject_of
 from nostrbot.core.book import ROOT, Book, evolve
 from nostrbot.core.commands import SUSPENDED, Code, Command, Misunderstood, Refused, not_yours, parse
-from nostrbot.core.facts import Fact
+from nostrbot.core.facts import BotRotated, Fact, PredecessorNamed
 from nostrbot.core.forms import Role
 from nostrbot.core.inputs import Input, Signed, Tick
 from nostrbot.core.ledger.transaction import Transaction
 from nostrbot.core.orders import Order
 from nostrbot.core.settlements import Duplicate, decide_settlement
+from nostrbot.core.succession import read_succession
 from nostrbot.nostr import kinds
 from nostrbot.refusals import Reason, Refusal
 
@@ -64,12 +67,14 @@ DECIDERS: Mapping[str, Decider] = {
     "operator add": platform.add_operator,
     "operator suspend": platform.switch_operator,
     "operator resume": platform.switch_operator,
+    "operator replace": platform.replace_operator,
     "platform fee": platform.set_platform_fee,
     "machine add": registry.add_machine,
     "machine set": registry.set_machine,
     "machine suspend": registry.switch_machine,
     "machine resume": registry.switch_machine,
     "machine rotate": registry.rotate_machine,
+    "machine compromised": compromise.declare_compromised,
     "guard": guards.set_guard,
     "cassette set": cassettes.set_cassette,
     "cassette count": cassettes.count_cassettes,
@@ -112,7 +117,9 @@ def decide(book: Book, given: Input, at: int) -> Decision:
         return Decision(instead=Refusal(Reason.OFF_FILTER, f"a private message of kind {given.rumor.kind}"))
     if kind == kinds.MACHINE_STATE:
         return decide_machine_state(book, given, at)
-    if not given.is_to(book.bot):
+    if kind == kinds.APP_DATA:
+        return decide_succession(book, given)
+    if not (given.is_to(book.bot) or (given.carried and any(given.is_to(bot) for bot in book.former_bots))):
         return Decision(instead=Refusal(Reason.OFF_FILTER, "not addressed to this bot"))
     if kind == kinds.SETTLEMENT:
         return decide_report(book, given, read_settlement(given.text), at)
@@ -155,6 +162,25 @@ def decide_machine_state(book: Book, given: Signed, at: int) -> Decision:
         return Decision(instead=Refusal(Reason.OFF_FILTER, f"a {subject} is none this book takes"))
     decided = cassettes.decide_statement(book, given, at)
     return Decision(instead=decided) if isinstance(decided, Refusal) else Decision(decided)
+
+
+def decide_succession(book: Book, given: Signed) -> Decision:
+    """Decide the bot's own rotation; one carried into a book that was opened after it names who was addressed before."""
+    if given.id in book.recall.events:
+        return Decision(instead=Refusal(Reason.DUPLICATE, "this rotation has had its effect"))
+    succession = read_succession(given.event, book.platform)
+    if isinstance(succession, Refusal):
+        return Decision(instead=succession)
+    old, new = succession.old, succession.new
+    if given.carried:
+        is_next = new in (book.bot, *book.former_bots) and old not in (book.bot, *book.former_bots)
+        decided: Fact = PredecessorNamed(old, new)
+    else:
+        is_next = old == book.bot and new not in (*book.former_bots, book.platform)
+        decided = BotRotated(old, new)
+    if not is_next:
+        return Decision(instead=Refusal(Reason.INVALID, "this rotation does not go on from where this book is"))
+    return Decision((decided,))
 
 
 def decide_report(book: Book, given: Signed, sale: Sale | Refusal, at: int) -> Decision:
@@ -203,7 +229,7 @@ def _check_role(book: Book, order: Order) -> Refused | None:
     if role is Role.PLATFORM:
         allowed = order.author == book.platform
     elif role is Role.OPERATOR:
-        allowed = book.key != ROOT and order.author == book.key
+        allowed = book.key != ROOT and order.author == book.operator
         if allowed and not book.active:
             return SUSPENDED
     else:

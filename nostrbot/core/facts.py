@@ -69,6 +69,34 @@ class OperatorSwitched:
 
 
 @dataclass(frozen=True, slots=True)
+class OperatorReplaced:
+    """Root book and the operator's own: from now on another key speaks for the operator. `operator`: the book's key."""
+
+    name: ClassVar[str] = "operator_replaced"
+    operator: str
+    handle: str
+    pubkey: str
+
+
+@dataclass(frozen=True, slots=True)
+class BotRotated:
+    """Every book: from now on the bot signs with, and is addressed by, another key."""
+
+    name: ClassVar[str] = "bot_rotated"
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class PredecessorNamed:
+    """A book that was opened after a rotation: whom the commands were addressed to that are carried into it."""
+
+    name: ClassVar[str] = "predecessor_named"
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
 class BookOpened:
     """First fact of an operator's book: whose it is and who enrolled it."""
 
@@ -102,6 +130,15 @@ class MachineChanged:
 
     name: ClassVar[str] = "machine_changed"
     machine: Machine
+
+
+@dataclass(frozen=True, slots=True)
+class MachineCompromised:
+    """A machine's key may have been a thief's since then (unix seconds, by the bot's clock)."""
+
+    name: ClassVar[str] = "machine_compromised"
+    machine: str
+    since: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +334,37 @@ class SettlementRefunded:
     note: str
 
 
+class FrozenPart(NamedTuple):
+    """The sats of one LP in a frozen settlement."""
+
+    lp: str
+    sats: int
+
+
+@dataclass(frozen=True, slots=True)
+class SettlementFrozen:
+    """Its machine's key may have been a thief's: what it paid is owed but not to be used until it was looked into.
+
+    `own_sats`: what it gave the operator; a cash-in gives it none.
+    """
+
+    name: ClassVar[str] = "settlement_frozen"
+    number: int
+    machine: str
+    parts: tuple[FrozenPart, ...]
+    own_sats: int
+
+
+@dataclass(frozen=True, slots=True)
+class SettlementLifted:
+    """The operator looked into a frozen settlement and found it true: it counts again, and is not frozen once more."""
+
+    name: ClassVar[str] = "settlement_lifted"
+    number: int
+    machine: str
+    by: str
+
+
 @dataclass(frozen=True, slots=True)
 class LpPaid:
     """LPs' cash turned into the operator's own sats, apart from any settlement: a fixed slot, or `settle`.
@@ -398,15 +466,27 @@ class CassettesPublished:
 
 # How a settlement begins; what becomes of it later is told by the facts after these.
 SettlementFact = SettlementProcessed | SettlementPending | SettlementRejected
-SettlementChange = SettlementRetried | SettlementMoved | SettlementNoted | SettlementCorrected | SettlementRefunded
+SettlementChange = (
+    SettlementRetried
+    | SettlementMoved
+    | SettlementNoted
+    | SettlementCorrected
+    | SettlementRefunded
+    | SettlementFrozen
+    | SettlementLifted
+)
 
 Fact = (
     OperatorAdded
     | OperatorSwitched
+    | OperatorReplaced
+    | BotRotated
+    | PredecessorNamed
     | BookOpened
     | PlatformFeeSet
     | MachineAdded
     | MachineChanged
+    | MachineCompromised
     | LpEnrolled
     | LpSwitched
     | PreferencesSet
@@ -420,6 +500,8 @@ Fact = (
     | SettlementNoted
     | SettlementCorrected
     | SettlementRefunded
+    | SettlementFrozen
+    | SettlementLifted
     | LpPaid
     | SlotsKept
     | FixedPlanSet

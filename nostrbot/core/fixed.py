@@ -75,9 +75,9 @@ def decide_slots(book: Book, at: int) -> tuple[Fact, ...]:
     day = local_day(book.tz, at)
     payments = list(_payments(book, day, len(due)))
     wanted_sats = sum(payment.sats for payment in payments)
-    short_sats = max(0, wanted_sats - book.own_sats()) if wanted_sats else 0
+    short_sats = max(0, wanted_sats - book.free_sats()) if wanted_sats else 0
     by_machine: dict[str, list[_Payment]] = {}
-    for payment in _serve(payments, book.own_sats()):
+    for payment in _serve(payments, book.free_sats()):
         by_machine.setdefault(payment.machine, []).append(payment)
     facts: list[Fact] = [SlotsKept(day, due, short_sats)]
     number = book.leg_count + 1

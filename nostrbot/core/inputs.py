@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from nostrbot.nostr import kinds
 from nostrbot.nostr.event import VerifiedEvent
 from nostrbot.nostr.giftwrap import Rumor, read_rumor
-from nostrbot.nostr.sealing import Scheme, scheme_of
+from nostrbot.nostr.sealing import MessageKeys, Scheme, read_message_keys, scheme_of
 from nostrbot.refusals import Reason, Refusal
 
 
@@ -20,6 +20,8 @@ class Signed(NamedTuple):
     Attributes:
         event: of a gift-wrapped message the seal, which its author signed; the wrap around it proves nothing.
         plaintext: the content as opened; equal to the content where it came plain; of a seal, the rumor's JSON.
+        keys: the message's own, where the content (of a seal: the seal's) is NIP-44, so that an auditor can open it;
+            entries of before they were kept have none.
         rumor: the message in a seal.
         carried: a command decided earlier elsewhere, entered here so that this book stands alone; its age is no matter.
         answered: whether its author gets the answer from this book (a command that concerns several has one answer).
@@ -28,6 +30,7 @@ class Signed(NamedTuple):
     event: VerifiedEvent
     plaintext: str
     scheme: Scheme
+    keys: MessageKeys | None = None
     rumor: Rumor | None = None
     carried: bool = False
     answered: bool = True
@@ -62,6 +65,8 @@ class Signed(NamedTuple):
         plain: dict[str, Any] = {"event": self.event.plain()}
         if self.scheme is not Scheme.PLAIN:
             plain["plaintext"] = self.plaintext
+        if self.keys is not None:
+            plain["keys"] = self.keys.hex()
         if self.carried:
             plain["carried"] = True
         if not self.answered:
@@ -88,17 +93,37 @@ Input = Signed | Tick
 
 
 def open_signed(
-    event: VerifiedEvent, plaintext: str, *, carried: bool = False, answered: bool = True
+    event: VerifiedEvent,
+    plaintext: str,
+    keys: MessageKeys | None = None,
+    *,
+    carried: bool = False,
+    answered: bool = True,
 ) -> Signed | Refusal:
     """A signed input from a verified event and what its content was opened to; a seal must hold a rumor of its author's."""
     if event.kind != kinds.SEAL:
-        return Signed(event, plaintext, scheme_of(event.content), None, carried, answered)
+        return Signed(event, plaintext, scheme_of(event.content), keys, None, carried, answered)
     rumor = read_rumor(plaintext)
     if isinstance(rumor, Refusal):
         return rumor
     if rumor.pubkey != event.pubkey:
         return Refusal(Reason.SEAL_MISMATCH)
-    return Signed(event, plaintext, Scheme.NIP17, rumor, carried, answered)
+    return Signed(event, plaintext, Scheme.NIP17, keys, rumor, carried, answered)
+
+
+def reopen(event: VerifiedEvent, kept: dict[str, Any]) -> Signed | Refusal:
+    """A signed input from a verified event and the rest of what a journal keeps of it, as plain() gave it.
+
+    Raises SealingError for keys that are none.
+    """
+    keys = kept.get("keys")
+    return open_signed(
+        event,
+        kept.get("plaintext", event.content),
+        None if keys is None else read_message_keys(keys),
+        carried=kept.get("carried", False),
+        answered=kept.get("answered", True),
+    )
 
 
 def effect_id(plain_input: dict[str, Any]) -> str | None:

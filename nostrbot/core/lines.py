@@ -12,14 +12,22 @@ from nostrbot.core.views import View
 
 
 def escape(text: str) -> str:
-    """Text that somebody typed, safe to show: control, bidirectional and invisible characters become \\u escapes."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text)
+    """A word or a line that somebody wrote, safe to show: control, bidirectional and invisible characters become escapes.
+
+    A line break as well: what a machine says of its cash must not look like a line about another one.
+    """
+    return text if text.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def escape_lines(text: str) -> str:
+    """Lines that somebody wrote or are made of what somebody wrote, safe to show; they stay lines."""
+    return "\n".join(map(escape, text.split("\n")))
 
 
 def _escaped(character: str) -> str:
     code = ord(character)
+    if character == "\n":
+        return "\\n"
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 

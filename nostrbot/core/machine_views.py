@@ -6,14 +6,16 @@ What lives here: one function a noun, with the exact names of docs/protocol.md s
 
 from nostrbot.core.book import Book
 from nostrbot.core.daybook import local_day
-from nostrbot.core.facts import CassettesCounted, CassetteSet, CassettesPublished
+from nostrbot.core.dossier import as_it_stands
+from nostrbot.core.facts import CassettesCounted, CassetteSet, CassettesPublished, Fact, SettlementFrozen
 from nostrbot.core.fleet import UNSEEN, Sighting
 from nostrbot.core.records import ATM_BOOTSTRAP, Cassette, Machine
 from nostrbot.core.till import Till
-from nostrbot.core.views import View
+from nostrbot.core.views import View, machine_view
 from nostrbot.money import format_minor, unit_minor
 from nostrbot.nostr.keys import npub
 
+FROZEN_SHOWN_MAX = 200  # of one answer; `settlement list machine= since=` shows all
 _OBJECTS = ("fees", "limits", "denominations")  # as long as a machine likes: `telemetry` shows them, the fleet does not
 
 
@@ -49,6 +51,27 @@ def cassette_outcome(fact: CassetteSet | CassettesCounted | CassettesPublished) 
         case CassettesPublished():
             found = {}
     return {"cassettes": [cassette_view(cassette) for cassette in fact.cassettes], "machine": fact.machine, **found}
+
+
+def compromise_view(book: Book, machine: Machine, since: int, facts: tuple[Fact, ...]) -> View:
+    """The data of `machine compromised`: the machine as it is then, and what was frozen by it, in sum."""
+    frozen = [fact for fact in facts if isinstance(fact, SettlementFrozen)]
+    statuses: dict[str, dict[str, int]] = {}
+    for fact in frozen:
+        settlement = as_it_stands(book.recall.dossiers[fact.number])
+        sums = statuses.setdefault(settlement.status.value, {"count": 0, "wire_sats": 0})
+        sums["count"] += 1
+        sums["wire_sats"] += settlement.wire_sats
+    shown = [f"s{fact.number}" for fact in reversed(frozen)][:FROZEN_SHOWN_MAX]
+    view: View = {
+        "since": since,
+        "count": len(frozen),
+        "statuses": statuses,
+        "lp_sats": sum(part.sats for fact in frozen for part in fact.parts),
+        "own_sats": sum(fact.own_sats for fact in frozen),
+        "settlements": shown,
+    }
+    return {"machine": machine_view(machine), "frozen": view | ({"more": True} if len(shown) < len(frozen) else {})}
 
 
 def telemetry_view(machine: Machine, sighting: Sighting | None) -> View:

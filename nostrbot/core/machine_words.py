@@ -114,7 +114,24 @@ def _services(beacon: View) -> str:
     return ", ".join(said)
 
 
+def _compromised(data: View) -> str:
+    machine, frozen = data["machine"], data["frozen"]
+    name = machine["name"]
+    state = "is active" if machine["active"] else "is suspended"
+    if not frozen["count"]:
+        return f"{name} {state}; nothing that it sold since then is left to freeze."
+    sums = ", ".join(f"{one['count']} {status} ({one['wire_sats']} sats)" for status, one in frozen["statuses"].items())
+    more = ", …" if frozen.get("more") else ""
+    return (
+        f"{name} {state}. Frozen: {sums}. Of that {frozen['lp_sats']} sats are LPs', {frozen['own_sats']} yours.\n"
+        f"{', '.join(frozen['settlements'])}{more}: `settlement list machine={name} since={frozen['since']}` shows all.\n"
+        f'Next, for each: settlement release <s> if it is true, settlement refund <s> reason="…" if it is not; then '
+        f"machine rotate {name} <new npub> and machine resume {name}"
+    )
+
+
 MACHINE_WORDS: Mapping[str, Callable[[Any], str]] = {
+    "machine compromised": _compromised,
     "cassette list": _cassettes,
     "cassette set": _cassette,
     "cassette count": _counted,

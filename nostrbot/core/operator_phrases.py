@@ -79,6 +79,14 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
         example="machine rotate m1 npub1…",
     ),
     Form(
+        "machine compromised",
+        Role.OPERATOR,
+        True,
+        "a machine's key was stolen: suspend it, and freeze what it sold since then until you have looked into each sale",
+        (place("machine", arguments.handle), must("since", arguments.moment, "<unix time or YYYY-MM-DD>")),
+        example="machine compromised m1 since=2026-11-20",
+    ),
+    Form(
         "guard",
         Role.OPERATOR,
         True,
@@ -280,7 +288,7 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
         "settlement release",
         Role.OPERATOR,
         True,
-        "share out a settlement that is held",
+        "share out a settlement that is held; of one that is frozen: you looked into it and it is true",
         (SETTLEMENT,),
         example="settlement release s7",
     ),
@@ -395,6 +403,12 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
         "the most fiat an LP in fixed mode turns into sats a day",
         (place("amount", arguments.amount),),
         example="fixed limit 2000",
+    ),
+    Form(
+        "checkpoint",
+        Role.OPERATOR,
+        False,
+        "sign and publish now what your book owes its LPs; it is done once a day anyway",
     ),
     Form(
         "report",

@@ -22,7 +22,9 @@ from nostrbot.core.facts import (
     LpSwitched,
     MachineAdded,
     MachineChanged,
+    MachineCompromised,
     OperatorAdded,
+    OperatorReplaced,
     OperatorSwitched,
     PlatformFeeSet,
     PreferencesSet,
@@ -31,7 +33,7 @@ from nostrbot.core.facts import (
     SplitsSet,
 )
 from nostrbot.core.forms import Role
-from nostrbot.core.machine_views import cassette_outcome, cassette_view
+from nostrbot.core.machine_views import cassette_outcome, cassette_view, compromise_view
 from nostrbot.core.plan_views import alerts_view, fixed_plan_view, settle_view
 from nostrbot.core.platform import find_operator
 from nostrbot.core.records import Preferences
@@ -68,6 +70,10 @@ def outcome_view(
         return _as_it_is(book, author, command)
     if isinstance(facts[0], SettlementProcessed | SettlementChange):
         return {"settlement": _settlement_after(book, facts, at)}
+    if isinstance(facts[0], MachineCompromised):
+        changed = [fact.machine for fact in facts if isinstance(fact, MachineChanged)]
+        machine = changed[0] if changed else book.machines[facts[0].machine]
+        return compromise_view(book, machine, facts[0].since, facts)
     return _of_fact(book, facts[0], carried)
 
 
@@ -95,7 +101,7 @@ def show_settlement(dossier: Dossier, *, after: int = 0) -> View:
     """
     settlement = as_it_stands(dossier)
     view = settlement_view(settlement, entry=dossier.seq or None, entry_hash=dossier.hash)
-    if settlement.status not in (SettlementStatus.PROCESSED, SettlementStatus.REFUNDED):
+    if settlement.is_frozen or settlement.status not in (SettlementStatus.PROCESSED, SettlementStatus.REFUNDED):
         view["next"] = next_step(settlement)
     left = [leg for leg in settlement.legs if leg.number > after]
     legs = rows_that_fit(leg_views(settlement, left), used_bytes=len(orjson.dumps(view)))
@@ -106,9 +112,13 @@ def show_settlement(dossier: Dossier, *, after: int = 0) -> View:
 def _of_fact(book: Book, fact: Fact, carried: Preferences | None) -> View:
     match fact:
         case OperatorAdded():
-            return {"operator": operator_view(fact, active=True)}
+            return {"operator": operator_view(fact, fact.operator, active=True)}
         case OperatorSwitched():
-            return {"operator": operator_view(book.operators[fact.operator], active=fact.active)}
+            pubkey = book.key_in_force(fact.operator)
+            return {"operator": operator_view(book.operators[fact.operator], pubkey, active=fact.active)}
+        case OperatorReplaced():
+            active = fact.operator not in book.suspended_operators
+            return {"operator": operator_view(book.operators[fact.operator], fact.pubkey, active=active)}
         case PlatformFeeSet():
             return {"platform": platform_view(fact.cash_in_ppm, fact.cash_out_ppm, len(book.operators))}
         case MachineAdded() | MachineChanged():
@@ -158,6 +168,8 @@ def _as_it_is(book: Book, author: str, command: Command) -> View:
     if command.form.role is Role.LP:
         handle = book.lp_of_key[author]
         return {"lp": lp_view(book, handle, author)}
+    if command.verb == "machine compromised":
+        return compromise_view(book, book.machines[args["machine"]], args["since"], ())
     if noun in ("machine", "guard"):
         return {"machine": machine_view(book.machines[args["machine"]])}
     if noun == "cassette":
@@ -175,7 +187,8 @@ def _as_it_is(book: Book, author: str, command: Command) -> View:
         return splits_view(book, args.get("machine"))
     operator = find_operator(book, args["name"]) if book.key == ROOT else None
     assert operator is not None, f"{command.verb} always decides something else"
-    return {"operator": operator_view(operator, active=operator.operator not in book.suspended_operators)}
+    active = operator.operator not in book.suspended_operators
+    return {"operator": operator_view(operator, book.key_in_force(operator.operator), active=active)}
 
 
 def splits_view(book: Book, machine: str | None) -> View:

@@ -46,12 +46,14 @@ def settle_lp(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
         return Refused(
             Code.NO_PRICE, f"{name} has settled nothing yet, so there is no price: add rate=<sats per {currency}>"
         )
-    sats, own_sats = sats_for(fiat_minor, currency, rate), book.own_sats()
+    sats, own_sats = sats_for(fiat_minor, currency, rate), book.free_sats()
     if sats == 0:
         return Refused(Code.BAD_ARGUMENT, f"{order.args['fiat']} {currency} buys no sat at {rate}: settle more")
     if sats > own_sats:
+        frozen = f" and {book.own_frozen_sats()} that are frozen" if book.own_frozen_sats() else ""
         return Refused(
-            Code.NOT_ENOUGH_SATS, f"that takes {sats} sats and you have {own_sats} of your own: settle less, or wait"
+            Code.NOT_ENOUGH_SATS,
+            f"that takes {sats} sats and you have {own_sats} of your own{frozen}: settle less, or wait",
         )
     leg = Leg(
         number=book.leg_count + 1,

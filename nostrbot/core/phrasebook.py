@@ -37,6 +37,14 @@ TABLE: tuple[Form, ...] = (
     ),
     Form("operator resume", Role.PLATFORM, True, "let a suspended operator go on", (place("name", arguments.handle),)),
     Form(
+        "operator replace",
+        Role.PLATFORM,
+        True,
+        "let another key speak for an operator; what the old one says is a stranger's from now on",
+        (place("name", arguments.handle), place("npub", arguments.public_key)),
+        example="operator replace antigua npub1…",
+    ),
+    Form(
         "platform fee",
         Role.PLATFORM,
         True,
@@ -124,9 +132,19 @@ TABLE: tuple[Form, ...] = (
         (place("leg", arguments.numbered("l")), may("operator", arguments.handle, "<operator>")),
         example="receipt l3",
     ),
+    Form(
+        "proof",
+        Role.LP,
+        False,
+        "the proof that your balances are in what your bot signed and published",
+        (may("operator", arguments.handle, "<operator>"), may("checkpoint", arguments.entry_number, "<seq>")),
+        example="proof operator=antigua",
+    ),
     # Everyone.
     Form("help", Role.ANYONE, False, "what you can say; `help <command>` says more"),
     Form("whoami", Role.ANYONE, False, "who the bot thinks you are"),
 )
+
+CHECKPOINT = "checkpoint"  # the one question whose answer has to be signed (notary.py)
 
 FORMS: Mapping[str, Form] = {form.verb: form for form in TABLE}

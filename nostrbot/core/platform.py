@@ -1,13 +1,13 @@
 """The platform's commands, as the root book and as each operator's book take them.
 
-What lives here: enrolling and switching operators, the platform fee. What does not: which books a command concerns
+What lives here: enrolling and switching operators, giving one another key, the platform fee. What does not: which books a command concerns
 (desk.py) and what the fee comes to (core/fees.py). Every such command becomes an entry in each book it concerns, so that
 an operator's trail stands alone (docs/protocol.md section 1). Acceptance C1-C4.
 """
 
 from nostrbot.core.book import ROOT, Book
 from nostrbot.core.commands import Code, Refused
-from nostrbot.core.facts import BookOpened, Fact, OperatorAdded, OperatorSwitched, PlatformFeeSet
+from nostrbot.core.facts import BookOpened, Fact, OperatorAdded, OperatorReplaced, OperatorSwitched, PlatformFeeSet
 from nostrbot.core.orders import Order
 from nostrbot.core.registry import fees_for
 
@@ -19,8 +19,9 @@ def add_operator(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
         if key != book.key or book.handle:
             return Refused(Code.NOT_ALLOWED, "this is the book of another operator, or is open already")
         return (BookOpened(key, book.platform, handle, tz),)
-    if key in book.operators:
-        return Refused(Code.KEY_TAKEN, f"this key is already the operator {book.operators[key].handle}")
+    if key in book.operator_of_key:
+        taken = book.operators[book.operator_of_key[key]].handle
+        return Refused(Code.KEY_TAKEN, f"this key is or was the operator {taken}'s")
     if find_operator(book, handle):
         return Refused(Code.NAME_TAKEN, f"there is already an operator {handle}: choose another name")
     return (OperatorAdded(key, handle, tz),)
@@ -39,6 +40,27 @@ def switch_operator(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     if active is (operator.operator not in book.suspended_operators):
         return ()
     return (OperatorSwitched(operator.operator, operator.handle, active),)
+
+
+def replace_operator(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+    """Let another key speak for an operator. What the old one signs is a stranger's from this entry on, whatever its date.
+
+    The book keeps its name, which is its operator's first key: trails, receipts and checkpoints go on.
+    """
+    handle, pubkey = order.args["name"], order.args["npub"]
+    if book.key != ROOT:
+        if handle != book.handle:
+            return Refused(Code.NOT_ALLOWED, f"this is the book of {book.handle}")
+        return () if pubkey == book.operator else (OperatorReplaced(book.key, handle, pubkey),)
+    operator = find_operator(book, handle)
+    if operator is None:
+        return Refused(Code.NOT_FOUND, f"there is no operator {handle}: `operator list` shows them")
+    if pubkey == book.key_in_force(operator.operator):
+        return ()
+    if pubkey in book.operator_of_key:
+        taken = book.operators[book.operator_of_key[pubkey]].handle
+        return Refused(Code.KEY_TAKEN, f"this key is or was the operator {taken}'s: they make a new one")
+    return (OperatorReplaced(operator.operator, handle, pubkey),)
 
 
 def set_platform_fee(book: Book, order: Order) -> tuple[Fact, ...] | Refused:

@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import orjson
 
-from nostrbot.core.book import Book
+from nostrbot.core.book import ROOT, Book
 from nostrbot.core.facts import (
+    BotRotated,
     CassettesPublished,
     Fact,
     FeesPublished,
@@ -20,6 +21,7 @@ from nostrbot.core.facts import (
     LpPaid,
     SettlementCorrected,
     SettlementFact,
+    SettlementFrozen,
     SettlementPending,
     SettlementProcessed,
     SettlementRefunded,
@@ -28,11 +30,12 @@ from nostrbot.core.facts import (
 )
 from nostrbot.core.machine_messages import machine_message
 from nostrbot.core.plan_words import shortage_notice
-from nostrbot.core.replies import receipt_words, void_words
+from nostrbot.core.replies import frozen_words, receipt_words, rotated_words, void_words
 from nostrbot.core.states import LegStatus
 from nostrbot.core.views import View
 from nostrbot.money import format_minor
 from nostrbot.nostr import kinds
+from nostrbot.nostr.keys import npub
 from nostrbot.nostr.sealing import Scheme
 from nostrbot.refusals import Reason
 
@@ -41,7 +44,7 @@ TAG = "aio-dca"  # how metrics know these payments (acceptance X12)
 # Facts that are told to somebody.
 _SPEAKING = (
     *(SettlementProcessed, SettlementPending, SettlementRejected, SettlementCorrected, SettlementRefunded),
-    *(SettlementRetried, LpPaid, FeesPublished, CassettesPublished),
+    *(SettlementRetried, SettlementFrozen, LpPaid, FeesPublished, CassettesPublished, BotRotated),
 )
 
 
@@ -163,10 +166,13 @@ def entry_messages(book: Book, entry: Sealed) -> list[Message]:
         if isinstance(fact, FeesPublished | CassettesPublished):
             messages.append(_to_machine(book, fact, entry))
         messages.extend(_receipts(book, fact, entry))
+        if isinstance(fact, BotRotated):
+            messages.extend(_to_everybody(book, fact, entry))
+    messages.extend(_frozen(book, entry))
     shortage = shortage_notice(entry.facts)
     if shortage is not None:
         name = f"short:{book.key}:{entry.seq}"
-        messages.append(direct_message(book.key, name, shortage, book.alert_plan.scheme))
+        messages.append(direct_message(book.operator, name, shortage, book.alert_plan.scheme))
     return messages
 
 
@@ -209,6 +215,28 @@ def _receipts(book: Book, fact: Fact, entry: Sealed) -> Iterator[Message]:
         where = f"{fact.machine}, {book.handle}"
         words = void_words(where, fact.number, numbers, entry=entry.seq, entry_hash=entry.hash)
         yield to_lp(book, lp, f"void:{book.key}:{entry.seq}:{numbers[0]}", words, entry)
+
+
+def _frozen(book: Book, entry: Sealed) -> Iterator[Message]:
+    """One message for each LP that has sats in what an entry froze."""
+    frozen = [fact for fact in entry.facts if isinstance(fact, SettlementFrozen)]
+    parts: dict[str, list[int]] = {}
+    for fact in frozen:
+        for part in fact.parts:
+            parts.setdefault(part.lp, []).append(part.sats)
+    for lp, sats in parts.items():
+        where = f"{frozen[0].machine}, {book.handle}"
+        words = frozen_words(where, sum(sats), len(sats), entry=entry.seq, entry_hash=entry.hash)
+        yield to_lp(book, lp, f"frozen:{book.key}:{entry.seq}:{lp}", words, entry)
+
+
+def _to_everybody(book: Book, fact: BotRotated, entry: Sealed) -> Iterator[Message]:
+    """The bot's new key, for all who write to it. Whoever is in several books is told so by one message: it is the same."""
+    name, words = f"rotated:{fact.new}", rotated_words(npub(fact.old), npub(fact.new))
+    if book.key != ROOT:
+        yield direct_message(book.operator, name, words, book.alert_plan.scheme)
+    for handle in book.lps:
+        yield to_lp(book, handle, name, words, entry)
 
 
 def to_lp(book: Book, handle: str, name: str, text: str, entry: Sealed) -> Message:

@@ -14,10 +14,11 @@ import orjson
 from nostrbot.core.commands import Code, Refused
 from nostrbot.core.figures_words import FIGURES_WORDS
 from nostrbot.core.help_words import HELP_WORDS
-from nostrbot.core.lines import escape, listing
+from nostrbot.core.lines import escape, escape_lines, listing
 from nostrbot.core.machine_words import MACHINE_WORDS
 from nostrbot.core.plan_words import PLAN_WORDS
 from nostrbot.core.states import Mode
+from nostrbot.core.trust_words import TRUST_WORDS
 from nostrbot.core.views import View
 from nostrbot.nostr.giftwrap import WRAPPED_TEXT_MAX_BYTES, text_bytes
 from nostrbot.nostr.sealing import Scheme
@@ -79,7 +80,7 @@ def is_refusal(text: str) -> bool:
 
 
 def _no_words(data: Any) -> str:
-    return escape(orjson.dumps(data, option=orjson.OPT_INDENT_2).decode())
+    return escape_lines(orjson.dumps(data, option=orjson.OPT_INDENT_2).decode())
 
 
 def _operator(data: View) -> str:
@@ -90,6 +91,10 @@ def _operator(data: View) -> str:
 
 def _operator_added(data: View) -> str:
     return f"{_operator(data)}\nNext: they say `help` to this bot, and enrol their machines."
+
+
+def _operator_replaced(data: View) -> str:
+    return f"{_operator(data)}\nWhat any other key says in its name is a stranger's from now on."
 
 
 def _operators(data: View) -> str:
@@ -202,8 +207,10 @@ def _deposits(data: View) -> str:
 
 def _settlement_line(row: View) -> str:
     error = f" ({row['error']})" if row["error"] else ""
-    fiat = f"{row['fiat_amount']} {row['fiat_code']}"
-    return f"{row['id']}: {row['machine']} {row['tx_type']} {fiat}, {row['wire_sats']} sats, {row['status']}{error}"
+    fiat = f"{row['fiat_amount']} {escape(row['fiat_code'])}"  # as the machine said it: of a rejected one it may be anything
+    frozen = ", frozen" if row["frozen"] else ""
+    sold = f"{row['machine']} {row['tx_type']} {fiat}, {row['wire_sats']} sats"
+    return f"{row['id']}: {sold}, {row['status']}{error}{frozen}"
 
 
 def _leg_line(leg: View) -> str:
@@ -228,7 +235,7 @@ def _settlement(data: View) -> str:
     if row["owed_to_customer_sats"]:
         lines.append(f"{row['owed_to_customer_sats']} sats are owed to the customer")
     if row["notes"]:
-        lines.append(escape(row["notes"]))
+        lines.append(escape_lines(row["notes"]))
     if row["entry"] is not None:
         lines.append(f"entry {row['entry']} {row['entry_hash']}")
     if row.get("next"):
@@ -272,12 +279,16 @@ def _splits(data: View) -> str:
 def _balance(rows: Any) -> str:
     lines = [
         f"{row['operator']} {row['machine']}: {row['remaining']} {row['currency']} left of {row['deposited']} "
-        f"deposited; {row['sats']} sats with this operator"
+        f"deposited; {row['sats']} sats with this operator{_frozen(row)}"
         for row in rows
     ]
     if isinstance(rows, Shortened):
         lines.append("There is more: add operator=<operator> or machine=<machine>")
     return "\n".join(lines) or "Nothing yet."
+
+
+def _frozen(row: View) -> str:
+    return f", {row['frozen_sats']} of them frozen until it has looked into them" if "frozen_sats" in row else ""
 
 
 def _own_deposits(data: View) -> str:
@@ -294,6 +305,11 @@ def _balances(data: View) -> str:
         f"Sats: {held['held']} held; {held['lps']} owed to LPs, {held['platform']} to the platform, "
         f"{held['others']} to others, {held['operator']} yours.",
     ]
+    if "frozen_sats" in data:
+        frozen = data["frozen_sats"]
+        lines.append(
+            f"Frozen: {frozen['lps']} of what LPs are owed, {frozen['operator']} of yours. `worklist` says why."
+        )
     return "\n".join(lines)
 
 
@@ -338,6 +354,24 @@ def void_words(where: str, number: int, legs: list[int], *, entry: int, entry_ha
     )
 
 
+def frozen_words(where: str, sats: int, sales: int, *, entry: int, entry_hash: str) -> str:
+    """What an LP is told when sats of it are frozen; `where`: machine, operator."""
+    what = "a sale" if sales == 1 else f"{sales} sales"
+    return (
+        f"Frozen: {sats} sats of {what} at {where}. The machine's key may have been stolen, so your operator looks into "
+        f"each sale; until then these sats are kept and cannot leave. `balance` shows them.\n"
+        f"Journal entry {entry} {entry_hash}"
+    )
+
+
+def rotated_words(old: str, new: str) -> str:
+    """What people are told when the bot has another key; both are npubs."""
+    return (
+        f"I have a new key: {new}. Write to it from now on; what is sent to {old} is not read any more. The old key "
+        f"named the new one and the platform countersigned it, for everybody to see. Your balances are as they were."
+    )
+
+
 def _whoami(data: View) -> str:
     who = data["whoami"]
     return f"You are {who['npub']}: {', '.join(who['roles'])}."
@@ -348,6 +382,7 @@ WORDS: Mapping[str, Callable[[Any], str]] = {
     "operator list": _operators,
     "operator suspend": _operator,
     "operator resume": _operator,
+    "operator replace": _operator_replaced,
     "platform fee": _platform,
     "platform status": _platform,
     "machine add": _machine_added,
@@ -396,5 +431,6 @@ WORDS: Mapping[str, Callable[[Any], str]] = {
     **MACHINE_WORDS,
     **PLAN_WORDS,
     **FIGURES_WORDS,
+    **TRUST_WORDS,
     **HELP_WORDS,
 }

@@ -7,7 +7,7 @@ is a cache of the facts before it; the Recall is not part of it.
 from typing import Any
 
 from nostrbot.core.book import Book, Lp, Seat
-from nostrbot.core.facts import OperatorAdded
+from nostrbot.core.facts import OperatorAdded, SettlementFrozen
 from nostrbot.core.ledger.balances import Balances
 from nostrbot.core.plain import plain, reader
 from nostrbot.core.records import AlertPlan, Cassette, Deposit, Enrolment, FixedPlan, Machine, Preferences, Split
@@ -18,6 +18,8 @@ _SCALARS = (
     "bot",
     "key",
     "platform",
+    "first_bot",
+    "operator",
     "handle",
     "tz",
     "active",
@@ -30,6 +32,7 @@ _SCALARS = (
     "fixed_day",
 )
 _read_operator = reader(OperatorAdded)
+_read_frozen = reader(SettlementFrozen)
 _read_machine = reader(Machine)
 _read_enrolment = reader(Enrolment)
 _read_preferences = reader(Preferences | None)
@@ -46,6 +49,10 @@ def take_snapshot(book: Book) -> dict[str, Any]:
         **{name: getattr(book, name) for name in _SCALARS},
         "operators": [plain(operator) for operator in book.operators.values()],
         "suspended_operators": sorted(book.suspended_operators),
+        "operator_keys": book.operator_of_key,
+        "former_bots": book.former_bots,
+        "rotations": book.rotations,
+        "frozen": [plain(fact) for fact in book.frozen.values()],
         "machines": [plain(machine) for machine in book.machines.values()],
         "lps": [
             {
@@ -84,6 +91,9 @@ def restore_snapshot(state: dict[str, Any]) -> Book:
         operator = _read_operator(fields)
         book.operators[operator.operator] = operator
     book.suspended_operators = set(state["suspended_operators"])
+    book.operator_of_key = dict(state["operator_keys"])
+    book.former_bots, book.rotations = list(state["former_bots"]), list(state["rotations"])
+    book.frozen = {fact.number: fact for fact in map(_read_frozen, state["frozen"])}
     for fields in state["machines"]:
         machine = _read_machine(fields)
         book.machines[machine.handle] = machine

@@ -69,7 +69,7 @@ def _read_rule(book: Book, label: str, text: str) -> Split | Refused:
         pubkey = read_pubkey(target)
     except KeyTextError:
         return Refused(Code.NOT_FOUND, f"{label}: say self, the name of one of your LPs, or an npub after the colon")
-    if pubkey == book.key:
+    if pubkey == book.operator:
         return Split(label, ppm, None, None)
     return Split(label, ppm, book.lp_of_key.get(pubkey), None if pubkey in book.lp_of_key else pubkey)
 

@@ -113,6 +113,9 @@ SETTLEMENT_MOVES: Mapping[SettlementStatus | None, frozenset[SettlementStatus]] 
     SettlementStatus.REJECTED: frozenset(),
 }
 
+# What may become of a settlement while it is frozen: whatever else it is, nothing new is built on it (core/compromise.py).
+MOVES_WHEN_FROZEN: frozenset[SettlementStatus] = frozenset({SettlementStatus.REFUNDED})
+
 DEPOSIT_MOVES: Mapping[DepositStatus | None, frozenset[DepositStatus]] = {
     None: frozenset({DepositStatus.PENDING}),
     DepositStatus.PENDING: frozenset({DepositStatus.CONFIRMED, DepositStatus.CANCELLED}),

@@ -24,9 +24,9 @@ NOTES_SHOWN_MAX = 10  # of one settlement: some 2 kB each at the most
 View = dict[str, Any]
 
 
-def operator_view(operator: OperatorAdded, *, active: bool) -> View:
-    """One operator, as the platform sees it."""
-    return {"name": operator.handle, "npub": npub(operator.operator), "tz": operator.tz, "active": active}
+def operator_view(operator: OperatorAdded, pubkey: str, *, active: bool) -> View:
+    """One operator, as the platform sees it. `pubkey`: its key in force (hex)."""
+    return {"name": operator.handle, "npub": npub(pubkey), "tz": operator.tz, "active": active}
 
 
 def platform_view(cash_in_ppm: int, cash_out_ppm: int, operators: int) -> View:
@@ -135,9 +135,15 @@ def _holder(account: str) -> str:
 
 
 def balance_rows(book: Book, lp: Lp) -> list[View]:
-    """An LP's balances in one book, a row a machine; `sats` is per operator and so the same in each row."""
+    """An LP's balances in one book, a row a machine; sats are per operator and so the same in each row.
+
+    `frozen_sats` is there while some of them are frozen: clients of before it know the other fields only.
+    """
+    sats, frozen_sats = {"sats": book.sats_owed(lp.handle)}, book.frozen_sats(lp.handle)
+    if frozen_sats:
+        sats["frozen_sats"] = frozen_sats
     return [
-        {"operator": book.handle, "machine": machine, **cash_view(book, seat), "sats": book.sats_owed(lp.handle)}
+        {"operator": book.handle, "machine": machine, **cash_view(book, seat), **sats}
         for machine, seat in lp.seats.items()
     ]
 
@@ -198,6 +204,7 @@ def settlement_view(settlement: Settlement, *, entry: int | None, entry_hash: st
         "id": f"s{settlement.number}",
         "machine": settlement.machine,
         "status": settlement.status,
+        "frozen": settlement.is_frozen,
         "error": settlement.error,
         "event_id": settlement.event_id,
         "n": sale.n,

@@ -1,7 +1,8 @@
 """The worklist's commands: what an operator does about a settlement in trouble.
 
-What lives here: note, release, reset, retry, partial, refund, each judged by the one table of legal moves
-(core/states.py). What does not: the first judgement (core/settlements.py), which settlements are in trouble (reading/).
+What lives here: note, release, reset, retry, partial, refund, each judged by the tables of legal moves (core/states.py).
+What does not: the first judgement (core/settlements.py), freezing (core/compromise.py), which settlements are in trouble
+(reading/).
 docs/protocol.md sections 5 and 6; acceptance S8-S14, W1-W4, O8-O10; faults.md rows 36-41. Every refusal names the reason
 and the next safe step. Nothing is ever edited: a correction is a reversal and a new sharing.
 """
@@ -17,6 +18,7 @@ from nostrbot.core.facts import (
     Fact,
     Leg,
     SettlementCorrected,
+    SettlementLifted,
     SettlementMoved,
     SettlementNoted,
     SettlementProcessed,
@@ -26,7 +28,14 @@ from nostrbot.core.facts import (
 from nostrbot.core.guards import find_hold
 from nostrbot.core.orders import Order
 from nostrbot.core.settlements import find_broken_amount, share_among, share_out
-from nostrbot.core.states import SETTLEMENT_MOVES, Direction, LegStatus, LegType, SettlementStatus
+from nostrbot.core.states import (
+    MOVES_WHEN_FROZEN,
+    SETTLEMENT_MOVES,
+    Direction,
+    LegStatus,
+    LegType,
+    SettlementStatus,
+)
 from nostrbot.money import format_minor, parse_minor
 
 STUCK_AFTER_S = 30 * MINUTE_S  # acceptance W2; counted from when it came to its status, not from when it was created
@@ -41,11 +50,17 @@ NEXT_STEPS = {
     SettlementStatus.PROCESSED: "settlement show {id}",
     SettlementStatus.REFUNDED: "settlement show {id}",
 }
+WHEN_FROZEN = 'settlement release {id} once you know that it is true; if it is not, settlement refund {id} reason="…"'
+FROZEN_AND_REFUNDED = "settlement release {id} once you know that what stays of it is true"
 
 
 def next_step(settlement: Settlement) -> str:
     """The next safe step for a settlement."""
-    return NEXT_STEPS[settlement.status].format(id=f"s{settlement.number}")
+    if not settlement.is_frozen:
+        step = NEXT_STEPS[settlement.status]
+    else:
+        step = FROZEN_AND_REFUNDED if settlement.status is SettlementStatus.REFUNDED else WHEN_FROZEN
+    return step.format(id=f"s{settlement.number}")
 
 
 def note_settlement(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
@@ -57,7 +72,13 @@ def note_settlement(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
 
 
 def release_settlement(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
-    """Share out a settlement that is held: by a guard, or because a wallet should have seen it."""
+    """Share out a settlement that is held: by a guard, or because a wallet should have seen it.
+
+    Of one that is frozen the operator says that it is true, whatever its status, and no more: it stands as it stood.
+    """
+    named = _find(book, order)
+    if isinstance(named, Settlement) and named.is_frozen:
+        return (SettlementLifted(named.number, named.machine, order.author),)
     settlement = _find_movable(book, order, SettlementStatus.PROCESSED, only=SettlementStatus.PENDING)
     if isinstance(settlement, Refused):
         return settlement
@@ -317,9 +338,10 @@ def _find_movable(
     if isinstance(settlement, Refused):
         return settlement
     status = settlement.status
-    if to in SETTLEMENT_MOVES[status] and only in (None, status):
+    is_open = not settlement.is_frozen or to in MOVES_WHEN_FROZEN
+    if is_open and to in SETTLEMENT_MOVES[status] and only in (None, status):
         return settlement
-    action = order.verb.split()[1]
+    action, how = order.verb.split()[1], "" if is_open else " and frozen"
     return Refused(
-        Code.WRONG_STATUS, f"s{settlement.number} is {status}: no {action} for it. Next: {next_step(settlement)}"
+        Code.WRONG_STATUS, f"s{settlement.number} is {status}{how}: no {action} for it. Next: {next_step(settlement)}"
     )

@@ -14,6 +14,7 @@ from nostrbot.core.receipts import Payment, payment_of
 from nostrbot.core.views import View, deposit_view, leg_view, leg_views, settlement_view
 from nostrbot.errors import ConfigError
 from nostrbot.nostr.keys import npub
+from nostrbot.store.lineage import book_of
 from nostrbot.store.queries import Queries, StoredEntry
 
 PAGE_SETTLEMENTS = 200  # each comes with its entries, of which one with fifty LPs has some 15 kB
@@ -31,9 +32,10 @@ class Title:
 
 async def read_titles(queries: Queries, operator: str | None) -> list[Title]:
     """The operators' books in the order they were opened, or the one of `operator` (hex). ConfigError: there is none."""
+    wanted = None if operator is None else await book_of(queries, operator)
     titles = []
     for key in await queries.book_numbers():
-        if key == ROOT or operator not in (None, key):
+        if key == ROOT or wanted not in (None, key):
             continue
         first = (await queries.entries_at(key, [1]))[1]
         opened = read_fact(first.plain()["facts"][0])

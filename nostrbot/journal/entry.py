@@ -1,7 +1,7 @@
 """Entries: an input, what was decided from it and what was booked, sealed at its place in a book's chain.
 
 What lives here: the canonical bytes, the hash, and sealing. What does not: deciding (core/engine.py), keeping (store/),
-checking somebody else's chain (audit.py). docs/protocol.md section 7.
+checking somebody else's chain (audit/). docs/protocol.md section 7.
 
 Canonical JSON: UTF-8, keys sorted, no blanks, integers only; the hash is sha256 over all of an entry but the hash.
 """

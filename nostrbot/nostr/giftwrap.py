@@ -26,7 +26,7 @@ from nostrbot.nostr.duplicate_keys import has_duplicate_keys
 from nostrbot.nostr.event import VerifiedEvent, event_id, parse, read_event, sign_event
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.kinds import CHAT_MESSAGE, GIFT_WRAP, SEAL
-from nostrbot.nostr.sealing import TEXT_MAX_BYTES, Envelope, Scheme, scheme_of
+from nostrbot.nostr.sealing import TEXT_MAX_BYTES, Envelope, Opening, Scheme, scheme_of
 from nostrbot.refusals import Reason, Refusal
 
 # NIP-44 pads in steps, twice: 28,672 bytes of rumor make a frame of 55,204 bytes, one more makes it 66,128, and relays
@@ -92,8 +92,8 @@ def open_wrap(envelope: Envelope, wrap: VerifiedEvent) -> VerifiedEvent | Refusa
     return seal
 
 
-def open_seal(envelope: Envelope, seal: VerifiedEvent) -> tuple[str, Rumor] | Refusal:
-    """The text in a seal addressed to us, as its author wrote it, and the rumor that it is.
+def open_seal(envelope: Envelope, seal: VerifiedEvent) -> tuple[Opening, Rumor] | Refusal:
+    """What a seal addressed to us was opened to, its text as its author wrote it, and the rumor that it is.
 
     Refuses with BAD_SHAPE an event that is no seal, with UNDECRYPTABLE what was not sealed for us by NIP-44, as
     read_rumor() does, and with SEAL_MISMATCH a rumor that claims another author than the seal's.
@@ -105,13 +105,12 @@ def open_seal(envelope: Envelope, seal: VerifiedEvent) -> tuple[str, Rumor] | Re
     opened = envelope.open_from(seal.pubkey, seal.content)
     if isinstance(opened, Refusal):
         return opened
-    text, _ = opened
-    rumor = read_rumor(text)
+    rumor = read_rumor(opened.text)
     if isinstance(rumor, Refusal):
         return rumor
     if rumor.pubkey != seal.pubkey:
         return Refusal(Reason.SEAL_MISMATCH)
-    return text, rumor
+    return opened, rumor
 
 
 def text_bytes(text: str) -> int:

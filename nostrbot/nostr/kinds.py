@@ -10,6 +10,7 @@ PROFILE: Final = 0  # NIP-01
 DIRECT_MESSAGE: Final = 4  # NIP-04
 SEAL: Final = 13  # NIP-59
 CHAT_MESSAGE: Final = 14  # NIP-17: never signed, only ever inside a seal
+APP_DATA: Final = 78  # NIP-78, docs/protocol.md section 7: checkpoints
 GIFT_WRAP: Final = 1_059  # NIP-59
 RELAY_LIST: Final = 10_002  # NIP-65
 DM_RELAY_LIST: Final = 10_050  # NIP-17

@@ -13,10 +13,11 @@ https://github.com/nostr-protocol/nips/blob/master/44.md
 """
 
 import hmac
+import re
 from base64 import b64decode, b64encode
 from enum import StrEnum
 from functools import lru_cache
-from typing import Final, NamedTuple, NoReturn
+from typing import Final, NamedTuple, NoReturn, Self
 
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES256, ChaCha20
@@ -35,6 +36,7 @@ NIP44_CONTENT_MIN_CHARS: Final = 132
 NIP44_VERSION: Final = b"\x02"
 NIP44_SALT: Final = b"nip44-v2"
 NIP44_PAD_MIN_BYTES: Final = 32
+NIP44_KEYS_BYTES: Final = 32 + 12 + 32  # of one message: cipher key, cipher nonce, MAC key
 IV_BYTES: Final = 16
 NONCE_BYTES: Final = 32
 MAC_BYTES: Final = 32
@@ -42,6 +44,8 @@ IV_MARK: Final = "?iv="
 # Every peer we talk to within a day or so; one agreement costs 60 us, one entry some 300 bytes.
 PEERS_CACHED_MAX: Final = 16_384
 NONCE_PURPOSE: Final = b"nostrbot/sealing-nonce/1"
+
+_is_message_keys: Final = re.compile(f"[0-9a-f]{{{2 * NIP44_KEYS_BYTES}}}").fullmatch
 
 
 class Scheme(StrEnum):
@@ -54,11 +58,28 @@ class Scheme(StrEnum):
 
 
 class MessageKeys(NamedTuple):
-    """The three keys NIP-44 derives for one message."""
+    """The three keys NIP-44 derives for one message. They open that message and no other."""
 
     chacha_key: bytes
     chacha_nonce: bytes
     hmac_key: bytes
+
+    @classmethod
+    def from_bytes(cls, stream: bytes) -> Self:
+        """The keys in the 76 bytes that HKDF-expand gives."""
+        return cls(stream[:32], stream[32:44], stream[44:])
+
+    def hex(self) -> str:
+        """The same 76 bytes as 152 hex digits: how a journal keeps them."""
+        return b"".join(self).hex()
+
+
+class Opening(NamedTuple):
+    """What a content was opened to: its text, how it was written, and the message's own keys where it was NIP-44."""
+
+    text: str
+    scheme: Scheme
+    keys: MessageKeys | None = None
 
 
 class Envelope:
@@ -89,7 +110,7 @@ class Envelope:
             case Scheme.NIP17:
                 raise SealingError("nip-17: a gift wrap is made whole, by giftwrap.make_wrap()")
 
-    def open_from(self, pubkey: str, content: str) -> tuple[str, Scheme] | Refusal:
+    def open_from(self, pubkey: str, content: str) -> Opening | Refusal:
         """The text `pubkey` (64 hex digits) wrote and how it was sealed; plain content is its own text.
 
         Whatever is wrong with it, the answer is the same bare UNDECRYPTABLE: a stranger learns nothing from us.
@@ -98,11 +119,12 @@ class Envelope:
         try:
             match scheme:
                 case Scheme.PLAIN:
-                    return content, scheme
+                    return Opening(content, scheme)
                 case Scheme.NIP04:
-                    return nip04_decrypt(self._shared_x(pubkey), content), scheme
+                    return Opening(nip04_decrypt(self._shared_x(pubkey), content), scheme)
                 case _:
-                    return decrypt(self._conversation_key(pubkey), content), scheme
+                    text, keys = open_keyed(self._conversation_key(pubkey), content)
+                    return Opening(text, scheme, keys)
         except (SealingError, KeyTextError):
             return Refusal(Reason.UNDECRYPTABLE)
 
@@ -169,8 +191,14 @@ def message_keys(conversation_key: bytes, nonce: bytes) -> MessageKeys:
     first = hmac.digest(conversation_key, nonce + b"\x01", "sha256")
     second = hmac.digest(conversation_key, first + nonce + b"\x02", "sha256")
     third = hmac.digest(conversation_key, second + nonce + b"\x03", "sha256")
-    stream = first + second + third
-    return MessageKeys(stream[:32], stream[32:44], stream[44:76])
+    return MessageKeys.from_bytes((first + second + third)[:NIP44_KEYS_BYTES])
+
+
+def read_message_keys(text: str) -> MessageKeys:
+    """The keys that MessageKeys.hex() wrote. Raises SealingError unless it is 152 hex digits in lower case."""
+    if not _is_message_keys(text):
+        raise SealingError("nip-44: keys of a message are 152 hex digits in lower case")
+    return MessageKeys.from_bytes(bytes.fromhex(text))
 
 
 def padded_length(text_bytes: int) -> int:
@@ -196,26 +224,58 @@ def encrypt(conversation_key: bytes, text: str, nonce: bytes) -> str:
 
 def decrypt(conversation_key: bytes, payload: str) -> str:
     """Open what encrypt() made. Raises SealingError with one text whatever is wrong."""
+    return open_keyed(conversation_key, payload)[0]
+
+
+def open_keyed(conversation_key: bytes, payload: str) -> tuple[str, MessageKeys]:
+    """The text in a payload and the keys of this one message, derived once. Raises SealingError as decrypt() does."""
     try:
-        return _decrypted(conversation_key, payload)
+        parts = _parts_of(payload)
+        keys = message_keys(conversation_key, parts.nonce)
+        return _opened(keys, parts), keys
     except ValueError:
-        raise SealingError("nip-44: content cannot be opened") from None
+        raise SealingError(_SHUT) from None
 
 
-def _decrypted(conversation_key: bytes, payload: str) -> str:
+def open_with(keys: MessageKeys, payload: str) -> str:
+    """The text in a payload by its own keys alone: what somebody can do who was given these and no other secret.
+
+    The MAC must be right under the MAC key, and what the cipher key makes of the rest well formed. NIP-44 does not bind
+    the one key to the other: docs/audit.md says what that is worth. Raises SealingError as decrypt() does.
+    """
+    try:
+        return _opened(keys, _parts_of(payload))
+    except ValueError:
+        raise SealingError(_SHUT) from None
+
+
+_SHUT: Final = "nip-44: content cannot be opened"
+
+
+class _Parts(NamedTuple):
+    nonce: bytes
+    ciphertext: bytes
+    mac: bytes
+
+
+def _parts_of(payload: str) -> _Parts:
     if not NIP44_CONTENT_MIN_CHARS <= len(payload) <= CONTENT_MAX_CHARS:
         raise ValueError("payload size")
     raw = _from_base64(payload)
-    version, nonce = raw[:1], raw[1 : 1 + NONCE_BYTES]
-    ciphertext, mac = raw[1 + NONCE_BYTES : -MAC_BYTES], raw[-MAC_BYTES:]
-    if version != NIP44_VERSION:
+    if raw[:1] != NIP44_VERSION:
         raise ValueError("version")
-    keys = message_keys(conversation_key, nonce)
-    if not hmac.compare_digest(hmac.digest(keys.hmac_key, nonce + ciphertext, "sha256"), mac):
+    return _Parts(raw[1 : 1 + NONCE_BYTES], raw[1 + NONCE_BYTES : -MAC_BYTES], raw[-MAC_BYTES:])
+
+
+def _opened(keys: MessageKeys, parts: _Parts) -> str:
+    if not hmac.compare_digest(hmac.digest(keys.hmac_key, parts.nonce + parts.ciphertext, "sha256"), parts.mac):
         raise ValueError("mac")
-    padded = _chacha20(keys, ciphertext)
+    padded = _chacha20(keys, parts.ciphertext)
     text_bytes = int.from_bytes(padded[:2], "big")
     if not text_bytes or len(padded) != 2 + padded_length(text_bytes):
+        raise ValueError("padding")
+    if padded.count(b"\x00", 2 + text_bytes) != len(padded) - 2 - text_bytes:
+        # Not asked of readers by NIP-44, but of writers: without it, open_with() would prove far less (docs/audit.md).
         raise ValueError("padding")
     return padded[2 : 2 + text_bytes].decode()
 

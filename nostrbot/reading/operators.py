@@ -6,7 +6,7 @@ section 1; acceptance Q4, W1-W4). Lists are newest first.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import orjson
 
@@ -25,7 +25,7 @@ from nostrbot.core.views import View, cash_view, deposit_view, lp_view, machine_
 from nostrbot.core.worklist import STUCK_AFTER_S
 from nostrbot.pages import NOT_IN_LIST, Page, page_of, read_id
 from nostrbot.reading.question import Question
-from nostrbot.store.queries import Queries
+from nostrbot.store.queries import Queries, StoredSettlement
 
 WORKLIST_ROWS = 20  # a bucket; `settlement list status=` shows the rest
 BUCKETS = {
@@ -159,13 +159,13 @@ class OperatorReading:
         return {"settlement": show_settlement(stored.dossier(), after=question.args.get("after", 0))}
 
     async def _worklist(self, question: Question) -> Data | Refused:
-        key = question.own_book(self._books).key
+        book = question.own_book(self._books)
         buckets: dict[str, list[View]] = {}
         more = False
         for bucket, status in BUCKETS.items():
             stuck = bucket.startswith("stuck_")
             stored = await self._queries.settlements(
-                key,
+                book.key,
                 status=status,
                 # By the clock of when it came to its status: one just claimed, or held once more, is not stuck (W2).
                 moved_before=question.at - STUCK_AFTER_S if stuck else None,
@@ -173,11 +173,12 @@ class OperatorReading:
                 limit=WORKLIST_ROWS + 1,
             )
             more = more or len(stored) > WORKLIST_ROWS
-            # A bucket is for finding what needs care: `settlement show` has the rest, and the answer must fit.
-            buckets[bucket] = [
-                {name: value for name, value in show_settlement(one.dossier()).items() if name not in _LEFT_OUT}
-                for one in stored[:WORKLIST_ROWS]
-            ]
+            buckets[bucket] = _bucket(stored)
+        if book.frozen:
+            frozen = sorted(book.frozen, reverse=True)
+            more = more or len(frozen) > WORKLIST_ROWS
+            newest = await self._queries.settlements(book.key, numbers=frozen[:WORKLIST_ROWS], limit=WORKLIST_ROWS)
+            buckets["frozen"] = _bucket(newest)
         fitting = _trim(buckets)
         more = more or sum(map(len, fitting.values())) < sum(map(len, buckets.values()))
         return {**fitting, **({"more": True} if more else {})}
@@ -203,7 +204,18 @@ class OperatorReading:
             for machine, seat in lp.seats.items()
         )
         page = page_of("balances", seats, show, question.args)
-        return page if isinstance(page, Refused) else {**page, "sats": sats_view(book)}
+        if isinstance(page, Refused):
+            return page
+        frozen = {"lps": book.lps_frozen_sats(), "operator": book.own_frozen_sats()}
+        return {**page, "sats": sats_view(book), **({"frozen_sats": frozen} if book.frozen else {})}
+
+
+def _bucket(stored: Sequence[StoredSettlement]) -> list[View]:
+    """A bucket is for finding what needs care: `settlement show` has the rest, and the answer must fit."""
+    return [
+        {name: value for name, value in show_settlement(one.dossier()).items() if name not in _LEFT_OUT}
+        for one in stored[:WORKLIST_ROWS]
+    ]
 
 
 def _trim(buckets: dict[str, list[View]]) -> dict[str, list[View]]:

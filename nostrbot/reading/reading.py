@@ -10,13 +10,14 @@ from nostrbot.core.book import ROOT, Book
 from nostrbot.core.commands import Code, Refused
 from nostrbot.core.fleet import Sighting
 from nostrbot.core.forms import Role
-from nostrbot.core.phrasebook import FORMS, TABLE
+from nostrbot.core.phrasebook import CHECKPOINT, FORMS, TABLE
 from nostrbot.core.replies import Data
 from nostrbot.core.views import operator_view, platform_view
 from nostrbot.nostr.keys import npub
 from nostrbot.pages import page_of
 from nostrbot.reading.lps import LpReading
 from nostrbot.reading.operators import OperatorReading
+from nostrbot.reading.proofs import ProofReading
 from nostrbot.reading.question import Question
 from nostrbot.reading.reports import ReportReading
 from nostrbot.reading.stacking import StackReading
@@ -37,12 +38,13 @@ class Reading:
             **OperatorReading(books, sightings, queries).readers,
             **ReportReading(books, queries).readers,
             **LpReading(books, queries).readers,
+            **ProofReading(books, queries).readers,
             **StackReading(books, queries).readers,
             **StatementReading(books, queries).readers,
             "help": self._help,
             "whoami": self._whoami,
         }
-        assert set(self._readers) == {form.verb for form in TABLE if not form.changes}
+        assert set(self._readers) == {form.verb for form in TABLE if not form.changes} - {CHECKPOINT}
 
     async def answer(self, question: Question) -> Data | Refused:
         """The data of the answer, or why there is none."""
@@ -53,7 +55,11 @@ class Reading:
         return page_of(
             "operators",
             ((operator.handle, operator) for operator in reversed(root.operators.values())),
-            lambda operator: operator_view(operator, active=operator.operator not in root.suspended_operators),
+            lambda operator: operator_view(
+                operator,
+                root.key_in_force(operator.operator),
+                active=operator.operator not in root.suspended_operators,
+            ),
             question.args,
         )
 

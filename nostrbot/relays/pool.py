@@ -104,6 +104,11 @@ class Pool:
         await self._wait_until(lambda: all(relay.is_subscribed for relay in readers), self._limits.grace_s)
         return True
 
+    async def wait_read(self, timeout_s: float) -> bool:
+        """Wait until a relay has given all that it keeps for the subscriptions; the last of it may be in the inbox still."""
+        readers = [relay for relay in self._relays if relay.config.read]
+        return await self._wait_until(lambda: any(relay.is_read for relay in readers), timeout_s)
+
     def submit(self, event: VerifiedEvent) -> Publication:
         """Queue an event for all write relays and return at once. Submitting one that is not sent yet changes nothing."""
         known = self._publications.get(event.id)

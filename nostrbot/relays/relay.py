@@ -114,6 +114,11 @@ class Relay:
         """Whether it is connected and has answered all subscriptions."""
         return self._health.connected and all(watch.is_answered for watch in self.watches.values())
 
+    @property
+    def is_read(self) -> bool:
+        """Whether it is connected and has given all that it keeps for our subscriptions."""
+        return self._health.connected and all(watch.is_past_eose for watch in self.watches.values())
+
     def watch(self, wanted: Mapping[str, Subscription], sources: Mapping[str, int]) -> tuple[list[Watch], list[Watch]]:
         """Make the watches what is wanted. Returns those to close and those to open; an unchanged one is left alone."""
         gone = [watch for name, watch in self.watches.items() if name not in wanted]

@@ -13,6 +13,8 @@ from nostrbot.core.facts import (
     SettlementChange,
     SettlementCorrected,
     SettlementFact,
+    SettlementFrozen,
+    SettlementLifted,
     SettlementMoved,
     SettlementNoted,
     SettlementPending,
@@ -28,7 +30,7 @@ Row = tuple[object, ...]
 
 
 class Owed(NamedTuple):
-    """One row of the outbox: the messages of an entry, or the one in `body`: an answer or an alarm; never both."""
+    """One row of the outbox: the messages of an entry, or the one in `body`: an answer, an alarm or a checkpoint."""
 
     id: int
     book: str | None
@@ -68,6 +70,17 @@ class SnapshotRow:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class CheckpointRow:
+    """The `number`-th checkpoint of a book, after entry `seq`: its signed event, and what proofs are made from."""
+
+    book: str
+    number: int
+    seq: int
+    event: bytes
+    leaves: bytes
+
+
 @dataclass(slots=True)
 class Batch:
     """What one commit writes. Books are named by key; the writer knows their numbers."""
@@ -82,6 +95,7 @@ class Batch:
     alarms: dict[str, bytes] = field(default_factory=dict)  # by book: what its operator was told by itself
     archived: list[ArchiveRow] = field(default_factory=list)
     snapshots: list[SnapshotRow] = field(default_factory=list)
+    checkpoints: list[CheckpointRow] = field(default_factory=list)
     delivered: list[int] = field(default_factory=list)
     partly_delivered: list[tuple[int, bytes]] = field(default_factory=list)
 
@@ -95,6 +109,7 @@ class Batch:
             or self.alarms
             or self.archived
             or self.snapshots
+            or self.checkpoints
             or self.delivered
             or self.partly_delivered
         )
@@ -151,6 +166,8 @@ class Projections:
                     self._move(number, fact, SettlementStatus.REFUNDED, entry)
                     self._void(number, fact.voided, entry.seq)
                 case SettlementNoted() if len(entry.facts) == 1:  # one that is born with a note has it in its birth
+                    self.changes.append((number, fact.number, entry.seq))
+                case SettlementFrozen() | SettlementLifted():
                     self.changes.append((number, fact.number, entry.seq))
                 case LpPaid():
                     self.legs.extend([leg_row(number, None, fact.machine, leg, entry.seq) for leg in fact.legs])

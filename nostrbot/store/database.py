@@ -4,23 +4,28 @@ What lives here: the engine. What does not: tables (tables.py) and statements (w
 WAL with synchronous=FULL: a commit that returned survives a power cut; throughput comes from batching commits.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import aiosqlite
 from sqlalchemy import event
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from nostrbot.errors import ConfigError
+from nostrbot.errors import BooksError, ConfigError
 
 # A backup or a second reader may hold the file for a moment; past this a person should know (faults.md row 52).
 BUSY_TIMEOUT_MS = 60_000
 SCHEME = "sqlite+aiosqlite"
+RESTORE = (
+    "restore a backup with `nostrbot restore`"  # what to do about every damage that cannot be made good from the rest
+)
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
@@ -35,20 +40,42 @@ def sqlite_url(path: Path) -> str:
     return f"{SCHEME}:///{path}"
 
 
+def database_path(url: str) -> Path:
+    """The database file of a URL. Raises ConfigError for a URL that is not understood."""
+    return Path(_parsed(url).database or "")
+
+
+@contextmanager
+def damage_told() -> Iterator[None]:
+    """Have it told as BooksError, and with what to do, when the file itself is damaged: trying again is in vain."""
+    try:
+        yield
+    except DBAPIError as error:
+        # An extended code has the plain one in its lowest byte.
+        if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
+            raise
+        raise BooksError(f"the database is damaged ({error.orig}): {RESTORE}") from None
+
+
 def make_engine(url: str) -> AsyncEngine:
     """An engine for `url`, `sqlite+aiosqlite:///file`. Raises ConfigError for a URL that is not understood."""
+    parsed, path = _parsed(url), database_path(url)
+    if not path.parent.is_dir():
+        raise ConfigError(f"there is no folder {path.parent} for the database: create it")
+    engine = create_async_engine(parsed.set(drivername=SCHEME))
+    event.listen(engine.sync_engine, "connect", _on_connect)
+    event.listen(engine.sync_engine, "begin", _on_begin)
+    return engine
+
+
+def _parsed(url: str) -> URL:
     try:
         parsed = make_url(url)
     except ArgumentError:
         raise ConfigError("NOSTRBOT_DATABASE_URL must look like sqlite+aiosqlite:////path/to/nostrbot.sqlite") from None
     if parsed.drivername not in (SCHEME, "sqlite") or not parsed.database:
         raise ConfigError(f"NOSTRBOT_DATABASE_URL: {parsed.drivername} is not supported; use {SCHEME}:///file")
-    if not Path(parsed.database).parent.is_dir():
-        raise ConfigError(f"there is no folder {Path(parsed.database).parent} for the database: create it")
-    engine = create_async_engine(parsed.set(drivername=SCHEME))
-    event.listen(engine.sync_engine, "connect", _on_connect)
-    event.listen(engine.sync_engine, "begin", _on_begin)
-    return engine
+    return parsed
 
 
 def _on_connect(connection: DBAPIConnection, _record: Any) -> None:

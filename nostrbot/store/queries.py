@@ -24,6 +24,7 @@ from nostrbot.core.fleet import Sighting, read_sighting
 from nostrbot.core.states import LegStatus, LegType, SettlementStatus
 from nostrbot.errors import BooksError
 from nostrbot.store import tables
+from nostrbot.store.checkpoints import Checkpoints
 from nostrbot.store.database import Driver
 from nostrbot.store.leg_sums import LegSums
 from nostrbot.store.tables import answered, book, entry, leg, outbox, refusal, runtime, settlement, snapshot
@@ -116,6 +117,7 @@ class Queries:
     def __init__(self, engine: AsyncEngine, moment: AsyncConnection | None = None) -> None:
         self._moment = moment
         self.leg_sums = LegSums(engine)
+        self.checkpoints = Checkpoints(engine)
         self._engine = engine
         self._scout: Driver | None = None
 
@@ -144,6 +146,11 @@ class Queries:
             if sha256(row.body).digest() == row.digest:
                 return StoredSnapshot(row.seq, row.at, row.hash.hex(), row.body)
         return None
+
+    async def snapshot_bodies(self, key: str) -> dict[int, bytes]:
+        """All snapshots of a book that are kept, sound or not, by the entry they stand on."""
+        rows = await self._all(select(snapshot.c.seq, snapshot.c.body).join(book).where(book.c.key == key))
+        return {row.seq: row.body for row in rows}
 
     async def entries(self, key: str, *, after: int = 0) -> AsyncIterator[StoredEntry]:
         """A book's entries in order, from the one after `after` on, read a page at a time."""
@@ -248,12 +255,13 @@ class Queries:
         before: int | None = None,
         after: int | None = None,
         moved_before: int | None = None,
+        numbers: Sequence[int] | None = None,
         oldest_first: bool = False,
         limit: int,
     ) -> list[StoredSettlement]:
         """Settlements of a book with all their entries, newest first unless said otherwise.
 
-        `since`: born then or later; `moved_before`: came to their status before.
+        `since`: born then or later; `moved_before`: came to their status before; `numbers`: of these only.
         """
         conditions = [book.c.key == key]
         if machine is not None:
@@ -266,6 +274,8 @@ class Queries:
             conditions.append(settlement.c.number < before)
         if after is not None:
             conditions.append(settlement.c.number > after)
+        if numbers is not None:
+            conditions.append(settlement.c.number.in_(numbers))
         if moved_before is not None:
             conditions.append(settlement.c.since < moved_before)
         order = settlement.c.number.asc() if oldest_first else settlement.c.number.desc()

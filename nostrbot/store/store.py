@@ -3,34 +3,49 @@
 What lives here: opening and closing, and books folded from what is kept. What does not: SQL (writer.py, queries.py).
 """
 
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import orjson
-from sqlalchemy.exc import DatabaseError, OperationalError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from nostrbot.core.book import ROOT, Book, check_books
 from nostrbot.core.engine import apply
 from nostrbot.core.facts import read_fact
-from nostrbot.core.inputs import effect_id
+from nostrbot.core.inputs import effect_id, reopen
 from nostrbot.core.snapshots import restore_snapshot, take_snapshot
-from nostrbot.errors import BooksError, ConfigError
+from nostrbot.errors import BooksError, ConfigError, NostrbotError
 from nostrbot.journal.entry import GENESIS, Chain
+from nostrbot.nostr.event import read_event
+from nostrbot.refusals import Refusal
 from nostrbot.store.batch import SnapshotRow
-from nostrbot.store.database import make_engine
+from nostrbot.store.database import damage_told, make_engine
+from nostrbot.store.integrity import find_flaws
 from nostrbot.store.queries import Queries, StoredEntry, StoredSnapshot, read_linked
 from nostrbot.store.schema import is_current, migrate
 from nostrbot.store.writer import Writer
 
+FOREIGN = "this home's journal belongs to another bot or platform: restore its own keys"
+ROTATED = "this bot has another key since: finish its rotation with `nostrbot rotate finish`"
+
 
 @dataclass(slots=True)
 class LiveBook:
-    """A book in memory and the end of its chain. `snapshot_seq`: the entry its newest snapshot stands on."""
+    """A book in memory and the end of its chain.
+
+    Attributes:
+        snapshot_seq: the entry its newest snapshot stands on.
+        flaw: why it must not be gone on with, and what to do; it is folded as far as it is sound, to be read.
+    """
 
     book: Book
     chain: Chain
     snapshot_seq: int = 0
+    flaw: str | None = None
 
     def snapshot_row(self) -> SnapshotRow:
         """The book as it stands, to be kept."""
@@ -50,37 +65,49 @@ class Store:
     async def open(cls, url: str) -> "Store":
         """Open a database and migrate it. Raises ConfigError when it cannot be opened or is newer than this program."""
         engine = make_engine(url)
-        try:
-            async with engine.connect() as connection:
-                # Taking the write lock first: two programs that start together migrate one after the other.
-                await connection.exec_driver_sql("ROLLBACK")
-                await connection.exec_driver_sql("BEGIN IMMEDIATE")
-                await connection.run_sync(migrate)
-                await connection.commit()
-        except (OperationalError, DatabaseError) as error:
-            await engine.dispose()
-            raise ConfigError(f"the database cannot be opened: {error.orig}") from None
-        except ConfigError:
-            await engine.dispose()
-            raise
-        queries = Queries(engine)
-        return cls(engine, Writer(engine, await queries.book_numbers()), queries)
+
+        async def bring_up_to_date(connection: AsyncConnection) -> None:
+            # Taking the write lock first: two programs that start together migrate one after the other.
+            await connection.exec_driver_sql("ROLLBACK")
+            await connection.exec_driver_sql("BEGIN IMMEDIATE")
+            await connection.run_sync(migrate)
+            await connection.commit()
+
+        return await cls._over(engine, bring_up_to_date)
 
     @classmethod
     async def open_as_it_is(cls, url: str) -> "Store":
         """Open a database for reading beside a running bot; it is not migrated. Raises ConfigError when it must be."""
         engine = make_engine(url)
+
+        async def require_current(connection: AsyncConnection) -> None:
+            if not await connection.run_sync(is_current):
+                raise ConfigError(
+                    "the database is not of this version of nostrbot: start the bot once with `nostrbot run`"
+                )
+
+        return await cls._over(engine, require_current)
+
+    @classmethod
+    async def _over(cls, engine: AsyncEngine, prepare: Callable[[AsyncConnection], Awaitable[None]]) -> "Store":
+        """The store over an engine, once `prepare` went well."""
+        queries = Queries(engine)
         try:
-            async with engine.connect() as connection:
-                current = await connection.run_sync(is_current)
-        except (OperationalError, DatabaseError) as error:
+            with damage_told():
+                async with engine.connect() as connection:
+                    await prepare(connection)
+                return cls(engine, Writer(engine, await queries.book_numbers()), queries)
+        except DBAPIError as error:
             await engine.dispose()
             raise ConfigError(f"the database cannot be opened: {error.orig}") from None
-        if not current:
+        except NostrbotError:
             await engine.dispose()
-            raise ConfigError("the database is not of this version of nostrbot: start the bot once with `nostrbot run`")
-        queries = Queries(engine)
-        return cls(engine, Writer(engine, await queries.book_numbers()), queries)
+            raise
+
+    @property
+    def path(self) -> Path:
+        """The database file."""
+        return Path(self._engine.url.database or "")
 
     async def close(self) -> None:
         """Close all connections."""
@@ -91,34 +118,62 @@ class Store:
     async def load_books(self, bot: str, platform: str) -> dict[str, LiveBook]:
         """Every book, the root book always among them, from its newest snapshot and the entries since.
 
-        Raises BooksError when the journal is damaged or another bot's or platform's, or the books do not balance.
+        One whose journal is damaged, or which does not balance, has a flaw. Raises BooksError when the journal is another
+        bot's or platform's.
         """
         keys = [ROOT, *(key for key in await self.queries.book_numbers() if key != ROOT)]
         return {key: await self._load_book(Book(bot, key, platform)) for key in keys}
 
+    async def examine(self, live: Mapping[str, LiveBook]) -> None:
+        """Look at all there is, as a start does (integrity.py), and note what is wrong with any of these books."""
+        flaws = await asyncio.to_thread(find_flaws, self.path, {key: one.book for key, one in live.items()})
+        for key, flaw in flaws.items():
+            live[key].flaw = flaw
+
     async def _load_book(self, book: Book) -> LiveBook:
-        await self._check_home(book)
-        live = LiveBook(book, Chain(book.key))
-        kept = await self.queries.snapshot(book.key)
-        restored = _restored(kept)
+        bot = book.bot
+        try:
+            with damage_told():
+                kept = await self.queries.snapshot(book.key)
+        except BooksError:
+            kept = None  # it is a cache
+        live, restored = LiveBook(book, Chain(book.key)), _restored(kept)
         if kept is not None and restored is not None:
-            if (restored.bot, restored.platform, restored.key) != (book.bot, book.platform, book.key):
-                raise BooksError(f"book {book.key} belongs to another bot or platform: this is not its home")
+            if (restored.platform, restored.key) != (book.platform, book.key):
+                raise BooksError(FOREIGN)
             live = LiveBook(restored, Chain(book.key, kept.seq, kept.hash, kept.at), kept.seq)
-        async for stored in self.queries.entries(book.key, after=live.chain.seq):
-            follow(live, stored)
-            live.book.recall.forget()
-        check_books(live.book)
+        try:
+            with damage_told():
+                async for stored in self.queries.entries(book.key, after=live.chain.seq):
+                    follow(live, stored)
+                    live.book.recall.forget()
+            check_books(live.book)
+        except BooksError as error:
+            live.flaw = str(error)
+        if await self._is_foreign(live, book.platform):
+            raise BooksError(FOREIGN)
+        if live.flaw is None and live.book.bot != bot:
+            raise BooksError(ROTATED if bot in live.book.former_bots else FOREIGN)
         return live
 
-    async def _check_home(self, book: Book) -> None:
-        """The platform opens every book by a command to the bot: its first entry says whose it is."""
-        first = (await self.queries.entries_at(book.key, [1])).get(1)
-        if first is None:
-            return
-        event = read_linked(first, GENESIS)["input"]["event"]
-        if event["pubkey"] != book.platform or ["p", book.bot] not in [tag[:2] for tag in event["tags"]]:
-            raise BooksError("this home's journal belongs to another bot or platform: restore its own keys")
+    async def _is_foreign(self, live: LiveBook, platform: str) -> bool:
+        """The platform opens every book by a command to the bot: the first entry, where it is sound, says whose it is.
+
+        Which bot that was, before its key was rotated, only a book knows that is sound to its end.
+        """
+        try:
+            with damage_told():
+                first = (await self.queries.entries_at(live.book.key, [1])).get(1)
+            if first is None:
+                return False
+            kept = read_linked(first, GENESIS)["input"]
+        except BooksError:
+            return False  # it is no soundness that is asked for
+        event = read_event(kept["event"])
+        given = event if isinstance(event, Refusal) else reopen(event, kept)
+        if isinstance(given, Refusal) or given.author != platform:
+            return True
+        return live.flaw is None and not given.is_to(live.book.first_bot)
 
 
 def _restored(kept: StoredSnapshot | None) -> Book | None:

@@ -141,8 +141,20 @@ snapshot = Table(
     Column("body", LargeBinary, nullable=False),
 )
 
+# Signed and published, for ever. `leaves` is what proofs are made from; only the newest have it (writer.py).
+checkpoint = Table(
+    "checkpoint",
+    metadata,
+    Column("book", ForeignKey("book.id"), primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    Column("seq", BigInteger, nullable=False),  # of the entry it speaks of
+    Column("event", LargeBinary, nullable=False),
+    Column("leaves", LargeBinary),
+)
+
 # What was decided and not yet confirmed by relays. A row for an entry derives its messages from the entry; a row with a
-# body carries the answer to a command. `delivered` lists the positions already accepted.
+# body carries the answer to a command, or an event that is signed already. `delivered` lists the positions already
+# accepted.
 outbox = Table(
     "outbox",
     metadata,

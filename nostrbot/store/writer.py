@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Any
 
 import aiosqlite
-from sqlalchemy import Table, bindparam, delete, func, literal_column, select, update
+from sqlalchemy import Table, Update, bindparam, delete, func, literal_column, null, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.exc import OperationalError
@@ -22,6 +22,7 @@ from nostrbot.store import tables
 from nostrbot.store.batch import Batch, Projections, Row, entry_row
 from nostrbot.store.database import Driver
 
+CHECKPOINTS_WITH_LEAVES = 31  # of each book: a month's proofs can be had again, some 100 bytes an LP each
 SNAPSHOTS_KEPT = 2  # the newest, and one before it should the newest be damaged
 ARCHIVED_KEPT = 20_000  # of machines' beacons and telemetry: some months of a fleet's changes
 REFUSALS_KEPT = 10_000  # so that nobody fills the disk by being refused
@@ -92,6 +93,7 @@ class Writer:
         await self._write_archive(connection, batch, numbers)
         await self._write_refusals(connection, batch)
         await self._write_snapshots(connection, batch, numbers)
+        await self._write_checkpoints(connection, batch, numbers)
 
     async def _write_refusals(self, connection: aiosqlite.Connection, batch: Batch) -> None:
         if batch.refusals:
@@ -117,6 +119,12 @@ class Writer:
                 self._sql.kept_snapshots, (number, SNAPSHOTS_KEPT, 0)
             )
             await _run(connection, self._sql.old_snapshots, [(number, oldest_kept)])
+
+    async def _write_checkpoints(self, connection: aiosqlite.Connection, batch: Batch, numbers: dict[str, int]) -> None:
+        for row in batch.checkpoints:
+            number = numbers[row.book]
+            await _run(connection, self._sql.checkpoint, [(number, row.number, row.seq, row.event, row.leaves)])
+            await _run(connection, self._sql.old_leaves, [(number, row.number - CHECKPOINTS_WITH_LEAVES)])
 
 
 def _sighting_rows(batch: Batch) -> Iterator[tuple[str, str, bytes]]:
@@ -170,6 +178,8 @@ class _Statements:
         self.old_answers = compiled(delete(tables.answered).where(tables.answered.c.at < bindparam("at")))
         self.refusal = insert_into(refusal)
         self.snapshot = insert_into(snapshot)
+        self.checkpoint = insert_into(tables.checkpoint)
+        self.old_leaves = compiled(_without_leaves(tables.checkpoint))
         self.delivered = compiled(delete(outbox).where(outbox.c.id == bindparam("id")))
         self.partly = compiled(update(outbox).where(outbox.c.id == bindparam("row")), ["delivered"])
         self.old_refusals = compiled(delete(refusal).where(refusal.c.id <= bindparam("id")))
@@ -196,6 +206,11 @@ class _Statements:
         self.old_snapshots = compiled(
             delete(snapshot).where(snapshot.c.book == bindparam("book"), snapshot.c.seq < bindparam("seq"))
         )
+
+
+def _without_leaves(checkpoint: Table) -> Update:
+    of = (checkpoint.c.book == bindparam("in_book")) & (checkpoint.c.number == bindparam("of_number"))
+    return update(checkpoint).where(of).values(leaves=null())
 
 
 _NUMBERED = {tables.refusal, tables.archive}  # tables whose ids the database hands out

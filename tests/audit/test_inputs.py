@@ -14,8 +14,10 @@ from nostrbot.core.inputs import Signed, Tick, open_signed
 from nostrbot.journal.entry import canonical
 from nostrbot.nostr.event import event_id
 from nostrbot.refusals import Reason, Refusal
-from tests.audit.test_verification import Content, Trail, resealed, sealed_again, trouble
+from tests.audit.test_verification import Content, Trail, changed, resealed, sealed_again, trouble
 from tests.houses import House, person, wrapped_letter
+
+pytestmark = pytest.mark.usefixtures("any_page")
 
 # 20:00 on 2026-09-21 and 08:00 on the day after, in Guatemala.
 EVENING, MORNING = 1_790_042_400, 1_790_085_600
@@ -41,9 +43,17 @@ LIFE = lived()
 PAID, SHORT, FIRST, SECOND = range(len(LIFE.entries) - 3, len(LIFE.entries) + 1)
 
 
+def without_keys(trail: Trail) -> Trail:
+    """The trail as bots wrote it before they kept the keys of messages: what a seal holds rests on their word."""
+    for seq in range(1, len(trail)):
+        if "keys" in orjson.loads(trail[seq])["input"]:
+            trail = changed(trail, seq, lambda content: content["input"].pop("keys"))
+    return sealed_again(trail)
+
+
 @pytest.fixture(scope="module")
 def trail() -> Trail:
-    return LIFE.trail()
+    return without_keys(LIFE.trail())
 
 
 def test_it_verifies(trail: Trail) -> None:

@@ -20,6 +20,8 @@ from nostrbot.nostr.event import VerifiedEvent, read_event
 from nostrbot.nostr.sealing import Scheme
 from tests.houses import BOT, DAWN, House, letter, person, report, sale
 
+pytestmark = pytest.mark.usefixtures("any_page")
+
 # The life of the house below, by entry number.
 OPENING, FEE, MACHINE, ENROLLED, JOINED, ADDED, CONFIRMED, PLAIN_SALE, SEALED_SALE, REJECTED, FIXED = range(1, 12)
 
@@ -81,6 +83,7 @@ def test_a_true_trail_verifies(trail: Trail) -> None:
     """From nothing but its lines; the summary is what an auditor compares with what it was told."""
     assert verify_trail(trail, bot=BOT.pubkey) == Summary(
         bot=BOT.pubkey,
+        bot_now=BOT.pubkey,
         book=person("operator").pubkey,
         platform=person("platform").pubkey,
         handle="antigua",
@@ -90,6 +93,10 @@ def test_a_true_trail_verifies(trail: Trail) -> None:
         receipts=2,
         encrypted=9,
         sats_settled=215_540,
+        signed=11,
+        plain=2,
+        opened_by_keys=1,
+        on_bots_word=8,
     )
 
 

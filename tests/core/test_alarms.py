@@ -14,7 +14,7 @@ from nostrbot.core.alarms import WORSE, Alarm, Rung, Surroundings, Told, find_al
 from nostrbot.core.fleet import Sighting
 from nostrbot.core.snapshots import restore_snapshot, take_snapshot
 from nostrbot.core.till import Till
-from tests.houses import DAWN, House, person
+from tests.houses import DAWN, House, person, report, sale
 from tests.machines import statement
 
 MINUTE_S, HOUR_S, DAY_S = 60, 3600, 24 * 3600
@@ -264,6 +264,14 @@ def test_rejected_settlements_of_an_hour(house: House) -> None:
     assert found(house, at + HOUR_S - 3) == text
     assert found(house, at + HOUR_S - 1) == ["m1: rejected within the hour: 1 amounts_inconsistent"]
     assert found(house, at + HOUR_S) == []
+
+
+def test_a_conflict_is_told(house: House) -> None:
+    """The second sale under one payment hash, with another amount, is told to a person (faults.md row 4)."""
+    house.take(report("m1", sale(), at=house.now))
+    assert found(house, house.now) == []
+    house.take(report("m1", sale(wire_sats=107_771, fee_sats=7_771), at=house.now))
+    assert found(house, house.now) == ["m1: rejected within the hour: 1 payment_hash_conflict"]
 
 
 def test_rejections_kept_are_bounded(house: House) -> None:

@@ -143,7 +143,7 @@ def test_what_is_not_understood_says_why_and_what_to_say(text: str, code: Code, 
         (
             "frobnicate",
             (Role.LP,),
-            "join, mode, pause, resume, forward, balance, history, deposits, stats, statement, receipt, help, whoami",
+            "join, mode, pause, resume, forward, balance, history, deposits, stats, statement, receipt, proof, help, whoami",
         ),
         ("frobnicate", (), "help, whoami"),
         ("Splits burn", (Role.OPERATOR,), "splits show, splits set, splits clear"),
@@ -151,7 +151,7 @@ def test_what_is_not_understood_says_why_and_what_to_say(text: str, code: Code, 
         (
             "splits burn",
             (Role.LP,),
-            "join, mode, pause, resume, forward, balance, history, deposits, stats, statement, receipt, help, whoami",
+            "join, mode, pause, resume, forward, balance, history, deposits, stats, statement, receipt, proof, help, whoami",
         ),
     ],
 )

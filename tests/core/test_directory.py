@@ -25,6 +25,16 @@ def test_everybody_is_found_in_the_right_book() -> None:
     assert directory.people == {person(name).pubkey for name in ("platform", "operator", "coban", "ana")}
 
 
+def test_a_replaced_key_is_a_stranger_s() -> None:
+    """The book is found by the key in force, under the name it always had."""
+    house = House.open()
+    house.say("platform", "operator replace antigua @new-operator")
+    directory = Directory([house.book])
+    assert directory.standing(person("operator").pubkey) == Standing(False, None, None, ())
+    assert directory.standing(person("new-operator").pubkey) == Standing(False, house.book.key, None, ())
+    assert directory.people == {person("platform").pubkey, person("new-operator").pubkey}
+
+
 def test_a_suspended_machine_is_still_known() -> None:
     """It is answered, or it would repeat itself for ever."""
     house = House.open()

@@ -7,7 +7,7 @@ import pytest
 
 from nostrbot.core.facts import Fact, SettlementProcessed, SettlementRetried, plain_fact, read_fact
 from nostrbot.core.states import LegStatus
-from tests.houses import House
+from tests.houses import House, succession
 from tests.machines import statement
 
 
@@ -16,6 +16,8 @@ def every_fact() -> list[Fact]:
     root, house = House.root(), House.open()
     root.say("platform", "operator add @operator name=antigua")
     root.say("platform", "operator suspend antigua")
+    root.say("platform", "operator replace antigua @new-operator")
+    root.take(succession("bot", "new-bot", at=root.now))
     house.add_lp("ana", "9000")
     house.say("operator", "machine set m1 location=Mercado")
     house.say("operator", "lp suspend ana machine=m1")
@@ -41,7 +43,13 @@ def every_fact() -> list[Fact]:
     house.say("ana", "mode fixed limit=500")
     house.say("operator", "fixed schedule 08:00,20:00")
     house.tick(house.now + 86_400)
-    facts = [fact for entry in (*root.entries, *house.entries) for fact in entry.facts]
+    house.say("operator", "machine resume m1")
+    house.say("operator", "machine compromised m1 since=0")
+    house.say("operator", "settlement release s3")
+    later = House.empty(bot="new-bot")
+    later.say("platform", "operator add @operator name=antigua")
+    later.take(succession("bot", "new-bot", at=later.now)._replace(carried=True))
+    facts = [fact for entry in (*root.entries, *house.entries, *later.entries) for fact in entry.facts]
     return [*facts, retried(next(fact for fact in facts if isinstance(fact, SettlementProcessed)))]
 
 
@@ -63,6 +71,8 @@ def test_a_house_s_life_has_every_fact() -> None:
         "settlement_pending", "settlement_processed", "settlement_retried", "settlement_moved", "settlement_noted",
         "settlement_corrected", "settlement_refunded", "lp_paid", "slots_kept", "fixed_plan_set", "alert_plan_set",
         "fees_published", "cassettes_stated", "cassette_set", "cassettes_counted", "cassettes_published",
+        "machine_compromised", "settlement_frozen", "settlement_lifted", "operator_replaced", "bot_rotated",
+        "predecessor_named",
     }  # fmt: skip
     assert {fact.name for fact in FACTS} == {kind.name for kind in get_args(Fact)}
 

@@ -19,7 +19,7 @@ def test_many_commands_are_an_overview() -> None:
     """A line a noun, on a screen of a phone; every command is in it, and where to begin."""
     forms = [form for form in TABLE if form.role in (Role.OPERATOR, Role.ANYONE)]
     lines = helped(*forms)
-    assert lines[0] == "machine add, list, show, set, suspend, resume, rotate"
+    assert lines[0] == "machine add, list, show, set, suspend, resume, rotate, compromised"
     assert "worklist - settlements that need you, each with the next safe step" in lines
     assert lines[-2:] == ["To begin: `help machine add`, then `help lp add`, then `help deposit add`.", FOOTER]
     assert len(lines) < 25

@@ -150,6 +150,19 @@ def test_what_a_machine_wrote_plays_no_tricks(house: House) -> None:
         assert words.replace("\n", "").isprintable()
 
 
+def test_a_machine_speaks_in_no_line_of_another(house: House) -> None:
+    """faults.md row 45: a stolen key writes no second row into the fleet, nor an answer below an answer."""
+    seen = sighting(house, cash_level="high\nm2: GTQ; heard 0 s ago", name="m1\nRefused: ")
+    seen = see_telemetry(seen, telemetry({"a\nb": "c\nd"}, at=house.now), house.now).sighting
+    fleet = MACHINE_WORDS["fleet"]({"fleet": [fleet_row(house.book, house.book.machines["m1"], seen, house.now)]})
+    assert len(fleet.splitlines()) == 1
+    assert "cash level high\\nm2: GTQ" in fleet
+    told = MACHINE_WORDS["telemetry"](telemetry_view(house.book.machines["m1"], seen))
+    assert len(told.splitlines()) == 2
+    house.take(statement(at=house.now, **{"1: 480 x 100\n2": (100, 1)}))
+    assert len(MACHINE_WORDS["cassette list"](cassettes_view(house.book, "m1")).splitlines()) == 3  # with 1 and 2
+
+
 def test_a_machine_at_a_glance(house: House) -> None:
     """What it says of itself (but for objects of any length), when it was heard, what it settled and holds."""
     house.sell(n=5, fiat="500.00", rate="48.5", bills=[])

@@ -118,7 +118,7 @@ def test_a_settlement_shows_every_field_it_was_reported_with(house: House) -> No
         "cassettes": {"1": {"denomination": 100, "count": 480}}, "occurred_at": house.now,
     }  # fmt: skip
     derived = {
-        "id": "s1", "machine": "m1", "status": "processed", "error": None, "event_id": outcome.event_id,
+        "id": "s1", "machine": "m1", "status": "processed", "frozen": False, "error": None, "event_id": outcome.event_id,
         "platform_fee_sats": 1_500, "operator_fee_sats": 6_270, "fee_mismatch_sats": 1, "notes": "", "entry": 9,
         "entry_hash": "ab", "created_at": house.now, "since": house.now, "processed_at": house.now,
         "owed_to_customer_sats": 0,
@@ -142,6 +142,7 @@ CHANGES = [
     ("operator", "machine add @m2 name=m2 fiat=GTQ cash_in=0 cash_out=0"),
     ("operator", "machine set m1 cash_out=5%"),
     ("operator", "machine suspend m1"),
+    ("operator", "machine compromised m1 since=1790000000"),
     ("operator", "machine rotate m1 @m1-new"),
     ("operator", "guard m1 per_settlement=5000 per_day=off rate=5%"),
     ("operator", "alerts down=5 low=50 sheet=off"),

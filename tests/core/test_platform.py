@@ -2,8 +2,17 @@
 
 import pytest
 
+from nostrbot.audit.verification import verify_trail
 from nostrbot.core.commands import Code, Refused
-from nostrbot.core.facts import BookOpened, OperatorAdded, OperatorSwitched, PlatformFeeSet
+from nostrbot.core.facts import (
+    BookOpened,
+    MachineChanged,
+    OperatorAdded,
+    OperatorReplaced,
+    OperatorSwitched,
+    PlatformFeeSet,
+    SplitsSet,
+)
 from tests.houses import House, Outcome, person
 
 
@@ -84,3 +93,51 @@ def test_what_is_so_already_is_not_sealed_again() -> None:
     house = House.open()
     assert house.say("platform", "operator resume antigua") is None
     assert house.say("platform", "platform fee cash_in=1% cash_out=1.5%") is None
+
+
+def test_another_key_speaks_for_an_operator_from_then_on() -> None:
+    """The old one is a stranger, whatever its letters are dated; the book keeps its name, and its trail verifies."""
+    house = House.open()
+    key = house.book.key
+    assert house.say("platform", "operator replace antigua @new-operator") == OperatorReplaced(
+        key, "antigua", person("new-operator").pubkey
+    )
+    assert code(house.say("operator", "machine suspend m1", age_s=3_600)) is Code.NOT_ALLOWED
+    assert isinstance(house.say("new-operator", "machine suspend m1"), MachineChanged)
+    assert (house.book.key, house.book.operator) == (key, person("new-operator").pubkey)
+    assert verify_trail(house.trail()).book == key
+    assert house.say("platform", "operator replace antigua @new-operator") is None
+    assert code(house.say("platform", "operator replace coban @other")) is Code.NOT_ALLOWED
+    assert code(house.say("new-operator", "operator replace antigua @other")) is Code.NOT_ALLOWED
+
+
+def test_what_is_the_operators_is_the_new_keys() -> None:
+    """A split to its own npub is its own part; one to the old key is a stranger's."""
+    house = House.open()
+    house.say("platform", "operator replace antigua @new-operator")
+    splits = house.say("new-operator", "splits set a=50%:@new-operator b=50%:@operator")
+    assert isinstance(splits, SplitsSet)
+    assert [rule.pubkey for rule in splits.splits] == [None, person("operator").pubkey]
+
+
+def test_the_root_book_knows_every_key_an_operator_had() -> None:
+    """One that was replaced is never free again, for nobody; a replacement goes on from the key in force."""
+    root = House.root()
+    root.say("platform", "operator add @operator name=antigua")
+    root.say("platform", "operator add @other name=coban")
+    key = person("operator").pubkey
+    assert root.book.key_in_force(key) == key
+    assert root.say("platform", "operator replace antigua @new-1") == OperatorReplaced(
+        key, "antigua", person("new-1").pubkey
+    )
+    assert root.say("platform", "operator replace antigua @new-2") == OperatorReplaced(
+        key, "antigua", person("new-2").pubkey
+    )
+    assert root.book.key_in_force(key) == person("new-2").pubkey
+    assert root.say("platform", "operator replace antigua @new-2") is None
+    for taken in ("@operator", "@new-1", "@other"):
+        assert code(root.say("platform", f"operator replace antigua {taken}")) is Code.KEY_TAKEN
+    assert code(root.say("platform", "operator add @new-1 name=peten")) is Code.KEY_TAKEN
+    assert code(root.say("platform", "operator replace peten @new-3")) is Code.NOT_FOUND
+    root.restart()
+    assert root.book.key_in_force(key) == person("new-2").pubkey

@@ -528,3 +528,22 @@ def test_lps_of_another_machine_do_not_matter() -> None:
                 house.add_lp(f"{name}-2", "77", machine="m2")
             house.add_lp(name, "10.01")
     assert of_legs(with_others.sell(fiat="10.00"), "dca") == of_legs(alone.sell(fiat="10.00"), "dca")
+
+
+@pytest.mark.parametrize("order", [(2, 1, 0), (1, 2, 0), (2, 0, 1)])
+def test_the_ledger_is_the_same_in_whatever_order_sales_arrive(order: tuple[int, ...]) -> None:
+    """faults.md row 10: as long as the cash lasts, no account depends on which relay was the faster one."""
+
+    def sold(order: tuple[int, ...]) -> dict[str, int]:
+        house = House.open()
+        house.add_lp("ana", "9000")
+        house.say("operator", "splits set house=60%:self ana=40%:ana")
+        reports = [
+            report("m1", sale(payment_hash=payment_hash(n), wire_sats=wire, fee_sats=wire - 100_000), at=house.now)
+            for n, wire in enumerate((107_770, 107_771, 107_699))
+        ]
+        for n in order:
+            assert isinstance(house.take(reports[n]), SettlementProcessed)
+        return house.ledger()
+
+    assert sold(order) == sold((0, 1, 2))

@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from nostrbot.core.snapshots import restore_snapshot, take_snapshot
-from tests.houses import House, person
+from tests.houses import House, person, succession
 from tests.machines import statement
 
 
@@ -30,6 +30,10 @@ def lived() -> House:
     house.say("operator", "alerts down=5 low=50 sheet=off")
     house.tick(house.now + 86_400)
     house.say("operator", "settlement partial s2 fiat=1500 note=jam")
+    house.say("operator", "machine compromised m2 since=0")
+    house.say("operator", "machine resume m2")
+    house.take(succession("bot", "new-bot", at=house.now))
+    house.bot = "new-bot"
     return house
 
 
@@ -38,7 +42,18 @@ def test_the_house_has_something_of_everything() -> None:
     book = lived().book
     new = take_snapshot(House.empty().book)
     same = {name for name, value in take_snapshot(book).items() if value == new[name]}
-    assert same == {"bot", "key", "platform", "active", "operators", "suspended_operators"}  # those are the root's
+    # Those of an operator's replacement are tested in test_platform.py, the others are the root's.
+    assert same == {
+        "key",
+        "platform",
+        "first_bot",
+        "operator",
+        "active",
+        "operators",
+        "suspended_operators",
+        "operator_keys",
+    }
+    assert sorted(book.frozen) == [2, 3]
     till = book.tills["m2"]
     assert (till.rates, till.day_minor, till.counter.newest) == ({"cash_out": ["50", "50"]}, 400_000, 9)
     assert [(gap.first, gap.last) for gap in till.counter.gaps] == [(3, 8)]
@@ -60,6 +75,7 @@ def test_the_root_book_too() -> None:
     root.say("platform", "operator add @operator name=antigua tz=America/Guatemala")
     root.say("platform", "operator add @other name=coban")
     root.say("platform", "operator suspend coban")
+    root.say("platform", "operator replace coban @new-operator")
     taken = take_snapshot(root.book)
     assert take_snapshot(restore_snapshot(orjson.loads(orjson.dumps(taken)))) == taken
 

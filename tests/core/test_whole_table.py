@@ -39,6 +39,8 @@ AMOUNTS = ("0.01", "1", "10", "10", "133.33", "133.33", "1000.00", "1999.99", "2
 VALUES: dict[str, tuple[str, ...]] = {
     "npub": tuple(f"@{name}" for name in (*SPEAKERS, *LPS, "stranger")),
     "machine rotate npub": ("@new-1", "@new-2", "@new-3", "@m1"),
+    "operator replace npub": ("@operator", "@new-operator", "@stranger"),
+    "machine compromised since": ("0", "1790000000", "1790003600", "2026-10-01"),
     "name": (*MACHINES, "m3", *LPS, "antigua", "coban"),
     "tz": ("UTC", "America/Guatemala"),
     "machine": (*MACHINES, *MACHINES, "m9"),
@@ -92,6 +94,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "until": ("2026-10-01", "1790000000"),
     "after": ("l1", "l3"),
     "leg": ("l1", "l4"),
+    "checkpoint": ("1", "x"),
 }  # fmt: skip
 RESTS = {
     "splits set": (
@@ -103,6 +106,7 @@ RESTS = {
     "cassette count": ("1=480", "1=0 2=31", "2=29 10=5", "1=478 1=2", "north=1", ""),
 }
 SPEAKING = {Role.PLATFORM: ("platform",), Role.OPERATOR: ("operator",), Role.LP: LPS, Role.ANYONE: (*LPS, "operator")}
+OPERATORS = ("operator", "new-operator", "stranger")  # the keys that speak for it, one after the other
 EVERYBODY = ("platform", "operator", *LPS, "m1", "stranger")
 SETTLEMENTS = tuple(form for form in TABLE if form.verb.startswith("settle") and form.changes)
 CASSETTES = tuple(form for form in TABLE if form.verb.startswith("cassette") and form.changes)
@@ -159,6 +163,7 @@ class AnyLife(Life):
         self.newest: dict[tuple[str, str], tuple[int, str, int, int]] = {}  # what a machine stated last of a position
         self.notes: dict[str, dict[str, list[int]]] = {}  # by machine and position: denomination, banknotes expected
         self.touched_at: dict[tuple[str, str], int] = {}  # when somebody stated, set or counted it last
+        self.operator = "operator"  # whose key speaks for it
         self.report_sale("m1", fiat="4000.00")
         for lp in joined:
             self.house.add_lp(lp, "1000", machine="m1")
@@ -193,8 +198,10 @@ class AnyLife(Life):
         """These messages, one a second."""
         for who, text in said:
             self.house.now += 1
-            at = self.house.now
-            self.house.take(wrapped_letter(who, text, at=at) if is_wrapped else letter(who, text, at=at))
+            author = self.operator if who == "operator" else who
+            write = wrapped_letter if is_wrapped else letter
+            self.house.take(write(author, text, at=self.house.now, to=self.house.bot))
+            self.operator = next(name for name in OPERATORS if person(name).pubkey == self.house.book.operator)
         for machine in MACHINES:
             key = self.house.book.machines[machine].pubkey
             self.speakers[machine] = next(name for name in (*SPEAKERS, *LPS, "stranger") if person(name).pubkey == key)
@@ -202,12 +209,17 @@ class AnyLife(Life):
     @rule(pick=st.randoms(use_true_random=False))
     def wrap_again(self, pick: Any) -> None:
         """The same message in another wrap is the same message (I9)."""
-        messages = [one.given for one in self.house.entries if isinstance(one.given, Signed) and one.given.rumor]
+        sealed = [one.given for one in self.house.entries if isinstance(one.given, Signed) and one.given.rumor]
+        messages = [given for given in sealed if given.is_to(self.house.book.bot)]
         if not messages:
             return
         given = pick.choice(messages)
-        (who,) = (name for name in (*EVERYBODY, *SPEAKERS) if person(name).pubkey == given.author and name != "m1")
-        again = wrapped_letter(who, given.text, at=given.created_at, name=b"again")
+        (who,) = (
+            name
+            for name in (*EVERYBODY, *SPEAKERS, "new-operator")
+            if person(name).pubkey == given.author and name != "m1"
+        )
+        again = wrapped_letter(who, given.text, at=given.created_at, name=b"again", to=self.house.bot)
         assert (again.id, again.event.id == given.event.id) == (given.id, False)
         assert self.house.take(again) == Refusal(Reason.DUPLICATE, "this command has had its effect")
 
@@ -220,7 +232,7 @@ class AnyLife(Life):
         """A settlement that is not booked yet, if there is one."""
         waiting = [birth for birth in self.accepted if birth["number"] not in self.tally.settlements]
         if waiting:
-            self.house.say("operator", "settlement " + verb.format(pick.choice(waiting)["number"]))
+            self.house.say(self.operator, "settlement " + verb.format(pick.choice(waiting)["number"]))
 
     @rule(pick=st.randoms(use_true_random=False), eighths=st.integers(0, 8), refunded=st.booleans())
     def correct(self, pick: Any, eighths: int, refunded: bool) -> None:
@@ -229,9 +241,9 @@ class AnyLife(Life):
         number, sale = birth["number"], birth["sale"]
         if eighths:
             fiat = format_minor(max(1, sale["fiat_minor"] * eighths // 8), sale["currency"])
-            self.house.say("operator", f"settlement partial s{number} fiat={fiat} note=jam")
+            self.house.say(self.operator, f"settlement partial s{number} fiat={fiat} note=jam")
         if refunded:
-            self.house.say("operator", f"settlement refund s{number} reason=back")
+            self.house.say(self.operator, f"settlement refund s{number} reason=back")
 
     @property
     def accepted(self) -> list[dict[str, Any]]:
@@ -243,21 +255,21 @@ class AnyLife(Life):
         """Somebody undoes what kept a machine from settling."""
         self.house.say("platform", "operator resume antigua")
         self.house.say("platform", "platform fee cash_in=1% cash_out=1.5%")
-        self.house.say("operator", f"machine resume {machine}")
-        self.house.say("operator", f"machine set {machine} trust=signature cash_out=6.27% enforce_fee_match=off")
+        self.house.say(self.operator, f"machine resume {machine}")
+        self.house.say(self.operator, f"machine set {machine} trust=signature cash_out=6.27% enforce_fee_match=off")
 
     @rule(
         lp=st.sampled_from(LPS), fiat=cents, mode=st.sampled_from(["flow", "fixed", "fixed limit=5"]), machine=machines
     )
     def take_part(self, lp: str, fiat: str, mode: str, machine: str) -> None:
         """An LP with cash, in a mode."""
-        self.house.say("operator", f"lp add @{lp} machine={machine} name={lp}")
-        self.house.say("operator", f"lp resume {lp}")
+        self.house.say(self.operator, f"lp add @{lp} machine={machine} name={lp}")
+        self.house.say(self.operator, f"lp resume {lp}")
         self.house.say(lp, "resume")
         self.house.say(lp, f"join mode={mode.split(maxsplit=1)[0]}")
         self.house.say(lp, f"mode {mode}")
-        self.house.say("operator", f"deposit add {lp} {fiat} machine={machine}")
-        self.house.say("operator", f"deposit confirm d{len(self.house.book.deposits)}")
+        self.house.say(self.operator, f"deposit add {lp} {fiat} machine={machine}")
+        self.house.say(self.operator, f"deposit confirm d{len(self.house.book.deposits)}")
 
     @rule(machine=machines, key=st.sampled_from(OLD_KEYS_FIRST))
     def rotate(self, machine: str, key: str) -> None:
@@ -265,7 +277,7 @@ class AnyLife(Life):
         old = self.speakers[machine]
         if self.house.book.machines[machine].pubkey != person(old).pubkey:
             return
-        self.house.say("operator", f"machine rotate {machine} @{key}")
+        self.house.say(self.operator, f"machine rotate {machine} @{key}")
         if self.house.book.machines[machine].pubkey != person(old).pubkey:
             self.speakers[machine] = key
             rejected = self.report_sale(machine, by=old, machine=person(old).pubkey)
@@ -326,7 +338,7 @@ class AnyLife(Life):
     @rule(lp=st.sampled_from(LPS), fiat=cents, machine=machines, rate=st.sampled_from(["", "rate=50", "rate=20000"]))
     def settle(self, lp: str, fiat: str, machine: str, rate: str) -> None:
         """Any LP, if it has so much cash and the operator so many sats."""
-        self.house.say("operator", f"settle {lp} {fiat} machine={machine} {rate}")
+        self.house.say(self.operator, f"settle {lp} {fiat} machine={machine} {rate}")
 
     # --- what simpler bookkeeping says of each new entry ------------------------------------------------------------
 

@@ -111,13 +111,14 @@ def running_relay(folder: Path, **options: Any) -> Iterator[RunningRelay]:
 class House:
     """A bot's home and its process. The platform and everyone enrolled are kept in `people`."""
 
-    def __init__(self, folder: Path, *urls: str, passphrase: str | None = None) -> None:
+    def __init__(self, folder: Path, *urls: str, passphrase: str | None = None, **variables: str) -> None:
+        """`variables` are set for its processes."""
         self.folder = folder
         self.home = folder / "home"
         self.urls = urls
         self.people: dict[str, Person] = {}
-        self._lines: list[Line] = []
-        self._variables = {"NOSTRBOT_LOG_LEVEL": "DEBUG"}
+        self.lines: list[Line] = []
+        self._variables = {"NOSTRBOT_LOG_LEVEL": "DEBUG", **variables}
         if passphrase is not None:
             self._variables["NOSTRBOT_KEY_PASSPHRASE"] = passphrase
         self.process: subprocess.Popen[bytes] | None = None
@@ -129,6 +130,10 @@ class House:
         assert made.returncode == 0, made.stderr
         self.npub: str = json.loads(made.stdout)["npub"]
         self.pubkey = nostr_sdk.PublicKey.parse(self.npub).to_hex()
+
+    def use(self, **variables: str) -> None:
+        """Set variables for the processes that are started from now on."""
+        self._variables |= variables
 
     # --- the process ---
 
@@ -183,7 +188,7 @@ class House:
 
     def close(self) -> None:
         """Hang up all lines and stop the bot, whatever state it is in."""
-        for line in self._lines:
+        for line in self.lines:
             line.close()
         if self.process is not None and self.process.poll() is None:
             self.stop()
@@ -222,7 +227,7 @@ class House:
         if key_file.startswith("nsec1"):
             looked_for |= {key_file, nostr_sdk.Keys.parse(key_file).secret_key().to_hex()}
         said = [text for person in self.people.values() for text in person.said]
-        heard = [line for one in self._lines for answer in one.heard for line in answer.text.splitlines()]
+        heard = [line for one in self.lines for answer in one.heard for line in answer.text.splitlines()]
         looked_for |= {text[:WORDS_CHARS] for text in (*said, *heard) if len(text) >= WORDS_CHARS_MIN}
         return sorted(text for text in looked_for if text in written)
 
@@ -237,7 +242,7 @@ class House:
     def line(self, name: str, url: str | None = None) -> Line:
         """A line of that person's to a relay (the first, if not said)."""
         line = Line(self.person(name), self.pubkey, url or self.urls[0])
-        self._lines.append(line)
+        self.lines.append(line)
         return line
 
     def open_operator(self, operator: str, *machines: str, platform: Line | None = None) -> Line:

@@ -138,7 +138,7 @@ def test_refusals_have_a_code(counter: Counter, who: str, text: str, code: str) 
 
 def test_an_unknown_command_names_what_there_is(counter: Counter) -> None:
     """A command of a later version is not there yet, and the answer says what is."""
-    message = counter.operator.ask_json("checkpoint")["error"]["message"]
+    message = counter.operator.ask_json("payouts")["error"]["message"]
     for verb in ("deposit add", "settlement show", "whoami"):
         assert verb in message
 

@@ -172,6 +172,8 @@ def test_bad_relays_are_one_line_and_exit_2(desk: Desk, tmp_path: Path, wrong: s
     [
         (["run", "--home", "{new}"], "nostrbot init"),
         (["run"], "--home"),
+        (["run", "--home", "{home}", "--metrics", "relay.example.com:9464"], "--metrics"),
+        (["run", "--home", "{home}", "--log-format", "xml"], "--log-format"),
         (["status", "--home", "{new}"], "nostrbot init"),
         (["init", "--home", "{new}", "--platform", "nobody", "--relay", "ws://127.0.0.1:1"], "npub"),
         (["init", "--home", "{new}", "--platform", "{npub}", "--relay", "relay.example.com"], "wss"),

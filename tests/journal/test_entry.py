@@ -68,10 +68,10 @@ def test_each_entry_names_the_one_before(house: House) -> None:
 
 
 def test_a_plaintext_stands_beside_a_ciphertext_only() -> None:
-    """Where the content came plain it is signed already: nothing unsigned stands beside it."""
+    """Where the content came plain it is signed already: nothing unsigned stands beside it. NIP-44 has keys a message."""
     assert set(letter("operator", "whoami", at=DAWN).plain()) == {"event", "plaintext"}
     assert set(report("m1", sale(), at=DAWN).plain()) == {"event"}
-    assert set(report("m1", sale(), at=DAWN, scheme=Scheme.NIP44).plain()) == {"event", "plaintext"}
+    assert set(report("m1", sale(), at=DAWN, scheme=Scheme.NIP44).plain()) == {"event", "plaintext", "keys"}
 
 
 def test_what_follows_from_the_rest_is_left_out() -> None:

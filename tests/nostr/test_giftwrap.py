@@ -27,7 +27,7 @@ from nostrbot.nostr.giftwrap import (
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.kinds import DIRECT_MESSAGE, GIFT_WRAP, SEAL
 from nostrbot.nostr.messages import FRAME_MAX_BYTES
-from nostrbot.nostr.sealing import TEXT_MAX_BYTES, Envelope, Scheme, conversation_key, encrypt
+from nostrbot.nostr.sealing import TEXT_MAX_BYTES, Envelope, Scheme, conversation_key, encrypt, open_with
 from nostrbot.refusals import Reason, Refusal
 
 AT = 1_795_000_000
@@ -54,15 +54,18 @@ def from_bot(text: str = "done", **changes: Any) -> VerifiedEvent:
 
 def opened(envelope: Envelope, wrap: VerifiedEvent) -> tuple[str, Rumor] | Refusal:
     seal = open_wrap(envelope, wrap)
-    return seal if isinstance(seal, Refusal) else open_seal(envelope, seal)
+    found = seal if isinstance(seal, Refusal) else open_seal(envelope, seal)
+    return found if isinstance(found, Refusal) else (found[0].text, found[1])
 
 
 def opened_by_ana(wrap: VerifiedEvent) -> tuple[VerifiedEvent, str, Rumor]:
     seal = open_wrap(ANA_ENVELOPE, wrap)
     assert isinstance(seal, VerifiedEvent)
-    text_and_rumor = open_seal(ANA_ENVELOPE, seal)
-    assert isinstance(text_and_rumor, tuple)
-    return seal, *text_and_rumor
+    found = open_seal(ANA_ENVELOPE, seal)
+    assert not isinstance(found, Refusal)
+    opening, rumor = found
+    assert open_with(opening.keys, seal.content) == opening.text
+    return seal, opening.text, rumor
 
 
 def rumor_of(author: Keys, **changes: Any) -> dict[str, Any]:

@@ -25,6 +25,8 @@ from nostrbot.nostr.sealing import (
     CONTENT_MAX_CHARS,
     TEXT_MAX_BYTES,
     Envelope,
+    MessageKeys,
+    Opening,
     Scheme,
     conversation_key,
     decrypt,
@@ -32,7 +34,9 @@ from nostrbot.nostr.sealing import (
     message_keys,
     nip04_decrypt,
     nip04_encrypt,
+    open_with,
     padded_length,
+    read_message_keys,
     scheme_of,
 )
 from nostrbot.refusals import Reason, Refusal
@@ -94,7 +98,7 @@ def test_vectors_valid_encrypt_decrypt(vector: dict[str, str]) -> None:
     assert key == conversation_key(other.shared_x(one.pubkey)) == bytes.fromhex(vector["conversation_key"])
     assert encrypt(key, vector["plaintext"], bytes.fromhex(vector["nonce"])) == vector["payload"]
     assert decrypt(key, vector["payload"]) == vector["plaintext"]
-    assert Envelope(other).open_from(one.pubkey, vector["payload"]) == (vector["plaintext"], Scheme.NIP44)
+    assert Envelope(other).open_from(one.pubkey, vector["payload"])[:2] == (vector["plaintext"], Scheme.NIP44)
 
 
 @pytest.mark.parametrize("vector", VALID["encrypt_decrypt_long_msg"])
@@ -151,7 +155,7 @@ def test_nip04_agrees_with_nostr_sdk_both_ways(text: str) -> None:
     ours = BOT_ENVELOPE.seal_to(MACHINE.pubkey, text, Scheme.NIP04, b"seed")
     assert nostr_sdk.nip04_decrypt(SDK_MACHINE, SDK_BOT_PUBKEY, ours) == text
     theirs = nostr_sdk.nip04_encrypt(SDK_MACHINE, SDK_BOT_PUBKEY, text)
-    assert BOT_ENVELOPE.open_from(MACHINE.pubkey, theirs) == (text, Scheme.NIP04)
+    assert BOT_ENVELOPE.open_from(MACHINE.pubkey, theirs)[:2] == (text, Scheme.NIP04)
 
 
 @settings(max_examples=60, deadline=None)
@@ -160,7 +164,7 @@ def test_nip04_agrees_with_pynostr_both_ways(text: str) -> None:
     ours = BOT_ENVELOPE.seal_to(MACHINE.pubkey, text, Scheme.NIP04, b"seed")
     assert PY_MACHINE.decrypt_message(ours, BOT.pubkey) == text
     theirs = PY_MACHINE.encrypt_message(text, BOT.pubkey)
-    assert BOT_ENVELOPE.open_from(MACHINE.pubkey, theirs) == (text, Scheme.NIP04)
+    assert BOT_ENVELOPE.open_from(MACHINE.pubkey, theirs)[:2] == (text, Scheme.NIP04)
 
 
 @settings(max_examples=60, deadline=None)
@@ -169,7 +173,7 @@ def test_nip44_agrees_with_nostr_sdk_both_ways(text: str) -> None:
     ours = BOT_ENVELOPE.seal_to(MACHINE.pubkey, text, Scheme.NIP44, b"seed")
     assert nostr_sdk.nip44_decrypt(SDK_MACHINE, SDK_BOT_PUBKEY, ours) == text
     theirs = nostr_sdk.nip44_encrypt(SDK_MACHINE, SDK_BOT_PUBKEY, text, nostr_sdk.Nip44Version.V2)
-    assert BOT_ENVELOPE.open_from(MACHINE.pubkey, theirs) == (text, Scheme.NIP44)
+    assert BOT_ENVELOPE.open_from(MACHINE.pubkey, theirs)[:2] == (text, Scheme.NIP44)
 
 
 # --- one face
@@ -179,7 +183,7 @@ def test_nip44_agrees_with_nostr_sdk_both_ways(text: str) -> None:
 @given(text=TEXTS, scheme=st.sampled_from([Scheme.NIP04, Scheme.NIP44]), seed=st.binary(max_size=40))
 def test_what_is_sealed_opens_for_the_reader_alone(text: str, scheme: Scheme, seed: bytes) -> None:
     content = BOT_ENVELOPE.seal_to(MACHINE.pubkey, text, scheme, seed)
-    assert MACHINE_ENVELOPE.open_from(BOT.pubkey, content) == (text, scheme)
+    assert MACHINE_ENVELOPE.open_from(BOT.pubkey, content)[:2] == (text, scheme)
     opened = Envelope(Keys.from_secret(b"\3" * 32)).open_from(BOT.pubkey, content)
     assert isinstance(opened, Refusal) or opened[0] != text
 
@@ -187,7 +191,7 @@ def test_what_is_sealed_opens_for_the_reader_alone(text: str, scheme: Scheme, se
 def test_plain_content_is_its_own_text() -> None:
     text = ' {"type": "settlement", "url": "https://x/?iv=1"}'
     assert BOT_ENVELOPE.seal_to(MACHINE.pubkey, text, Scheme.PLAIN, b"seed") == text
-    assert BOT_ENVELOPE.open_from(MACHINE.pubkey, text) == (text, Scheme.PLAIN)
+    assert BOT_ENVELOPE.open_from(MACHINE.pubkey, text)[:2] == (text, Scheme.PLAIN)
 
 
 @pytest.mark.parametrize(
@@ -251,7 +255,7 @@ def test_the_longest_text_fits_and_one_byte_more_does_not(scheme: Scheme) -> Non
     longest = "é" * (TEXT_MAX_BYTES // 2) + "x"
     content = BOT_ENVELOPE.seal_to(MACHINE.pubkey, longest, scheme, b"seed")
     assert len(content) <= CONTENT_MAX_CHARS
-    assert MACHINE_ENVELOPE.open_from(BOT.pubkey, content) == (longest, scheme)
+    assert MACHINE_ENVELOPE.open_from(BOT.pubkey, content)[:2] == (longest, scheme)
     with pytest.raises(SealingError, match="65536 bytes"):
         BOT_ENVELOPE.seal_to(MACHINE.pubkey, longest + "x", scheme, b"seed")
 
@@ -349,8 +353,12 @@ def test_opening_a_malleated_nip04_content_never_raises(bit: int) -> None:
 def test_any_changed_letter_of_a_nip44_payload_is_refused(position: int, letter: str) -> None:
     payload = MACHINE_ENVELOPE.seal_to(BOT.pubkey, "x", Scheme.NIP44, b"seed")
     changed = payload[:position] + letter + payload[position + 1 :]
-    expected = ("x", Scheme.NIP44) if changed == payload else REFUSED
-    assert BOT_ENVELOPE.open_from(MACHINE.pubkey, changed) == expected
+    opened = BOT_ENVELOPE.open_from(MACHINE.pubkey, changed)
+    if changed == payload:
+        assert isinstance(opened, Opening)
+        assert (opened.text, opened.scheme) == ("x", Scheme.NIP44)
+    else:
+        assert opened == REFUSED
 
 
 @pytest.mark.parametrize(
@@ -360,6 +368,7 @@ def test_any_changed_letter_of_a_nip44_payload_is_refused(position: int, letter:
         b"\x00\x21" + b"x" * 32,  # longer than what is there
         b"\x00\x01" + b"x" * 64,  # padded more than the rule says
         b"\x00\x01\xff" + bytes(31),  # not UTF-8
+        b"\x00\x01" + b"x" + bytes(30) + b"y",  # padded with something
     ],
 )
 def test_nip44_faults_under_a_good_mac_get_the_same_answer(padded: bytes) -> None:
@@ -371,6 +380,59 @@ def test_nip44_faults_under_a_good_mac_get_the_same_answer(padded: bytes) -> Non
     mac = hmac.digest(keys.hmac_key, nonce + ciphertext, "sha256")
     payload = b64encode(b"\x02" + nonce + ciphertext + mac).decode()
     assert BOT_ENVELOPE.open_from(MACHINE.pubkey, payload) == REFUSED
+    with pytest.raises(SealingError, match="cannot be opened"):
+        open_with(keys, payload)
+
+
+# --- one message's own keys -------------------------------------------------------------------------------------------
+
+
+def test_the_keys_of_one_message_open_it_and_no_other() -> None:
+    """What an auditor is given for a message: neither the conversation's key nor anything that opens the next message."""
+    first, second = (MACHINE_ENVELOPE.seal_to(BOT.pubkey, text, Scheme.NIP44, b"seed") for text in ("first", "second"))
+    opened = BOT_ENVELOPE.open_from(MACHINE.pubkey, first)
+    assert isinstance(opened, Opening)
+    assert opened.keys == message_keys(conversation_key(SHARED_X), b64decode(first)[1:33])
+    assert open_with(opened.keys, first) == "first"
+    with pytest.raises(SealingError, match="cannot be opened"):
+        open_with(opened.keys, second)
+
+
+def test_a_scheme_without_keys_of_its_own_has_none() -> None:
+    """NIP-04 has one key for all messages of two people: it is given to nobody."""
+    for scheme in (Scheme.PLAIN, Scheme.NIP04):
+        content = MACHINE_ENVELOPE.seal_to(BOT.pubkey, "{}", scheme, b"seed")
+        assert BOT_ENVELOPE.open_from(MACHINE.pubkey, content) == Opening("{}", scheme, None)
+
+
+@settings(max_examples=100, deadline=None)
+@given(position=st.integers(0, 75), mask=st.integers(1, 255))
+def test_any_changed_byte_of_the_keys_opens_nothing(position: int, mask: int) -> None:
+    """A wrong MAC key fails at the MAC; a wrong cipher key makes noise, which fits neither the length nor the padding."""
+    payload = MACHINE_ENVELOPE.seal_to(BOT.pubkey, "deposit confirm d1", Scheme.NIP44, b"seed")
+    opened = BOT_ENVELOPE.open_from(MACHINE.pubkey, payload)
+    assert isinstance(opened, Opening)
+    assert opened.keys is not None
+    stream = bytearray(b"".join(opened.keys))
+    stream[position] ^= mask
+    with pytest.raises(SealingError, match="cannot be opened"):
+        open_with(MessageKeys.from_bytes(bytes(stream)), payload)
+
+
+def test_keys_are_written_as_hex_and_read_back() -> None:
+    """152 digits: cipher key, cipher nonce, MAC key, as HKDF-expand gave them; the official vector's own."""
+    vector = VALID["get_message_keys"]["keys"][0]
+    text = vector["chacha_key"] + vector["chacha_nonce"] + vector["hmac_key"]
+    keys = message_keys(bytes.fromhex(VALID["get_message_keys"]["conversation_key"]), bytes.fromhex(vector["nonce"]))
+    assert keys.hex() == text
+    assert read_message_keys(text) == keys
+
+
+@pytest.mark.parametrize("text", ["", "00" * 75, "00" * 77, "AB" * 76, "zz" * 76, "00" * 76 + "\n", " " + "00" * 76])
+def test_what_is_no_keys_of_a_message(text: str) -> None:
+    """One way of writing them, so that an entry has one form."""
+    with pytest.raises(SealingError, match="152 hex digits"):
+        read_message_keys(text)
 
 
 @pytest.mark.parametrize("content", ["", "hello", "A" * 131, "A" * 132, "A" * (CONTENT_MAX_CHARS + 4), "é" * 132])
@@ -385,4 +447,4 @@ def test_content_from_a_point_off_the_curve_is_refused() -> None:
 @given(content=st.text(max_size=200))
 def test_no_content_raises(content: str) -> None:
     result = BOT_ENVELOPE.open_from(MACHINE.pubkey, content)
-    assert result in (REFUSED, (content, Scheme.PLAIN))
+    assert result in (REFUSED, Opening(content, Scheme.PLAIN))

@@ -1,4 +1,4 @@
-"""The worklist as an operator reads it: four buckets, each settlement with its next safe step (acceptance W1-W4)."""
+"""The worklist as an operator reads it: five buckets, each settlement with its next safe step (acceptance W1-W4)."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -36,7 +36,12 @@ async def test_what_is_held_is_stuck_after_half_an_hour_and_the_oldest_comes_fir
     at.now += 1
     assert (await buckets(at))["stuck_pending"] == ["s1", "s2"]
     await at.say((OPERATOR, "settlement reset s1"), (OPERATOR, "settlement retry s1"))
-    assert await buckets(at) == {"rejected": [], "errored": [], "stuck_pending": ["s2"], "stuck_processing": []}
+    assert await buckets(at) == {
+        "rejected": [],
+        "errored": [],
+        "stuck_pending": ["s2"],
+        "stuck_processing": [],
+    }
 
 
 async def test_rejected_and_errored_ones_are_there_at_once_the_newest_first(at: Office) -> None:

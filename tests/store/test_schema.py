@@ -1,16 +1,20 @@
 """Migrations: a database has the old schema or the new one, never something between, and never runs under a newer one."""
 
 import asyncio
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic import command as alembic_command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
-from nostrbot.errors import ConfigError
+from nostrbot.errors import BooksError, ConfigError
+from nostrbot.store import schema as schema_module
 from nostrbot.store import tables
 from nostrbot.store.database import make_engine, sqlite_url
 from nostrbot.store.store import Store
@@ -85,6 +89,42 @@ def test_a_migration_killed_anywhere_leaves_the_old_schema(tmp_path: Path) -> No
     assert deaths > 4
 
 
+async def make_first_release(path: Path) -> None:
+    """A database as the first release made it, with an entry in it."""
+    engine = make_engine(sqlite_url(path))
+
+    def make(connection: Connection) -> None:
+        config = Config()
+        config.set_main_option("script_location", str(Path(schema_module.__file__).parent / "migrations"))
+        config.attributes["connection"] = connection
+        alembic_command.upgrade(config, "0001")
+
+    async with engine.begin() as connection:
+        await connection.run_sync(make)
+        await connection.exec_driver_sql("INSERT INTO book VALUES (1, 'root')")
+        await connection.exec_driver_sql("INSERT INTO entry VALUES (1, 1, 1790000000, zeroblob(32), NULL, x'7b7d')")
+    await engine.dispose()
+
+
+async def test_an_upgrade_killed_anywhere_leaves_the_old_schema_and_every_row(tmp_path: Path) -> None:
+    """From the first release's tables to today's: killed before each statement of it the database is the old one, rows and
+    all, and opened again it is today's (row 56)."""
+    old = tmp_path / "old.sqlite"
+    await make_first_release(old)
+    before, rows = schema(old), contents(old)
+    deaths = 0
+    for nth in range(1, 100):
+        path = tmp_path / f"{nth}.sqlite"
+        shutil.copy(old, path)
+        if await asyncio.to_thread(outlives, migrate_here, str(path), death=Death("statement", nth)):
+            break
+        deaths += 1
+        assert (schema(path), contents(path)) == (before, rows), f"killed at statement {nth}, something of it stayed"
+        await open_and_close(path)
+        assert {**contents(path), "alembic_version": []} == {**rows, "checkpoint": [], "alembic_version": []}
+    assert deaths > 2  # a table, the version, COMMIT
+
+
 async def test_a_newer_database_is_refused(tmp_path: Path) -> None:
     """A program never runs on a schema it does not know: one line says to upgrade, and nothing is touched."""
     path = tmp_path / "bot.sqlite"
@@ -99,10 +139,10 @@ async def test_a_newer_database_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rubbish", [b"this is no database " * 400, b"SQLite format 3\0" + b"\xff" * 8000])
 async def test_a_file_that_is_no_database_is_one_line(tmp_path: Path, rubbish: bytes) -> None:
-    """Opening anything else is a ConfigError, and the file is left alone."""
+    """Opening anything else says that a backup is to be restored, and the file is left alone (row 53)."""
     path = tmp_path / "bot.sqlite"
     path.write_bytes(rubbish)
-    with pytest.raises(ConfigError, match="the database cannot be opened") as caught:
+    with pytest.raises(BooksError, match=r"the database is damaged.*restore a backup") as caught:
         await Store.open(sqlite_url(path))
     assert "\n" not in str(caught.value)
     assert path.read_bytes() == rubbish

@@ -1,0 +1,94 @@
+"""The crew: processes that examine the pages of a long trail side by side, signatures first of all.
+
+What lives here: handing out pages, and taking them back in order. What does not: what is examined (examination.py) and
+what follows (verification.py). A page comes back with a verdict alone: the decoded entries would cost more to send than
+to read again. Only so many pages are on their way at a time, so memory does not grow with the trail.
+"""
+
+import multiprocessing
+import signal
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from itertools import chain, islice
+from typing import NamedTuple
+
+from nostrbot.audit.examination import Examined, Needs, Page, Trouble, examine, needs_of, reread
+from nostrbot.errors import ConfigError
+from nostrbot.nostr.event import verified_elsewhere
+
+PAGES_ALONE = 16  # a shorter trail is done before a crew has started, which takes half a second
+PAGES_AHEAD = 3  # for each process: one in work, one waiting for it, one done
+
+
+class Verdict(NamedTuple):
+    """What another process found in a page."""
+
+    trouble: Trouble | None
+    needs: Needs
+
+
+class Findings(NamedTuple):
+    """A page's lines, read and examined, and what deciding them needs to know."""
+
+    page: Page
+    examined: Examined
+    needs: Needs
+
+
+def examined_pages(pages: Iterator[Page], jobs: int) -> Generator[Findings, None, None]:
+    """The pages, each examined, in their order; by `jobs` processes at most, this one among them.
+
+    Raises ConfigError when a process was ended from outside.
+    """
+    begun = list(islice(pages, PAGES_ALONE + 1)) if jobs > 1 else []
+    everything = chain(begun, pages)
+    if len(begun) <= PAGES_ALONE:
+        for page in everything:
+            examined = examine(page)
+            yield Findings(page, examined, needs_of(examined.inputs))
+        return
+    try:
+        yield from _by_a_crew(everything, jobs)
+    except BrokenProcessPool:
+        raise ConfigError("a process that checked signatures was ended from outside: try again with --jobs 1") from None
+
+
+def _by_a_crew(pages: Iterator[Page], jobs: int) -> Iterator[Findings]:
+    context = multiprocessing.get_context("spawn")  # forked, a process would have this one's threads' locks
+    crew = ProcessPoolExecutor(jobs - 1, mp_context=context)
+    handed_out: deque[tuple[Page, Future[Verdict]]] = deque()
+    try:
+        for page in pages:
+            with _interrupts_held_back():  # a process may be started
+                handed_out.append((page, crew.submit(judge, page)))
+            if len(handed_out) >= jobs * PAGES_AHEAD:
+                yield _taken_back(*handed_out.popleft())
+        while handed_out:
+            yield _taken_back(*handed_out.popleft())
+    finally:
+        crew.shutdown(cancel_futures=True)
+
+
+def judge(page: Page) -> Verdict:
+    """Examine a page on behalf of another process."""
+    examined = examine(page)
+    return Verdict(examined.trouble, needs_of(examined.inputs))
+
+
+def _taken_back(page: Page, future: Future[Verdict]) -> Findings:
+    verdict = future.result()
+    # The very bytes that were judged are read again, so what was verified there is verified here.
+    return Findings(page, reread(page, verdict.trouble, verified_elsewhere), verdict.needs)
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Ctrl-C goes to every process of a terminal. A process started in here never hears of it: the first ends the others."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

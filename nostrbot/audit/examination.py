@@ -1,0 +1,229 @@
+"""Examination: what can be said of a page of a trail without knowing the pages before it.
+
+What lives here: reading lines strictly; the hash of an entry, the id and signature of its event, the keys of its message;
+and what deciding it will need to know of the past. What does not: order, links and decisions (verification.py), and in
+which process a page is examined (crew.py). docs/protocol.md section 7.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+import orjson
+
+from nostrbot.audit.differences import require_same
+from nostrbot.core.atm.settlement import read_settlement
+from nostrbot.core.commands import Command, parse
+from nostrbot.core.inputs import Input, Signed, Tick, reopen
+from nostrbot.errors import SealingError, TrailError
+from nostrbot.journal.entry import canonical, digest
+from nostrbot.nostr import kinds
+from nostrbot.nostr.event import Event, VerifiedEvent
+from nostrbot.nostr.event import parse as parse_event
+from nostrbot.nostr.event import verify as verify_event
+from nostrbot.nostr.sealing import Scheme, open_with, scheme_of
+from nostrbot.refusals import Refusal
+
+PAGE_LINES_MAX = 256
+PAGE_BYTES_MAX = 1024 * 1024  # a page ends with the line that goes beyond: what is in memory has a bound
+
+_ENTRY = {"at", "facts", "hash", "input", "postings", "prev", "rules", "seq"}
+_INPUT = {"event", "plaintext", "keys", "carried", "answered"}
+
+Verified = Callable[[Event], VerifiedEvent | Refusal]
+
+
+class Page(NamedTuple):
+    """Lines of a trail that stand together, from entry `first` on."""
+
+    first: int
+    lines: tuple[bytes, ...]
+
+
+class Step(IntEnum):
+    """How far an entry came before something was wrong with it; what lies between needs the entries before."""
+
+    LINE = 0
+    HASH = 1
+    INPUT = 2
+
+
+class Trouble(NamedTuple):
+    """What is wrong with an entry, as far as can be said of it alone."""
+
+    step: Step
+    seq: int
+    field: str
+    message: str
+
+    def error(self) -> TrailError:
+        """The trouble as the difference it is."""
+        return TrailError(self.seq, self.field, self.message)
+
+
+class Needs(NamedTuple):
+    """What must be known of the past to decide a page: has it happened before, and what is it about?
+
+    Attributes:
+        effects: ids of what can have one effect only; seals: ids of the seals they came in.
+        payments: payment hashes of settlements.
+        settlements: numbers that commands name.
+        pasts: machines, each with the time (unix seconds) since which its key may have been stolen.
+    """
+
+    effects: list[str]
+    seals: list[str]
+    payments: list[str]
+    settlements: list[int]
+    pasts: list[tuple[str, int]]
+
+
+class Examined(NamedTuple):
+    """A page as it was read, up to its first trouble: an entry with trouble has a content if its line has one."""
+
+    contents: list[dict[str, Any]]
+    inputs: list[Input]
+    trouble: Trouble | None
+
+
+def pages(lines: Iterator[bytes]) -> Iterator[Page]:
+    """The entries of a trail in pages; `lines` begin after the header."""
+    first, page, size = 1, list[bytes](), 0
+    for line in lines:
+        page.append(line)
+        size += len(line)
+        if len(page) == PAGE_LINES_MAX or size >= PAGE_BYTES_MAX:
+            yield Page(first, tuple(page))
+            first, page, size = first + len(page), [], 0
+    if page:
+        yield Page(first, tuple(page))
+
+
+def examine(page: Page) -> Examined:
+    """Read a page and check in it all that needs no other page."""
+    contents, inputs = list[dict[str, Any]](), list[Input]()
+    step = Step.LINE
+    try:
+        for seq, line in enumerate(page.lines, start=page.first):
+            step = Step.LINE
+            content = _read_line(line, seq)
+            contents.append(content)
+            step = Step.HASH
+            _check_hash(content, seq)
+            step = Step.INPUT
+            given = _read_input(content["input"], seq, verify_event)
+            # Without this a plain content, which is signed, could be given another plaintext, which is not.
+            require_same(given.plain(), content["input"], "input", seq)
+            _check_keys(given, seq)
+            inputs.append(given)
+    except TrailError as error:
+        return Examined(contents, inputs, Trouble(step, error.seq, error.field, error.message))
+    return Examined(contents, inputs, None)
+
+
+def reread(page: Page, trouble: Trouble | None, verified: Verified) -> Examined:
+    """Read a page that another process examined, with what it found, and check nothing again."""
+    lines = page.lines if trouble is None else page.lines[: trouble.seq - page.first + (trouble.step > Step.LINE)]
+    contents = [_read_line(line, seq) for seq, line in enumerate(lines, start=page.first)]
+    sound = contents if trouble is None else contents[: trouble.seq - page.first]
+    inputs = [_read_input(content["input"], seq, verified) for seq, content in enumerate(sound, start=page.first)]
+    return Examined(contents, inputs, trouble)
+
+
+def needs_of(inputs: Iterable[Input]) -> Needs:
+    """What deciding these inputs needs to know; from what was signed, not from what the trail says of it."""
+    needs = Needs([], [], [], [], [])
+    for given in inputs:
+        if isinstance(given, Tick):
+            continue
+        needs.effects.append(given.id)
+        if given.rumor is not None:
+            needs.seals.append(given.event.id)
+        if given.event.kind == kinds.SETTLEMENT:
+            sale = read_settlement(given.text)
+            if not isinstance(sale, Refusal):
+                needs.payments.append(sale.payment_hash)
+        elif given.event.kind in (kinds.DIRECT_MESSAGE, kinds.SEAL):
+            said = parse(given.text)
+            if isinstance(said, Command):
+                _note_needs(needs, given, said)
+    return needs
+
+
+def _note_needs(needs: Needs, given: Signed, said: Command) -> None:
+    if "settlement" in said.args:
+        needs.settlements.append(said.args["settlement"])
+    if said.verb == "settlement add":
+        needs.payments.append(said.args.get("payment_hash", given.id))
+    if said.verb == "machine compromised":
+        needs.pasts.append((said.args["machine"], said.args["since"]))
+
+
+def read_object(line: bytes, seq: int) -> dict[str, Any]:
+    """A line as a JSON object."""
+    try:
+        content = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        raise TrailError(seq, "line", "is not JSON") from None
+    if not isinstance(content, dict):
+        raise TrailError(seq, "line", "is not a JSON object")
+    return content
+
+
+def _read_line(line: bytes, seq: int) -> dict[str, Any]:
+    content = read_object(line, seq)
+    if set(content) != _ENTRY:
+        missing = ", ".join(sorted(_ENTRY.symmetric_difference(content)))
+        raise TrailError(seq, "entry", f"has not the fields of an entry (look at {missing})")
+    return content
+
+
+def _check_hash(content: dict[str, Any], seq: int) -> None:
+    try:
+        body = canonical({name: value for name, value in content.items() if name != "hash"})
+    except TypeError:  # orjson reads deeper nesting than it writes
+        raise TrailError(seq, "entry", "is nested too deeply") from None
+    if digest(body) != content["hash"]:
+        raise TrailError(seq, "hash", "is not the hash of this entry: something in it was changed")
+
+
+def _read_input(given: Any, seq: int, verified: Verified) -> Input:
+    if isinstance(given, dict) and set(given) == {"tick"} and type(given["tick"]) is int:
+        return Tick(given["tick"])
+    if not isinstance(given, dict) or not set(given) <= _INPUT:
+        raise TrailError(seq, "input", "is not an input this program knows")
+    claimed = parse_event(given.get("event"))
+    event = claimed if isinstance(claimed, Refusal) else verified(claimed)
+    if isinstance(event, Refusal):
+        raise TrailError(seq, "input.event", f"does not verify: {event.reason}")
+    texts, switches = ("plaintext", "keys"), ("carried", "answered")
+    if not all(type(given.get(name, "")) is str for name in texts) or not all(
+        type(given.get(name, True)) is bool for name in switches
+    ):
+        raise TrailError(seq, "input", "has a field of a wrong type")
+    try:
+        signed = reopen(event, given)
+    except SealingError as error:
+        raise TrailError(seq, "input.keys", f"cannot be read: {error}") from None
+    if isinstance(signed, Refusal):
+        raise TrailError(seq, "input.plaintext", f"is not what a seal holds: {signed.reason}")
+    return signed
+
+
+def _check_keys(given: Input, seq: int) -> None:
+    """The message's own keys, where there are any, must open the signed content to the very plaintext."""
+    if isinstance(given, Tick):
+        return
+    scheme = scheme_of(given.event.content)
+    if given.rumor is not None and scheme is not Scheme.NIP44:
+        raise TrailError(seq, "input.event", "is a seal whose content is not NIP-44")
+    if given.keys is None:
+        return
+    if scheme is not Scheme.NIP44:
+        raise TrailError(seq, "input.keys", "are there, though the content is not NIP-44 and has none of its own")
+    try:
+        text = open_with(given.keys, given.event.content)
+    except SealingError:
+        raise TrailError(seq, "input.keys", "do not open the content") from None
+    if text != given.plaintext:
+        raise TrailError(seq, "input.plaintext", "is not what the message's own keys open the content to")

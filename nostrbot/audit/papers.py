@@ -1,0 +1,151 @@
+"""Papers: what people hold in their hands, checkpoints and receipts, held against a trail.
+
+What lives here: reading them, and comparing each with the entry it names. What does not: the trail (verification.py), files
+(cli/). docs/protocol.md sections 6 and 7; faults.md row 87.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from nostrbot.audit.proof import read_signed
+from nostrbot.core.book import Book
+from nostrbot.core.checkpoint import Checkpoint
+from nostrbot.core.facts import Fact, Leg, SettlementCorrected, SettlementMoved, SettlementRefunded, SettlementRetried
+from nostrbot.core.liabilities import liabilities_of, sums_view
+from nostrbot.core.receipts import payment_of, receipt_view
+from nostrbot.core.states import LegStatus
+from nostrbot.errors import TrailError
+from nostrbot.nostr.event import INT_MAX
+from nostrbot.refusals import Refusal
+
+PAPER_BYTES_MAX = 128 * 1024  # a checkpoint or a receipt has a few hundred
+LEG_DIGITS_MAX = 15
+
+
+class PaperError(TrailError):
+    """A paper does not fit the trail: `field` names the paper and its place, `seq` the entry it speaks of, 0 if none."""
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A receipt as an LP has it (`receipt <leg> --json`), as far as it names a place in a trail; `fields` is all of it."""
+
+    entry: int
+    leg: int
+    fields: Mapping[str, Any]
+
+
+def read_checkpoint_paper(raw: bytes) -> Checkpoint:
+    """A checkpoint from the JSON of its event. Raises PaperError for another event, or one that does not verify."""
+    checkpoint = read_signed(raw)
+    if isinstance(checkpoint, Refusal):
+        raise PaperError(0, "checkpoint", f"does not hold: {checkpoint.detail}")
+    return checkpoint
+
+
+def read_receipt_paper(raw: bytes) -> Receipt:
+    """A receipt from the answer to `receipt <leg> --json`, or from the `data` of one. Raises PaperError for anything else."""
+    try:
+        obj = orjson.loads(raw) if len(raw) <= PAPER_BYTES_MAX else None
+    except orjson.JSONDecodeError:
+        obj = None
+    fields = obj.get("data", obj) if isinstance(obj, dict) else None
+    if not isinstance(fields, dict):
+        raise PaperError(0, "receipt", "is not the JSON of a receipt")
+    entry, leg = fields.get("entry"), fields.get("receipt")
+    if type(entry) is not int or not 1 <= entry <= INT_MAX:
+        raise PaperError(0, "receipt.entry", "is not the number of an entry")
+    digits = leg.removeprefix("l") if type(leg) is str else ""
+    if not (digits.isascii() and digits.isdecimal() and len(digits) <= LEG_DIGITS_MAX):
+        raise PaperError(entry, "receipt.receipt", "is not the id of a leg, like l3")
+    return Receipt(entry, int(digits), fields)
+
+
+class Papers:
+    """Papers that wait for the entries they speak of."""
+
+    def __init__(self, checkpoints: Sequence[Checkpoint], receipts: Sequence[Receipt], lp: str | None) -> None:
+        """`lp`: the key (hex) of the LP whose the receipts must be; anybody's if not given."""
+        self._checkpoints: dict[int, list[Checkpoint]] = {}
+        for checkpoint in checkpoints:
+            self._checkpoints.setdefault(checkpoint.standpoint.seq, []).append(checkpoint)
+        self._receipts: dict[int, list[Receipt]] = {}
+        for receipt in receipts:
+            self._receipts.setdefault(receipt.entry, []).append(receipt)
+        self._lp = lp
+        self._watched = {receipt.leg for receipt in receipts}
+        self._voided: set[int] = set()
+        self._said_voided: dict[int, int] = {}  # by leg, the entry of receipts that say they are void
+        self.voided_since = 0
+
+    def compare(self, book: Book, facts: tuple[Fact, ...], seq: int, entry_hash: str) -> None:
+        """Hold against entry `seq`, which the book has just taken in, what speaks of it. Raises PaperError."""
+        for checkpoint in self._checkpoints.pop(seq, ()):
+            _compare_checkpoint(checkpoint, book, entry_hash)
+        for receipt in self._receipts.pop(seq, ()):
+            self._compare_receipt(receipt, book, facts, entry_hash)
+        if self._watched:
+            self._voided |= self._watched.intersection(_voided_by(facts))
+
+    def settle(self, entries: int) -> None:
+        """After the last entry: nothing may be left over. Raises PaperError."""
+        for what, left in (("checkpoint.seq", self._checkpoints), ("receipt.entry", self._receipts)):
+            if left:
+                seq = min(left)
+                raise PaperError(seq, what, f"is {seq}: the trail ends with entry {entries}")
+        for leg, entry in self._said_voided.items():
+            if leg not in self._voided:
+                raise PaperError(entry, "receipt.status", f"is 'voided': l{leg} is in force in this trail")
+        self.voided_since = len(self._voided.difference(self._said_voided))
+
+    def _compare_receipt(self, receipt: Receipt, book: Book, facts: tuple[Fact, ...], entry_hash: str) -> None:
+        where, said = receipt.entry, receipt.fields
+        true, leg = _receipt_in(receipt, book, facts, entry_hash)
+        if said.get("status") == LegStatus.VOIDED:
+            self._said_voided[receipt.leg] = where
+            true["status"] = LegStatus.VOIDED.value
+        for name in sorted({*true, *said} - {"corrects"}):  # which is in the message alone
+            if name not in true or name not in said:
+                raise PaperError(where, f"receipt.{name}", "is missing" if name in true else "is no part of a receipt")
+            if (type(said[name]), said[name]) != (type(true[name]), true[name]):
+                raise PaperError(where, f"receipt.{name}", f"is {said[name]!r}, in the trail it is {true[name]!r}")
+        assert leg.lp is not None, "a receipt is an LP's"
+        if self._lp not in (None, book.lps[leg.lp].pubkey):
+            raise PaperError(where, "receipt", "is another LP's")
+
+
+def _compare_checkpoint(checkpoint: Checkpoint, book: Book, head: str) -> None:
+    point, owed = checkpoint.standpoint, liabilities_of(book)
+    for name, said, true in (
+        ("bot", point.bot, book.bot),
+        ("book", point.book, book.key),
+        ("head", point.head, head),
+        ("liabilities", sums_view(checkpoint.liabilities), sums_view(owed)),
+    ):
+        if said != true:
+            message = f"of entry {point.seq} is {said!r}, in this trail it is {true!r}"
+            raise PaperError(point.seq, f"checkpoint.{name}", message)
+
+
+def _receipt_in(receipt: Receipt, book: Book, facts: tuple[Fact, ...], entry_hash: str) -> tuple[dict[str, Any], Leg]:
+    """The receipt that follows from an entry for a leg, as an LP would be given it."""
+    for fact in facts:
+        paid = payment_of(fact)
+        legs = () if paid is None else fact.legs  # type: ignore[union-attr]
+        for leg in legs:
+            if leg.number == receipt.leg and leg.lp is not None and leg.status is LegStatus.COMPLETED:
+                assert paid is not None, "legs are part of a payment"
+                view = receipt_view(book, paid, leg, entry=receipt.entry, entry_hash=entry_hash)
+                return orjson.loads(orjson.dumps(view)), leg
+    raise PaperError(receipt.entry, "receipt.receipt", f"is l{receipt.leg}: entry {receipt.entry} made no such payment")
+
+
+def _voided_by(facts: tuple[Fact, ...]) -> set[int]:
+    reversing = (SettlementCorrected, SettlementRefunded, SettlementMoved, SettlementRetried)
+    return {leg.number for fact in facts if isinstance(fact, reversing) for leg in fact.voided}

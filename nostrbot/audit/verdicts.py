@@ -1,0 +1,177 @@
+"""Verdicts: a trail or a proof judged from files, said for people or for programs.
+
+What lives here: the files, and the words. What does not: judging (verification.py, proof.py), options of a command line.
+`nostrbot audit` and the verifier that is installed alone (verifier/) both speak through here, so they say the same.
+"""
+
+import json as json_module
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from nostrbot.audit.papers import PAPER_BYTES_MAX, read_checkpoint_paper, read_receipt_paper
+from nostrbot.audit.proof import FILE_BYTES_MAX, Proven, check_proof
+from nostrbot.audit.verification import Summary, verify_trail
+from nostrbot.core.book import ROOT
+from nostrbot.core.liabilities import sums_view
+from nostrbot.core.trust_words import amounts_words
+from nostrbot.errors import ConfigError, TrailError
+from nostrbot.keyfile import read_key_file
+from nostrbot.nostr.keys import npub
+from nostrbot.refusals import Refusal
+
+STDIN = Path("-")
+LINE_BYTES_MAX = 64 * 1024 * 1024  # an entry with a thousand receipts has half a megabyte; what is cut here is no JSON
+
+
+class Verdict(NamedTuple):
+    """Whether it holds, and that in words or as JSON."""
+
+    holds: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrailCase:
+    """A trail to be judged, and what it is to be held against.
+
+    Attributes:
+        trail: its file; `-` is stdin.
+        bot, lp: the keys (hex) of the bot it must be of, and of the LP whose the receipts must be.
+        jobs: how many processes may work.
+        keys, checkpoints, receipts: files. `passphrase` opens key files that are encrypted.
+    """
+
+    trail: Path
+    bot: str | None = None
+    lp: str | None = None
+    jobs: int = 1
+    keys: Sequence[Path] = ()
+    checkpoints: Sequence[Path] = ()
+    receipts: Sequence[Path] = ()
+    passphrase: str | None = None
+
+
+def cores() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def judge_trail(case: TrailCase, *, json: bool, progress: Callable[[int], None] | None = None) -> Verdict:
+    """Verify a trail. `progress` is called now and then with how many entries are verified.
+
+    Raises ConfigError for a file that cannot be read.
+    """
+    keys = [read_key_file(path, case.passphrase) for path in case.keys]
+    try:
+        with _opened(case.trail) as file:
+            summary = verify_trail(
+                _lines(file),
+                bot=case.bot,
+                jobs=case.jobs,
+                keys=keys,
+                checkpoints=[read_checkpoint_paper(_content(path, PAPER_BYTES_MAX)) for path in case.checkpoints],
+                receipts=[read_receipt_paper(_content(path, PAPER_BYTES_MAX)) for path in case.receipts],
+                lp=case.lp,
+                progress=progress,
+            )
+    except OSError as error:
+        raise ConfigError(f"{case.trail} cannot be read: {error.strerror}") from None
+    except TrailError as error:
+        if json:
+            difference = {"ok": False, "entry": error.seq, "field": error.field, "message": error.message}
+            return Verdict(False, json_module.dumps(difference))
+        return Verdict(False, f"NOT verified. First difference: {error}")
+    if json:
+        fields = {name: getattr(summary, name) for name in summary.__slots__}
+        return Verdict(True, json_module.dumps({"ok": True, **fields}))
+    return Verdict(True, "\n".join(_summary_words(summary)))
+
+
+def judge_proof(proof: Path, checkpoint: Path, *, bot: str | None, lp: str | None, json: bool) -> Verdict:
+    """Check that an LP's balances are part of what a bot signed. Raises ConfigError for a file that cannot be read."""
+    found = check_proof(_content(proof, FILE_BYTES_MAX), _content(checkpoint, FILE_BYTES_MAX), bot=bot, lp=lp)
+    if isinstance(found, Refusal):
+        refused = json_module.dumps({"ok": False, "message": found.detail})
+        return Verdict(False, refused if json else f"NOT proven: {found.detail}.")
+    return Verdict(True, json_module.dumps(_proof_view(found)) if json else "\n".join(_proof_words(found)))
+
+
+def _opened(path: Path) -> AbstractContextManager[BinaryIO]:
+    return nullcontext(sys.stdin.buffer) if path == STDIN else path.open("rb")
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """Lines of bounded length, whatever the file is."""
+    return iter(lambda: file.readline(LINE_BYTES_MAX), b"")
+
+
+def _content(path: Path, bytes_max: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(bytes_max + 1)  # one more than is taken, so that a longer file is refused
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+
+
+# --- words ------------------------------------------------------------------------------------------------------------
+
+
+def _summary_words(summary: Summary) -> Iterator[str]:
+    whose = "the root book" if summary.book == ROOT else f"{summary.handle} ({npub(summary.book)})"
+    yield f"Verified: the trail of {whose}, kept by bot {npub(summary.bot)}"
+    yield f"for platform {npub(summary.platform)}."
+    if summary.bot_now != summary.bot:
+        yield f"The bot's key was rotated, by the bot and the platform together: it is {npub(summary.bot_now)} now."
+    yield f"{summary.entries} entries: each decided again to the same facts, postings and hash."
+    yield f"{summary.settlements} settlements, {summary.sats_settled} sats, {summary.receipts} receipts."
+    yield f"{summary.signed} inputs are proven by signatures. What they said:"
+    yield from _input_words(summary)
+    if summary.ticks:
+        yield f"Ticks: {summary.ticks}. That it was that time rests on the bot's clock."
+    if summary.checkpoints_checked:
+        yield f"Checkpoints that fit: {summary.checkpoints_checked}. Bot, book, head and liabilities are this trail's."
+    if summary.receipts_checked:
+        void = f", of them void by now: {summary.receipts_voided}" if summary.receipts_voided else ""
+        yield f"Receipts that fit: {summary.receipts_checked}{void}."
+    yield f"Head {summary.head}"
+
+
+def _input_words(summary: Summary) -> Iterator[str]:
+    for count, what in (
+        (summary.plain, "came plain, so it is signed as it stands"),
+        (summary.opened_by_keys, "proven by the message's own keys (NIP-44)"),
+        (summary.opened_by_parties, "checked by the key of a party that you gave"),
+        (summary.on_bots_word, "on the bot's word (NIP-04, or no keys in the trail)"),
+    ):
+        if count:
+            yield f"  {count} {what}"
+
+
+def _proof_words(found: Proven) -> Iterator[str]:
+    signed = found.checkpoint
+    yield f"Proven: {npub(found.lp)}"
+    yield f"was owed {amounts_words(sums_view(found.balances))} after entry {signed.standpoint.seq}."
+    yield f"It is part of {amounts_words(sums_view(signed.liabilities))}, owed to all LPs"
+    yield f"of {npub(signed.standpoint.book)}, as signed by bot {npub(signed.standpoint.bot)}."
+    yield f"Checkpoint {signed.id}"
+
+
+def _proof_view(found: Proven) -> dict[str, Any]:
+    signed = found.checkpoint
+    return {
+        "ok": True,
+        "lp": found.lp,
+        "balances": sums_view(found.balances),
+        "bot": signed.standpoint.bot,
+        "book": signed.standpoint.book,
+        "checkpoint": signed.id,
+        "seq": signed.standpoint.seq,
+        "head": signed.standpoint.head,
+        "at": signed.at,
+        "liabilities": sums_view(signed.liabilities),
+    }

@@ -1,0 +1,1 @@
+"""Metrics: what a running bot shows to Prometheus."""

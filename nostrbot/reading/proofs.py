@@ -1,0 +1,93 @@
+"""What LPs can prove: that their balances are part of what the bot signed.
+
+What lives here: finding the checkpoint and making the proof. What does not: signing checkpoints (notary.py), the tree
+(core/liabilities.py), sentences (core/trust_words.py). A tree is made on a thread and the last few are remembered: ten
+thousand LPs who ask one after the other cost one tree.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple
+
+import orjson
+
+from nostrbot.core.book import Book
+from nostrbot.core.checkpoint import Checkpoint, proof_view, read_checkpoint
+from nostrbot.core.commands import Code, Refused
+from nostrbot.core.liabilities import Tree, add_up, read_leaves, root_of
+from nostrbot.core.replies import Data
+from nostrbot.errors import BooksError
+from nostrbot.nostr.event import read_event
+from nostrbot.reading.question import Question
+from nostrbot.refusals import Refusal
+from nostrbot.store.queries import Queries
+
+TREES_REMEMBERED = 4  # some 20 MB each with ten thousand LPs
+NO_CHECKPOINT = Refused(
+    Code.NOT_FOUND,
+    "nothing is signed yet: a checkpoint comes with the next day, or at once if your operator says `checkpoint`",
+)
+NOT_KEPT = Refused(Code.NOT_FOUND, "there is no such checkpoint, or it is too old to prove: `proof` takes the newest")
+NOT_THEN = Refused(Code.NOT_FOUND, "you were not enrolled yet at that checkpoint: ask again after the next one")
+
+
+class Grown(NamedTuple):
+    """A checkpoint and the tree behind it."""
+
+    checkpoint: Checkpoint
+    tree: Tree
+
+
+class ProofReading:
+    """Answers `proof` over stored checkpoints."""
+
+    def __init__(self, books: Mapping[str, Book], queries: Queries) -> None:
+        self._books = books
+        self._queries = queries
+        self._grown: OrderedDict[tuple[str, int], Grown] = OrderedDict()  # by book and number, last used last
+
+    @property
+    def readers(self) -> Mapping[str, Callable[[Question], Awaitable[Data | Refused]]]:
+        """Who answers what."""
+        return {"proof": self._proof}
+
+    async def _proof(self, question: Question) -> Data | Refused:
+        operator = question.args.get("operator")
+        books = [book for book, _ in question.enrolled_in(self._books) if operator in (None, book.handle)]
+        if not books:
+            return Refused(Code.NOT_FOUND, "you are with no such operator: `balance` shows yours")
+        if len(books) > 1:
+            names = ", ".join(book.handle for book in books)
+            return Refused(Code.AMBIGUOUS, f"you are with {names}, and each signs for itself: add operator=<name>")
+        seq = question.args.get("checkpoint")
+        grown = await self._find(books[0].key, seq)
+        if grown is None:
+            return NO_CHECKPOINT if seq is None else NOT_KEPT
+        leaves = grown.tree.leaves_of(question.author)
+        if leaves is None:
+            return NOT_THEN
+        return {"proof": proof_view(grown.checkpoint, add_up(leaf.sums for leaf, _ in leaves), leaves)}
+
+    async def _find(self, key: str, seq: int | None) -> Grown | None:
+        stored = await self._queries.checkpoints.of(key, seq=seq)
+        if stored is None or stored.leaves is None:
+            return None
+        place = (key, stored.number)
+        if place not in self._grown:
+            self._grown[place] = await asyncio.to_thread(_grow, stored.event, stored.leaves)
+            if len(self._grown) > TREES_REMEMBERED:
+                self._grown.popitem(last=False)
+        self._grown.move_to_end(place)
+        return self._grown[place]
+
+
+def _grow(event: bytes, leaves: bytes) -> Grown:
+    signed = read_event(orjson.loads(event))
+    checkpoint = signed if isinstance(signed, Refusal) else read_checkpoint(signed)
+    if isinstance(checkpoint, Refusal):
+        raise BooksError("a checkpoint that was kept is damaged: restore a backup")
+    tree = Tree(read_leaves(leaves))
+    if root_of(checkpoint.standpoint, tree.top) != checkpoint.root:
+        raise BooksError("what was kept beside a checkpoint is not what was signed: restore a backup")
+    return Grown(checkpoint, tree)

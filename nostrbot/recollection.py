@@ -1,0 +1,75 @@
+"""Recollection: what books must have at hand of their past before a turn is decided.
+
+What lives here: looking up exactly what inputs may repeat or are about, and filling each book's Recall with it. What does
+not: deciding (desk.py, core/), SQL (store/). An auditor, who reads everything, remembers by itself (audit/memory.py).
+"""
+
+from collections.abc import Mapping, Sequence
+
+from nostrbot.core.atm.settlement import Sale
+from nostrbot.core.book import Book, recall_settlement
+from nostrbot.core.commands import Command, Misunderstood
+from nostrbot.core.compromise import FREEZE_MAX, may_be_frozen
+from nostrbot.core.facts import SettlementFact, read_fact
+from nostrbot.mailroom import Opened
+from nostrbot.refusals import Refusal
+from nostrbot.store.queries import Queries, StoredEntry
+
+PAST_ROWS = 200  # settlements of a machine's past that are read at once
+
+
+class Recollection:
+    """Fills the Recall of books from what is stored of them."""
+
+    def __init__(self, books: Mapping[str, Book], queries: Queries) -> None:
+        self._books = books
+        self._queries = queries
+
+    async def recall(self, opened: Sequence[Opened]) -> set[str]:
+        """Fill the books' recall with what these inputs may repeat or are about; returns the commands already answered."""
+        reports = [one for one in opened if isinstance(one.said, Sale | Refusal)]
+        commands = [one for one in opened if isinstance(one.said, Command | Misunderstood)]
+        hashes = [one.said.payment_hash for one in reports if isinstance(one.said, Sale)]
+        stored = await self._queries.entries_of_events([one.given.id for one in reports])
+        for one in commands:
+            if isinstance(one.said, Command) and one.standing.operator is not None:
+                await self._recall_settlement(self._books[one.standing.operator], one.said)
+                await self._recall_past(self._books[one.standing.operator], one.said)
+                if one.said.verb == "settlement add":
+                    hashes.append(one.said.args.get("payment_hash", one.given.id))
+        stored += await self._queries.entries_of_payments(hashes)
+        for entry in stored:
+            _remember(self._books[entry.book], entry)
+        return await self._queries.answered([one.given.id for one in commands]) if commands else set()
+
+    async def _recall_settlement(self, book: Book, said: Command) -> None:
+        """Have the settlement at hand that a command is about; one this turn has changed already stays as it is."""
+        number = said.args.get("settlement")
+        if number is not None and said.form.changes and number not in book.recall.dossiers:
+            stored = await self._queries.settlement(book.key, number)
+            if stored is not None:
+                book.recall.dossiers[number] = stored.dossier()
+
+    async def _recall_past(self, book: Book, said: Command) -> None:
+        """Have at hand what a stolen key may have sold: all of it, or more than may be frozen at once."""
+        if said.verb != "machine compromised":
+            return
+        machine, since = said.args["machine"], said.args["since"]
+        found, before = 0, None
+        while found <= FREEZE_MAX:
+            page = await self._queries.settlements(
+                book.key, machine=machine, since=since, before=before, limit=PAST_ROWS
+            )
+            for stored in page:
+                dossier = book.recall.dossiers.setdefault(stored.number, stored.dossier())
+                found += may_be_frozen(dossier, machine, since)
+                before = stored.number
+            if len(page) < PAST_ROWS:
+                return
+
+
+def _remember(book: Book, stored: StoredEntry) -> None:
+    """Put a settlement's entry back into its book's recall, by applying nothing."""
+    fact = read_fact(stored.plain()["facts"][0])
+    if isinstance(fact, SettlementFact):
+        recall_settlement(book, fact)

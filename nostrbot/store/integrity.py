@@ -1,0 +1,187 @@
+"""Integrity: what a start looks at before it believes what is kept.
+
+What lives here: finding damage, in the file, in the chains, and between the chains and what was made from them. What does
+not: what becomes of a book with a flaw (store.py, desk.py), and making projections again (rebuilding.py).
+
+All of it is one walk over the database, because that is quick: a hundred thousand entries are hashed, and their links
+compared, in half a second. What entries say is not looked into: deciding them again is the auditor's work (audit/).
+"""
+
+import re
+import sqlite3
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from hashlib import sha256
+from pathlib import Path
+
+import orjson
+
+from nostrbot.core.book import ROOT, Book
+from nostrbot.core.checkpoint import read_checkpoint
+from nostrbot.errors import BooksError
+from nostrbot.journal.entry import GENESIS
+from nostrbot.nostr.event import read_event
+from nostrbot.refusals import Refusal
+from nostrbot.store.database import RESTORE
+
+REBUILD = "stop the bot and run `nostrbot rebuild`"
+
+_END = re.compile(rb',"prev":"([0-9a-f]{64})","rules":[0-9]+,"seq":([0-9]+)\}\Z')
+_END_BYTES_MAX = 160
+_TABLES = ("entry", "settlement", "settlement_change", "leg", "balance", "snapshot", "checkpoint", "outbox")
+# Numbered from 1 on, without gaps: how many there are, the highest number, and how many point to what is not there.
+_NUMBERED = """
+SELECT count(*), coalesce(max(number), 0), coalesce(sum({orphan}), 0) FROM {table} WHERE book = :book
+"""
+_SETTLEMENTS = _NUMBERED.format(table="settlement", orphan="seq NOT BETWEEN 1 AND :entries")
+_LEGS = _NUMBERED.format(
+    table="leg",
+    orphan="seq NOT BETWEEN 1 AND :entries OR coalesce(reversed_seq, 1) NOT BETWEEN 1 AND :entries"
+    " OR coalesce(settlement, 1) NOT BETWEEN 1 AND max(:settlements, 1)",
+)
+_BALANCES = "SELECT account, unit, amount FROM balance WHERE book = ?"
+_NEWEST_CHECKPOINT = "SELECT seq, event FROM checkpoint WHERE book = ? ORDER BY number DESC LIMIT 1"
+_HASH = "SELECT hash FROM entry WHERE book = ? AND seq = ?"
+_LOST_CHANGES = """
+SELECT EXISTS (SELECT 1 FROM settlement_change WHERE book = :book
+AND (seq NOT BETWEEN 1 AND :entries OR number NOT BETWEEN 1 AND :settlements))
+"""
+# What was promised or kept of an entry that is no more: the end of the chain is gone.
+_HIGHEST = """
+SELECT max(seq) FROM (
+SELECT max(seq) AS seq FROM snapshot WHERE book = :book UNION ALL SELECT max(seq) FROM checkpoint WHERE book = :book
+UNION ALL SELECT max(seq) FROM outbox WHERE book = :book)
+"""
+
+
+def find_flaws(path: Path, books: Mapping[str, Book]) -> dict[str, str]:
+    """What is wrong with a database, by the key of the book that must not be gone on with: why, and what to do.
+
+    `books`: as they were folded from it. Damage that is no single book's is every book's. Raises sqlite3.Error when not
+    even the names of the books can be read.
+    """
+    # Reading pages and hashing let go of the interpreter: each has a core of its own.
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        pages = beside.submit(_page_damage, path)
+        flaws = _book_flaws(path, books)
+        damage = pages.result()
+    return flaws if damage is None else dict.fromkeys(books, damage)
+
+
+def check_journal(path: Path) -> None:
+    """Raise BooksError at the first thing that is wrong with the file, or with a chain in it."""
+    damage = _page_damage(path)
+    if damage is not None:
+        raise BooksError(damage)
+    with closing(_reading(path)) as connection:
+        for number in _check_books(connection).values():
+            _check_chain(connection, number)
+
+
+def _page_damage(path: Path) -> str | None:
+    """What is wrong with the file's pages."""
+    with closing(_reading(path)) as connection:
+        try:
+            [(found,)] = connection.execute("PRAGMA quick_check(1)").fetchall()
+        except sqlite3.DatabaseError as error:
+            found = str(error)
+    return None if found == "ok" else f"the database file is damaged ({' '.join(found.split())}): {RESTORE}"
+
+
+def _book_flaws(path: Path, books: Mapping[str, Book]) -> dict[str, str]:
+    flaws: dict[str, str] = {}
+    with closing(_reading(path)) as connection:
+        try:
+            numbers = _check_books(connection)
+        except BooksError as error:
+            return dict.fromkeys(books, str(error))
+        for key, number in numbers.items():
+            try:
+                entries = _check_chain(connection, number)
+                _check_end(connection, number, entries)
+                _check_projections(connection, number, entries, books[key])
+            except BooksError as error:
+                flaws[key] = str(error)
+            except sqlite3.DatabaseError as error:
+                flaws[key] = f"the database cannot be read ({error}): {RESTORE}"
+    return flaws
+
+
+def _reading(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def _check_books(connection: sqlite3.Connection) -> dict[str, int]:
+    """Every book's number. Raises BooksError where one is missing, or rows are of books that are not there."""
+    numbers: dict[str, int] = dict(connection.execute("SELECT key, id FROM book").fetchall())
+    named = all(isinstance(key, str) for key in numbers) and (not numbers or ROOT in numbers)
+    if not named or sorted(numbers.values()) != list(range(1, len(numbers) + 1)):
+        raise BooksError(f"a book is missing from the database: {RESTORE}")
+    for table in _TABLES:
+        sql = f"SELECT EXISTS (SELECT 1 FROM {table} WHERE book NOT BETWEEN 1 AND ?)"  # noqa: S608 - names of ours
+        if connection.execute(sql, (len(numbers),)).fetchone() != (0,):
+            raise BooksError(f"the database has rows in {table} of a book that is not there: {RESTORE}")
+    return numbers
+
+
+def _check_chain(connection: sqlite3.Connection, number: int) -> int:
+    """Check every entry's place, time, hash and link; returns how many there are. Raises BooksError at the first flaw."""
+    count, head = 0, GENESIS
+    rows = connection.execute("SELECT seq, at, hash, body FROM entry WHERE book = ? ORDER BY seq", (number,))
+    try:
+        for seq, at, digest, body in rows:
+            if seq != count + 1:
+                raise BooksError(f"the journal has no entry {count + 1}: {RESTORE}")
+            if not isinstance(body, bytes) or sha256(body).digest() != digest or not _is_linked(body, seq, at, head):
+                raise BooksError(f"the journal is damaged at entry {seq}: {RESTORE}")
+            count, head = seq, digest.hex()
+    except sqlite3.Error as error:
+        raise BooksError(f"the journal cannot be read after entry {count} ({error}): {RESTORE}") from None
+    if not count:
+        raise BooksError(f"the journal has no entry 1: {RESTORE}")
+    return count
+
+
+def _is_linked(body: bytes, seq: int, at: int, prev: str) -> bool:
+    """Whether an entry is the one after `prev`. Canonical bytes begin with the time and end with these: no more is read."""
+    end = _END.search(body, max(0, len(body) - _END_BYTES_MAX))
+    return end is not None and end.groups() == (prev.encode(), b"%d" % seq) and body.startswith(b'{"at":%d,' % at)
+
+
+def _check_end(connection: sqlite3.Connection, number: int, entries: int) -> None:
+    """Raise BooksError when the chain ends before what was kept or signed of it, or went another way."""
+    [(highest,)] = connection.execute(_HIGHEST, {"book": number})
+    if highest is not None and highest > entries:
+        raise BooksError(f"the journal ends at entry {entries}, and there was an entry {highest}: {RESTORE}")
+    for seq, signed in connection.execute(_NEWEST_CHECKPOINT, (number,)):
+        if _head_signed(signed) != connection.execute(_HASH, (number, seq)).fetchone():
+            raise BooksError(f"entry {seq} is not the one that the newest checkpoint was signed for: {RESTORE}")
+
+
+def _head_signed(signed: bytes) -> tuple[bytes] | None:
+    """The hash that a checkpoint names; None when it is damaged."""
+    try:
+        event = read_event(orjson.loads(signed))
+    except orjson.JSONDecodeError:
+        return None
+    checkpoint = event if isinstance(event, Refusal) else read_checkpoint(event)
+    return None if isinstance(checkpoint, Refusal) else (bytes.fromhex(checkpoint.standpoint.head),)
+
+
+def _check_projections(connection: sqlite3.Connection, number: int, entries: int, book: Book) -> None:
+    """Raise BooksError unless the tables beside the journal are as long as they must be and say what the book says."""
+    known = {"book": number, "entries": entries, "settlements": book.settlement_count}
+    for name, sql, count in (
+        ("settlements", _SETTLEMENTS, book.settlement_count),
+        ("legs", _LEGS, book.leg_count),
+    ):
+        if connection.execute(sql, known).fetchone() != (count, count, 0):
+            raise BooksError(f"the table of {name} does not fit the journal: {REBUILD}")
+    if connection.execute(_LOST_CHANGES, known).fetchone() != (0,):
+        raise BooksError(f"the table of settlements' changes does not fit the journal: {REBUILD}")
+    kept = {(account, unit): amount for account, unit, amount in connection.execute(_BALANCES, (number,))}
+    if kept != {place: str(amount) for place, amount in book.balances.items()}:
+        raise BooksError(f"the table of balances does not fit the journal: {REBUILD}")

@@ -1,0 +1,192 @@
+"""The simulator: some of its worlds, that each is the same wherever it is lived, and that it finds what is planted.
+
+What lives here: a few seeds for every day, many for a soak. What does not: what a world is, and what must be true in it
+(tests/simulator).
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+import nostrbot.core.dca
+import nostrbot.store.writer
+from nostrbot.core.receipts import Message
+from nostrbot.nostr.event import Event, VerifiedEvent
+from nostrbot.outbox import Outbox
+from nostrbot.relays import session
+from nostrbot.store.batch import Batch
+from nostrbot.store.queries import Queries
+from nostrbot.store.writer import Writer
+from tests.simulator.seeds import run_in_parallel, run_seeds, told
+from tests.simulator.stage import stage
+from tests.simulator.world import Outcome, run_seed
+
+EVERY_DAY = range(1, 81)
+FOUND_WITHIN = 60  # seeds, each planted fault
+SOAK_SEEDS = int(os.environ.get("SIMULATOR_SEEDS", "2000"))
+
+
+def broken(outcomes: Sequence[Outcome]) -> str:
+    """What a person must know of those that went wrong."""
+    return "\n\n".join(told(outcome) for outcome in outcomes if outcome.broken)
+
+
+def test_eighty_worlds() -> None:
+    """No promise is broken in any of them, and they are no idle ones: bots die, and there is something to account for."""
+    outcomes = list(run_seeds(EVERY_DAY))
+    assert not broken(outcomes), broken(outcomes)
+    assert sum(outcome.runs for outcome in outcomes) > 4 * len(outcomes)
+    assert sum(outcome.entries for outcome in outcomes) > 50 * len(outcomes)
+
+
+@pytest.mark.soak
+def test_many_worlds() -> None:
+    """As many as SIMULATOR_SEEDS says, others every time (the first is printed), on all cores."""
+    first = time.time_ns() // 1_000_000
+    print(f"seeds from {first}")
+    outcomes = list(run_in_parallel(range(first, first + SOAK_SEEDS), os.cpu_count() or 1))
+    assert len(outcomes) == SOAK_SEEDS
+    assert not broken(outcomes), broken(outcomes)
+
+
+def test_a_seed_is_the_same_everywhere() -> None:
+    """Byte for byte, whatever order sets have there and whatever was simulated before."""
+    seeds = range(3, 9)
+    here = [outcome.trace for outcome in run_seeds(seeds)]
+    for hash_seed in ("1", "2"):
+        for seed, trace in list(zip(seeds, here, strict=True))[int(hash_seed) :: 3]:
+            ran = subprocess.run(
+                [sys.executable, "-m", "tests.simulator", "--seed", str(seed)],
+                env=os.environ | {"PYTHONHASHSEED": hash_seed},
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            assert ran.stdout.split()[-1] == trace
+
+
+# --- what is planted ---------------------------------------------------------------------------------------------------
+
+
+def commits_that_fail_are_ignored(patch: pytest.MonkeyPatch) -> None:
+    """Acked, and not committed."""
+    commit = Writer.commit
+
+    async def forgiving(self: Writer, batch: Batch) -> None:
+        try:
+            await commit(self, batch)
+        except OperationalError:
+            return
+
+    patch.setattr(Writer, "commit", forgiving)
+
+
+def answers_are_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """What was refused once is judged again."""
+
+    async def nothing(*_: Any) -> set[str]:
+        return set()
+
+    patch.setattr(Queries, "answered", nothing)
+
+
+def signatures_are_believed(patch: pytest.MonkeyPatch) -> None:
+    """Any event is taken for verified."""
+
+    def believe(event: Event) -> VerifiedEvent:
+        return tuple.__new__(VerifiedEvent, event)
+
+    patch.setattr(session, "verify", believe)
+
+
+def the_rest_goes_to_the_first(patch: pytest.MonkeyPatch) -> None:
+    """Instead of to the largest remainders."""
+
+    def careless(total: int, weights: list[int]) -> list[int]:
+        parts = [total * weight // sum(weights) for weight in weights]
+        parts[0] += total - sum(parts)
+        return parts
+
+    patch.setattr(nostrbot.core.dca, "split", careless)
+
+
+def there_is_no_fence(patch: pytest.MonkeyPatch) -> None:
+    """Who comes second writes over what the first one wrote."""
+    make = nostrbot.store.writer._Statements
+
+    def fenceless(dialect: Any) -> Any:
+        statements = make(dialect)
+        statements.entry = statements.entry.replace("INSERT INTO", "INSERT OR REPLACE INTO")
+        return statements
+
+    patch.setattr(nostrbot.store.writer, "_Statements", fenceless)
+
+
+def payments_are_not_recalled(patch: pytest.MonkeyPatch) -> None:
+    """A sale told in a fresh event is taken for a new one."""
+
+    async def nothing(*_: Any) -> list[Any]:
+        return []
+
+    patch.setattr(Queries, "entries_of_payments", nothing)
+
+
+def messages_made_again_are_others(patch: pytest.MonkeyPatch) -> None:
+    """Each has a number that no restart remembers."""
+    make, numbers = Outbox._make, count()
+
+    def another(self: Outbox, message: Message, at: int) -> VerifiedEvent:
+        return make(self, message, at + next(numbers))
+
+    patch.setattr(Outbox, "_make", another)
+
+
+def rows_are_done_when_handed_over(patch: pytest.MonkeyPatch) -> None:
+    """What relays have not accepted is no longer owed."""
+    take = Outbox.take_delivered
+
+    def early(self: Outbox) -> Any:
+        taken = take(self)
+        return taken._replace(rows=[*taken.rows, *self._sending])
+
+    patch.setattr(Outbox, "take_delivered", early)
+
+
+def a_rejected_sale_takes_its_hash(patch: pytest.MonkeyPatch) -> None:
+    """So that a thief can block a true one."""
+    recall = nostrbot.core.book.recall_settlement
+
+    def blocking(book: Any, fact: Any) -> None:
+        recall(book, fact)
+        book.recall.payments[fact.sale.payment_hash] = book.recall.events[fact.event_id]
+
+    patch.setattr(nostrbot.core.book, "recall_settlement", blocking)
+
+
+PLANTED = (
+    commits_that_fail_are_ignored,
+    answers_are_forgotten,
+    signatures_are_believed,
+    the_rest_goes_to_the_first,
+    there_is_no_fence,
+    payments_are_not_recalled,
+    messages_made_again_are_others,
+    rows_are_done_when_handed_over,
+)
+
+
+@pytest.mark.parametrize("plant", PLANTED)
+def test_what_is_planted_is_found(plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each fault breaks a promise that the witness watches, within a few seeds."""
+    plant(monkeypatch)
+    with stage(monkeypatch) as folder:
+        found = next((one for one in (run_seed(seed, folder) for seed in range(1, FOUND_WITHIN + 1)) if one.broken), None)
+    assert found is not None, f"{plant.__name__} was not found"
+    print(f"{plant.__name__}: seed {found.seed}, {found.broken}")
