@@ -155,8 +155,7 @@ class Bot:
             also=self._carry,
         )
         self.clerk.deliveries = self._outbox
-        if self.desk.closed_books:
-            await self._tell_of_closed_books()
+        await self._tell_of_closed_books()
         self._subscribe()
         await self.pool.start()
         # The books live as long as we do: the garbage collector need not look at them again and again.
@@ -164,15 +163,22 @@ class Bot:
         gc.freeze()
 
     async def _tell_of_closed_books(self) -> None:
-        """Tell the log, and those whose books cannot be gone on with, before any work is taken."""
+        """Tell the log, and those whose books cannot be gone on with, before any work is taken.
+
+        Whoever was told the same at the last start is not told again: a supervisor may start us every few seconds.
+        """
         async with self.clerk.lock:
             desk, now = self.desk, self._clock()
             for key, reason in desk.closed_books.items():
                 logger.critical("book {} is closed until a person has looked into it: {}", key, reason)
-            messages = [closure_notice(desk.books[key], reason, now) for key, reason in desk.closed_books.items()]
-            owed = [Owed(desk.new_row(), None, None, message_body(message, now)) for message in messages]
             try:
+                told = await self.store.queries.runtime("closed") or {}
+                news = {key: reason for key, reason in desk.closed_books.items() if told.get(key) != reason}
+                messages = [closure_notice(desk.books[key], reason, now) for key, reason in news.items()]
+                owed = [Owed(desk.new_row(), None, None, message_body(message, now)) for message in messages]
                 await self.clerk.commit(Batch(owed=owed))
+                if told != desk.closed_books:
+                    await self.store.queries.tell("closed", desk.closed_books)
             except DBAPIError as error:
                 logger.error("nobody can be told of closed books: the database cannot be written ({})", error.orig)
 

@@ -129,7 +129,7 @@ class Desk:
         self.sightings = sightings
         self._mailroom = Mailroom(envelope, self.books[ROOT].bot)
         self._queries = queries
-        self._recollection = Recollection(self.books, queries)
+        self._recollection = Recollection(self.books, queries, self.closed_books)
         self._next_row = next_row
         self._commands = Allowance(burst=COMMANDS_AT_ONCE, tokens=COMMANDS_PER_S, seconds=1)
         self._records = Allowance(burst=RECORDS_AT_ONCE, tokens=1, seconds=1)

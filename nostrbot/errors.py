@@ -6,6 +6,7 @@ NostrbotError
 ├── SealingError     a message cannot be encrypted or decrypted
 ├── BooksError       we are wrong: books that do not balance, a broken chain
 │   └── FenceError   another writer was at the journal: we must not go on
+├── BackupError      a backup file is not what it must be
 └── TrailError       a trail file does not say what it claims (carries entry number and field)
 """
 
@@ -32,6 +33,10 @@ class BooksError(NostrbotError):
 
 class FenceError(BooksError):
     """Another writer appended to a book we hold. Nothing of ours was written."""
+
+
+class BackupError(NostrbotError):
+    """A backup is not what it must be; the text is one line that says why."""
 
 
 class TrailError(NostrbotError):

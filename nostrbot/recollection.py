@@ -4,7 +4,7 @@ What lives here: looking up exactly what inputs may repeat or are about, and fil
 not: deciding (desk.py, core/), SQL (store/). An auditor, who reads everything, remembers by itself (audit/memory.py).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from nostrbot.core.atm.settlement import Sale
 from nostrbot.core.book import Book, recall_settlement
@@ -21,9 +21,11 @@ PAST_ROWS = 200  # settlements of a machine's past that are read at once
 class Recollection:
     """Fills the Recall of books from what is stored of them."""
 
-    def __init__(self, books: Mapping[str, Book], queries: Queries) -> None:
+    def __init__(self, books: Mapping[str, Book], queries: Queries, closed: Container[str]) -> None:
+        """`closed`: books in which nothing is decided; their entries may be damaged, so they are not looked into."""
         self._books = books
         self._queries = queries
+        self._closed = closed
 
     async def recall(self, opened: Sequence[Opened]) -> set[str]:
         """Fill the books' recall with what these inputs may repeat or are about; returns the commands already answered."""
@@ -32,14 +34,16 @@ class Recollection:
         hashes = [one.said.payment_hash for one in reports if isinstance(one.said, Sale)]
         stored = await self._queries.entries_of_events([one.given.id for one in reports])
         for one in commands:
-            if isinstance(one.said, Command) and one.standing.operator is not None:
-                await self._recall_settlement(self._books[one.standing.operator], one.said)
-                await self._recall_past(self._books[one.standing.operator], one.said)
+            operator = one.standing.operator
+            if isinstance(one.said, Command) and operator is not None and operator not in self._closed:
+                await self._recall_settlement(self._books[operator], one.said)
+                await self._recall_past(self._books[operator], one.said)
                 if one.said.verb == "settlement add":
                     hashes.append(one.said.args.get("payment_hash", one.given.id))
         stored += await self._queries.entries_of_payments(hashes)
         for entry in stored:
-            _remember(self._books[entry.book], entry)
+            if entry.book not in self._closed:
+                _remember(self._books[entry.book], entry)
         return await self._queries.answered([one.given.id for one in commands]) if commands else set()
 
     async def _recall_settlement(self, book: Book, said: Command) -> None:

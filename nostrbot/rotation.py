@@ -2,7 +2,7 @@
 
 What lives here: the next key, the statement about it, and entering a countersigned one in every book and in the home. What
 does not: what it takes to be one (core/succession.py), the books' part (core/engine.py), publishing (outbox.py, at the next
-start), the home's lock (cli/). docs/protocol.md sections 7 and 8; faults.md row 27.
+start), the home's lock (cli/). docs/protocol.md sections 7 and 8; faults.md row 47.
 
 First the books, in one transaction, then the files; `finish` again goes on wherever it was cut short. In between the bot does
 not start: its books have the new key and its home the old one.

@@ -68,7 +68,7 @@ async def command_line(*arguments: str | Path) -> subprocess.CompletedProcess[st
 
 async def test_a_damaged_book_is_closed_at_the_start_and_its_operator_is_told(tmp_path: Path) -> None:
     """Money stands still in it: no ack, no command; questions are answered as far as it can be read; the others go on; the
-    operator is told why and what to do, nobody else is; `status` says it and is not healthy."""
+    operator is told why and what to do, nobody else is, nor is anybody at the next start; `status` says it and is not healthy."""
     async with local_relay() as url, wire(url, BOT.pubkey, *LISTENERS) as line:
         home = make_home(tmp_path / "home", [url])
         await furnish(home, sales=5)
@@ -101,6 +101,10 @@ async def test_a_damaged_book_is_closed_at_the_start_and_its_operator_is_told(tm
             words = (await command_line("status", "--home", home.path)).stdout
             assert f"CLOSED for repair: antigua: {reason}" in words
         assert len(contents(home.database_file)["entry"]) == entries + 1
+        async with running(home.database_file, url) as bot:
+            assert bot.desk.closed_books == {OPERATOR.pubkey: reason}
+            assert await is_quiet(lambda: not bot.outbox.backlog)
+        assert len(await told(url, OPERATOR)) == 1
 
 
 async def test_of_a_damaged_root_book_the_platform_is_told(tmp_path: Path) -> None:

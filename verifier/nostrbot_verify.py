@@ -40,6 +40,7 @@ def _judge(given: argparse.Namespace) -> Verdict:
     case = TrailCase(
         given.file,
         bot=given.bot,
+        platform=given.platform,
         lp=given.lp,
         jobs=given.jobs or cores(),
         keys=given.key,
@@ -68,8 +69,9 @@ def _parser() -> argparse.ArgumentParser:
     proof.add_argument("file", type=Path, help="what `proof --json` answered")
     for one in (trail, proof):
         one.add_argument("--bot", type=_public_key, help="the npub of the bot it must be of")
-        one.add_argument("--lp", type=_public_key, help="the npub of the LP whose it must be")
+        one.add_argument("--lp", type=_public_key, help="the npub of the LP whose the receipts or the proof must be")
         one.add_argument("--json", action="store_true", help="print JSON for programs")
+    trail.add_argument("--platform", type=_public_key, help="the npub of the platform that must have opened the book")
     _add_files(trail, "--key", "a key file of yours: checks what was said to or by you")
     _add_files(trail, "--checkpoint", "a checkpoint's event that must fit")
     _add_files(trail, "--receipt", "what `receipt <leg> --json` answered, that must fit")

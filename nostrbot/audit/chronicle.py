@@ -105,6 +105,7 @@ class Chronicle:
         self._platform = platform
         self._successions: list[VerifiedEvent] = []
         self._shelves: dict[str, _Shelf] = {}
+        self._passed_over: list[VerifiedEvent] = []  # kept by an earlier run, which looked at more than this one does
 
     def note(self, event: VerifiedEvent, relay: str | None = None) -> Seen | Succession | None:
         """Take in an event, shown by a relay; None for what is not the bot's, not new, or about another operator."""
@@ -164,13 +165,15 @@ class Chronicle:
 
     def state(self) -> bytes:
         """All of it, to be kept."""
-        events = [event.plain() for event in self._successions] + [known.event.plain() for known in self.known()]
+        seen = (known.event for known in self.known())
+        events = [event.plain() for event in (*self._successions, *seen, *self._passed_over)]
         return orjson.dumps({"chronicle": VERSION, "bot": self.bots[0], "events": events})
 
     def restore(self, state: bytes) -> None:
         """Take in what was kept. Raises ConfigError for what is another bot's, or none."""
         for event in _kept_events(state, self.bots[0]):
-            self.note(event)
+            if self.note(event) is None:
+                self._passed_over.append(event)
 
 
 def _evidence(new: Known, shelf: _Shelf) -> Iterator[Evidence]:
@@ -181,7 +184,7 @@ def _evidence(new: Known, shelf: _Shelf) -> Iterator[Evidence]:
     after = shelf.by_prev.get(said.id)
     if same is not None and same.checkpoint.standpoint.head != said.standpoint.head:
         yield _proof_of(Wrong.TWO_HEADS, same, new)
-    elif same is not None and same.checkpoint.liabilities != said.liabilities:
+    elif same is not None and not _owe_alike(same.checkpoint, said):
         yield _proof_of(Wrong.TWO_DEBTS, same, new)
     elif beside is not None:
         yield _proof_of(Wrong.FORK, beside, new)
@@ -189,6 +192,12 @@ def _evidence(new: Known, shelf: _Shelf) -> Iterator[Evidence]:
         yield _proof_of(Wrong.BACKWARDS, before, new)
     if after is not None and after.checkpoint.standpoint.seq < said.standpoint.seq:
         yield _proof_of(Wrong.BACKWARDS, new, after)
+
+
+def _owe_alike(one: Checkpoint, other: Checkpoint) -> bool:
+    """Whether two checkpoints of an entry owe the same to the same people: a key has one root for an entry, for ever."""
+    is_one_key = one.standpoint.bot == other.standpoint.bot
+    return one.liabilities == other.liabilities and (one.root == other.root or not is_one_key)
 
 
 def _proof_of(wrong: Wrong, first: Known, second: Known) -> Evidence:

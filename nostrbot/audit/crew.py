@@ -6,6 +6,7 @@ to read again. Only so many pages are on their way at a time, so memory does not
 """
 
 import multiprocessing
+import os
 import signal
 from collections import deque
 from collections.abc import Generator, Iterator
@@ -13,6 +14,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import chain, islice
+from threading import Thread
 from typing import NamedTuple
 
 from nostrbot.audit.examination import Examined, Needs, Page, Trouble, examine, needs_of, reread
@@ -58,7 +60,7 @@ def examined_pages(pages: Iterator[Page], jobs: int) -> Generator[Findings, None
 
 def _by_a_crew(pages: Iterator[Page], jobs: int) -> Iterator[Findings]:
     context = multiprocessing.get_context("spawn")  # forked, a process would have this one's threads' locks
-    crew = ProcessPoolExecutor(jobs - 1, mp_context=context)
+    crew = ProcessPoolExecutor(jobs - 1, mp_context=context, initializer=end_with_the_first)
     handed_out: deque[tuple[Page, Future[Verdict]]] = deque()
     try:
         for page in pages:
@@ -70,6 +72,18 @@ def _by_a_crew(pages: Iterator[Page], jobs: int) -> Iterator[Findings]:
             yield _taken_back(*handed_out.popleft())
     finally:
         crew.shutdown(cancel_futures=True)
+
+
+def end_with_the_first() -> None:
+    """Have this process end when the one that started it does, also where that is killed: it waits for work for ever."""
+    Thread(target=_end_after_the_first, daemon=True).start()
+
+
+def _end_after_the_first() -> None:
+    first = multiprocessing.parent_process()
+    assert first is not None, "runs in a process that another one started"
+    first.join()
+    os._exit(1)
 
 
 def judge(page: Page) -> Verdict:

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from nostrbot.audit.proof import read_signed
+from nostrbot.audit.proof import read_paper, read_signed
 from nostrbot.core.book import Book
 from nostrbot.core.checkpoint import Checkpoint
 from nostrbot.core.facts import Fact, Leg, SettlementCorrected, SettlementMoved, SettlementRefunded, SettlementRetried
@@ -21,7 +21,6 @@ from nostrbot.errors import TrailError
 from nostrbot.nostr.event import INT_MAX
 from nostrbot.refusals import Refusal
 
-PAPER_BYTES_MAX = 128 * 1024  # a checkpoint or a receipt has a few hundred
 LEG_DIGITS_MAX = 15
 
 
@@ -51,10 +50,7 @@ def read_checkpoint_paper(raw: bytes) -> Checkpoint:
 
 def read_receipt_paper(raw: bytes) -> Receipt:
     """A receipt from the answer to `receipt <leg> --json`, or from the `data` of one. Raises PaperError for anything else."""
-    try:
-        obj = orjson.loads(raw) if len(raw) <= PAPER_BYTES_MAX else None
-    except orjson.JSONDecodeError:
-        obj = None
+    obj = read_paper(raw)
     fields = obj.get("data", obj) if isinstance(obj, dict) else None
     if not isinstance(fields, dict):
         raise PaperError(0, "receipt", "is not the JSON of a receipt")

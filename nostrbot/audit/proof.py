@@ -32,7 +32,7 @@ from nostrbot.nostr.duplicate_keys import has_duplicate_keys
 from nostrbot.nostr.event import read_event
 from nostrbot.refusals import Reason, Refusal
 
-FILE_BYTES_MAX = 256 * 1024  # an answer of the bot has 40 KiB at most
+PAPER_BYTES_MAX = 256 * 1024  # an answer of the bot has 40 KiB at most
 PROOF_FIELDS = {"v", "bot", "book", "checkpoint", "seq", "head", "lp", "balances", "leaves"}
 LEAF_FIELDS = {"salt", "balances", "path"}
 STEP_FIELDS = {"side", "hash", "liabilities"}
@@ -72,7 +72,7 @@ def check_proof(proof: bytes, checkpoint: bytes, *, bot: str | None = None, lp: 
 
 def read_signed(raw: bytes) -> Checkpoint | Refusal:
     """A checkpoint from the JSON of its event, id and signature checked."""
-    event = read_event(_read_json(raw))
+    event = read_event(read_paper(raw))
     if isinstance(event, Refusal):
         return _refused(f"the checkpoint is not an event that its author signed ({event.reason})")
     return read_checkpoint(event)
@@ -115,9 +115,9 @@ def _compute(claim: _Claim, signed: Checkpoint) -> Proven | Refusal:
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-def _read_json(raw: bytes) -> Any:
+def read_paper(raw: bytes) -> Any:
     """What JSON says; None for what is too long, none, or says a thing twice."""
-    if len(raw) > FILE_BYTES_MAX:
+    if len(raw) > PAPER_BYTES_MAX:
         return None
     try:
         decoded = orjson.loads(raw)
@@ -127,7 +127,7 @@ def _read_json(raw: bytes) -> Any:
 
 
 def _read_claim(raw: bytes) -> _Claim | Refusal:
-    fields = _unwrapped(_read_json(raw))
+    fields = _unwrapped(read_paper(raw))
     if not _has(fields, PROOF_FIELDS):
         return _refused("the file is no proof: keep the whole answer to `proof --json`, and nothing else")
     hashes = [fields[name] for name in ("bot", "book", "checkpoint", "head", "lp")]

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from nostrbot.audit.papers import PAPER_BYTES_MAX, read_checkpoint_paper, read_receipt_paper
-from nostrbot.audit.proof import FILE_BYTES_MAX, Proven, check_proof
+from nostrbot.audit.papers import read_checkpoint_paper, read_receipt_paper
+from nostrbot.audit.proof import PAPER_BYTES_MAX, Proven, check_proof
 from nostrbot.audit.verification import Summary, verify_trail
 from nostrbot.core.book import ROOT
 from nostrbot.core.liabilities import sums_view
+from nostrbot.core.lines import escape
 from nostrbot.core.trust_words import amounts_words
 from nostrbot.errors import ConfigError, TrailError
 from nostrbot.keyfile import read_key_file
@@ -25,7 +26,8 @@ from nostrbot.nostr.keys import npub
 from nostrbot.refusals import Refusal
 
 STDIN = Path("-")
-LINE_BYTES_MAX = 64 * 1024 * 1024  # an entry with a thousand receipts has half a megabyte; what is cut here is no JSON
+LINE_BYTES_MAX = 16 * 1024 * 1024  # an entry with a thousand receipts has half a megabyte; what is cut here is no JSON
+MESSAGE_CHARS_MAX = 2_000  # of a difference, which may quote as much as a line has
 
 
 class Verdict(NamedTuple):
@@ -41,13 +43,15 @@ class TrailCase:
 
     Attributes:
         trail: its file; `-` is stdin.
-        bot, lp: the keys (hex) of the bot it must be of, and of the LP whose the receipts must be.
+        bot, platform, lp: the keys (hex) of the bot it must be of, of the platform that must have opened it, and of the LP
+            whose the receipts must be.
         jobs: how many processes may work.
         keys, checkpoints, receipts: files. `passphrase` opens key files that are encrypted.
     """
 
     trail: Path
     bot: str | None = None
+    platform: str | None = None
     lp: str | None = None
     jobs: int = 1
     keys: Sequence[Path] = ()
@@ -72,6 +76,7 @@ def judge_trail(case: TrailCase, *, json: bool, progress: Callable[[int], None] 
             summary = verify_trail(
                 _lines(file),
                 bot=case.bot,
+                platform=case.platform,
                 jobs=case.jobs,
                 keys=keys,
                 checkpoints=[read_checkpoint_paper(_content(path, PAPER_BYTES_MAX)) for path in case.checkpoints],
@@ -83,9 +88,14 @@ def judge_trail(case: TrailCase, *, json: bool, progress: Callable[[int], None] 
         raise ConfigError(f"{case.trail} cannot be read: {error.strerror}") from None
     except TrailError as error:
         if json:
-            difference = {"ok": False, "entry": error.seq, "field": error.field, "message": error.message}
+            difference = {
+                "ok": False,
+                "entry": error.seq,
+                "field": _shown(error.field),
+                "message": _shown(error.message),
+            }
             return Verdict(False, json_module.dumps(difference))
-        return Verdict(False, f"NOT verified. First difference: {error}")
+        return Verdict(False, f"NOT verified. First difference: {_shown(str(error))}")
     if json:
         fields = {name: getattr(summary, name) for name in summary.__slots__}
         return Verdict(True, json_module.dumps({"ok": True, **fields}))
@@ -94,7 +104,7 @@ def judge_trail(case: TrailCase, *, json: bool, progress: Callable[[int], None] 
 
 def judge_proof(proof: Path, checkpoint: Path, *, bot: str | None, lp: str | None, json: bool) -> Verdict:
     """Check that an LP's balances are part of what a bot signed. Raises ConfigError for a file that cannot be read."""
-    found = check_proof(_content(proof, FILE_BYTES_MAX), _content(checkpoint, FILE_BYTES_MAX), bot=bot, lp=lp)
+    found = check_proof(_content(proof, PAPER_BYTES_MAX), _content(checkpoint, PAPER_BYTES_MAX), bot=bot, lp=lp)
     if isinstance(found, Refusal):
         refused = json_module.dumps({"ok": False, "message": found.detail})
         return Verdict(False, refused if json else f"NOT proven: {found.detail}.")
@@ -102,12 +112,19 @@ def judge_proof(proof: Path, checkpoint: Path, *, bot: str | None, lp: str | Non
 
 
 def _opened(path: Path) -> AbstractContextManager[BinaryIO]:
-    return nullcontext(sys.stdin.buffer) if path == STDIN else path.open("rb")
+    if path != STDIN:
+        return path.open("rb")
+    if sys.stdin is None:
+        raise ConfigError("stdin is closed: there is no trail to read")
+    return nullcontext(sys.stdin.buffer)
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """Lines of bounded length, whatever the file is."""
-    return iter(lambda: file.readline(LINE_BYTES_MAX), b"")
+    """Lines of bounded length, whatever the file is; after one that is too long nothing can be right any more."""
+    while line := file.readline(LINE_BYTES_MAX):
+        yield line
+        if len(line) == LINE_BYTES_MAX and not line.endswith(b"\n"):
+            return
 
 
 def _content(path: Path, bytes_max: int) -> bytes:
@@ -116,6 +133,11 @@ def _content(path: Path, bytes_max: int) -> bytes:
             return file.read(bytes_max + 1)  # one more than is taken, so that a longer file is refused
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _shown(text: str) -> str:
+    """What quotes a stranger's file, safe to show and not longer than anybody reads."""
+    return escape(text if len(text) <= MESSAGE_CHARS_MAX else text[:MESSAGE_CHARS_MAX] + "…")
 
 
 # --- words ------------------------------------------------------------------------------------------------------------

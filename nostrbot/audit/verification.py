@@ -23,8 +23,10 @@ from nostrbot.core.checkpoint import Checkpoint
 from nostrbot.core.daybook import local_day
 from nostrbot.core.engine import RULES, apply, decide
 from nostrbot.core.facts import (
+    BookOpened,
     Fact,
     Leg,
+    LpEnrolled,
     LpPaid,
     SettlementCorrected,
     SettlementProcessed,
@@ -85,6 +87,7 @@ def verify_trail(
     lines: Iterable[bytes],
     *,
     bot: str | None = None,
+    platform: str | None = None,
     jobs: int = 1,
     keys: Iterable[Keys] = (),
     checkpoints: Sequence[Checkpoint] = (),
@@ -94,7 +97,8 @@ def verify_trail(
 ) -> Summary:
     """Verify a trail line by line. Raises TrailError at the first difference, naming entry and field.
 
-    `bot`: the key (hex) the trail must be of; without it the header is believed and the reader should compare.
+    `bot`, `platform`: the keys (hex) the trail must be of, and must be opened by; without them what the trail says of itself
+    is believed, and the reader should compare.
     `jobs`: how many processes may work. `keys`: of parties, who check by them what was said to and by them. `lp`: the key
     (hex) of the LP whose the receipts must be. `progress` is called now and then with how many entries are verified.
     """
@@ -112,7 +116,7 @@ def verify_trail(
                     progress(summary.entries)
     except sqlite3.Error as error:
         raise ConfigError(f"no room for what must be remembered of the trail ({error}): set TMPDIR") from None
-    _check_end(summary, book, bot)
+    _check_end(summary, book, bot, platform)
     papers.settle(summary.entries)
     summary.handle, summary.bot_now = book.handle, book.bot
     summary.checkpoints_checked, summary.receipts_checked = len(checkpoints), len(receipts)
@@ -122,7 +126,7 @@ def verify_trail(
 
 def _read_header(line: bytes) -> tuple[Summary, Any]:
     header = read_object(line, 0)
-    if set(header) != _HEADER or header["trail"] != TRAIL_VERSION:
+    if set(header) != _HEADER or (type(header["trail"]), header["trail"]) != (int, TRAIL_VERSION):
         raise TrailError(0, "trail", "this is no trail of version 1")
     for field in ("bot", "book"):
         key = header[field]
@@ -132,11 +136,13 @@ def _read_header(line: bytes) -> tuple[Summary, Any]:
     return Summary(header["bot"], header["book"]), header["created_at"]
 
 
-def _check_end(summary: Summary, book: Book, bot: str | None) -> None:
+def _check_end(summary: Summary, book: Book, bot: str | None, platform: str | None) -> None:
     if bot not in (None, summary.bot, book.bot):
         raise TrailError(0, "bot", "this trail is of another bot")
     if not summary.entries:
         raise TrailError(0, "entries", "the trail has no entries")
+    if platform not in (None, summary.platform):
+        raise TrailError(1, "input.event", "is signed by another platform")
     try:
         check_books(book)
     except BooksError as error:
@@ -157,6 +163,7 @@ class Verifying:
         self._parties = parties
         self._papers = papers
         self._last_at = 0
+        self._newcomer: str | None = None  # whose earlier commands may be carried into the book now (hex key)
 
     def take(self, findings: Findings) -> None:
         """Verify the entries of the next page, in order."""
@@ -193,18 +200,28 @@ class Verifying:
         if isinstance(given, Signed) and given.rumor is not None and self._memory.was_opened(given.event.id):
             # One signature, one message: without keys, what a seal holds rests on the bot's word.
             raise TrailError(seq, "input.event", "is a seal that an entry before was made of already")
+        self._check_carried(given, seq)
         self._count_input(given, seq)
         facts = self._decide_again(content, given, seq)
         if not book.handle and book.key != ROOT:
             raise TrailError(seq, "facts", "the book was never opened by a platform")
         if seq == 1:
             _check_time_zone(book, content["at"])
-            if content["at"] != self._opened_at:
+            if (type(self._opened_at), self._opened_at) != (int, content["at"]):
                 raise TrailError(0, "created_at", "is not the time of the first entry")
         summary.head, summary.entries, self._last_at = content["hash"], seq, content["at"]
         self._memory.put_away(given, facts, content["facts"], seq=seq, at=content["at"])
         self._papers.compare(book, facts, seq, content["hash"])
+        if not (isinstance(given, Signed) and given.carried):
+            self._newcomer = _newcomer(book, facts)
         _count(facts, summary)
+
+    def _check_carried(self, given: Input, seq: int) -> None:
+        """What is carried follows the entry it belongs to at once: later, an old command would be one obeyed again."""
+        if isinstance(given, Signed) and given.carried and given.author != self._newcomer:
+            raise TrailError(
+                seq, "input.carried", "is true, but the entry before brought in nobody whose command it is"
+            )
 
     def _count_input(self, given: Input, seq: int) -> None:
         """Say what the input rests on, and have a party check it who can."""
@@ -245,6 +262,16 @@ def _raise(trouble: Trouble | None, step: Step, seq: int) -> None:
     """Raise the trouble of this entry, once it has come so far."""
     if trouble is not None and (trouble.seq, trouble.step) == (seq, step):
         raise trouble.error()
+
+
+def _newcomer(book: Book, facts: tuple[Fact, ...]) -> str | None:
+    """Whom an entry brought into the book: its platform as it was opened, or an LP that was enrolled."""
+    for fact in facts:
+        if isinstance(fact, BookOpened):
+            return book.platform
+        if isinstance(fact, LpEnrolled):
+            return fact.pubkey
+    return None
 
 
 def _check_time_zone(book: Book, opened_at: int) -> None:

@@ -20,8 +20,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
-from nostrbot.backup.manifest import MANIFEST, MANIFEST_BYTES_MAX, BackupError, Manifest, Member, read_manifest
-from nostrbot.errors import ConfigError
+from nostrbot.backup.manifest import MANIFEST, MANIFEST_BYTES_MAX, Manifest, Member, read_manifest
+from nostrbot.errors import BackupError, ConfigError
 
 CHUNK_BYTES: Final = 1024 * 1024
 GZIP_LEVEL: Final = 6

@@ -9,7 +9,6 @@ import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from nostrbot.backup.container import Progress, write_backup
 from nostrbot.backup.manifest import DATABASE, KEY, PLATFORM, RELAYS, BookHead, Manifest, Member
@@ -19,6 +18,7 @@ from nostrbot.keyfile import sync_directory
 from nostrbot.store.database import sqlite_url
 from nostrbot.store.integrity import check_journal
 from nostrbot.store.store import Store
+from nostrbot.store.workplace import workplace
 
 PAGES_AT_ONCE = 2_048  # 8 MiB, then it is told how far it has come
 
@@ -33,8 +33,8 @@ async def back_up(
     """
     _require_free(file)
     try:
-        with TemporaryDirectory(prefix=f".{file.name}.", dir=file.parent) as folder:
-            copied = Path(folder) / DATABASE
+        with workplace(file.parent) as folder:
+            copied = folder / DATABASE
             heads = await _copy(home.database_url(), copied, progress)
             sources = {DATABASE: copied, RELAYS: home.relays_file, PLATFORM: home.platform_file}
             if with_key:
@@ -49,7 +49,7 @@ async def back_up(
                     Member.model_validate({"name": name, "size": path.stat().st_size}) for name, path in sources.items()
                 ],
             )
-            packed = Path(folder) / "backup"
+            packed = folder / "backup"
             await asyncio.to_thread(_pack, packed, manifest, list(sources.values()), progress)
             _put(packed, file)
     except OSError as error:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nostrbot.config import RELAYS_BYTES_MAX
 from nostrbot.core.book import ROOT
-from nostrbot.errors import NostrbotError
+from nostrbot.errors import BackupError
 from nostrbot.keyfile import KEY_FILE_MAX_BYTES
 
 MANIFEST, DATABASE, RELAYS, PLATFORM, KEY = (
@@ -26,10 +26,6 @@ BYTES_MAX = {RELAYS: RELAYS_BYTES_MAX, PLATFORM: PLATFORM_BYTES_MAX, KEY: KEY_FI
 
 _Hex = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 _BookKey = Annotated[str, Field(pattern=f"^(?:[0-9a-f]{{64}}|{ROOT})$")]
-
-
-class BackupError(NostrbotError):
-    """A backup is not what it must be; the text is one line that says why."""
 
 
 class _Strict(BaseModel):

@@ -13,15 +13,14 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import closing
 from io import BytesIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from sqlalchemy.exc import DBAPIError
 
 from nostrbot.audit.verification import verify_trail
 from nostrbot.backup.container import Backup, Progress
-from nostrbot.backup.manifest import BYTES_MAX, DATABASE, KEY, PLATFORM, RELAYS, BackupError, BookHead, Manifest
+from nostrbot.backup.manifest import BYTES_MAX, DATABASE, KEY, PLATFORM, RELAYS, BookHead, Manifest
 from nostrbot.config import Home
-from nostrbot.errors import BooksError, ConfigError, TrailError
+from nostrbot.errors import BackupError, BooksError, ConfigError, TrailError
 from nostrbot.exports.trail import export_trail
 from nostrbot.keyfile import read_key_file, sync_directory
 from nostrbot.nostr.keys import npub
@@ -29,6 +28,7 @@ from nostrbot.store.database import database_path, sqlite_url
 from nostrbot.store.integrity import check_journal
 from nostrbot.store.rebuilding import rebuild
 from nostrbot.store.store import Store
+from nostrbot.store.workplace import workplace
 
 LINES_AT_ONCE = 500
 _BESIDE = ("", "-wal", "-shm", "-journal")  # what SQLite keeps beside a database belongs to that one and to no other
@@ -46,10 +46,10 @@ async def restore(backup: Backup, home: Home, *, passphrase: str | None, progres
         member.name: BytesIO() for member in backup.manifest.members if member.name in BYTES_MAX
     }
     try:
-        with TemporaryDirectory(prefix=".nostrbot-restore-", dir=target.parent) as folder:
-            database = Path(folder) / DATABASE
+        with workplace(target.parent) as folder:
+            database = folder / DATABASE
             await asyncio.to_thread(_unpack, backup, database, small, progress)
-            _require_key_of(backup.manifest, Path(folder) / "bot.nsec", small.get(KEY), passphrase)
+            _require_key_of(backup.manifest, folder / "bot.nsec", small.get(KEY), passphrase)
             differed = await _prove(database, backup.manifest, progress)
             _sync(database)
             _keep_or_write(home.relays_file, small[RELAYS])

@@ -64,6 +64,9 @@ def audit_export(
 def audit_verify(
     file: Annotated[Path, typer.Argument(help="The trail; - reads it from stdin.")],
     bot: Annotated[str | None, typer.Option("--bot", help="The npub of the bot it must be of.")] = None,
+    platform: Annotated[
+        str | None, typer.Option("--platform", help="The npub of the platform that must have opened the book.")
+    ] = None,
     key: Annotated[
         list[Path] | None,
         typer.Option("--key", help="A key file of yours: checks what was said to or by you. May be repeated."),
@@ -90,6 +93,7 @@ def audit_verify(
     case = TrailCase(
         file,
         bot=None if bot is None else public_key("--bot", bot),
+        platform=None if platform is None else public_key("--platform", platform),
         lp=None if lp is None else public_key("--lp", lp),
         jobs=jobs or cores(),
         keys=key or (),

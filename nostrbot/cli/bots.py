@@ -222,7 +222,9 @@ def relay(
 def status(
     home: HomeOption = None,
     json: JsonOption = False,
-    check: Annotated[bool, typer.Option("--check", help="Exit 1 unless the bot runs and hears a relay.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit 1 unless it runs, hears a relay and has no book closed.")
+    ] = False,
 ) -> int:
     """Show books, entries, heads, backlog and relays; works while the bot runs.
 

@@ -5,6 +5,7 @@ What lives here: their arguments, and what was found in words. What does not: ch
 
 import asyncio
 import json as json_module
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from nostrbot.audit.chronicle import Chronicle, Evidence, Seen
     from nostrbot.audit.following import Following
     from nostrbot.core.succession import Succession
+
+STATE_BYTES_MAX = 256 * 1024 * 1024  # some 200,000 checkpoints
 
 app = typer.Typer()  # a part of `audit` (auditors.py)
 
@@ -48,14 +51,16 @@ def audit_proof(
 
 @app.command("follow")
 def audit_follow(
-    bot: Annotated[str, typer.Option("--bot", help="The bot's npub.")],
+    bot: Annotated[str, typer.Option("--bot", help="The bot's npub, its first one.")],
     relay: RelayOption,
-    operator: Annotated[str | None, typer.Option("--operator", help="Only this operator's checkpoints.")] = None,
+    operator: Annotated[
+        str | None, typer.Option("--operator", help="Only this operator's checkpoints, by its first npub.")
+    ] = None,
     platform: Annotated[
         str | None, typer.Option("--platform", help="The platform's npub: go on with a new key that it countersigned.")
     ] = None,
     state: Annotated[
-        Path | None, typer.Option("--state", help="File that remembers what was seen from one run to the next.")
+        Path | None, typer.Option("--state", help="File that remembers what was seen; what is in it is not told again.")
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="Read what relays keep, then stop.")] = False,
     timeout: Annotated[
@@ -65,7 +70,7 @@ def audit_follow(
 ) -> int:
     """Watch a bot's checkpoints. Exit 1, with the evidence, when two of them prove that history was rewritten.
 
-    With --json each line is a checkpoint's event as it was signed, or the evidence.
+    With --json each line is an event as it was signed, a checkpoint or the naming of a new key, or the evidence.
 
     Example: nostrbot audit follow --bot npub1… --relay wss://relay.example.com --state seen.json
     """
@@ -165,17 +170,26 @@ def _tell_evidence(evidence: "Evidence", *, json: bool) -> None:
         found = {"evidence": evidence.wrong, "message": evidence.sentence, "events": events}
         print(json_module.dumps(found), flush=True)
     else:
-        print(f"PROVEN: {evidence.sentence}. The bot signed both:")
+        signers = dict.fromkeys(npub(event.pubkey) for event in evidence.events)
+        whose = (
+            "The bot signed both" if len(signers) == 1 else f"Two keys of the bot signed them, {' and '.join(signers)}"
+        )
+        print(f"PROVEN: {evidence.sentence}. {whose}:")
         for event in events:
             print(json_module.dumps(event), flush=True)
 
 
 def _restore(chronicle: "Chronicle", path: Path | None) -> None:
-    if path is not None and path.exists():
-        try:
-            chronicle.restore(path.read_bytes())
-        except OSError as error:
-            raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+    if path is None:
+        return
+    try:
+        with path.open("rb") as file:
+            state = file.read(STATE_BYTES_MAX + 1)  # what is cut here is no JSON
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+    chronicle.restore(state)
 
 
 def _keep(chronicle: "Chronicle", path: Path | None) -> None:
@@ -184,7 +198,10 @@ def _keep(chronicle: "Chronicle", path: Path | None) -> None:
         return
     partial = path.with_name(path.name + ".partial")
     try:
-        partial.write_bytes(chronicle.state())
+        with partial.open("wb") as file:
+            file.write(chronicle.state())
+            file.flush()
+            os.fsync(file.fileno())
         partial.replace(path)
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}") from None

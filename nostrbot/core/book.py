@@ -60,6 +60,7 @@ from nostrbot.core.records import AlertPlan, Deposit, Enrolment, FixedPlan, Mach
 from nostrbot.core.states import LegStatus, SettlementStatus
 from nostrbot.core.till import FeesOff, Till, in_order
 from nostrbot.errors import BooksError
+from nostrbot.nostr.sealing import Scheme
 from nostrbot.refusals import Reason
 
 # What one command of an LP chooses together; the newest command of each aspect tells all its preferences.
@@ -119,15 +120,28 @@ class Seat:
         return self.deposited_minor - self.spent_minor
 
 
+SCHEMES_KEPT = 16  # of an LP: what is owed since before that many changes of client may come twice, in two of them
+
+
 @dataclass(slots=True)
 class Lp:
-    """A liquidity provider in this book. `preference_seqs`: by aspect, the entry whose command its choice came from."""
+    """A liquidity provider in this book.
+
+    Attributes:
+        preference_seqs: by aspect, the entry whose command its choice came from.
+        schemes: how it has written, each with the entry from which on, the last SCHEMES_KEPT of them.
+    """
 
     handle: str
     pubkey: str
     preferences: Preferences | None = None
     preference_seqs: dict[str, int] = field(default_factory=dict)
+    schemes: list[tuple[int, Scheme]] = field(default_factory=list)
     seats: dict[str, Seat] = field(default_factory=dict)
+
+    def scheme_before(self, seq: int) -> Scheme:
+        """How it had last written when entry `seq` was sealed: what that says of it goes out so, however late."""
+        return next((scheme for since, scheme in reversed(self.schemes) if since < seq), Scheme.NIP04)
 
 
 @dataclass(slots=True)
@@ -297,7 +311,7 @@ def _(fact: MachineAdded | MachineChanged, book: Book, seq: int, at: int) -> Non
 
 @_apply.register
 def _(fact: MachineCompromised, book: Book, seq: int, at: int) -> None:
-    """What follows from it are facts of their own."""
+    book.tills[fact.machine].last_rate = ""  # a thief's price must not be what the operator's own sats are given for
 
 
 @_apply.register
@@ -322,6 +336,9 @@ def _(fact: PreferencesSet, book: Book, seq: int, at: int) -> None:
     for aspect, names in PREFERENCE_ASPECTS.items():
         if before is None or any(getattr(before, name) != getattr(after, name) for name in names):
             lp.preference_seqs[aspect] = seq
+    if before is None or before.scheme is not after.scheme:
+        lp.schemes.append((seq, after.scheme))
+        del lp.schemes[:-SCHEMES_KEPT]
     lp.preferences = after
 
 

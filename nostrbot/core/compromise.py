@@ -2,7 +2,7 @@
 
 What lives here: `machine compromised`, which suspends a machine and freezes what it sold since a time; and what freezing
 means for one settlement. What does not: looking into a frozen one (core/worklist.py), the machine's new key
-(core/registry.py). docs/protocol.md section 6; faults.md row 26.
+(core/registry.py). docs/protocol.md section 6; faults.md row 27.
 
 When counts the bot's own clock, never the date in an event, which a thief chooses. Frozen sats are owed as before, so that
 no sum changes; they cannot be used until somebody has looked: released, they count again, refunded, they are gone.

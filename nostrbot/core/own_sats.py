@@ -43,9 +43,7 @@ def settle_lp(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
         return Refused(Code.NOT_ENOUGH_CASH, f"{lp.handle} has {left} {currency} left at {name}: settle at most that")
     rate = order.args.get("rate") or last_rate(book, name)
     if rate is None:
-        return Refused(
-            Code.NO_PRICE, f"{name} has settled nothing yet, so there is no price: add rate=<sats per {currency}>"
-        )
+        return Refused(Code.NO_PRICE, f"{name} has settled nothing that tells a price: add rate=<sats per {currency}>")
     sats, own_sats = sats_for(fiat_minor, currency, rate), book.free_sats()
     if sats == 0:
         return Refused(Code.BAD_ARGUMENT, f"{order.args['fiat']} {currency} buys no sat at {rate}: settle more")

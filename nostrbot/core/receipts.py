@@ -242,11 +242,7 @@ def _to_everybody(book: Book, fact: BotRotated, entry: Sealed) -> Iterator[Messa
 def to_lp(book: Book, handle: str, name: str, text: str, entry: Sealed) -> Message:
     """A message to an LP about an entry, the way it had last written when that was sealed."""
     lp = book.lps[handle]
-    scheme = Scheme.NIP04
-    if lp.preferences is not None:
-        is_since = entry.seq > lp.preference_seqs.get("scheme", 0)
-        scheme = lp.preferences.scheme if is_since else lp.preferences.scheme_before
-    return direct_message(lp.pubkey, name, text, scheme)
+    return direct_message(lp.pubkey, name, text, lp.scheme_before(entry.seq))
 
 
 def direct_message(to: str, name: str, text: str, scheme: Scheme, *, in_reply_to: str | None = None) -> Message:

@@ -13,6 +13,7 @@ from nostrbot.core.plain import plain, reader
 from nostrbot.core.records import AlertPlan, Cassette, Deposit, Enrolment, FixedPlan, Machine, Preferences, Split
 from nostrbot.core.states import Direction
 from nostrbot.core.till import Counter, FeesOff, Gap, Rejection, Till
+from nostrbot.nostr.sealing import Scheme
 
 _SCALARS = (
     "bot",
@@ -60,6 +61,7 @@ def take_snapshot(book: Book) -> dict[str, Any]:
                 "pubkey": lp.pubkey,
                 "preferences": plain(lp.preferences),
                 "preference_seqs": lp.preference_seqs,
+                "schemes": lp.schemes,
                 "machines": list(lp.seats),
             }
             for lp in book.lps.values()
@@ -100,7 +102,8 @@ def restore_snapshot(state: dict[str, Any]) -> Book:
         book.seats[machine.handle] = []
     for fields in state["lps"]:
         preferences = _read_preferences(fields["preferences"])
-        lp = Lp(fields["handle"], fields["pubkey"], preferences, dict(fields["preference_seqs"]))
+        schemes = [(seq, Scheme(scheme)) for seq, scheme in fields["schemes"]]
+        lp = Lp(fields["handle"], fields["pubkey"], preferences, dict(fields["preference_seqs"]), schemes)
         book.lps[lp.handle] = lp
         book.lp_of_key[lp.pubkey] = lp.handle
     for handle, enrolment, deposited_minor, spent_minor in state["seats"]:

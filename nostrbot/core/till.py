@@ -91,7 +91,7 @@ class Till:
         volume_sats: everything it ever settled.
         day, day_minor: the local day of its last settlement, and the fiat booked on it.
         rates: of its last settlements booked, by direction (a machine may buy and sell at different ones), newest last.
-        last_rate: of the last settlement booked; "" before the first.
+        last_rate: of the last settlement booked; "" before the first, and after its key was stolen until the next.
         cassettes: by position, in ascending order.
         taken: banknotes dispensed, by local day of the last week and by position; the newest day last.
         fees_off: the last settlement it reported, when its fee was out of tolerance.

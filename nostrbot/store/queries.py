@@ -105,7 +105,12 @@ _ENTRY = (book.c.key, entry.c.seq, entry.c.at, entry.c.hash, entry.c.body)
 
 def _stored(row: Sequence[Any]) -> StoredEntry:
     key, seq, at, digest, body = row
-    return StoredEntry(key, seq, at, digest.hex(), body)
+    # Of another type than was written: damaged. No bytes have no hash, so whoever compares the two finds it.
+    return StoredEntry(key, seq, at, _hex(digest), body if isinstance(body, bytes) else b"")
+
+
+def _hex(digest: object) -> str:
+    return digest.hex() if isinstance(digest, bytes) else ""
 
 
 class Queries:
@@ -140,10 +145,11 @@ class Queries:
     async def snapshot(self, key: str) -> StoredSnapshot | None:
         """The newest sound snapshot of a book; one that is damaged, or stands on no entry, is passed over."""
         on = and_(entry.c.book == snapshot.c.book, entry.c.seq == snapshot.c.seq, entry.c.hash == snapshot.c.hash)
-        stands = select(snapshot).join(entry, on).join(book, book.c.id == snapshot.c.book)
+        wanted = select(snapshot.c.seq, snapshot.c.hash, snapshot.c.digest, snapshot.c.body, entry.c.at)
+        stands = wanted.join(entry, on).join(book, book.c.id == snapshot.c.book)
         rows = await self._all(stands.where(book.c.key == key).order_by(snapshot.c.seq.desc()))
         for row in rows:
-            if sha256(row.body).digest() == row.digest:
+            if isinstance(row.body, bytes) and sha256(row.body).digest() == row.digest:
                 return StoredSnapshot(row.seq, row.at, row.hash.hex(), row.body)
         return None
 

@@ -15,7 +15,6 @@ from contextlib import closing
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import orjson
@@ -36,6 +35,7 @@ from nostrbot.store.integrity import check_journal
 from nostrbot.store.lineage import first_bot
 from nostrbot.store.queries import StoredEntry, read_linked
 from nostrbot.store.store import LiveBook, Store
+from nostrbot.store.workplace import workplace
 
 ENTRIES_AT_ONCE = 500  # a commit each: as many as the journal is read in
 PROJECTIONS = (tables.settlement, tables.settlement_change, tables.leg, tables.balance, tables.snapshot)
@@ -51,8 +51,8 @@ async def rebuild(store: Store, bot: str, platform: str, *, progress: Progress |
     """
     await store.load_books(bot, platform)  # or these are another bot's
     await asyncio.to_thread(check_journal, store.path)
-    with TemporaryDirectory(prefix=".nostrbot-rebuild-", dir=store.path.parent) as folder:
-        derived = Path(folder) / "derived.sqlite"
+    with workplace(store.path.parent) as folder:
+        derived = folder / "derived.sqlite"
         await _Derivation(store, derived, progress or (lambda _: None)).make(bot, platform)
         return await asyncio.to_thread(_replace, store.path, derived)
 

@@ -26,6 +26,8 @@ CHECKPOINTS_WITH_LEAVES = 31  # of each book: a month's proofs can be had again,
 SNAPSHOTS_KEPT = 2  # the newest, and one before it should the newest be damaged
 ARCHIVED_KEPT = 20_000  # of machines' beacons and telemetry: some months of a fleet's changes
 REFUSALS_KEPT = 10_000  # so that nobody fills the disk by being refused
+# Whatever became of it since.
+_HIGHEST_OWED = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'outbox'"
 
 
 class Writer:
@@ -81,8 +83,7 @@ class Writer:
         await _run(connection, sql.voided, projections.voided)
         balances = [(numbers[book], account, unit, str(now)) for (book, account, unit), now in batch.balances.items()]
         await _run(connection, sql.balance, balances)
-        owed = [(row.id, row.book and numbers[row.book], row.seq, row.body, None) for row in batch.owed]
-        await _run(connection, sql.outbox, owed)
+        await self._write_owed(connection, batch, numbers)
         await _run(connection, sql.answered, [(bytes.fromhex(event_id), at) for event_id, at in batch.answered])
         if batch.forget_answers_before is not None:
             await _run(connection, sql.old_answers, [(batch.forget_answers_before,)])
@@ -94,6 +95,15 @@ class Writer:
         await self._write_refusals(connection, batch)
         await self._write_snapshots(connection, batch, numbers)
         await self._write_checkpoints(connection, batch, numbers)
+
+    async def _write_owed(self, connection: aiosqlite.Connection, batch: Batch, numbers: dict[str, int]) -> None:
+        """Ids are handed out by the one who writes, so one that was in use before is another writer's."""
+        if batch.owed:
+            [(highest,)] = await connection.execute_fetchall(_HIGHEST_OWED)
+            if batch.owed[0].id <= highest:
+                raise FenceError(f"the outbox' fence was hit: row {batch.owed[0].id} has been owed by another")
+            rows = [(row.id, row.book and numbers[row.book], row.seq, row.body, None) for row in batch.owed]
+            await _run(connection, self._sql.outbox, rows)
 
     async def _write_refusals(self, connection: aiosqlite.Connection, batch: Batch) -> None:
         if batch.refusals:

@@ -20,14 +20,21 @@ PLATFORM, HEIR, STRANGER = person("platform"), person("heir"), person("stranger"
 
 
 def checkpoint(
-    seq: int, head: str, prev: VerifiedEvent | None = None, *, sats: int = 0, book: str = ANTIGUA, by: Keys = BOT
+    seq: int,
+    head: str,
+    prev: VerifiedEvent | None = None,
+    *,
+    sats: int = 0,
+    book: str = ANTIGUA,
+    by: Keys = BOT,
+    root: str = "ab" * 32,
 ) -> VerifiedEvent:
     """A checkpoint that a bot signed, honest or not; `head` is a word."""
     content = {
         "v": 1,
         "seq": seq,
         "head": head.encode().hex().rjust(64, "0"),
-        "liabilities_root": "ab" * 32,
+        "liabilities_root": root,
         "liabilities": {"sat": sats},
         "prev": None if prev is None else prev.id,
     }
@@ -204,3 +211,30 @@ def test_nobody_else_names_a_new_key() -> None:
         chronicle = Chronicle(BOT.pubkey, platform=None if platform is None else platform.pubkey)
         assert chronicle.note(event) is None
         assert chronicle.bots == [BOT.pubkey]
+
+
+def test_a_run_that_looks_at_less_forgets_nothing() -> None:
+    """One operator's, or without the platform: what an earlier run saw stays in the state for the next."""
+    first = Chronicle(BOT.pubkey, platform=PLATFORM.pubkey)
+    heirs = checkpoint(15, "heir", FOURTH, by=HEIR)
+    for event in (FIRST, checkpoint(5, "other", book=FLORES), handed_on(PLATFORM), heirs):
+        first.note(event)
+    narrow = Chronicle(BOT.pubkey, operator=ANTIGUA)
+    narrow.restore(first.state())
+    assert [known.event for known in narrow.known()] == [FIRST]
+    again = Chronicle(BOT.pubkey, platform=PLATFORM.pubkey)
+    again.restore(narrow.state())
+    assert again.bots == [BOT.pubkey, HEIR.pubkey]
+    assert {known.event.id for known in again.known()} == {known.event.id for known in first.known()}
+
+
+def test_one_entry_has_one_tree() -> None:
+    """The same total split in two ways would show each LP the one that it is in. Another key's root is another."""
+    other_tree = checkpoint(9, "nine", SECOND, sats=70, root="cd" * 32)
+    for order in itertools.permutations([FIRST, SECOND, other_tree]):
+        assert found(order) == [(Wrong.TWO_DEBTS, frozenset({SECOND.id, other_tree.id}))]
+    chronicle = Chronicle(BOT.pubkey, platform=PLATFORM.pubkey)
+    heirs = checkpoint(9, "nine", SECOND, sats=70, root="cd" * 32, by=HEIR)
+    for event in (SECOND, handed_on(PLATFORM), heirs):
+        chronicle.note(event)
+    assert chronicle.evidence == []

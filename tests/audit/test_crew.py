@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 
 import orjson
 import pytest
@@ -164,3 +165,20 @@ def test_interrupted_it_ends_at_once_and_says_nothing(long_trail: Trail) -> None
         assert verifying.wait(20) == 130
         assert verifying.stderr is not None
         assert verifying.stderr.read() == b""
+
+
+def test_the_others_end_with_the_first(long_trail: Trail) -> None:
+    """Whoever ends it without asking leaves no process behind that waits for work for ever."""
+    command = [sys.executable, "-m", "nostrbot", "audit", "verify", "-", "--jobs", "2"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as verifying:
+        assert verifying.stdin is not None
+        verifying.stdin.write(b"".join(line + b"\n" for line in long_trail))
+        verifying.stdin.flush()
+        time.sleep(1.5)
+        verifying.kill()
+        assert verifying.stderr is not None
+        # Every process of it holds this pipe: it ends when the last of them does.
+        ended = Thread(target=verifying.stderr.read, daemon=True)
+        ended.start()
+        ended.join(20)
+        assert not ended.is_alive()

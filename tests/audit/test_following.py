@@ -217,3 +217,22 @@ async def test_usage(urls: list[str]) -> None:
     assert (twice.returncode, twice.stderr) == (2, "nostrbot: --relay: one url is there twice\n")
     done = await once(urls, "--operator", ANTIGUA[:-1])
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+
+
+async def test_a_lie_that_two_keys_signed_names_both(urls: list[str]) -> None:
+    """Whoever stole the old key can still sign with it: the reader is told that not one key said both."""
+    true, stolen = checkpoint(15, "heir", SECOND, by=HEIR), checkpoint(15, "thief", SECOND)
+    await publish(urls[0], FIRST, SECOND, handed_on(PLATFORM), true, stolen)
+    done = await once(urls[:1], "--platform", PLATFORM.npub)
+    assert done.returncode == 1
+    (told,) = [line for line in done.stdout.splitlines() if line.startswith("PROVEN")]
+    assert "Two keys of the bot signed them" in told
+    assert BOT.npub in told
+    assert HEIR.npub in told
+
+
+async def test_a_state_that_cannot_be_read_is_exit_2(urls: list[str], tmp_path: Path) -> None:
+    """A folder in its place, say: one line, and nothing is asked of relays."""
+    done = await once(urls, "--state", tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "cannot be read" in done.stderr

@@ -235,3 +235,11 @@ def test_a_receipt_that_names_another_place(trail: Trail, changes: Plain, expect
     """An entry that made no such payment, or a leg that was nobody's receipt."""
     assert WATCHED.sold == 12
     assert trouble(trail, receipts=(WATCHED.receipts["ana"]["data"] | changes,)) == expected
+
+
+def test_a_receipt_that_says_a_thing_twice_is_none() -> None:
+    """Its reader may see the one, a program the other."""
+    raw = orjson.dumps(WATCHED.receipts["ana"])
+    assert read_receipt_paper(raw).entry
+    with pytest.raises(PaperError, match="is not the JSON of a receipt"):
+        read_receipt_paper(raw.replace(b'"entry":', b'"entry":1,"entry":', 1))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nostrbot.audit.proof import FILE_BYTES_MAX, Proven, check_proof
+from nostrbot.audit.proof import PAPER_BYTES_MAX, Proven, check_proof
 from nostrbot.core.checkpoint import checkpoint_content, proof_view, read_checkpoint, subject_of
 from nostrbot.core.liabilities import Leaves, Standpoint, Step, Tree, add_up, balances_of
 from nostrbot.nostr.event import VerifiedEvent, sign_event
@@ -238,7 +238,7 @@ def test_what_is_no_checkpoint(checkpoint: bytes, why: str) -> None:
 
 def test_a_file_of_any_size_is_not_read() -> None:
     """Memory stays bounded."""
-    assert "no proof" in refused(written(PROOF) + b" " * FILE_BYTES_MAX)
+    assert "no proof" in refused(written(PROOF) + b" " * PAPER_BYTES_MAX)
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode), st.booleans())

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from nostrbot.audit import verdicts
 from nostrbot.audit.verdicts import TrailCase, judge_proof, judge_trail
 from nostrbot.errors import ConfigError
 from tests.audit import test_proof
@@ -176,3 +177,31 @@ def test_a_proof_in_words_and_as_json(tmp_path: Path) -> None:
     assert (as_json["ok"], as_json["balances"]) == (True, {"GTQ": "7200.00", "sat": 90_000})
     refused = judge_proof(proof, checkpoint, bot=None, lp=person("ben").pubkey, json=True)
     assert (refused.holds, json.loads(refused.text)["ok"]) == (False, False)
+
+
+@pytest.mark.parametrize("field", ["seq", "rules", "\x1b[2J\x1b[1;32mVerified"])
+def test_a_file_plays_no_tricks_with_the_screen(files: Path, field: str) -> None:
+    """What a difference quotes was written by a stranger: it is shown escaped, and no more of it than is read."""
+    lines = (files / "trail.jsonl").read_bytes().splitlines()
+    entry = json.loads(lines[1]) | {field: "\x1b[2J\x1b[1;32mVerified\u202e" + "x" * 100_000}
+    (files / "trail.jsonl").write_bytes(b"\n".join([lines[0], json.dumps(entry).encode()]))
+    for as_json in (False, True):
+        verdict = judge_trail(TrailCase(files / "trail.jsonl"), json=as_json)
+        assert not verdict.holds
+        assert verdict.text.isprintable()
+        assert len(verdict.text) < 5_000
+
+
+def test_a_closed_stdin_is_exit_2(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(ConfigError, match="stdin is closed"):
+        judge_trail(TrailCase(Path("-")), json=False)
+
+
+def test_after_a_line_that_is_too_long_nothing_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file without a line end costs one line of memory, not one for each page that is read ahead."""
+    monkeypatch.setattr(verdicts, "LINE_BYTES_MAX", 1_000)
+    path = tmp_path / "endless"
+    path.write_bytes(b"x" * 999 + b"\n" + b"[" * 100_000)
+    with path.open("rb") as file:
+        assert [len(line) for line in verdicts._lines(file)] == [1_000, 1_000]

@@ -67,10 +67,10 @@ def resealed(trail: Trail, seq: int, change: Callable[[Content], None]) -> Trail
     return sealed_again(changed(trail, seq, change))
 
 
-def trouble(trail: Trail, *, bot: str | None = None) -> tuple[int, str]:
+def trouble(trail: Trail, **asked: Any) -> tuple[int, str]:
     """Entry number and field that the auditor names."""
     with pytest.raises(TrailError) as refused:
-        verify_trail(trail, bot=bot)
+        verify_trail(trail, **asked)
     where = f"entry {refused.value.seq}" if refused.value.seq else "header"
     assert str(refused.value).startswith(f"{where}: {refused.value.field}: ")
     return refused.value.seq, refused.value.field
@@ -261,6 +261,12 @@ def test_the_trail_of_another_bot(trail: Trail) -> None:
     other = person("another bot").pubkey
     assert trouble(trail, bot=other) == (0, "bot")
     assert trouble(changed(trail, 0, lambda header: header.update(bot=other)), bot=other) == (1, "facts")
+
+
+def test_the_trail_of_another_platform(trail: Trail) -> None:
+    """Anybody can be a platform, enrol an operator and have a trail that is sound: asked for one platform's, it is refused."""
+    assert trouble(trail, platform=person("another platform").pubkey) == (1, "input.event")
+    assert verify_trail(trail, platform=person("platform").pubkey).platform == person("platform").pubkey
 
 
 def test_the_trail_of_one_operator_under_another_s_name(trail: Trail) -> None:
@@ -510,7 +516,7 @@ def test_a_true_command_that_had_no_business_here(who: str, text: str, age_s: in
     """Signed for something else, at another time, or by somebody without that right."""
     given = letter(who, text, at=DAWN + 60 - age_s)
     assert smuggled(given) == (12, "facts")
-    assert smuggled(Signed(given.event, given.plaintext, given.scheme, carried=True)) == (12, "facts")
+    assert smuggled(given._replace(carried=True)) == (12, "input.carried")
 
 
 def test_a_sale_addressed_to_another_bot() -> None:
@@ -518,3 +524,32 @@ def test_a_sale_addressed_to_another_bot() -> None:
     payload = orjson.dumps(sale(payment_hash="33" * 32)).decode()
     event = sdk_event("m1", 21_000, payload, to=person("another bot").pubkey, at=DAWN)
     assert smuggled(Signed(event, payload, Scheme.PLAIN)) == (12, "facts")
+
+
+def test_what_is_carried_follows_at_once_whom_it_belongs_to() -> None:
+    """The fee as the book opens, an LP's choices as it is enrolled. Later it would be an old command obeyed again."""
+    house = House.open()
+    join = letter("ana", "join mode=flow", at=DAWN - 10 * 86_400)._replace(carried=True, answered=False)
+    mode = letter("ana", "mode fixed", at=DAWN - 9 * 86_400)._replace(carried=True, answered=False)
+    house.say("operator", "lp add @ana machine=m1 name=ana")
+    house.take(join)
+    house.take(mode)
+    assert verify_trail(house.trail()).entries == len(house.entries)
+    house.say("operator", "machine set m1 location=Mercado")
+    house.take(letter("ana", "pause", at=DAWN - 8 * 86_400)._replace(carried=True, answered=False))
+    assert trouble(house.trail()) == (len(house.entries), "input.carried")
+
+
+def test_nobody_elses_commands_come_with_an_lp() -> None:
+    """Who was enrolled long ago has its choices in the book already."""
+    house = House.open()
+    house.say("operator", "lp add @ana machine=m1 name=ana")
+    house.say("operator", "lp add @ben machine=m1 name=ben")
+    house.take(letter("ana", "join mode=flow", at=DAWN - 10 * 86_400)._replace(carried=True))
+    assert trouble(house.trail()) == (len(house.entries), "input.carried")
+
+
+@pytest.mark.parametrize(("name", "value"), [("trail", True), ("trail", 1.0), ("created_at", float(DAWN))])
+def test_a_header_with_numbers_that_are_none(trail: Trail, name: str, value: object) -> None:
+    """What is equal in Python is not the same in JSON."""
+    assert trouble(changed(trail, 0, lambda header: header.update({name: value}))) == (0, name)

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nostrbot.backup.container import opened_backup, write_backup
-from nostrbot.backup.manifest import BackupError, BookHead, Manifest, Member
-from nostrbot.errors import ConfigError, NostrbotError
+from nostrbot.backup.manifest import BookHead, Manifest, Member
+from nostrbot.errors import BackupError, ConfigError, NostrbotError
 from tests.backup.homes import unseen
 from tests.offices import BOT, PLATFORM
 

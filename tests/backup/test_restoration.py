@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from nostrbot.backup import restoration
-from nostrbot.backup.manifest import BackupError
 from nostrbot.config import Home
-from nostrbot.errors import BooksError, ConfigError
+from nostrbot.errors import BackupError, BooksError, ConfigError
 from nostrbot.keyfile import write_key_file
 from nostrbot.nostr.keys import Keys
 from tests.backup.homes import backed_up, files, restored, sold_home
@@ -189,6 +188,7 @@ async def test_a_restoration_that_is_killed_leaves_no_database_and_works_again(t
     assert not again.database_file.exists()
     assert await restored(tmp_path / "b.backup", again) == {}
     assert contents(again.database_file) == contents(home.database_file)
+    assert sorted(path.name for path in again.path.iterdir()) == ["keys", "nostrbot.sqlite", "relays.yaml"]
 
 
 async def test_after_a_restoration_work_goes_on_where_it_was(tmp_path: Path) -> None:

@@ -102,26 +102,45 @@ def test_frozen_sats_are_owed_and_cannot_be_used(house: House) -> None:
         "antigua m1: 5400.00 GTQ left of 9000.00 deposited; 180000 sats with this operator, 90000 of them frozen until "
         "it has looked into them"
     )
-    assert refused(do(house, "settle ana 200 machine=m1"), Code.NOT_ENOUGH_SATS) == (
+    assert refused(do(house, "settle ana 200 machine=m1 rate=50"), Code.NOT_ENOUGH_SATS) == (
         "that takes 10000 sats and you have 6270 of your own and 6270 that are frozen: settle less, or wait"
     )
-    assert isinstance(do(house, "settle ana 125 machine=m1"), LpPaid)
+    assert isinstance(do(house, "settle ana 125 machine=m1 rate=50"), LpPaid)
     do(house, "settlement release s2")
     assert book.free_sats() == 6_290
 
 
-def test_fixed_mode_does_not_use_frozen_sats(house: House) -> None:
-    """The slot is kept, short of sats."""
+def test_a_thief_s_rate_prices_nothing(house: House) -> None:
+    """Fixed mode has no price, nor has `settle`, until a true sale came; what was frozen is no price when it is released."""
     house.say("ana", "mode fixed")
     do(house, "fixed schedule 00:00")
-    house.sell()  # all of it is ben's and the operator's
+    house.sell(rate="5000")
     do(house, "machine compromised m1 since=0")
+    do(house, "settlement release s1")
+    _, paid = house.tick(house.now + 86_400)
+    assert isinstance(paid, LpPaid)
+    assert [(leg.sats, leg.status, leg.reason) for leg in paid.legs] == [(0, LegStatus.SKIPPED, SkipReason.NO_PRICE)]
+    refused(do(house, "settle ana 1 machine=m1"), Code.NO_PRICE)
+    do(house, "machine rotate m1 @new-1")
+    do(house, "machine resume m1")
+    house.sell(by="new-1", machine=person("new-1").pubkey)
+    assert isinstance(do(house, "settle ana 1 machine=m1"), LpPaid)
+
+
+def test_fixed_mode_does_not_use_frozen_sats(house: House) -> None:
+    """The slot is kept, short of sats: what another machine's thief brought the operator is not given away."""
+    house.say("ana", "mode fixed")
+    do(house, "fixed schedule 00:00")
+    house.add_machine("m2")
+    house.sell()  # all of it is ben's and the operator's
+    house.sell("m2")  # all of it is the operator's
+    do(house, "machine compromised m2 since=0")
     free_sats = house.book.free_sats()
     kept, paid = house.tick(house.now + 86_400)
-    assert free_sats == 0
+    assert free_sats == 56_270
     assert isinstance(kept, SlotsKept)
     assert isinstance(paid, LpPaid)
-    assert kept.short_sats == 100_000
+    assert kept.short_sats == 43_730
     assert [(leg.status, leg.reason) for leg in paid.legs] == [(LegStatus.SKIPPED, SkipReason.SHORT_OF_SATS)]
 
 

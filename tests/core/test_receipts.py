@@ -9,6 +9,7 @@ from nostrbot.core.facts import SettlementPending, SettlementProcessed, Settleme
 from nostrbot.core.inputs import Signed
 from nostrbot.core.receipts import Message, Sealed, entry_messages, owes_messages, payment_of, receipt_view
 from nostrbot.core.replies import REPLY_BYTES_MAX
+from nostrbot.nostr import kinds
 from nostrbot.nostr.sealing import Scheme
 from tests.houses import House, Outcome, letter, payment_hash, person, wrapped_letter
 
@@ -135,6 +136,20 @@ def test_a_receipt_comes_the_way_its_lp_wrote_when_it_last_chose_something(house
         (4, person("ana").pubkey, Scheme.NIP44),
         (1_059, person("ben").pubkey, Scheme.NIP17),
     ]
+
+
+def test_a_receipt_made_again_comes_as_it_came_first(house: House) -> None:
+    """faults.md row 49: whatever its LP has written with since, and however often it changed: another message would be a
+    second receipt."""
+    house.sell()
+    entry, machine = house.entries[-1], person("m1").pubkey
+    sealed = Sealed(entry.book, entry.seq, entry.at, entry.hash, entry.facts, kinds.SETTLEMENT, machine, Scheme.PLAIN)
+    first = entry_messages(house.book, sealed)
+    for words, scheme in (("pause", Scheme.NIP44), ("resume", Scheme.NIP04), ("pause", Scheme.NIP44)):
+        house.now += 1
+        house.take(letter("ana", words, at=house.now, scheme=scheme))
+        house.take(wrapped_letter("ben", words, at=house.now))
+        assert entry_messages(house.book, sealed) == first
 
 
 def test_a_corrected_settlement_owes_receipts_that_name_those_they_replace(house: House) -> None:

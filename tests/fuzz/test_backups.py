@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nostrbot.backup.container import opened_backup, write_backup
-from nostrbot.backup.manifest import DATABASE, MANIFEST, PLATFORM, RELAYS, BackupError, Manifest, Member
-from nostrbot.errors import ConfigError
+from nostrbot.backup.manifest import DATABASE, MANIFEST, PLATFORM, RELAYS, Manifest, Member
+from nostrbot.errors import BackupError, ConfigError
 from tests.fuzz.effort import effort
 from tests.fuzz.spoiling import spoilt_bytes, spoilt_json
 from tests.fuzz.test_files import outcome_of

@@ -42,7 +42,7 @@ async def flaws(path: Path) -> dict[str, str]:
     """Which books are closed at a start, and why; by handle."""
     async with office(path) as at:
         names = {ROOT: ROOT, OPERATOR.pubkey: "antigua", FLORES.pubkey: "flores"}
-        return {names[key]: reason for key, reason in at.desk.closed_books.items()}
+        return {names.get(key, key): reason for key, reason in at.desk.closed_books.items()}
 
 
 @pytest.mark.parametrize(
@@ -65,12 +65,38 @@ async def flaws(path: Path) -> dict[str, str]:
             "UPDATE balance SET amount = '1' WHERE unit = 'GTQ'",
             f"the table of balances does not fit the journal: {REBUILD}",
         ),
+        (
+            "UPDATE settlement SET payment_hash = zeroblob(32) WHERE number = 1",
+            f"the table of settlements does not fit the journal: {REBUILD}",
+        ),
+        (
+            "UPDATE settlement SET accepted = 0 WHERE number = 1",
+            f"the table of settlements does not fit the journal: {REBUILD}",
+        ),
+        ("UPDATE settlement SET machine = 'm9'", f"the table of settlements does not fit the journal: {REBUILD}"),
+        ("UPDATE settlement SET at = at + 1", f"the table of settlements does not fit the journal: {REBUILD}"),
+        ("DELETE FROM settlement_change", f"the table of settlements' changes does not fit the journal: {REBUILD}"),
+        (
+            "UPDATE settlement_change SET number = 3",
+            f"the table of settlements' changes does not fit the journal: {REBUILD}",
+        ),
+        (
+            "UPDATE entry SET event_id = zeroblob(32) WHERE book = 2 AND seq = 9",
+            f"the index of events does not fit the journal: {REBUILD}",
+        ),
+        (
+            "UPDATE entry SET event_id = NULL WHERE book = 2 AND seq = 9",
+            f"the index of events does not fit the journal: {REBUILD}",
+        ),
         ("DELETE FROM balance WHERE book = 2", f"the table of balances does not fit the journal: {REBUILD}"),
         ("DELETE FROM entry WHERE book = 2", f"the journal has no entry 1: {RESTORE}"),
         ("DELETE FROM entry WHERE book = 2 AND seq = 1", f"the journal has no entry 1: {RESTORE}"),
         ("DELETE FROM entry WHERE book = 2 AND seq = 9", f"the journal has no entry 9: {RESTORE}"),
         ("UPDATE entry SET at = at + 1 WHERE book = 2 AND seq = 9", f"the journal is damaged at entry 9: {RESTORE}"),
         ("UPDATE entry SET hash = zeroblob(32) WHERE seq = 9", f"the journal is damaged at entry 9: {RESTORE}"),
+        ("UPDATE entry SET hash = 'x' WHERE seq = 9", f"the journal is damaged at entry 9: {RESTORE}"),
+        ("UPDATE entry SET body = CAST(body AS TEXT) WHERE seq = 9", f"the journal is damaged at entry 9: {RESTORE}"),
+        ("UPDATE entry SET at = 'x' WHERE seq = 9", f"the journal is damaged at entry 9: {RESTORE}"),
     ],
 )
 async def test_a_book_that_does_not_fit_is_closed_and_no_other(path: Path, sql: str, reason: str) -> None:
@@ -103,6 +129,7 @@ async def test_a_checkpoint_of_another_history_is_noticed(path: Path) -> None:
     ("sql", "reason"),
     [
         ("DELETE FROM book WHERE id = 2", f"a book is missing from the database: {RESTORE}"),
+        ("UPDATE book SET key = 'x' WHERE id = 2", f"the books are not those of the operators there are: {RESTORE}"),
         (
             "UPDATE balance SET book = 9 WHERE book = 2",
             f"the database has rows in balance of a book that is not there: {RESTORE}",
@@ -149,6 +176,27 @@ async def test_nothing_is_entered_in_a_closed_book_and_the_others_go_on(path: Pa
         assert dict(at.desk.refusals) == {"book_closed": 1}
         answers = [row.body for row in turn.batch.owed if row.body is not None]
         assert [b"book_closed" in body for body in answers] == [True, True, False]
+
+
+async def test_a_sale_of_a_closed_book_that_comes_again_is_not_looked_into(path: Path) -> None:
+    """Its entry cannot even be read: it is one more report that has no ack, and no fault of the turn it came in."""
+    write(path, "UPDATE entry SET body = 'x' WHERE book = 2 AND seq = 12")
+    async with office(path) as at:
+        turn = await at.take(report(1), command(OPERATOR, "settlement show s1"))
+        assert (turn.batch.entries, turn.say, dict(at.desk.refusals)) == ([], [], {"book_closed": 1})
+
+
+@pytest.mark.parametrize("column", ["at", "seq", "hash", "digest", "body"])
+async def test_a_snapshot_of_other_types_costs_time_at_most(path: Path, column: str) -> None:
+    """It is passed over, or the journal knows better; the chain goes on in time."""
+    async with office(path) as at:
+        await at.store.writer.commit(Batch(snapshots=[at.desk.live[OPERATOR.pubkey].snapshot_row()]))
+        head, latest = at.head, at.desk.live[OPERATOR.pubkey].chain.at
+    write(path, f"UPDATE snapshot SET {column} = 'x' WHERE book = 2")
+    async with office(path) as at:
+        assert at.desk.closed_books == {}
+        assert (at.head, at.desk.live[OPERATOR.pubkey].chain.at) == (head, latest)
+        assert [entry.book for entry in (await at.take(report(4))).batch.entries] == [OPERATOR.pubkey]
 
 
 async def test_a_home_of_its_first_minute_has_no_flaw(tmp_path: Path) -> None:

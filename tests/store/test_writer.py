@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from nostrbot.core.book import check_books
-from nostrbot.errors import BooksError
+from nostrbot.errors import BooksError, FenceError
 from nostrbot.store import writer
 from nostrbot.store.batch import Batch, RefusalRow
 from tests.offices import HOUSE, OPERATOR, Office, command, contents, office, report
@@ -70,6 +70,21 @@ async def test_a_second_writer_is_fenced_off(tmp_path: Path) -> None:
         await first.take(report(1))
         before = contents(path)
         with pytest.raises(BooksError, match="fence"):
+            await second.store.writer.commit(stale.batch)
+        assert contents(path) == before
+
+
+async def test_what_is_owed_is_never_numbered_twice(tmp_path: Path) -> None:
+    """Of two bots on one database each numbers what it owes by itself. One whose numbers the other has used is fenced off,
+    though the rows are delivered and gone: else the one would take the other's receipts for its own, and delivered."""
+    path = tmp_path / "bot.sqlite"
+    refused = command(OPERATOR, "deposit confirm d9")
+    async with office(path) as first, office(path) as second:
+        turn = await first.take(refused)
+        await first.store.writer.commit(Batch(delivered=[row.id for row in turn.batch.owed]))
+        stale = await second.decide(report(1))
+        before = contents(path)
+        with pytest.raises(FenceError, match="owed by another"):
             await second.store.writer.commit(stale.batch)
         assert contents(path) == before
 

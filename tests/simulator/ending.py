@@ -1,0 +1,184 @@
+"""The end of a world: nothing goes wrong any more, and all that was begun must have come to its end.
+
+What lives here: healing, and what is asked of everything at the end: of the books in memory, of what LPs see and can prove,
+of receipts, of the auditor; and once more after a backup is restored and everybody said everything again. What does not:
+what is watched all the time (witness.py, hearing.py).
+"""
+
+import asyncio
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from nostrbot.audit.proof import Proven, check_proof
+from nostrbot.audit.verification import verify_trail
+from nostrbot.core.book import Book
+from nostrbot.core.engine import apply
+from nostrbot.core.facts import read_fact
+from nostrbot.core.inputs import effect_id
+from nostrbot.core.snapshots import take_snapshot
+from nostrbot.errors import TrailError
+from nostrbot.nostr.sealing import Scheme
+from nostrbot.store.database import sqlite_url
+from nostrbot.store.rebuilding import rebuild
+from nostrbot.store.store import Store
+from tests.houses import BOT, person
+from tests.simulator.people import HANDLES, NAMES, say
+from tests.simulator.reckoning import to_minor
+from tests.simulator.witness import Ledger, Violation, Witness, as_minor, hold
+
+if TYPE_CHECKING:
+    from tests.simulator.world import World
+
+Plain = dict[str, Any]
+HEAL_MAX_S = 400.0
+ROUND_S = 2.0  # how often machines repeat meanwhile
+ANSWER_MAX_S = 20.0
+
+
+async def end_well(world: "World") -> None:
+    """Raises Violation when it does not."""
+    world.tell("all is well from here on")
+    for relay in world.relays.values():
+        relay.reform()
+    world.unlock()
+    world.hearing.lost = 0.0
+    await world.second.stop()
+    await world.node.stop()
+    world.node.may_be_fenced = False
+    world.node.start()
+    await _heal(world)
+    await _check_memory(world)
+    await _check_what_people_see(world)
+    await _stop(world)
+    _check_receipts(world)
+    if world.backup is not None:
+        await _go_back(world, world.backup)
+
+
+async def _heal(world: "World") -> None:
+    """Wait until every sale has its ack and nothing is owed."""
+    until = world.loop.time() + HEAL_MAX_S
+    await asyncio.sleep(ROUND_S)
+    while world.hearing.unacked or world.witness.owes() or not world.node.is_up:
+        left = f"{len(world.hearing.unacked)} sales have no ack, {world.witness.owes()} rows are owed"
+        hold(world.loop.time() < until, left)
+        for sold in list(world.hearing.unacked):
+            world.publish(world.freshly(sold), everywhere=True)
+        await asyncio.sleep(ROUND_S)
+        world.look()
+
+
+async def _stop(world: "World") -> None:
+    await world.node.stop()
+    world.witness.look_closely()
+    world.check_unbroken()
+    for key, ledger in world.witness.books.items():
+        try:
+            summary = verify_trail(world.witness.lines(key, BOT.pubkey), bot=BOT.pubkey)
+        except TrailError as error:
+            raise Violation(f"the auditor of {key[:8]}: {error}") from error
+        hold(summary.head == ledger.entries[-1][0], "the auditor found another head")
+
+
+async def _go_back(world: "World", backup: Path) -> None:
+    """A backup is restored, and everybody says everything again: nothing is paid twice, and the books hold."""
+    world.tell("a backup is restored")
+    world.witness.close()
+    world.unlink()
+    shutil.copy(backup, world.path)
+    world.witness = world.hearing.witness = Witness(world.path, world.tell)
+    world.witness.look()
+    world.hearing.forget()
+    known = {key for ledger in world.witness.books.values() for key in ledger.reckoning.machine_of}
+    world.hearing.unacked = [sold for sold in world.sales if person(sold.speaker).pubkey in known]
+    world.node.start()
+    await _heal(world)
+    await _check_memory(world)
+    await _stop(world)
+
+
+async def _check_memory(world: "World") -> None:
+    """I6: a book that lived through all this is, in bytes, the one that its journal alone makes."""
+    assert world.node.bot is not None
+    while world.node.bot.clerk.lock.locked():
+        await asyncio.sleep(0.01)
+    world.witness.look()
+    for key, live in world.node.bot.desk.live.items():
+        book = Book(BOT.pubkey, key, person("platform").pubkey)
+        for seq, (_, body) in enumerate(world.witness.books[key].entries, start=1):
+            content = orjson.loads(body)
+            facts = tuple(read_fact(fields) for fields in content["facts"])
+            apply(book, effect_id(content["input"]), facts, seq=seq, at=content["at"])
+        same = orjson.dumps(take_snapshot(book)) == orjson.dumps(take_snapshot(live.book))
+        hold(same, f"I6: the book {live.book.handle} in memory is not the one in its journal")
+
+
+def _check_receipts(world: "World") -> None:
+    """Each leg an LP ever got was told to it, once."""
+    for handle, first in HANDLES.items():
+        ledger = world.witness.books[person(first).pubkey]
+        due = {(lp, handle, leg) for leg, (lp, _) in ledger.receipts.items()}
+        told = {place for place in world.hearing.receipts if place[1] == handle}
+        hold(due == told, f"receipts of {handle}: due and told differ by {sorted(due ^ told)}")
+
+
+async def _ask(world: "World", who: str, text: str) -> Plain:
+    """A question to a bot that is well, and its answer."""
+    said = say(who, f"{text} --json", at=world.clock(), scheme=Scheme.NIP44, name=world.name())
+    world.publish(said.event, everywhere=True)
+    until = world.loop.time() + ANSWER_MAX_S
+    while said.id not in world.hearing.texts:
+        hold(world.loop.time() < until, f"{text!r} of {who} is not answered")
+        await asyncio.sleep(0.1)
+        world.check_unbroken()
+    answer: Plain = orjson.loads(world.hearing.texts[said.id])
+    return answer
+
+
+async def _check_what_people_see(world: "World") -> None:
+    """What LPs are shown is what the reckoning says, and each can prove that the bot signed it."""
+    names = {person(name).pubkey: name for name in NAMES}
+    for handle, first in HANDLES.items():
+        ledger = world.witness.books[person(first).pubkey]
+        signed = await _ask(world, names[ledger.reckoning.owner], "checkpoint")
+        for pubkey, lp in ledger.reckoning.lp_of.items():
+            name, owed = names[pubkey], ledger.reckoning.owes(lp)
+            _check_shown(lp, (await _ask(world, name, f"balance operator={handle}"))["data"], owed)
+            if signed["ok"]:  # no operator signs while the platform has suspended it
+                proof = (await _ask(world, name, f"proof operator={handle}"))["data"]["proof"]
+                _check_proof(world, pubkey, proof, ledger)
+
+
+def _check_shown(lp: str, shown: list[Plain], owed: dict[str, int]) -> None:
+    seen = Counter[str]()
+    for row in shown:
+        seen[row["currency"]] += to_minor(row["remaining"], row["currency"])
+        seen["sat"] = row["sats"]  # of all machines together, beside each
+    hold({unit: minor for unit, minor in seen.items() if minor} == owed, f"{lp} is shown {seen}, and is owed {owed}")
+
+
+def _check_proof(world: "World", pubkey: str, proof: Plain, ledger: Ledger) -> None:
+    event = world.hearing.checkpoints[proof["checkpoint"]]
+    proven = check_proof(orjson.dumps(proof), orjson.dumps(event), bot=BOT.pubkey, lp=pubkey)
+    hold(isinstance(proven, Proven), f"the proof of {pubkey[:8]} is refused: {proven}")
+    if proof["seq"] == len(ledger.entries):
+        owed = ledger.reckoning.owes(ledger.reckoning.lp_of[pubkey])
+        hold(as_minor(proof["balances"]) == owed, f"{pubkey[:8]} can prove {proof['balances']}, and is owed {owed}")
+
+
+def check_rebuilt(path: Path) -> None:
+    """I6: what the product itself makes of the journal anew is what is there. For a file that no bot has open."""
+
+    async def rebuilt() -> dict[str, int]:
+        store = await Store.open(sqlite_url(path))
+        try:
+            return await rebuild(store, BOT.pubkey, person("platform").pubkey)
+        finally:
+            await store.close()
+
+    differing = asyncio.run(rebuilt())
+    hold(not differing, f"I6: rebuilding changes {differing}")
