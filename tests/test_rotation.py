@@ -13,7 +13,7 @@ from nostrbot.audit.verification import verify_trail
 from nostrbot.config import Home
 from nostrbot.core.succession import Succession, countersign, read_succession
 from nostrbot.desk import Desk
-from nostrbot.errors import BooksError, ConfigError
+from nostrbot.errors import ConfigError
 from nostrbot.exports.rows import read_titles
 from nostrbot.exports.trail import export_trail
 from nostrbot.keyfile import read_key_file, write_key_file
@@ -145,7 +145,7 @@ async def test_a_rotation_cut_short_is_finished_later(
             await finish(home, store, succession, None, NOW)
     entries = contents(home.database_file)["entry"]
     assert read_key_file(home.key_file, None).pubkey == BOT.pubkey
-    with pytest.raises(BooksError, match="finish its rotation with `nostrbot rotate finish`"):
+    with pytest.raises(ConfigError, match="finish its rotation with `nostrbot rotate finish`"):
         await store.load_books(BOT.pubkey, PLATFORM.pubkey)
     await finish(home, store, succession, None, NOW + 60)
     assert contents(home.database_file)["entry"] == entries

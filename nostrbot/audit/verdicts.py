@@ -70,6 +70,8 @@ def judge_trail(case: TrailCase, *, json: bool, progress: Callable[[int], None] 
 
     Raises ConfigError for a file that cannot be read.
     """
+    if case.lp is not None and not case.receipts:
+        raise ConfigError("--lp says whose the receipts must be: name them by --receipt")
     keys = [read_key_file(path, case.passphrase) for path in case.keys]
     try:
         with _opened(case.trail) as file:

@@ -112,7 +112,11 @@ async def _read_once(
         elif chronicle.lacking(url):
             complain(f"{url} lacks {chronicle.lacking(url)} of the checkpoints that were seen")
     if chronicle.missing():
-        complain(f"{chronicle.missing()} of the checkpoints follow one that no relay has shown")
+        complain(
+            f"checkpoints whose predecessor no relay has shown: {chronicle.missing()}; it may be of a key before this one"
+        )
+    if answered and not any(True for _ in chronicle.known()):
+        complain("no checkpoint of that bot there: look at --bot, and at --operator, which is the operator's first key")
     if chronicle.evidence:
         return NO
     return DONE if answered else NOBODY

@@ -57,8 +57,10 @@ def rotate_countersign(
     statement = read_statement(_read(file))
     if isinstance(statement, Refusal):
         raise ConfigError(f"{file}: {statement.detail or statement.reason}")
-    run_until_done(_write(countersign(read_key_file(key, passphrase()), statement, int(time.time())), output))
+    platform = read_key_file(key, passphrase())
+    run_until_done(_write(countersign(platform, statement, int(time.time())), output))
     print(f"From {npub(statement.old)} to {npub(statement.new)}.", file=sys.stderr)
+    print(f"Signed by {platform.npub}: it counts if that is the bot's platform.", file=sys.stderr)
     print("Next, where the bot lives, with the bot stopped: nostrbot rotate finish FILE", file=sys.stderr)
     return DONE
 

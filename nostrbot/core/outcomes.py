@@ -89,7 +89,8 @@ def _settlement_after(book: Book, facts: tuple[Fact, ...], at: int) -> View:
         assert isinstance(fact, SettlementProcessed | SettlementChange)
         dossier = dossier.followed_by(fact, at)
     view = show_settlement(dossier)
-    if dossier.birth.sale.payment_hash == dossier.birth.event_id:
+    is_undone = view["status"] == SettlementStatus.REFUNDED
+    if dossier.birth.sale.payment_hash == dossier.birth.event_id and not is_undone:
         view["next"] = NOT_REPORTED
     return view
 

@@ -119,7 +119,7 @@ class Store:
         """Every book, the root book always among them, from its newest snapshot and the entries since.
 
         One whose journal is damaged, or which does not balance, has a flaw. Raises BooksError when the journal is another
-        bot's or platform's.
+        bot's or platform's, ConfigError when the home has not yet the key that its books have.
         """
         keys = [ROOT, *(key for key in await self.queries.book_numbers() if key != ROOT)]
         return {key: await self._load_book(Book(bot, key, platform)) for key in keys}
@@ -153,7 +153,9 @@ class Store:
         if await self._is_foreign(live, book.platform):
             raise BooksError(FOREIGN)
         if live.flaw is None and live.book.bot != bot:
-            raise BooksError(ROTATED if bot in live.book.former_bots else FOREIGN)
+            if bot in live.book.former_bots:
+                raise ConfigError(ROTATED)
+            raise BooksError(FOREIGN)
         return live
 
     async def _is_foreign(self, live: LiveBook, platform: str) -> bool:

@@ -85,7 +85,16 @@ async def test_a_hole_in_the_chain_is_told(urls: list[str]) -> None:
     """What follows a checkpoint that no relay has; it proves nothing."""
     await publish(urls[0], FIRST, FOURTH)
     done = await once(urls[:1])
-    assert (done.returncode, done.stderr) == (0, "nostrbot: 1 of the checkpoints follow one that no relay has shown\n")
+    told = "checkpoints whose predecessor no relay has shown: 1; it may be of a key before this one"
+    assert (done.returncode, done.stderr) == (0, f"nostrbot: {told}\n")
+
+
+async def test_nothing_at_all_is_said(urls: list[str]) -> None:
+    """A mistyped bot must not look like one with which all is well."""
+    await publish(urls[0], FIRST)
+    done = await once(urls[:1], "--operator", FLORES)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.startswith("nostrbot: no checkpoint of that bot there: look at --bot, and at --operator")
 
 
 async def test_two_heads_for_one_entry_are_proven(urls: list[str]) -> None:
