@@ -34,9 +34,9 @@ demo: $(VENV)/.ready ## a relay, the bot, machines and LPs on this computer; rec
 test: $(VENV)/.ready $(RELAY_VENV)/.ready ## every test but the long ones
 	@$(VENV)/bin/python -m pytest -m "not soak" -n auto --maxprocesses 4 --dist loadfile
 
-soak: $(VENV)/.ready $(RELAY_VENV)/.ready ## the tests that take minutes
+soak: $(VENV)/.ready $(RELAY_VENV)/.ready ## the tests that take minutes: SIMULATOR_SEEDS=10000 FUZZ_TIMES=50 make soak
 	@$(VENV)/bin/python -m pytest -m soak
-	@FUZZ_TIMES=50 $(VENV)/bin/python -m pytest tests/fuzz -n auto --maxprocesses 4
+	@FUZZ_TIMES=$${FUZZ_TIMES:-8} $(VENV)/bin/python -m pytest tests/fuzz -n auto --maxprocesses 4
 
 bench: $(VENV)/.ready ## measure throughput on this computer
 	@$(VENV)/bin/python -m bench
