@@ -9,7 +9,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -55,7 +55,7 @@ def stage(patches: pytest.MonkeyPatch) -> Iterator[Path]:
             patch.setattr(logger._core, "handlers", {})
             patch.setattr(logger._core, "min_level", math.inf)
             house_file(folder)
-            shared_x = cache(Keys.shared_x)
+            shared_x = lru_cache(maxsize=4_096)(Keys.shared_x)
             patch.setattr(Keys, "shared_x", lambda keys, pubkey: shared_x(keys, pubkey))  # noqa: PLW0108 - a method
             patch.setattr(nostrbot.store.store, "make_engine", _engines(nostrbot.store.store.make_engine))
             migrate = nostrbot.store.store.migrate
