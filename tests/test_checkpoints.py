@@ -7,9 +7,7 @@ faults.md rows 48-50, 86-88.
 import asyncio
 import json
 import subprocess
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,54 +15,17 @@ import pytest
 
 from nostrbot import bot as bot_module
 from nostrbot import steadiness
-from nostrbot.bot import Bot
 from nostrbot.store.batch import Batch
-from nostrbot.store.database import sqlite_url
-from tests.offices import ANA, BEN, BOT, HOUSE, OPERATOR, PLATFORM, command, contents, office, report
-from tests.peers.bot_process import nostrbot, settings_of
+from tests.offices import ANA, BEN, BOT, HOUSE, OPERATOR, command, contents, office, report
+from tests.peers.bot_process import nostrbot
 from tests.peers.local_relay import local_relay
 from tests.peers.relay_store import stored
 from tests.peers.wire import Wire, wire
+from tests.running_bots import Clock, eventually, running
 from tests.signers import Plain, Signer
 from tests.test_notary import MIDNIGHT, bench_at
 
 CHECKPOINT = 78
-
-
-class Clock:
-    """A clock that stands still until somebody sets it."""
-
-    def __init__(self) -> None:
-        self.now = MIDNIGHT - 60
-
-    def __call__(self) -> int:
-        return self.now
-
-
-async def eventually(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
-    """Wait until a condition holds; fails when it never does."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "the condition never held"
-        await asyncio.sleep(0.01)
-
-
-@asynccontextmanager
-async def running(path: Path, url: str, clock: Clock) -> AsyncIterator[Bot]:
-    """A bot that works until the block ends."""
-    settings = settings_of([url])
-    bot = Bot(keys=BOT, platform=PLATFORM.pubkey, database_url=sqlite_url(path), settings=settings, clock=clock)
-    await bot.start()
-    work = asyncio.create_task(bot.run())
-    try:
-        assert await bot.wait_ready(10)
-        yield bot
-        bot.stop()
-        await asyncio.wait_for(asyncio.shield(work), 5)
-    finally:
-        work.cancel()
-        with suppress(asyncio.CancelledError):
-            await work
 
 
 @pytest.fixture(autouse=True)
@@ -119,7 +80,7 @@ async def test_an_lp_proves_its_balance_by_what_the_relay_keeps(
     path: Path, url: str, line: Wire, tmp_path: Path
 ) -> None:
     """`checkpoint`, the event on the relay, `proof`, and `audit proof`: yes for each LP, no after one digit changed."""
-    clock = Clock()
+    clock = Clock(MIDNIGHT - 60)
     async with running(path, url, clock):
         checkpoint = (await told(line, OPERATOR, "checkpoint", clock.now))["checkpoint"]
         proofs = {who: await told(line, who, "proof", clock.now) for who in (ANA, BEN)}
@@ -168,7 +129,7 @@ async def test_files_that_cannot_be_read_are_one_line(tmp_path: Path) -> None:
 
 async def test_what_was_committed_before_a_kill_is_published_after_it(path: Path, url: str) -> None:
     """Killed between commit and publishing: the next start publishes that very event, and signs none in its place."""
-    clock = Clock()
+    clock = Clock(MIDNIGHT - 60)
     clock.now = MIDNIGHT
     async with bench_at(path, MIDNIGHT) as bench:
         assert len(await bench.look()) == 1  # and nobody publishes it
@@ -182,7 +143,7 @@ async def test_what_was_committed_before_a_kill_is_published_after_it(path: Path
 
 async def test_every_day_one_is_published_whatever_dies(path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over four midnights, with a start each and a database that fails in the very moment: four, each on the one before."""
-    clock = Clock()
+    clock = Clock(MIDNIGHT - 60)
     for day in range(4):
         clock.now = MIDNIGHT + day * 86_400 - 60
         async with running(path, url, clock) as bot:
@@ -206,7 +167,7 @@ async def test_every_day_one_is_published_whatever_dies(path: Path, url: str, mo
 
 async def test_a_receipts_entry_lies_under_a_later_checkpoint(path: Path, url: str, line: Wire) -> None:
     """The entry that a receipt names is in the chain whose head was signed: its seq is not above the checkpoint's."""
-    clock = Clock()
+    clock = Clock(MIDNIGHT - 60)
     async with running(path, url, clock):
         receipt = await told(line, ANA, "receipt l3", clock.now)
         checkpoint = (await told(line, OPERATOR, "checkpoint", clock.now))["checkpoint"]

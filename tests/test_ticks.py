@@ -5,9 +5,7 @@ A real database under the desk, and the whole bot over a real relay; only the cl
 """
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,14 +18,12 @@ from sqlalchemy.exc import OperationalError
 from nostrbot import bot as bot_module
 from nostrbot import steadiness
 from nostrbot.audit.verification import verify_trail
-from nostrbot.bot import Bot
 from nostrbot.core.book import check_books
 from nostrbot.core.receipts import entry_messages
 from nostrbot.desk import Turn
 from nostrbot.exports.trail import export_trail
 from nostrbot.nostr.kinds import DIRECT_MESSAGE
 from nostrbot.store.batch import Batch
-from nostrbot.store.database import sqlite_url
 from tests.offices import (
     ANA,
     BOT,
@@ -42,9 +38,9 @@ from tests.offices import (
     open_office,
     report,
 )
-from tests.peers.bot_process import settings_of
 from tests.peers.local_relay import local_relay
 from tests.peers.relay_store import letters
+from tests.running_bots import Clock, eventually, running
 from tests.signers import Plain, Signer, verified
 from tests.store.faulty_driver import faulty_driver
 
@@ -217,41 +213,6 @@ async def test_what_a_tick_owes_is_the_same_after_a_restart(path: Path) -> None:
 # --- the whole bot -------------------------------------------------------------------------------------------------
 
 
-class Clock:
-    """A clock that stands still until somebody sets it."""
-
-    def __init__(self) -> None:
-        self.now = EVENING - 60
-
-    def __call__(self) -> int:
-        return self.now
-
-
-async def eventually(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "the condition never held"
-        await asyncio.sleep(0.01)
-
-
-@asynccontextmanager
-async def running(path: Path, url: str, clock: Clock) -> AsyncIterator[Bot]:
-    """A bot that works until the block ends."""
-    settings = settings_of([url])
-    bot = Bot(keys=BOT, platform=PLATFORM.pubkey, database_url=sqlite_url(path), settings=settings, clock=clock)
-    await bot.start()
-    work = asyncio.create_task(bot.run())
-    try:
-        assert await bot.wait_ready(10)
-        yield bot
-        bot.stop()
-        await asyncio.wait_for(asyncio.shield(work), 5)
-    finally:
-        work.cancel()
-        with suppress(asyncio.CancelledError):
-            await work
-
-
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(bot_module, "CLOCK_S", 0.01)
@@ -270,7 +231,7 @@ async def url() -> AsyncIterator[str]:
 @pytest.mark.usefixtures("quick")
 async def test_a_receipt_and_a_notice_once_though_the_bot_is_started_again_and_again(path: Path, url: str) -> None:
     """The evening's receipt and the morning's notice: each once, whatever was noted of their delivery."""
-    clock = Clock()
+    clock = Clock(EVENING - 60)
     for now in (EVENING - 60, EVENING, EVENING, MORNING, MORNING, MORNING + 1, EVENING):
         clock.now = now
         async with running(path, url, clock):
@@ -289,7 +250,7 @@ async def test_a_receipt_and_a_notice_once_though_the_bot_is_started_again_and_a
 @pytest.mark.usefixtures("quick")
 async def test_a_database_that_fails_in_the_very_moment(path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The slot is kept as soon as the database can be written again; sales in between are acked, nothing is said twice."""
-    clock = Clock()
+    clock = Clock(EVENING - 60)
     async with running(path, url, clock) as bot:
         commit, failures = bot.store.writer.commit, 0
 
@@ -314,7 +275,7 @@ async def test_a_fault_of_ours_in_fixed_mode_costs_no_sale(
     path: Path, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ticks and looks that break, again and again, end neither the bot nor what people ask of it."""
-    clock = Clock()
+    clock = Clock(EVENING - 60)
     async with running(path, url, clock) as bot:
 
         def broken(*_: object) -> None:
