@@ -1,4 +1,4 @@
-"""Bots that run in the test's own loop, by a clock that the test sets.
+"""Bots that run in the test's own loop, by the true clock or by one that the test sets.
 
 What lives here: starting and stopping one over an office's database and one relay, and waiting for what comes of it. What does
 not: bots as processes (peers/bot_process.py, e2e/house.py).
@@ -10,10 +10,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from nostrbot.bot import Bot
+from nostrbot.bot import Bot, unix_now
 from nostrbot.store.database import sqlite_url
 from tests.offices import BOT, PLATFORM
 from tests.peers.bot_process import settings_of
+
+STOP_MAX_S = 5.0
 
 
 class Clock:
@@ -35,8 +37,8 @@ async def eventually(condition: Callable[[], object], timeout_s: float = 10.0) -
 
 
 @asynccontextmanager
-async def running(path: Path, url: str, clock: Clock) -> AsyncIterator[Bot]:
-    """A bot that works until the block ends."""
+async def running(path: Path, url: str, clock: Callable[[], int] = unix_now) -> AsyncIterator[Bot]:
+    """A bot that works until the block ends; then it is stopped, in time and without an error."""
     settings = settings_of([url])
     bot = Bot(keys=BOT, platform=PLATFORM.pubkey, database_url=sqlite_url(path), settings=settings, clock=clock)
     await bot.start()
@@ -45,7 +47,7 @@ async def running(path: Path, url: str, clock: Clock) -> AsyncIterator[Bot]:
         assert await bot.wait_ready(10)
         yield bot
         bot.stop()
-        await asyncio.wait_for(asyncio.shield(work), 5)
+        await asyncio.wait_for(asyncio.shield(work), STOP_MAX_S)
     finally:
         work.cancel()
         with suppress(asyncio.CancelledError):

@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,22 +30,14 @@ from tests.peers.local_relay import local_relay
 from tests.peers.relay_store import letters
 from tests.peers.resending_machine import ResendingMachine
 from tests.peers.wire import Wire, wire
+from tests.running_bots import STOP_MAX_S, eventually, running
 from tests.signers import Plain, Signer, sale_of
 
-STOP_MAX_S = 5.0
 FLORES, M3 = Signer("flores"), Signer("m3")
 SECOND_OPERATOR = (
     (PLATFORM, f"operator add {FLORES.npub} name=flores"),
     (FLORES, f"machine add {M3.npub} name=m3 fiat=GTQ cash_in=5% cash_out=7.77%"),
 )
-
-
-async def eventually(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
-    """Wait until a condition holds; fails when it never does."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "the condition never held"
-        await asyncio.sleep(0.01)
 
 
 def threads_of_its_own() -> list[threading.Thread]:
@@ -56,23 +48,6 @@ def threads_of_its_own() -> list[threading.Thread]:
 def say(who: Signer, text: str) -> Plain:
     """A command of this moment."""
     return command(who, text, int(time.time()))
-
-
-@asynccontextmanager
-async def running(path: Path, url: str) -> AsyncIterator[Bot]:
-    """A bot that works until the block ends; then it is stopped, in time and without an error."""
-    bot = Bot(keys=BOT, platform=PLATFORM.pubkey, database_url=sqlite_url(path), settings=settings_of([url]))
-    await bot.start()
-    work = asyncio.create_task(bot.run())
-    try:
-        assert await bot.wait_ready(10)
-        yield bot
-        bot.stop()
-        await asyncio.wait_for(asyncio.shield(work), STOP_MAX_S)
-    finally:
-        work.cancel()
-        with suppress(asyncio.CancelledError):
-            await work
 
 
 @contextmanager
