@@ -7,9 +7,10 @@ not: deciding (desk.py, core/), SQL (store/). An auditor, who reads everything, 
 from collections.abc import Container, Mapping, Sequence
 
 from nostrbot.core.atm.settlement import Sale
-from nostrbot.core.book import Book, recall_settlement
+from nostrbot.core.book import Book
 from nostrbot.core.commands import Command, Misunderstood
 from nostrbot.core.compromise import FREEZE_MAX, may_be_frozen
+from nostrbot.core.evolution import recall_settlement
 from nostrbot.core.facts import SettlementFact, read_fact
 from nostrbot.mailroom import Opened
 from nostrbot.refusals import Refusal

@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 import orjson
 
 from nostrbot.audit.examination import Needs
-from nostrbot.core.book import Book, recall_settlement
+from nostrbot.core.book import Book
 from nostrbot.core.compromise import FREEZE_MAX, may_be_frozen
 from nostrbot.core.dossier import Dossier
+from nostrbot.core.evolution import recall_settlement
 from nostrbot.core.facts import (
     Fact,
     SettlementChange,

@@ -1,9 +1,9 @@
 """The engine: what an input means for a book. START READING HERE.
 
 What lives here: decide(), which looks at a book and an input and says what is so, changing nothing; and apply(), its
-other half, which changes the book (by evolve() in core/book.py). What does not: clocks, keys, relays, the database. The
-same inputs in the same order give the same facts, byte for byte: that is what an auditor re-runs. docs/protocol.md
-sections 1, 3, 6, 7.
+other half, which changes the book (by evolve() in core/evolution.py). What does not: clocks, keys, relays, the
+database. The same inputs in the same order give the same facts, byte for byte: that is what an auditor re-runs.
+docs/protocol.md sections 1, 3, 6, 7.
 
     machine's sale   -> attribution -> payload -> settlement rules -> fees -> flow    -> SettlementProcessed | ...
     its cassettes    -> attribution -> clock   -> payload -> newer than what is known -> CassettesStated
@@ -30,8 +30,9 @@ from nostrbot.core import (
 )
 from nostrbot.core.atm.settlement import Sale, read_settlement
 from nostrbot.core.atm.subject import Subject, subject_of
-from nostrbot.core.book import ROOT, Book, evolve
+from nostrbot.core.book import ROOT, Book
 from nostrbot.core.commands import SUSPENDED, Code, Command, Misunderstood, Refused, not_yours, parse
+from nostrbot.core.evolution import evolve
 from nostrbot.core.facts import BotRotated, Fact, PredecessorNamed
 from nostrbot.core.forms import Role
 from nostrbot.core.inputs import Input, Signed, Tick

@@ -1,7 +1,7 @@
 """Facts: what a decision found to be so, in the words the journal keeps for ever.
 
 What lives here: one class a fact, and their plain form. What does not: the input a fact was decided from (the journal
-keeps it beside the facts), the postings (core/booking.py derives them), how they change a book (core/book.py).
+keeps it beside the facts), the postings (core/booking.py derives them), how they change a book (core/evolution.py).
 A fact carries the whole record after the change, so that a reply, a projection or a book can be made from it alone.
 """
 

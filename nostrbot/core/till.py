@@ -1,7 +1,7 @@
 """Tills: what runs along at one machine while it settles, beside its settings and its LPs' cash.
 
 What lives here: volumes, recent rates, rejections and fees, the counter of its settlements and its gaps, expected
-cassettes and their pace; updated by core/book.py as facts come. What does not: what follows from them (core/guards.py,
+cassettes and their pace; updated by core/evolution.py as facts come. What does not: what follows from them (core/guards.py,
 core/fixed.py, core/cassettes.py, core/alarms.py). docs/protocol.md sections 3.1 (`n`), 3.4, 5. All of it is derived: a
 till is folded from facts.
 """

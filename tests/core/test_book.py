@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from nostrbot.core.book import check_books, evolve
+from nostrbot.core.book import check_books
+from nostrbot.core.evolution import evolve
 from nostrbot.core.facts import DepositChanged, SettlementPending, SettlementProcessed
 from nostrbot.core.inputs import Signed
 from nostrbot.core.records import Reversal

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from nostrbot.audit.verification import verify_trail
-from nostrbot.core.book import check_books, evolve
+from nostrbot.core.book import check_books
 from nostrbot.core.commands import Code, Refused
 from nostrbot.core.dossier import Dossier, Settlement, as_it_stands
+from nostrbot.core.evolution import evolve
 from nostrbot.core.facts import (
     Leg,
     SettlementChange,

@@ -1,0 +1,399 @@
+"""Evolution: how a book changes, fact by fact.
+
+What lives here: evolve(), one function a fact. What does not: the state that changes (core/book.py), which accounts a fact
+moves (core/booking.py), what is so (core/engine.py).
+"""
+
+from functools import singledispatch
+from typing import Any
+
+from nostrbot.core.atm.settlement import Sale
+from nostrbot.core.book import ROOT, SCHEMES_KEPT, Book, Booked, Lp, Seat
+from nostrbot.core.booking import book_fact
+from nostrbot.core.daybook import local_day
+from nostrbot.core.dossier import Dossier, Later
+from nostrbot.core.facts import (
+    AlertPlanSet,
+    BookOpened,
+    BotRotated,
+    CassettesCounted,
+    CassetteSet,
+    CassettesPublished,
+    CassettesStated,
+    DepositChanged,
+    Fact,
+    FeesPublished,
+    FixedPlanSet,
+    Leg,
+    LpEnrolled,
+    LpPaid,
+    LpSwitched,
+    MachineAdded,
+    MachineChanged,
+    MachineCompromised,
+    OperatorAdded,
+    OperatorReplaced,
+    OperatorSwitched,
+    PlatformFeeSet,
+    PredecessorNamed,
+    PreferencesSet,
+    SettlementCorrected,
+    SettlementFact,
+    SettlementFrozen,
+    SettlementLifted,
+    SettlementMoved,
+    SettlementNoted,
+    SettlementPending,
+    SettlementProcessed,
+    SettlementRefunded,
+    SettlementRejected,
+    SettlementRetried,
+    SlotsKept,
+    SplitsSet,
+)
+from nostrbot.core.fees import is_out_of_tolerance
+from nostrbot.core.ledger.transaction import Transaction
+from nostrbot.core.records import Deposit
+from nostrbot.core.states import LegStatus, SettlementStatus
+from nostrbot.core.till import FeesOff, Till, in_order
+from nostrbot.refusals import Reason
+
+# What one command of an LP chooses together; the newest command of each aspect tells all its preferences.
+PREFERENCE_ASPECTS = {
+    "joined": ("joined_at",),
+    "mode": ("mode", "limit"),
+    "pause": ("paused",),
+    "forward": ("forward",),
+    "scheme": ("scheme",),
+}
+
+
+def evolve(book: Book, fact: Fact, *, seq: int, at: int) -> Transaction | None:
+    """Apply one fact, in place, as part of entry `seq` accepted `at`; returns the transaction it was booked as.
+
+    Raises BooksError when the fact would overdraw an LP: decide() must never let that happen.
+    """
+    transaction = book_fact(fact)
+    if transaction is not None:
+        book.balances.apply(transaction)
+    _apply(fact, book, seq, at)
+    return transaction
+
+
+@singledispatch
+def _apply(fact: Any, book: Book, seq: int, at: int) -> None:
+    raise TypeError(f"no such fact: {type(fact).__name__}")
+
+
+@_apply.register
+def _(fact: OperatorAdded, book: Book, seq: int, at: int) -> None:
+    book.operators[fact.operator] = fact
+    book.operator_of_key[fact.operator] = fact.operator
+
+
+@_apply.register
+def _(fact: OperatorSwitched, book: Book, seq: int, at: int) -> None:
+    if book.key == ROOT:
+        (book.suspended_operators.discard if fact.active else book.suspended_operators.add)(fact.operator)
+    else:
+        book.active = fact.active
+
+
+@_apply.register
+def _(fact: OperatorReplaced, book: Book, seq: int, at: int) -> None:
+    if book.key == ROOT:
+        book.operator_of_key[fact.pubkey] = fact.operator  # a key that was replaced stays known: it is never free again
+    else:
+        book.operator = fact.pubkey
+
+
+@_apply.register
+def _(fact: BotRotated, book: Book, seq: int, at: int) -> None:
+    if not book.rotations:
+        book.first_bot = fact.old  # a book that is loaded does not know it before
+    book.rotations.append(seq)
+    book.former_bots.append(fact.old)
+    book.bot = fact.new
+
+
+@_apply.register
+def _(fact: PredecessorNamed, book: Book, seq: int, at: int) -> None:
+    book.former_bots.append(fact.old)
+
+
+@_apply.register
+def _(fact: BookOpened, book: Book, seq: int, at: int) -> None:
+    book.handle, book.tz, book.opened_at = fact.handle, fact.tz, at
+
+
+@_apply.register
+def _(fact: PlatformFeeSet, book: Book, seq: int, at: int) -> None:
+    book.cash_in_ppm, book.cash_out_ppm, book.fee_seq = fact.cash_in_ppm, fact.cash_out_ppm, seq
+
+
+@_apply.register(MachineAdded)
+@_apply.register(MachineChanged)
+def _(fact: MachineAdded | MachineChanged, book: Book, seq: int, at: int) -> None:
+    machine = fact.machine
+    book.machines[machine.handle] = machine
+    book.machine_of_key[machine.pubkey] = machine.handle  # a key rotated out stays known: what it says is rejected
+    if machine.handle not in book.tills:
+        book.seats[machine.handle] = []
+        book.tills[machine.handle] = Till()
+
+
+@_apply.register
+def _(fact: MachineCompromised, book: Book, seq: int, at: int) -> None:
+    book.tills[fact.machine].last_rate = ""  # a thief's price must not be what the operator's own sats are given for
+
+
+@_apply.register
+def _(fact: LpEnrolled, book: Book, seq: int, at: int) -> None:
+    lp = book.lps.setdefault(fact.lp, Lp(fact.lp, fact.pubkey))
+    book.lp_of_key[fact.pubkey] = fact.lp
+    seat = Seat(fact.lp, fact.enrolment)
+    lp.seats[fact.enrolment.machine] = seat
+    book.seats[fact.enrolment.machine].append(seat)
+
+
+@_apply.register
+def _(fact: LpSwitched, book: Book, seq: int, at: int) -> None:
+    for enrolment in fact.enrolments:
+        book.lps[fact.lp].seats[enrolment.machine].enrolment = enrolment
+
+
+@_apply.register
+def _(fact: PreferencesSet, book: Book, seq: int, at: int) -> None:
+    lp = book.lps[fact.lp]
+    before, after = lp.preferences, fact.preferences
+    for aspect, names in PREFERENCE_ASPECTS.items():
+        if before is None or any(getattr(before, name) != getattr(after, name) for name in names):
+            lp.preference_seqs[aspect] = seq
+    if before is None or before.scheme is not after.scheme:
+        lp.schemes.append((seq, after.scheme))
+        del lp.schemes[:-SCHEMES_KEPT]
+    lp.preferences = after
+
+
+@_apply.register
+def _(fact: DepositChanged, book: Book, seq: int, at: int) -> None:
+    deposit = fact.deposit
+    before = book.deposits.get(deposit.number)
+    book.deposits[deposit.number] = deposit
+    seat = book.lps[deposit.lp].seats[deposit.machine]
+    counted_before = _counted_minor(before) if before else 0
+    seat.deposited_minor += _counted_minor(deposit) - counted_before
+
+
+def _counted_minor(deposit: Deposit) -> int:
+    """What a deposit adds to its LP's balance: only cash that is really in the machine (acceptance D4, D9)."""
+    return 0 if deposit.confirmed_at is None else deposit.amount_minor - deposit.reversed_minor
+
+
+@_apply.register
+def _(fact: SplitsSet, book: Book, seq: int, at: int) -> None:
+    book.splits[fact.machine] = fact.splits
+
+
+@_apply.register
+def _(fact: SettlementRejected, book: Book, seq: int, at: int) -> None:
+    till = book.tills[fact.machine]
+    if fact.reason not in (Reason.ATTRIBUTION_MISMATCH, Reason.MACHINE_INACTIVE) and fact.sale.n is not None:
+        till.counter.hear(fact.sale.n, at)
+    till.reject(fact.reason, at)
+    _open_dossier(book, fact, seq, at)
+
+
+@_apply.register
+def _(fact: SettlementPending, book: Book, seq: int, at: int) -> None:
+    _report(book, fact, at)
+    book.tills[fact.machine].held.append(fact.number)
+    _open_dossier(book, fact, seq, at)
+
+
+@_apply.register
+def _(fact: SettlementProcessed, book: Book, seq: int, at: int) -> None:
+    is_new = fact.number > book.settlement_count
+    if is_new:
+        _report(book, fact, at)
+    _settle(book, fact.machine, fact.sale, fact.legs, at)
+    if is_new:
+        _open_dossier(book, fact, seq, at)
+    else:
+        _let_go(book, fact.machine, fact.number)
+        _follow_up(book, fact, at)
+
+
+def _let_go(book: Book, machine: str, number: int) -> None:
+    """A settlement waits no longer, if it did."""
+    held = book.tills[machine].held
+    if number in held:
+        held.remove(number)
+
+
+def _report(book: Book, fact: SettlementProcessed | SettlementPending, at: int) -> None:
+    """What a machine's accepted report says of the machine itself, whether it was booked or waits."""
+    till = book.tills[fact.machine]
+    if fact.sale.n is not None:
+        till.counter.hear(fact.sale.n, at)
+    till.dispense(fact.sale, local_day(book.tz, at))
+    is_off = is_out_of_tolerance(fact.fee_mismatch_sats, fact.sale.principal_sats)
+    till.fees_off = FeesOff(fact.number, fact.sale.fee_sats, fact.fee_mismatch_sats) if is_off else None
+
+
+def _settle(book: Book, machine: str, sale: Sale, legs: tuple[Leg, ...], at: int) -> None:
+    book.tills[machine].settle(sale, local_day(book.tz, at))
+    _number_legs(book, legs)
+    _spend(book, machine, legs)
+
+
+def _number_legs(book: Book, legs: tuple[Leg, ...]) -> None:
+    if legs:
+        book.leg_count = legs[-1].number
+
+
+def _spend(book: Book, machine: str, legs: tuple[Leg, ...]) -> None:
+    """Completed legs of LPs use up their cash in the machine."""
+    for leg in legs:
+        if leg.lp is not None and leg.fiat_minor and leg.status is LegStatus.COMPLETED:
+            book.lps[leg.lp].seats[machine].spent_minor += leg.fiat_minor
+
+
+def _restore(book: Book, machine: str, legs: tuple[Leg, ...]) -> None:
+    """Legs that are voided give it back."""
+    for leg in legs:
+        if leg.lp is not None and leg.fiat_minor:
+            book.lps[leg.lp].seats[machine].spent_minor -= leg.fiat_minor
+
+
+@_apply.register
+def _(fact: SettlementRetried, book: Book, seq: int, at: int) -> None:
+    _settle(book, fact.machine, fact.sale, fact.legs, at)
+    _follow_up(book, fact, at)
+
+
+@_apply.register
+def _(fact: SettlementCorrected, book: Book, seq: int, at: int) -> None:
+    _restore(book, fact.machine, fact.voided)
+    _number_legs(book, fact.legs)
+    _spend(book, fact.machine, fact.legs)
+    if fact.was_fiat_minor > fact.fiat_minor:
+        book.tills[fact.machine].put_back(fact.sale, fact.was_fiat_minor - fact.fiat_minor, fact.reported_at)
+    _follow_up(book, fact, at)
+
+
+@_apply.register
+def _(fact: SettlementRefunded, book: Book, seq: int, at: int) -> None:
+    _restore(book, fact.machine, fact.voided)
+    if fact.fiat_minor or not fact.sats:  # not of a corrected one: its cash is where it should be
+        book.tills[fact.machine].put_back(fact.sale, fact.sale.fiat_minor, fact.reported_at)
+    _let_go(book, fact.machine, fact.number)
+    frozen = book.frozen.get(fact.number)
+    if frozen is not None and (fact.voided or fact.fiat_minor or not (frozen.parts or frozen.own_sats)):
+        del book.frozen[fact.number]  # of a corrected one only the rest went back: the others stay frozen
+    _follow_up(book, fact, at)
+
+
+@_apply.register
+def _(fact: SettlementFrozen, book: Book, seq: int, at: int) -> None:
+    book.frozen[fact.number] = fact
+    _follow_up(book, fact, at)
+
+
+@_apply.register
+def _(fact: SettlementLifted, book: Book, seq: int, at: int) -> None:
+    del book.frozen[fact.number]
+    _follow_up(book, fact, at)
+
+
+@_apply.register
+def _(fact: SettlementMoved, book: Book, seq: int, at: int) -> None:
+    _let_go(book, fact.machine, fact.number)
+    if fact.status is SettlementStatus.PENDING:
+        book.tills[fact.machine].held.append(fact.number)
+    _follow_up(book, fact, at)
+
+
+@_apply.register
+def _(fact: SettlementNoted, book: Book, seq: int, at: int) -> None:
+    _follow_up(book, fact, at)
+
+
+def _open_dossier(book: Book, fact: SettlementFact, seq: int, at: int) -> None:
+    book.settlement_count = fact.number
+    book.recall.dossiers[fact.number] = Dossier(fact, seq, at)
+    recall_settlement(book, fact)
+
+
+def _follow_up(book: Book, fact: Later, at: int) -> None:
+    """Add to a settlement's dossier, where it is at hand: at a restart it is not, and nobody asks."""
+    dossier = book.recall.dossiers.get(fact.number)
+    if dossier is not None:
+        book.recall.dossiers[fact.number] = dossier.followed_by(fact, at)
+
+
+def recall_settlement(book: Book, fact: SettlementFact) -> None:
+    """Note that this settlement is known, so that a repeat of it is answered and not booked.
+
+    A rejected one is known by its event only: it never takes the payment hash from a true one.
+    """
+    error = fact.reason if isinstance(fact, SettlementRejected) else None
+    booked = Booked(fact.number, fact.status, error, fact.sale)
+    book.recall.events[fact.event_id] = booked
+    if not isinstance(fact, SettlementRejected):
+        book.recall.payments[fact.sale.payment_hash] = booked
+
+
+@_apply.register
+def _(fact: LpPaid, book: Book, seq: int, at: int) -> None:
+    _number_legs(book, fact.legs)
+    _spend(book, fact.machine, fact.legs)
+    if fact.slot is not None:
+        for leg in fact.legs:
+            if leg.lp is not None and leg.status is LegStatus.COMPLETED:
+                key = (leg.lp, fact.currency)
+                book.fixed_given_minor[key] = book.fixed_given_minor.get(key, 0) + (leg.fiat_minor or 0)
+
+
+@_apply.register
+def _(fact: SlotsKept, book: Book, seq: int, at: int) -> None:
+    if fact.day != book.fixed_day:
+        book.fixed_day, book.fixed_slots, book.fixed_given_minor = fact.day, set(), {}
+    book.fixed_slots.update(fact.slots)
+
+
+@_apply.register
+def _(fact: FixedPlanSet, book: Book, seq: int, at: int) -> None:
+    book.fixed_plan = fact.plan
+
+
+@_apply.register
+def _(fact: AlertPlanSet, book: Book, seq: int, at: int) -> None:
+    book.alert_plan = fact.plan
+
+
+@_apply.register
+def _(fact: FeesPublished, book: Book, seq: int, at: int) -> None:
+    book.tills[fact.machine].fees_told_at = fact.told_at
+
+
+@_apply.register
+def _(fact: CassettesPublished, book: Book, seq: int, at: int) -> None:
+    book.tills[fact.machine].cassettes_told_at = fact.told_at
+
+
+@_apply.register
+def _(fact: CassettesStated, book: Book, seq: int, at: int) -> None:
+    till = book.tills[fact.machine]
+    stated = till.cassettes | {cassette.position: cassette for cassette in fact.cassettes}
+    till.cassettes = {position: stated[position] for position in sorted(stated, key=in_order)}
+
+
+@_apply.register
+def _(fact: CassetteSet, book: Book, seq: int, at: int) -> None:
+    book.tills[fact.machine].cassettes[fact.cassette.position] = fact.cassette
+
+
+@_apply.register
+def _(fact: CassettesCounted, book: Book, seq: int, at: int) -> None:
+    book.tills[fact.machine].cassettes |= {cassette.position: cassette for cassette in fact.cassettes}
