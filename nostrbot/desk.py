@@ -57,6 +57,7 @@ from nostrbot.core.outcomes import outcome_view
 from nostrbot.core.receipts import Message, Sealed, ack, ack_text, direct_message, owes_messages
 from nostrbot.core.registry import find_speaker
 from nostrbot.core.replies import answer, answer_that_fits, refusal
+from nostrbot.core.rules import RULES
 from nostrbot.core.settlements import Duplicate
 from nostrbot.core.splits import share_pots
 from nostrbot.core.states import Direction, SettlementStatus
@@ -201,7 +202,7 @@ class Desk:
             self.refuse(Refusal(Reason.BOOK_CLOSED), event)
             return
         live = self.live[key]
-        decision = decide_report(live.book, given, sale, live.chain.next_at(now))
+        decision = decide_report(live.book, given, sale, live.chain.next_at(now), RULES)
         match decision.instead:
             case Refusal() as refused:
                 self.refuse(refused, event)
@@ -235,7 +236,7 @@ class Desk:
         if key in self.closed_books:
             return Refusal(Reason.BOOK_CLOSED)
         live = self.live[key]
-        decision = decide_machine_state(live.book, given, live.chain.next_at(now))
+        decision = decide_machine_state(live.book, given, live.chain.next_at(now), RULES)
         if not decision.facts:
             assert isinstance(decision.instead, Refusal), "a machine's word is refused by a reason"
             return decision.instead
@@ -276,7 +277,7 @@ class Desk:
         """Decide what is due by the clock in one book: fixed mode's slots."""
         turn, live = Turn(), self.live[key]
         tick = Tick(live.chain.next_at(now))
-        decision = decide_tick(live.book, tick, tick.at)
+        decision = decide_tick(live.book, tick, tick.at, RULES)
         if decision.facts:
             self._seal(live, tick, decision.facts, now, turn)
         self._note_balances(turn)
@@ -365,7 +366,7 @@ class Desk:
         first, *others = self._concerned(said, one.standing)
         home = self.live[first]
         at = home.chain.next_at(now)
-        decision = decide_command(home.book, given, said, at)
+        decision = decide_command(home.book, given, said, at, RULES)
         if isinstance(decision.instead, Refused):
             text = refusal(said.verb, decision.instead, json=said.json)
             self._owe_answer(given, said, text, now, turn)
@@ -403,7 +404,7 @@ class Desk:
             self.live[key], self.books[key] = LiveBook(book, Chain(key)), book
         live = self.live[key]
         beside = given._replace(answered=False)
-        decision = decide_command(live.book, beside, said, live.chain.next_at(now))
+        decision = decide_command(live.book, beside, said, live.chain.next_at(now), RULES)
         if decision.facts:
             self._seal(live, beside, decision.facts, now, turn)
 
@@ -422,7 +423,7 @@ class Desk:
             wanted = [(elsewhere[0], seq) for seq in seqs] if elsewhere else []
         for key, seq in wanted:
             carried = await self._carried(key, seq, turn)
-            decision = decide(into.book, carried, into.chain.next_at(now))
+            decision = decide(into.book, carried, into.chain.next_at(now), RULES)
             if decision.facts:
                 self._seal(into, carried, decision.facts, now, turn)
 
@@ -463,7 +464,7 @@ class Desk:
         """Apply facts and seal them; what the entry has to say is owed from then on."""
         at = live.chain.next_at(now)
         try:
-            booked = apply(live.book, given.id, facts, seq=live.chain.seq + 1, at=at)
+            booked = apply(live.book, given.id, facts, seq=live.chain.seq + 1, at=at, rules=RULES)
         except BooksError as error:
             self.closed_books[live.book.key] = str(error)
             raise

@@ -14,6 +14,7 @@ from nostrbot.config import Home
 from nostrbot.core.engine import apply, decide
 from nostrbot.core.inputs import Signed
 from nostrbot.core.receipts import owes_messages
+from nostrbot.core.rules import RULES
 from nostrbot.core.succession import Statement, Succession, make_statement
 from nostrbot.errors import BooksError, ConfigError
 from nostrbot.journal.entry import seal
@@ -63,10 +64,10 @@ async def _enter(store: Store, books: dict[str, LiveBook], succession: Successio
             raise BooksError(f"{live.flaw}; nothing was changed")
         given = Signed(succession.event, succession.event.content, Scheme.PLAIN)
         at = live.chain.next_at(now)
-        decision = decide(live.book, given, at)
+        decision = decide(live.book, given, at, RULES)
         if not decision.facts:
             raise BooksError(f"book {key} does not take this succession: {decision.instead}; nothing was changed")
-        booked = apply(live.book, given.id, decision.facts, seq=live.chain.seq + 1, at=at)
+        booked = apply(live.book, given.id, decision.facts, seq=live.chain.seq + 1, at=at, rules=RULES)
         entry = seal(live.chain, given, decision.facts, booked, at=at)
         batch.entries.append(entry)
         if owes_messages(decision.facts):

@@ -19,6 +19,7 @@ from nostrbot.core.commands import Refused
 from nostrbot.core.engine import apply, decide
 from nostrbot.core.facts import Fact, Leg, SettlementProcessed, read_fact
 from nostrbot.core.inputs import Input, Signed, Tick, effect_id, open_signed
+from nostrbot.core.rules import RULES
 from nostrbot.core.settlements import Duplicate
 from nostrbot.core.snapshots import restore_snapshot, take_snapshot
 from nostrbot.core.states import LegStatus
@@ -224,10 +225,10 @@ class House:
     def take(self, given: Input) -> Outcome:
         """Decide an input; if anything came of it, book and seal it. Returns the first of its facts."""
         at = self.chain.next_at(self.now)
-        decision = decide(self.book, given, at)
+        decision = decide(self.book, given, at, RULES)
         if not decision.facts:
             return decision.instead
-        booked = apply(self.book, given.id, decision.facts, seq=self.chain.seq + 1, at=at)
+        booked = apply(self.book, given.id, decision.facts, seq=self.chain.seq + 1, at=at, rules=RULES)
         self.entries.append(seal(self.chain, given, decision.facts, booked, at=at))
         return decision.facts[0]
 
@@ -251,7 +252,9 @@ class House:
         for entry in self.entries:
             content = orjson.loads(entry.body)
             facts = tuple(read_fact(fact) for fact in content["facts"])
-            apply(book, effect_id(content["input"]), facts, seq=content["seq"], at=content["at"])
+            apply(
+                book, effect_id(content["input"]), facts, seq=content["seq"], at=content["at"], rules=content["rules"]
+            )
         return book
 
     def trail(self) -> list[bytes]:

@@ -185,7 +185,14 @@ class Life(RuleBasedStateMachine):
             assert all("legs" not in fact for fact in content["facts"])
         self.tally.read(content)
         facts = tuple(read_fact(fact) for fact in content["facts"])
-        apply(self.shadow, effect_id(content["input"]), facts, seq=content["seq"], at=content["at"])
+        apply(
+            self.shadow,
+            effect_id(content["input"]),
+            facts,
+            seq=content["seq"],
+            at=content["at"],
+            rules=content["rules"],
+        )
 
     @invariant()
     def chain_is_intact(self) -> None:

@@ -222,10 +222,10 @@ async def test_an_event_we_cannot_decide_costs_itself_only(
     """A fault of ours in one event of a batch: the others of the batch are settled, and the bot goes on."""
     decide = desk.decide_report
 
-    def broken_decide(book: Any, given: Any, sale: Any, at: int) -> Any:
+    def broken_decide(book: Any, given: Any, sale: Any, at: int, rules: int) -> Any:
         if sale.n == 3:
             raise ZeroDivisionError
-        return decide(book, given, sale, at)
+        return decide(book, given, sale, at, rules)
 
     monkeypatch.setattr(desk, "decide_report", broken_decide)
     async with running(path, url) as bot:

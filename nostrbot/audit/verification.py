@@ -21,7 +21,7 @@ from nostrbot.audit.parties import Parties
 from nostrbot.core.book import ROOT, Book, check_books
 from nostrbot.core.checkpoint import Checkpoint
 from nostrbot.core.daybook import local_day
-from nostrbot.core.engine import RULES, apply, decide
+from nostrbot.core.engine import apply, decide
 from nostrbot.core.facts import (
     BookOpened,
     Fact,
@@ -35,6 +35,7 @@ from nostrbot.core.facts import (
     plain_fact,
 )
 from nostrbot.core.inputs import Input, Signed
+from nostrbot.core.rules import FIRST, RULES, are_known
 from nostrbot.core.states import LegStatus
 from nostrbot.errors import BooksError, ConfigError, TrailError
 from nostrbot.journal.entry import GENESIS, TRAIL_VERSION
@@ -163,6 +164,7 @@ class Verifying:
         self._parties = parties
         self._papers = papers
         self._last_at = 0
+        self._rules = FIRST  # of the entry before
         self._newcomer: str | None = None  # whose earlier commands may be carried into the book now (hex key)
 
     def take(self, findings: Findings) -> None:
@@ -174,6 +176,7 @@ class Verifying:
             self._check_place(content, seq)
             _raise(trouble, Step.HASH, seq)
             self._check_time(content, seq)
+            self._check_rules(content, seq)
             _raise(trouble, Step.INPUT, seq)
             self._take_entry(content, inputs[place], seq)
         if trouble is not None:
@@ -190,8 +193,15 @@ class Verifying:
             raise TrailError(seq, "at", "is before the entry before")
         if content["at"] >= AT_END:
             raise TrailError(seq, "at", "is after the last day there is")
-        if type(content["rules"]) is not int or content["rules"] != RULES:
-            raise TrailError(seq, "rules", f"were version {content['rules']}; this program knows version {RULES}")
+
+    def _check_rules(self, content: dict[str, Any], seq: int) -> None:
+        """A bot may not choose: what was once decided by newer rules is not decided by older ones again."""
+        rules = content["rules"]
+        if not are_known(rules):
+            raise TrailError(seq, "rules", f"are number {rules}; this program knows numbers up to {RULES}")
+        if rules < self._rules:
+            raise TrailError(seq, "rules", f"are number {rules}, after an entry decided by number {self._rules}")
+        self._rules = rules
 
     def _take_entry(self, content: dict[str, Any], given: Input, seq: int) -> None:
         book, summary = self._book, self._summary
@@ -245,12 +255,12 @@ class Verifying:
     def _decide_again(self, content: dict[str, Any], given: Input, seq: int) -> tuple[Fact, ...]:
         """Decide the input again and compare; then let the book go on."""
         book = self._book
-        decision = decide(book, given, content["at"])
+        decision = decide(book, given, content["at"], content["rules"])
         if not decision.facts:
             raise TrailError(seq, "facts", f"there should be no entry: decided again, this input is {decision.instead}")
         require_same([plain_fact(fact) for fact in decision.facts], content["facts"], "facts", seq)
         try:
-            booked = apply(book, given.id, decision.facts, seq=seq, at=content["at"])
+            booked = apply(book, given.id, decision.facts, seq=seq, at=content["at"], rules=content["rules"])
         except BooksError as error:
             raise TrailError(seq, "postings", str(error)) from None
         postings = [posting for transaction in booked for posting in transaction.postings]

@@ -28,7 +28,7 @@ from nostrbot.money import unit_minor
 from nostrbot.refusals import Reason, Refusal
 
 
-def decide_statement(book: Book, given: Signed, at: int) -> tuple[Fact, ...] | Refusal:
+def decide_statement(book: Book, given: Signed, at: int, rules: int) -> tuple[Fact, ...] | Refusal:
     """Decide a cassette statement that arrived `at`: it fills the operator's columns and the machine's (T9).
 
     Refuses with UNKNOWN_AUTHOR, MACHINE_INACTIVE, DATED_AHEAD, INVALID, and STALE when it holds nothing that is new.

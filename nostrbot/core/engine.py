@@ -32,7 +32,7 @@ from nostrbot.core.atm.settlement import Sale, read_settlement
 from nostrbot.core.atm.subject import Subject, subject_of
 from nostrbot.core.book import ROOT, Book
 from nostrbot.core.commands import SUSPENDED, Code, Command, Misunderstood, Refused, not_yours, parse
-from nostrbot.core.evolution import evolve
+from nostrbot.core.evolution import Place, evolve
 from nostrbot.core.facts import BotRotated, Fact, PredecessorNamed
 from nostrbot.core.forms import Role
 from nostrbot.core.inputs import Input, Signed, Tick
@@ -42,8 +42,6 @@ from nostrbot.core.settlements import Duplicate, decide_settlement
 from nostrbot.core.succession import read_succession
 from nostrbot.nostr import kinds
 from nostrbot.refusals import Reason, Refusal
-
-RULES = 1  # version of everything in core/ that decides; an entry names the one it was decided by
 
 # A command is a thing of the moment: an old one may be a replay, a future one would outlive its replay protection.
 COMMAND_AGE_MAX_S = 24 * 60 * 60
@@ -109,37 +107,44 @@ DECIDERS: Mapping[str, Decider] = {
 }
 
 
-def decide(book: Book, given: Input, at: int) -> Decision:
-    """Decide one input for one book, at the bot's time `at`. Looks only; never raises on what the world said."""
+def decide(book: Book, given: Input, at: int, rules: int) -> Decision:
+    """Decide one input for one book, at the bot's time `at`, by the rules of this number (core/rules.py).
+
+    Looks only; never raises on what the world said.
+    """
     if isinstance(given, Tick):
-        return decide_tick(book, given, at)
+        return decide_tick(book, given, at, rules)
     kind = given.event.kind
     if given.rumor is not None and given.rumor.kind != kinds.CHAT_MESSAGE:
         return Decision(instead=Refusal(Reason.OFF_FILTER, f"a private message of kind {given.rumor.kind}"))
     if kind == kinds.MACHINE_STATE:
-        return decide_machine_state(book, given, at)
+        return decide_machine_state(book, given, at, rules)
     if kind == kinds.APP_DATA:
         return decide_succession(book, given)
     if not (given.is_to(book.bot) or (given.carried and any(given.is_to(bot) for bot in book.former_bots))):
         return Decision(instead=Refusal(Reason.OFF_FILTER, "not addressed to this bot"))
     if kind == kinds.SETTLEMENT:
-        return decide_report(book, given, read_settlement(given.text), at)
+        return decide_report(book, given, read_settlement(given.text), at, rules)
     if kind in (kinds.DIRECT_MESSAGE, kinds.SEAL):
         said = parse(given.text)
         if isinstance(said, Command) and said.preview:
             return Decision(instead=Refused(Code.NOT_ALLOWED, "a preview changes nothing"))
-        return decide_command(book, given, said, at)
+        return decide_command(book, given, said, at, rules)
     return Decision(instead=Refusal(Reason.OFF_FILTER, f"kind {kind} is none this book takes"))
 
 
-def apply(book: Book, effect: str | None, facts: tuple[Fact, ...], *, seq: int, at: int) -> list[Transaction]:
-    """Apply the facts of entry `seq`, decided from the input whose id is `effect` (none: a tick); returns what was booked.
+def apply(
+    book: Book, effect: str | None, facts: tuple[Fact, ...], *, seq: int, at: int, rules: int
+) -> list[Transaction]:
+    """Apply the facts of entry `seq`, decided by `rules` from the input whose id is `effect` (None for a tick).
+
+    Returns what was booked.
 
     The other half of decide(): the bot, a restart and an auditor all change a book through here and nowhere else.
     """
-    transactions = []
+    transactions, place = [], Place(seq, at, rules)
     for fact in facts:
-        transaction = evolve(book, fact, seq=seq, at=at)
+        transaction = evolve(book, fact, place)
         if transaction is not None:
             transactions.append(transaction)
     if effect is not None:
@@ -147,21 +152,21 @@ def apply(book: Book, effect: str | None, facts: tuple[Fact, ...], *, seq: int, 
     return transactions
 
 
-def decide_tick(book: Book, given: Tick, at: int) -> Decision:
+def decide_tick(book: Book, given: Tick, at: int, rules: int) -> Decision:
     """Decide what is due by the clock: fixed mode's slots."""
     if given.at != at:
         return Decision(instead=Refusal(Reason.INVALID, "a tick is decided at its own time"))
-    return Decision(fixed.decide_slots(book, at))
+    return Decision(fixed.decide_slots(book, at, rules))
 
 
-def decide_machine_state(book: Book, given: Signed, at: int) -> Decision:
+def decide_machine_state(book: Book, given: Signed, at: int, rules: int) -> Decision:
     """Decide what a machine states of its cassettes; a beacon moves nothing and is no matter of a book (core/fleet.py)."""
     subject = subject_of(given.event)
     if isinstance(subject, Refusal):
         return Decision(instead=subject)
     if subject is not Subject.CASSETTES:
         return Decision(instead=Refusal(Reason.OFF_FILTER, f"a {subject} is none this book takes"))
-    decided = cassettes.decide_statement(book, given, at)
+    decided = cassettes.decide_statement(book, given, at, rules)
     return Decision(instead=decided) if isinstance(decided, Refusal) else Decision(decided)
 
 
@@ -184,17 +189,17 @@ def decide_succession(book: Book, given: Signed) -> Decision:
     return Decision((decided,))
 
 
-def decide_report(book: Book, given: Signed, sale: Sale | Refusal, at: int) -> Decision:
+def decide_report(book: Book, given: Signed, sale: Sale | Refusal, at: int, rules: int) -> Decision:
     """Decide a settlement whose content was already read (the bot reads it once, to recall what it may repeat)."""
     if given.author not in book.machine_of_key:
         return Decision(instead=Refusal(Reason.UNKNOWN_AUTHOR, "no machine of this book"))
     if isinstance(sale, Refusal):
         return Decision(instead=sale)
-    verdict = decide_settlement(book, given.author, given.id, sale, at)
+    verdict = decide_settlement(book, given, sale, at, rules)
     return Decision(instead=verdict) if isinstance(verdict, Duplicate) else Decision((verdict,))
 
 
-def decide_command(book: Book, given: Signed, said: Command | Misunderstood, at: int) -> Decision:
+def decide_command(book: Book, given: Signed, said: Command | Misunderstood, at: int, rules: int) -> Decision:
     """Decide a command that was already parsed (the bot parses once, for every book it concerns)."""
     if given.id in book.recall.events:
         return Decision(instead=Refusal(Reason.DUPLICATE, "this command has had its effect"))
@@ -204,7 +209,7 @@ def decide_command(book: Book, given: Signed, said: Command | Misunderstood, at:
             return Decision(instead=stale)
     if isinstance(said, Misunderstood):
         return Decision(instead=said.refused)
-    order = Order(said, given.author, at, given.id, given.scheme)
+    order = Order(said, given.author, at, given.id, given.scheme, rules)
     refused = _check_role(book, order)
     if refused is not None:
         return Decision(instead=refused)

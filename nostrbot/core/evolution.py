@@ -5,7 +5,7 @@ moves (core/booking.py), what is so (core/engine.py).
 """
 
 from functools import singledispatch
-from typing import Any
+from typing import Any, NamedTuple
 
 from nostrbot.core.atm.settlement import Sale
 from nostrbot.core.book import ROOT, SCHEMES_KEPT, Book, Booked, Lp, Seat
@@ -68,31 +68,39 @@ PREFERENCE_ASPECTS = {
 }
 
 
-def evolve(book: Book, fact: Fact, *, seq: int, at: int) -> Transaction | None:
-    """Apply one fact, in place, as part of entry `seq` accepted `at`; returns the transaction it was booked as.
+class Place(NamedTuple):
+    """Where a fact stands: in entry `seq`, accepted `at` (unix seconds), decided by `rules`."""
+
+    seq: int
+    at: int
+    rules: int
+
+
+def evolve(book: Book, fact: Fact, place: Place) -> Transaction | None:
+    """Apply one fact, in place, as part of the entry at `place`; returns the transaction it was booked as.
 
     Raises BooksError when the fact would overdraw an LP: decide() must never let that happen.
     """
     transaction = book_fact(fact)
     if transaction is not None:
         book.balances.apply(transaction)
-    _apply(fact, book, seq, at)
+    _apply(fact, book, place)
     return transaction
 
 
 @singledispatch
-def _apply(fact: Any, book: Book, seq: int, at: int) -> None:
+def _apply(fact: Any, book: Book, place: Place) -> None:
     raise TypeError(f"no such fact: {type(fact).__name__}")
 
 
 @_apply.register
-def _(fact: OperatorAdded, book: Book, seq: int, at: int) -> None:
+def _(fact: OperatorAdded, book: Book, place: Place) -> None:
     book.operators[fact.operator] = fact
     book.operator_of_key[fact.operator] = fact.operator
 
 
 @_apply.register
-def _(fact: OperatorSwitched, book: Book, seq: int, at: int) -> None:
+def _(fact: OperatorSwitched, book: Book, place: Place) -> None:
     if book.key == ROOT:
         (book.suspended_operators.discard if fact.active else book.suspended_operators.add)(fact.operator)
     else:
@@ -100,7 +108,7 @@ def _(fact: OperatorSwitched, book: Book, seq: int, at: int) -> None:
 
 
 @_apply.register
-def _(fact: OperatorReplaced, book: Book, seq: int, at: int) -> None:
+def _(fact: OperatorReplaced, book: Book, place: Place) -> None:
     if book.key == ROOT:
         book.operator_of_key[fact.pubkey] = fact.operator  # a key that was replaced stays known: it is never free again
     else:
@@ -108,32 +116,32 @@ def _(fact: OperatorReplaced, book: Book, seq: int, at: int) -> None:
 
 
 @_apply.register
-def _(fact: BotRotated, book: Book, seq: int, at: int) -> None:
+def _(fact: BotRotated, book: Book, place: Place) -> None:
     if not book.rotations:
         book.first_bot = fact.old  # a book that is loaded does not know it before
-    book.rotations.append(seq)
+    book.rotations.append(place.seq)
     book.former_bots.append(fact.old)
     book.bot = fact.new
 
 
 @_apply.register
-def _(fact: PredecessorNamed, book: Book, seq: int, at: int) -> None:
+def _(fact: PredecessorNamed, book: Book, place: Place) -> None:
     book.former_bots.append(fact.old)
 
 
 @_apply.register
-def _(fact: BookOpened, book: Book, seq: int, at: int) -> None:
-    book.handle, book.tz, book.opened_at = fact.handle, fact.tz, at
+def _(fact: BookOpened, book: Book, place: Place) -> None:
+    book.handle, book.tz, book.opened_at = fact.handle, fact.tz, place.at
 
 
 @_apply.register
-def _(fact: PlatformFeeSet, book: Book, seq: int, at: int) -> None:
-    book.cash_in_ppm, book.cash_out_ppm, book.fee_seq = fact.cash_in_ppm, fact.cash_out_ppm, seq
+def _(fact: PlatformFeeSet, book: Book, place: Place) -> None:
+    book.cash_in_ppm, book.cash_out_ppm, book.fee_seq = fact.cash_in_ppm, fact.cash_out_ppm, place.seq
 
 
 @_apply.register(MachineAdded)
 @_apply.register(MachineChanged)
-def _(fact: MachineAdded | MachineChanged, book: Book, seq: int, at: int) -> None:
+def _(fact: MachineAdded | MachineChanged, book: Book, place: Place) -> None:
     machine = fact.machine
     book.machines[machine.handle] = machine
     book.machine_of_key[machine.pubkey] = machine.handle  # a key rotated out stays known: what it says is rejected
@@ -143,12 +151,12 @@ def _(fact: MachineAdded | MachineChanged, book: Book, seq: int, at: int) -> Non
 
 
 @_apply.register
-def _(fact: MachineCompromised, book: Book, seq: int, at: int) -> None:
+def _(fact: MachineCompromised, book: Book, place: Place) -> None:
     book.tills[fact.machine].last_rate = ""  # a thief's price must not be what the operator's own sats are given for
 
 
 @_apply.register
-def _(fact: LpEnrolled, book: Book, seq: int, at: int) -> None:
+def _(fact: LpEnrolled, book: Book, place: Place) -> None:
     lp = book.lps.setdefault(fact.lp, Lp(fact.lp, fact.pubkey))
     book.lp_of_key[fact.pubkey] = fact.lp
     seat = Seat(fact.lp, fact.enrolment)
@@ -157,26 +165,26 @@ def _(fact: LpEnrolled, book: Book, seq: int, at: int) -> None:
 
 
 @_apply.register
-def _(fact: LpSwitched, book: Book, seq: int, at: int) -> None:
+def _(fact: LpSwitched, book: Book, place: Place) -> None:
     for enrolment in fact.enrolments:
         book.lps[fact.lp].seats[enrolment.machine].enrolment = enrolment
 
 
 @_apply.register
-def _(fact: PreferencesSet, book: Book, seq: int, at: int) -> None:
+def _(fact: PreferencesSet, book: Book, place: Place) -> None:
     lp = book.lps[fact.lp]
     before, after = lp.preferences, fact.preferences
     for aspect, names in PREFERENCE_ASPECTS.items():
         if before is None or any(getattr(before, name) != getattr(after, name) for name in names):
-            lp.preference_seqs[aspect] = seq
+            lp.preference_seqs[aspect] = place.seq
     if before is None or before.scheme is not after.scheme:
-        lp.schemes.append((seq, after.scheme))
+        lp.schemes.append((place.seq, after.scheme))
         del lp.schemes[:-SCHEMES_KEPT]
     lp.preferences = after
 
 
 @_apply.register
-def _(fact: DepositChanged, book: Book, seq: int, at: int) -> None:
+def _(fact: DepositChanged, book: Book, place: Place) -> None:
     deposit = fact.deposit
     before = book.deposits.get(deposit.number)
     book.deposits[deposit.number] = deposit
@@ -191,37 +199,37 @@ def _counted_minor(deposit: Deposit) -> int:
 
 
 @_apply.register
-def _(fact: SplitsSet, book: Book, seq: int, at: int) -> None:
+def _(fact: SplitsSet, book: Book, place: Place) -> None:
     book.splits[fact.machine] = fact.splits
 
 
 @_apply.register
-def _(fact: SettlementRejected, book: Book, seq: int, at: int) -> None:
+def _(fact: SettlementRejected, book: Book, place: Place) -> None:
     till = book.tills[fact.machine]
     if fact.reason not in (Reason.ATTRIBUTION_MISMATCH, Reason.MACHINE_INACTIVE) and fact.sale.n is not None:
-        till.counter.hear(fact.sale.n, at)
-    till.reject(fact.reason, at)
-    _open_dossier(book, fact, seq, at)
+        till.counter.hear(fact.sale.n, place.at)
+    till.reject(fact.reason, place.at)
+    _open_dossier(book, fact, place)
 
 
 @_apply.register
-def _(fact: SettlementPending, book: Book, seq: int, at: int) -> None:
-    _report(book, fact, at)
+def _(fact: SettlementPending, book: Book, place: Place) -> None:
+    _report(book, fact, place)
     book.tills[fact.machine].held.append(fact.number)
-    _open_dossier(book, fact, seq, at)
+    _open_dossier(book, fact, place)
 
 
 @_apply.register
-def _(fact: SettlementProcessed, book: Book, seq: int, at: int) -> None:
+def _(fact: SettlementProcessed, book: Book, place: Place) -> None:
     is_new = fact.number > book.settlement_count
     if is_new:
-        _report(book, fact, at)
-    _settle(book, fact.machine, fact.sale, fact.legs, at)
+        _report(book, fact, place)
+    _settle(book, fact.machine, fact.sale, fact.legs, place)
     if is_new:
-        _open_dossier(book, fact, seq, at)
+        _open_dossier(book, fact, place)
     else:
         _let_go(book, fact.machine, fact.number)
-        _follow_up(book, fact, at)
+        _follow_up(book, fact, place)
 
 
 def _let_go(book: Book, machine: str, number: int) -> None:
@@ -231,18 +239,18 @@ def _let_go(book: Book, machine: str, number: int) -> None:
         held.remove(number)
 
 
-def _report(book: Book, fact: SettlementProcessed | SettlementPending, at: int) -> None:
+def _report(book: Book, fact: SettlementProcessed | SettlementPending, place: Place) -> None:
     """What a machine's accepted report says of the machine itself, whether it was booked or waits."""
     till = book.tills[fact.machine]
     if fact.sale.n is not None:
-        till.counter.hear(fact.sale.n, at)
-    till.dispense(fact.sale, local_day(book.tz, at))
+        till.counter.hear(fact.sale.n, place.at)
+    till.dispense(fact.sale, local_day(book.tz, place.at))
     is_off = is_out_of_tolerance(fact.fee_mismatch_sats, fact.sale.principal_sats)
     till.fees_off = FeesOff(fact.number, fact.sale.fee_sats, fact.fee_mismatch_sats) if is_off else None
 
 
-def _settle(book: Book, machine: str, sale: Sale, legs: tuple[Leg, ...], at: int) -> None:
-    book.tills[machine].settle(sale, local_day(book.tz, at))
+def _settle(book: Book, machine: str, sale: Sale, legs: tuple[Leg, ...], place: Place) -> None:
+    book.tills[machine].settle(sale, local_day(book.tz, place.at))
     _number_legs(book, legs)
     _spend(book, machine, legs)
 
@@ -267,23 +275,23 @@ def _restore(book: Book, machine: str, legs: tuple[Leg, ...]) -> None:
 
 
 @_apply.register
-def _(fact: SettlementRetried, book: Book, seq: int, at: int) -> None:
-    _settle(book, fact.machine, fact.sale, fact.legs, at)
-    _follow_up(book, fact, at)
+def _(fact: SettlementRetried, book: Book, place: Place) -> None:
+    _settle(book, fact.machine, fact.sale, fact.legs, place)
+    _follow_up(book, fact, place)
 
 
 @_apply.register
-def _(fact: SettlementCorrected, book: Book, seq: int, at: int) -> None:
+def _(fact: SettlementCorrected, book: Book, place: Place) -> None:
     _restore(book, fact.machine, fact.voided)
     _number_legs(book, fact.legs)
     _spend(book, fact.machine, fact.legs)
     if fact.was_fiat_minor > fact.fiat_minor:
         book.tills[fact.machine].put_back(fact.sale, fact.was_fiat_minor - fact.fiat_minor, fact.reported_at)
-    _follow_up(book, fact, at)
+    _follow_up(book, fact, place)
 
 
 @_apply.register
-def _(fact: SettlementRefunded, book: Book, seq: int, at: int) -> None:
+def _(fact: SettlementRefunded, book: Book, place: Place) -> None:
     _restore(book, fact.machine, fact.voided)
     if fact.fiat_minor or not fact.sats:  # not of a corrected one: its cash is where it should be
         book.tills[fact.machine].put_back(fact.sale, fact.sale.fiat_minor, fact.reported_at)
@@ -291,45 +299,45 @@ def _(fact: SettlementRefunded, book: Book, seq: int, at: int) -> None:
     frozen = book.frozen.get(fact.number)
     if frozen is not None and (fact.voided or fact.fiat_minor or not (frozen.parts or frozen.own_sats)):
         del book.frozen[fact.number]  # of a corrected one only the rest went back: the others stay frozen
-    _follow_up(book, fact, at)
+    _follow_up(book, fact, place)
 
 
 @_apply.register
-def _(fact: SettlementFrozen, book: Book, seq: int, at: int) -> None:
+def _(fact: SettlementFrozen, book: Book, place: Place) -> None:
     book.frozen[fact.number] = fact
-    _follow_up(book, fact, at)
+    _follow_up(book, fact, place)
 
 
 @_apply.register
-def _(fact: SettlementLifted, book: Book, seq: int, at: int) -> None:
+def _(fact: SettlementLifted, book: Book, place: Place) -> None:
     del book.frozen[fact.number]
-    _follow_up(book, fact, at)
+    _follow_up(book, fact, place)
 
 
 @_apply.register
-def _(fact: SettlementMoved, book: Book, seq: int, at: int) -> None:
+def _(fact: SettlementMoved, book: Book, place: Place) -> None:
     _let_go(book, fact.machine, fact.number)
     if fact.status is SettlementStatus.PENDING:
         book.tills[fact.machine].held.append(fact.number)
-    _follow_up(book, fact, at)
+    _follow_up(book, fact, place)
 
 
 @_apply.register
-def _(fact: SettlementNoted, book: Book, seq: int, at: int) -> None:
-    _follow_up(book, fact, at)
+def _(fact: SettlementNoted, book: Book, place: Place) -> None:
+    _follow_up(book, fact, place)
 
 
-def _open_dossier(book: Book, fact: SettlementFact, seq: int, at: int) -> None:
+def _open_dossier(book: Book, fact: SettlementFact, place: Place) -> None:
     book.settlement_count = fact.number
-    book.recall.dossiers[fact.number] = Dossier(fact, seq, at)
+    book.recall.dossiers[fact.number] = Dossier(fact, place.seq, place.at)
     recall_settlement(book, fact)
 
 
-def _follow_up(book: Book, fact: Later, at: int) -> None:
+def _follow_up(book: Book, fact: Later, place: Place) -> None:
     """Add to a settlement's dossier, where it is at hand: at a restart it is not, and nobody asks."""
     dossier = book.recall.dossiers.get(fact.number)
     if dossier is not None:
-        book.recall.dossiers[fact.number] = dossier.followed_by(fact, at)
+        book.recall.dossiers[fact.number] = dossier.followed_by(fact, place.at)
 
 
 def recall_settlement(book: Book, fact: SettlementFact) -> None:
@@ -345,7 +353,7 @@ def recall_settlement(book: Book, fact: SettlementFact) -> None:
 
 
 @_apply.register
-def _(fact: LpPaid, book: Book, seq: int, at: int) -> None:
+def _(fact: LpPaid, book: Book, place: Place) -> None:
     _number_legs(book, fact.legs)
     _spend(book, fact.machine, fact.legs)
     if fact.slot is not None:
@@ -356,44 +364,44 @@ def _(fact: LpPaid, book: Book, seq: int, at: int) -> None:
 
 
 @_apply.register
-def _(fact: SlotsKept, book: Book, seq: int, at: int) -> None:
+def _(fact: SlotsKept, book: Book, place: Place) -> None:
     if fact.day != book.fixed_day:
         book.fixed_day, book.fixed_slots, book.fixed_given_minor = fact.day, set(), {}
     book.fixed_slots.update(fact.slots)
 
 
 @_apply.register
-def _(fact: FixedPlanSet, book: Book, seq: int, at: int) -> None:
+def _(fact: FixedPlanSet, book: Book, place: Place) -> None:
     book.fixed_plan = fact.plan
 
 
 @_apply.register
-def _(fact: AlertPlanSet, book: Book, seq: int, at: int) -> None:
+def _(fact: AlertPlanSet, book: Book, place: Place) -> None:
     book.alert_plan = fact.plan
 
 
 @_apply.register
-def _(fact: FeesPublished, book: Book, seq: int, at: int) -> None:
+def _(fact: FeesPublished, book: Book, place: Place) -> None:
     book.tills[fact.machine].fees_told_at = fact.told_at
 
 
 @_apply.register
-def _(fact: CassettesPublished, book: Book, seq: int, at: int) -> None:
+def _(fact: CassettesPublished, book: Book, place: Place) -> None:
     book.tills[fact.machine].cassettes_told_at = fact.told_at
 
 
 @_apply.register
-def _(fact: CassettesStated, book: Book, seq: int, at: int) -> None:
+def _(fact: CassettesStated, book: Book, place: Place) -> None:
     till = book.tills[fact.machine]
     stated = till.cassettes | {cassette.position: cassette for cassette in fact.cassettes}
     till.cassettes = {position: stated[position] for position in sorted(stated, key=in_order)}
 
 
 @_apply.register
-def _(fact: CassetteSet, book: Book, seq: int, at: int) -> None:
+def _(fact: CassetteSet, book: Book, place: Place) -> None:
     book.tills[fact.machine].cassettes[fact.cassette.position] = fact.cassette
 
 
 @_apply.register
-def _(fact: CassettesCounted, book: Book, seq: int, at: int) -> None:
+def _(fact: CassettesCounted, book: Book, place: Place) -> None:
     book.tills[fact.machine].cassettes |= {cassette.position: cassette for cassette in fact.cassettes}

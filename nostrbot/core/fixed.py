@@ -67,7 +67,7 @@ class _Payment(NamedTuple):
     before_minor: int
 
 
-def decide_slots(book: Book, at: int) -> tuple[Fact, ...]:
+def decide_slots(book: Book, at: int, rules: int) -> tuple[Fact, ...]:
     """Keep the slots that are due: that they are kept, then what LPs get, machine by machine. Nothing due: no facts."""
     due = due_slots(book, at)
     if not due:

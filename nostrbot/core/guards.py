@@ -24,7 +24,7 @@ RATES_WANTED = 3  # fewer settlements than this have no median worth the name
 _UNGUARDED = Guard()
 
 
-def find_hold(book: Book, machine: Machine, sale: Sale, at: int) -> Hold | None:
+def find_hold(book: Book, machine: Machine, sale: Sale, at: int, rules: int) -> Hold | None:
     """Why a sale that breaks no rule must wait all the same, or None."""
     if machine.trust is Trust.WALLET:
         return Hold.AWAITING_WALLET

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nostrbot.core.commands import Command
+from nostrbot.core.rules import RULES
 from nostrbot.nostr.sealing import Scheme
 
 
@@ -16,7 +17,7 @@ from nostrbot.nostr.sealing import Scheme
 class Order:
     """A command by `author` (hex key), accepted `at` (unix seconds on the bot's clock).
 
-    `id`: of the message it came in; `scheme`: how that was sealed.
+    `id`: of the message it came in; `scheme`: how that was sealed; `rules`: the number of those it is decided by.
     """
 
     command: Command
@@ -24,6 +25,7 @@ class Order:
     at: int
     id: str = ""
     scheme: Scheme = Scheme.NIP04
+    rules: int = RULES
 
     @property
     def verb(self) -> str:

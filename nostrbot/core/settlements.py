@@ -14,6 +14,7 @@ from nostrbot.core.dca import Partaker, flow_candidates, share_flow
 from nostrbot.core.facts import Leg, SettlementFact, SettlementPending, SettlementProcessed, SettlementRejected
 from nostrbot.core.fees import FeeCheck, check_fee, is_out_of_tolerance, share_fee
 from nostrbot.core.guards import find_hold
+from nostrbot.core.inputs import Signed
 from nostrbot.core.records import Machine
 from nostrbot.core.states import Direction, LegStatus, LegType, SkipReason, Trust
 from nostrbot.money import SATS_MAX, minor_digits
@@ -31,8 +32,9 @@ class Duplicate:
     booked: Booked
 
 
-def decide_settlement(book: Book, signer: str, event_id: str, sale: Sale, at: int) -> SettlementFact | Duplicate:
-    """Judge a sale that `signer`, a machine of this book, reported and that arrived `at`."""
+def decide_settlement(book: Book, given: Signed, sale: Sale, at: int, rules: int) -> SettlementFact | Duplicate:
+    """Judge a sale that a machine of this book reported in `given`, accepted `at`."""
+    signer, event_id = given.author, given.id
     known = book.recall.events.get(event_id)
     if known is not None:
         return Duplicate(known)
@@ -50,7 +52,7 @@ def decide_settlement(book: Book, signer: str, event_id: str, sale: Sale, at: in
     common = (number, machine.handle, event_id, sale, fees.platform_sats, fees.operator_sats, fees.mismatch_sats)
     if reason is not None:
         return SettlementRejected(*common, reason)
-    hold = find_hold(book, machine, sale, at)
+    hold = find_hold(book, machine, sale, at, rules)
     if hold is not None:
         return SettlementPending(*common, hold)
     return SettlementProcessed(*common, share_out(book, machine.handle, sale, fees.platform_sats))

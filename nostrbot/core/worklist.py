@@ -126,7 +126,7 @@ def _judge(book: Book, settlement: Settlement, order: Order, *, held_again: bool
         return Refused(
             Code.WRONG_STATUS, f's{number} breaks a rule by now ({broken}): settlement refund s{number} reason="…"'
         )
-    hold = find_hold(book, machine, settlement.sale, order.at) if held_again else None
+    hold = find_hold(book, machine, settlement.sale, order.at, order.rules) if held_again else None
     if hold is not None:
         return (SettlementMoved(number, machine.handle, SettlementStatus.PENDING, hold, (), order.author, ""),)
     legs = share_out(book, machine.handle, settlement.sale, settlement.platform_fee_sats)

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from nostrbot.core.engine import RULES
 from nostrbot.core.facts import Fact, plain_fact
 from nostrbot.core.inputs import Input
 from nostrbot.core.ledger.transaction import Transaction
+from nostrbot.core.rules import RULES
 
 TRAIL_VERSION = 1
 GENESIS = "0" * 64  # the `prev` of a book's first entry

@@ -22,6 +22,7 @@ from nostrbot.errors import BooksError, ConfigError
 # A backup or a second reader may hold the file for a moment; past this a person should know (faults.md row 52).
 BUSY_TIMEOUT_MS = 60_000
 SCHEME = "sqlite+aiosqlite"
+NEWER = "install the newer release that wrote it"
 RESTORE = (
     "restore a backup with `nostrbot restore`"  # what to do about every damage that cannot be made good from the rest
 )

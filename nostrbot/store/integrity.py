@@ -22,15 +22,16 @@ import orjson
 from nostrbot.core.book import ROOT, Book
 from nostrbot.core.checkpoint import read_checkpoint
 from nostrbot.core.inputs import effect_id
+from nostrbot.core.rules import are_known
 from nostrbot.errors import BooksError
 from nostrbot.journal.entry import GENESIS
 from nostrbot.nostr.event import read_event
 from nostrbot.refusals import Refusal
-from nostrbot.store.database import RESTORE
+from nostrbot.store.database import NEWER, RESTORE
 
 REBUILD = "stop the bot and run `nostrbot rebuild`"
 
-_END = re.compile(rb',"prev":"([0-9a-f]{64})","rules":[0-9]+,"seq":([0-9]+)\}\Z')
+_END = re.compile(rb',"prev":"([0-9a-f]{64})","rules":([0-9]+),"seq":([0-9]+)\}\Z')
 _END_BYTES_MAX = 160
 _TABLES = ("entry", "settlement", "settlement_change", "leg", "balance", "snapshot", "checkpoint", "outbox")
 # Numbered from 1 on, without gaps: how many there are, the highest number, and how many point to what is not there.
@@ -151,6 +152,8 @@ def _check_chain(
             is_raw = isinstance(body, bytes) and isinstance(at, int)  # columns take values of any type
             if not is_raw or sha256(body).digest() != digest or not _is_linked(body, seq, at, head):
                 raise BooksError(f"the journal is damaged at entry {seq}: {RESTORE}")
+            if not _has_known_rules(body):
+                raise BooksError(f"entry {seq} was decided by newer rules: {NEWER}")
             look(seq, at, event_id, body)
             count, head = seq, digest.hex()
     except sqlite3.Error as error:
@@ -163,7 +166,13 @@ def _check_chain(
 def _is_linked(body: bytes, seq: int, at: int, prev: str) -> bool:
     """Whether an entry is the one after `prev`. Canonical bytes begin with the time and end with these: no more is read."""
     end = _END.search(body, max(0, len(body) - _END_BYTES_MAX))
-    return end is not None and end.groups() == (prev.encode(), b"%d" % seq) and body.startswith(b'{"at":%d,' % at)
+    return end is not None and end.group(1, 3) == (prev.encode(), b"%d" % seq) and body.startswith(b'{"at":%d,' % at)
+
+
+def _has_known_rules(body: bytes) -> bool:
+    """Return whether this program can decide a linked entry again."""
+    end = _END.search(body, max(0, len(body) - _END_BYTES_MAX))
+    return end is not None and are_known(int(end.group(2)))
 
 
 def _check_end(connection: sqlite3.Connection, number: int, entries: int) -> None:

@@ -21,11 +21,12 @@ from nostrbot.core.alarms import Told, read_told
 from nostrbot.core.dossier import Dossier
 from nostrbot.core.facts import SettlementChange, SettlementFact, read_fact
 from nostrbot.core.fleet import Sighting, read_sighting
+from nostrbot.core.rules import are_known
 from nostrbot.core.states import LegStatus, LegType, SettlementStatus
 from nostrbot.errors import BooksError
 from nostrbot.store import tables
 from nostrbot.store.checkpoints import Checkpoints
-from nostrbot.store.database import Driver
+from nostrbot.store.database import NEWER, Driver
 from nostrbot.store.leg_sums import LegSums
 from nostrbot.store.tables import answered, book, entry, leg, outbox, refusal, runtime, settlement, snapshot
 
@@ -423,9 +424,11 @@ class Queries:
 
 
 def read_linked(stored: StoredEntry, prev: str) -> dict[str, Any]:
-    """An entry's content. Raises BooksError unless its bytes are its hash's and it follows `prev`."""
+    """An entry's content. Raises BooksError unless its bytes are its hash's, it follows `prev` and its rules are known."""
     if sha256(stored.body).hexdigest() == stored.hash:
         content = stored.plain()
         if (content["prev"], content["seq"], content["at"]) == (prev, stored.seq, stored.at):
+            if not are_known(content["rules"]):
+                raise BooksError(f"book {stored.book}: entry {stored.seq} was decided by newer rules: {NEWER}")
             return content
     raise BooksError(f"book {stored.book}: the journal is damaged at entry {stored.seq}: restore a backup")

@@ -94,7 +94,7 @@ class _Derivation:
         content = read_linked(stored, live.chain.head)
         given = _read_input(content["input"], stored)
         facts = tuple(read_fact(fields) for fields in content["facts"])
-        booked = apply(live.book, given.id, facts, seq=stored.seq, at=stored.at)
+        booked = apply(live.book, given.id, facts, seq=stored.seq, at=stored.at, rules=content["rules"])
         live.book.recall.forget()
         postings = [posting for transaction in booked for posting in transaction.postings]
         if [list(posting) for posting in postings] != content["postings"]:

@@ -190,6 +190,6 @@ def follow(live: LiveBook, stored: StoredEntry) -> dict[str, Any]:
     """Apply the next entry of a book to it, as sealed; returns the entry's content. BooksError when it is damaged."""
     content = read_linked(stored, live.chain.head)
     facts = tuple(read_fact(fields) for fields in content["facts"])
-    apply(live.book, effect_id(content["input"]), facts, seq=stored.seq, at=stored.at)
+    apply(live.book, effect_id(content["input"]), facts, seq=stored.seq, at=stored.at, rules=content["rules"])
     live.chain = Chain(stored.book, stored.seq, stored.hash, stored.at)
     return content

@@ -14,6 +14,7 @@ import pytest
 from nostrbot.audit.verification import Summary, verify_trail
 from nostrbot.core.facts import MachineChanged, SettlementProcessed
 from nostrbot.core.inputs import Signed
+from nostrbot.core.rules import FIRST, RULES
 from nostrbot.errors import TrailError
 from nostrbot.journal.entry import GENESIS, canonical, digest, trail_line
 from nostrbot.nostr.event import VerifiedEvent, read_event
@@ -440,9 +441,15 @@ def test_an_entry_before_its_time(trail: Trail) -> None:
     )
 
 
-def test_rules_of_another_version(trail: Trail) -> None:
+@pytest.mark.parametrize("number", [0, -1, RULES + 1, 2**63])
+def test_rules_of_another_version(trail: Trail, number: int) -> None:
     """This program cannot decide again what others decided."""
-    assert trouble(resealed(trail, 4, lambda content: content.update(rules=2))) == (4, "rules")
+    assert trouble(resealed(trail, 4, lambda content: content.update(rules=number))) == (4, "rules")
+
+
+def test_r1_a_bot_may_not_go_back_to_older_rules(trail: Trail) -> None:
+    """Else it could choose for each sale by which rules it is decided."""
+    assert trouble(resealed(trail, 4, lambda content: content.update(rules=FIRST))) == (4, "rules")
 
 
 @pytest.mark.parametrize("value", [True, 1.0])
@@ -496,7 +503,7 @@ def test_a_book_that_no_platform_opened() -> None:
 def smuggled(given: Signed) -> tuple[int, str]:
     """Where the auditor stops when the bot seals an input it should not have obeyed, as if its rules were others."""
     house = lived()
-    content = {"input": given.plain(), "facts": [], "postings": [], "at": house.now, "rules": 1}
+    content = {"input": given.plain(), "facts": [], "postings": [], "at": house.now, "rules": RULES}
     return trouble(sealed_again([*house.trail(), canonical(content)]))
 
 

@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from nostrbot.core.book import check_books
-from nostrbot.core.evolution import evolve
+from nostrbot.core.evolution import Place, evolve
 from nostrbot.core.facts import DepositChanged, SettlementPending, SettlementProcessed
 from nostrbot.core.inputs import Signed
 from nostrbot.core.records import Reversal
+from nostrbot.core.rules import RULES
 from nostrbot.core.states import DepositStatus, SettlementStatus
 from nostrbot.errors import BooksError
 from tests.houses import House, person
@@ -70,7 +71,7 @@ def test_a_fact_that_would_overdraw_an_lp_is_our_own_mistake(house: House) -> No
         replace(deposit, status=DepositStatus.REVERSED, reversals=(Reversal(0, 900_001),)), "", 900_001
     )
     with pytest.raises(BooksError, match="liabilities:lp:ana:cash:m1 would be overdrawn by 1 GTQ"):
-        evolve(house.book, too_much, seq=99, at=house.now)
+        evolve(house.book, too_much, Place(99, house.now, RULES))
     assert house.ledger() == before
     assert house.remaining("ana") == "9000.00"
 

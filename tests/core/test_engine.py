@@ -8,6 +8,7 @@ from nostrbot.core.facts import PlatformFeeSet, PreferencesSet
 from nostrbot.core.forms import Role
 from nostrbot.core.inputs import Signed
 from nostrbot.core.phrasebook import TABLE
+from nostrbot.core.rules import RULES
 from nostrbot.nostr.event import sign_event
 from nostrbot.nostr.sealing import Scheme
 from nostrbot.refusals import Reason, Refusal
@@ -139,7 +140,7 @@ def test_nothing_else_may_be_carried_over(house: House) -> None:
 def test_what_is_addressed_to_another_bot_is_none_of_ours(house: House, tags: list[list[str]]) -> None:
     """An operator of two bots does not command one through the other."""
     event = sign_event(person("operator"), kind=4, tags=tags, content="x?iv=x", created_at=house.now)
-    decision = decide(house.book, Signed(event, "machine suspend m1", Scheme.NIP04), house.now)
+    decision = decide(house.book, Signed(event, "machine suspend m1", Scheme.NIP04), house.now, RULES)
     assert decision.facts == ()
     assert decision.instead == Refusal(Reason.OFF_FILTER, "not addressed to this bot")
 
@@ -148,13 +149,13 @@ def test_a_relay_hint_and_other_recipients_do_not_matter(house: House) -> None:
     """Clients write more into a tag than its value, and more tags than one."""
     tags = [["p", person("ana").pubkey], ["p", BOT.pubkey, "wss://relay.example.com"]]
     event = sign_event(person("operator"), kind=4, tags=tags, content="x?iv=x", created_at=house.now)
-    assert decide(house.book, Signed(event, "machine suspend m1", Scheme.NIP04), house.now).facts
+    assert decide(house.book, Signed(event, "machine suspend m1", Scheme.NIP04), house.now, RULES).facts
 
 
 def test_other_kinds_are_not_taken(house: House) -> None:
     """Not even from the operator."""
     event = sign_event(person("operator"), kind=1, tags=[["p", BOT.pubkey]], content="hello", created_at=house.now)
-    decision = decide(house.book, Signed(event, "hello", Scheme.NIP44), house.now)
+    decision = decide(house.book, Signed(event, "hello", Scheme.NIP44), house.now, RULES)
     assert decision.instead == Refusal(Reason.OFF_FILTER, "kind 1 is none this book takes")
 
 
@@ -162,7 +163,7 @@ def test_deciding_changes_nothing(house: House) -> None:
     """decide() looks only: asked twice it says the same, and the book is as before."""
     given = letter("operator", told("machine add @m2 name=m2 fiat=GTQ cash_in=0 cash_out=0"), at=house.now)
     before = house.ledger(), dict(house.book.machines), len(house.book.recall.events)
-    assert decide(house.book, given, house.now) == decide(house.book, given, house.now)
+    assert decide(house.book, given, house.now, RULES) == decide(house.book, given, house.now, RULES)
     assert (house.ledger(), dict(house.book.machines), len(house.book.recall.events)) == before
 
 

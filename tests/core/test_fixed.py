@@ -15,6 +15,7 @@ from nostrbot.core.facts import Fact, FixedPlanSet, LpPaid, SettlementProcessed,
 from nostrbot.core.fixed import due_slots, floor_minor, next_slot_at
 from nostrbot.core.inputs import Tick
 from nostrbot.core.records import FixedPlan
+from nostrbot.core.rules import RULES
 from nostrbot.core.snapshots import take_snapshot
 from nostrbot.money import format_minor
 from nostrbot.refusals import Reason, Refusal
@@ -371,7 +372,7 @@ def test_when_the_next_slot_is(tz: str, opened_at: str, schedule: str, moments: 
 def test_a_tick_is_decided_at_its_own_time(house: House) -> None:
     """Else an auditor could not tell which day it was."""
     at = utc("2026-05-05T08:00:00")
-    instead = decide(house.book, Tick(at - 1), at).instead
+    instead = decide(house.book, Tick(at - 1), at, RULES).instead
     assert isinstance(instead, Refusal)
     assert instead.reason is Reason.INVALID
 

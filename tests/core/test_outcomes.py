@@ -7,6 +7,7 @@ from nostrbot.core.dossier import Dossier
 from nostrbot.core.engine import decide_command
 from nostrbot.core.facts import SettlementProcessed
 from nostrbot.core.outcomes import outcome_view, show_settlement
+from nostrbot.core.rules import RULES
 from nostrbot.core.views import View, balance_rows
 from tests.houses import House, letter, person, told
 
@@ -164,7 +165,7 @@ def test_a_preview_is_the_answer_itself(house: House, who: str, text: str) -> No
     command = parse(told(text))
     assert isinstance(command, Command)
     at = house.now + 1
-    facts = decide_command(house.book, letter(who, text, at=at), command, at).facts
+    facts = decide_command(house.book, letter(who, text, at=at), command, at, RULES).facts
     previewed = outcome_view(house.book, person(who).pubkey, command, facts, at=at)
     assert previewed == data(house, who, text)
 

@@ -18,7 +18,7 @@ from nostrbot.audit.verification import verify_trail
 from nostrbot.core.book import check_books
 from nostrbot.core.commands import Code, Refused
 from nostrbot.core.dossier import Dossier, Settlement, as_it_stands
-from nostrbot.core.evolution import evolve
+from nostrbot.core.evolution import Place, evolve
 from nostrbot.core.facts import (
     Leg,
     SettlementChange,
@@ -34,6 +34,7 @@ from nostrbot.core.facts import (
     read_fact,
 )
 from nostrbot.core.outcomes import show_settlement
+from nostrbot.core.rules import RULES
 from nostrbot.core.settlements import Duplicate
 from nostrbot.core.snapshots import take_snapshot
 from nostrbot.core.states import Direction, LegStatus, LegType, SettlementStatus
@@ -740,7 +741,7 @@ def _mixed(
     part = replace(
         birth.sale, wire_sats=sum(leg.sats for leg in paid), fiat_minor=sum(leg.fiat_minor or 0 for leg in paid)
     )
-    evolve(house.book, SettlementRetried(1, "m1", part, (), (), paid), seq=house.chain.seq, at=house.now)
+    evolve(house.book, SettlementRetried(1, "m1", part, (), (), paid), Place(house.chain.seq, house.now, RULES))
     house.book.leg_count = 5
     claimed = SettlementProcessed(1, "m1", birth.event_id, birth.sale, *due, legs)
     broken = SettlementMoved(1, "m1", SettlementStatus.ERRORED, "a payout failed", (), "", "")

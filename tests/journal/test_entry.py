@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from nostrbot.core.facts import plain_fact
 from nostrbot.core.inputs import Signed
+from nostrbot.core.rules import RULES
 from nostrbot.journal.entry import GENESIS, Chain, canonical, digest, seal, trail_line
 from nostrbot.nostr.sealing import Scheme
 from tests.houses import DAWN, House, letter, report, sale
@@ -55,7 +56,7 @@ def test_an_entry_holds_what_section_7_says(house: House) -> None:
         "input": {"event": entry.given.event.plain()},
         "postings": [list(posting) for posting in entry.transactions[0].postings],
         "prev": house.entries[-2].hash,
-        "rules": 1,
+        "rules": RULES,
         "seq": len(house.entries),
     }
 

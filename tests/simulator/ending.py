@@ -112,7 +112,7 @@ async def _check_memory(world: "World") -> None:
         for seq, (_, body) in enumerate(world.witness.books[key].entries, start=1):
             content = orjson.loads(body)
             facts = tuple(read_fact(fields) for fields in content["facts"])
-            apply(book, effect_id(content["input"]), facts, seq=seq, at=content["at"])
+            apply(book, effect_id(content["input"]), facts, seq=seq, at=content["at"], rules=content["rules"])
         same = orjson.dumps(take_snapshot(book)) == orjson.dumps(take_snapshot(live.book))
         hold(same, f"I6: the book {live.book.handle} in memory is not the one in its journal")
 
