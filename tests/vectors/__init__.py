@@ -1,0 +1,1 @@
+"""Vectors: official ones of the protocol, and trails and homes as earlier code wrote them."""
