@@ -20,6 +20,7 @@ from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.kinds import DIRECT_MESSAGE, DM_RELAY_LIST, GIFT_WRAP, PROFILE, RELAY_LIST
 from nostrbot.relays.addresses import public_relay
 from nostrbot.relays.relay import RelayConfig
+from nostrbot.relays.urls import identity
 
 LISTS: Final = frozenset({RELAY_LIST, DM_RELAY_LIST})
 LETTERS: Final = frozenset({DIRECT_MESSAGE, GIFT_WRAP})  # what people read where they say; machines use our relays
@@ -49,7 +50,7 @@ class Announcements:
     """Where people read, of those relays that may be connected to and are not the bot's own anyway."""
 
     def __init__(self, own: Iterable[RelayConfig]) -> None:
-        self._own_urls = {public_relay(relay.url) for relay in own}
+        self._own = {identity(relay.url) for relay in own}
         self._lists: dict[str, dict[int, _List]] = {}  # by pubkey and kind
 
     def note(self, event: VerifiedEvent) -> None:
@@ -74,13 +75,13 @@ class Announcements:
         return chosen.urls if chosen is not None else ()
 
     def _urls(self, event: VerifiedEvent) -> tuple[str, ...]:
-        found: dict[str, None] = {}
+        found: dict[str, str] = {}  # by what tells relays apart
         for tag in event.tags[:TAGS_READ_MAX]:
             said = _said(event.kind, tag)
             url = public_relay(said) if said is not None else None
-            if isinstance(url, str) and url not in self._own_urls:
-                found[url] = None
-        return tuple(found)[:RELAYS_A_LIST_MAX]
+            if isinstance(url, str) and identity(url) not in self._own:
+                found.setdefault(identity(url), url)
+        return tuple(found.values())[:RELAYS_A_LIST_MAX]
 
 
 def _said(kind: int, tag: tuple[str, ...]) -> str | None:
@@ -120,6 +121,5 @@ def _marker(relay: RelayConfig) -> list[str]:
 
 
 def _may_be_shown(url: str) -> bool:
-    """Whether the URL tells no secret: what a relay gives to one customer stands before the @ or behind the ?."""
-    parts = urlsplit(url)
-    return "@" not in parts.netloc and not parts.query
+    """Whether the URL tells no secret: what a relay gives to one customer stands behind the question mark."""
+    return not urlsplit(url).query

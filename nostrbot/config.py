@@ -16,6 +16,7 @@ from yaml.composer import ComposerError
 from nostrbot.errors import ConfigError, KeyTextError
 from nostrbot.nostr.keys import npub, read_pubkey
 from nostrbot.relays.relay import RelayConfig
+from nostrbot.relays.urls import identity, relay_url
 
 RELAYS_BYTES_MAX = 64 * 1024
 RELAYS_MAX = 64
@@ -158,7 +159,7 @@ def parse_relays(raw: bytes, path: Path) -> RelaySettings:
         relays = tuple(RelayConfig(relay.url, relay.read, relay.write) for relay in file.relays)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
-    if len({relay.url.rstrip("/") for relay in relays}) < len(relays):
+    if len({identity(relay.url) for relay in relays}) < len(relays):
         raise ConfigError(f"{path}: one relay stands there twice")
     if not any(relay.read for relay in relays):
         raise ConfigError(f"{path}: set read: true for at least one relay")
@@ -172,10 +173,8 @@ def relays_text(urls: list[str]) -> str:
     """The relays.yaml that `init` writes. Raises ConfigError for what is no relay's URL."""
     listed = []
     for url in urls:
-        RelayConfig(url)
-        listed.append(
-            f"  - url: {yaml.safe_dump(url, width=10_000).splitlines()[0]}\n    read: true\n    write: true\n"
-        )
+        shown = yaml.safe_dump(relay_url(url), width=10_000).splitlines()[0]
+        listed.append(f"  - url: {shown}\n    read: true\n    write: true\n")
     return (
         "# Relays this bot uses: read = subscribe there, write = publish there.\n"
         "relays:\n" + "".join(listed) + "publish:\n"

@@ -12,7 +12,7 @@ from nostrbot.core.commands import Command, Misunderstood, parse
 from nostrbot.core.directory import Directory, Standing
 from nostrbot.core.inputs import Signed, open_signed
 from nostrbot.nostr import kinds
-from nostrbot.nostr.event import VerifiedEvent, expiration
+from nostrbot.nostr.event import Tagged, VerifiedEvent, expiration
 from nostrbot.nostr.giftwrap import open_seal, open_wrap
 from nostrbot.nostr.sealing import Envelope, Scheme, scheme_of
 from nostrbot.refusals import Reason, Refusal
@@ -28,6 +28,12 @@ class Opened(NamedTuple):
     given: Signed
     standing: Standing
     said: Sale | Refusal | Command | Misunderstood | Subject
+
+
+def has_expired(said: Tagged, at: int) -> bool:
+    """Whether this layer of a message stopped being valid (NIP-40). Anybody may make a fresh wrap for an expired seal."""
+    expires_at = expiration(said)
+    return expires_at is not None and expires_at <= at
 
 
 class Mailroom:
@@ -49,14 +55,13 @@ class Mailroom:
         is_machines = event.kind in OF_MACHINES
         if not (standing.machine if is_machines else standing.roles or standing.machine):
             return Refusal(Reason.UNKNOWN_AUTHOR)
-        expires_at = expiration(event)
-        if expires_at is not None and expires_at <= at:
+        if has_expired(event, at) or (seal is not None and has_expired(seal, at)):
             return Refusal(Reason.EXPIRED)
         if event.kind == kinds.SETTLEMENT:
             return self._open_report(event, standing)
         if is_machines:
             return self._open_state(event, standing)
-        return self._open_message(event, standing) if seal is None else self._open_private(seal, standing)
+        return self._open_message(event, standing) if seal is None else self._open_private(seal, standing, at)
 
     def _open_report(self, event: VerifiedEvent, standing: Standing) -> Opened:
         opened = self._envelope.open_from(event.pubkey, event.content)
@@ -80,12 +85,14 @@ class Mailroom:
             return Refusal(Reason.UNDECRYPTABLE, "a command must be encrypted")
         return Opened(Signed(event, *opened), standing, parse(opened.text))
 
-    def _open_private(self, seal: VerifiedEvent, standing: Standing) -> Opened | Refusal:
+    def _open_private(self, seal: VerifiedEvent, standing: Standing, at: int) -> Opened | Refusal:
         """Open the seal of a gift wrap, which its author signed; a wrap around it anybody may have made."""
         opened = open_seal(self._envelope, seal)
         if isinstance(opened, Refusal):
             return opened
         opening, rumor = opened
+        if has_expired(rumor, at):
+            return Refusal(Reason.EXPIRED)
         if rumor.kind != kinds.CHAT_MESSAGE:
             return Refusal(Reason.OFF_FILTER, f"a private message of kind {rumor.kind}")
         given = open_signed(seal, opening.text, opening.keys)

@@ -31,6 +31,12 @@ MISTAKES = {
     "no port": ("relays:\n  - url: wss://a.example:x\n", r"relay 'wss://a\.example:x': "),
     "a port too far": ("relays:\n  - url: wss://a.example:70000\n", r"relay 'wss://a\.example:70000': "),
     "twice": ("relays:\n  - url: wss://a.example\n  - url: wss://a.example\n", r"one relay stands there twice"),
+    "twice, written otherwise": (
+        "relays:\n  - url: wss://a.example/x\n  - url: WSS://A.Example.:443/y/../%78/\npublish:\n  min_ok: 2\n",
+        r"one relay stands there twice",
+    ),
+    "a user name": ("relays:\n  - url: wss://me:pw@a.example\n", r"a user name has no place in a relay's url"),
+    "a fragment": ("relays:\n  - url: 'wss://a.example/#x'\n", r"a fragment, which begins with #, has no place"),
     "a misspelt key": ("relays:\n  - url: wss://a.example\n    raed: true\n", r"relays\.0\.raed: Extra inputs"),
     "a word for a switch": (
         "relays:\n  - url: wss://a.example\n    read: often\n",
@@ -96,7 +102,9 @@ def test_what_is_not_written_has_its_default(tmp_path: Path) -> None:
     assert (settings.min_ok, settings.recipient_relays) == (1, True)
 
 
-@pytest.mark.parametrize("url", ["wss://a.example", "ws://127.0.0.1:7447", "wss://a.example/#'\": !x", "ws://[::1]:80"])
+@pytest.mark.parametrize(
+    "url", ["wss://a.example", "ws://127.0.0.1:7447", "wss://a.example/%23'%22:!x", "ws://[::1]:81"]
+)
 def test_what_init_writes_is_read_back(tmp_path: Path, url: str) -> None:
     """Whatever is in the url: the text is YAML, and says the same."""
     path = tmp_path / "relays.yaml"

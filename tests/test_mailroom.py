@@ -71,12 +71,16 @@ def rumor_of(who: str, **changes: Any) -> Plain:
 
 
 def wrapped(
-    inner: bytes | VerifiedEvent, *tags: list[str], seal_by: str = "ana", wrap_by: str = "anybody"
+    inner: bytes | VerifiedEvent,
+    *tags: list[str],
+    seal_by: str = "ana",
+    wrap_by: str = "anybody",
+    seal_tags: list[list[str]] | None = None,
 ) -> VerifiedEvent:
     """Something in a gift wrap: a whole seal, or a text that is sealed first."""
     if isinstance(inner, bytes):
         sealed = Envelope(person(seal_by)).seal_to(BOT.pubkey, inner.decode(), Scheme.NIP44, b"s")
-        inner = sign_event(person(seal_by), kind=SEAL, tags=[], content=sealed, created_at=DAWN)
+        inner = sign_event(person(seal_by), kind=SEAL, tags=seal_tags or [], content=sealed, created_at=DAWN)
     return made(wrap_by, WRAP, orjson.dumps(inner.plain()).decode(), *tags)
 
 
@@ -196,20 +200,40 @@ def test_a_seal_that_is_not_encrypted_for_us(book: Book, envelope: CountingEnvel
 
 
 @pytest.mark.parametrize(("expires_at", "is_taken"), [(DAWN + 1, True), (DAWN, False), (1, False)])
-@pytest.mark.parametrize("what", ["command", "private", "report", "beacon"])
-def test_what_has_expired(
+@pytest.mark.parametrize("what", ["command", "private", "private, its seal", "private, its rumor", "report", "beacon"])
+def test_f14_what_has_expired(
     book: Book, envelope: CountingEnvelope, what: str, expires_at: int, *, is_taken: bool
 ) -> None:
-    """NIP-40: from that second on it is not obeyed; of a gift wrap the wrap says so."""
+    """NIP-40: from that second on it is not obeyed; of a gift wrap any layer says so, for anybody may wrap a seal anew."""
     tag = ["expiration", str(expires_at)]
     events = {
         "command": lambda: made("ana", DM, "balance", tag, scheme=Scheme.NIP04),
         "private": lambda: wrapped(orjson.dumps(rumor_of("ana")), tag),
+        "private, its seal": lambda: wrapped(orjson.dumps(rumor_of("ana")), seal_tags=[tag]),
+        "private, its rumor": lambda: wrapped(orjson.dumps(rumor_of("ana", tags=[["p", BOT.pubkey], tag]))),
         "report": lambda: made("m1", REPORT, orjson.dumps(sale()).decode(), tag),
         "beacon": lambda: made("m1", STATE, "{}", ["d", BEACON], tag),
     }
     one = opened(book, envelope, events[what]())
     assert isinstance(one, Opened) if is_taken else one == Refusal(Reason.EXPIRED)
+
+
+@pytest.mark.parametrize("said", [[], [""], ["-1"], ["soon"], ["1.0"], [" 1"], ["9" * 17], ["²"]])
+@pytest.mark.parametrize("layer", ["wrap", "seal", "rumor"])
+def test_f14_an_expiration_that_is_no_moment_says_nothing(
+    book: Book, envelope: CountingEnvelope, layer: str, said: list[str]
+) -> None:
+    """On whatever layer. Beside a moment that has passed it changes nothing either."""
+    tags = [["expiration", *said]]
+
+    def private(*more: list[str]) -> VerifiedEvent:
+        on = {name: [*tags, *more] if name == layer else [] for name in ("wrap", "seal", "rumor")}
+        rumor = rumor_of("ana", tags=[["p", BOT.pubkey], *on["rumor"]])
+        return wrapped(orjson.dumps(rumor), *on["wrap"], seal_tags=on["seal"])
+
+    assert isinstance(opened(book, envelope, private()), Opened)
+    expired = private(["expiration", str(DAWN + 1)], ["expiration", "1"])
+    assert opened(book, envelope, expired) == Refusal(Reason.EXPIRED)
 
 
 def test_what_cannot_be_decrypted(book: Book, envelope: CountingEnvelope) -> None:

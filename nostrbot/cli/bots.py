@@ -199,8 +199,12 @@ def relay(
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         embedded = EmbeddedRelay(port, data)
+        starting, stopped = asyncio.create_task(embedded.start()), asyncio.create_task(stop.wait())
+        await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            return DONE  # told to stop while it waited for its port
         try:
-            url = await embedded.start()
+            url = await starting
         except (OSError, NostrSdkError) as error:
             given = [name for name, value in (("--port", port), ("--data", data)) if value is not None]
             complain(f"the relay cannot start: {error}: choose another {' or '.join(given) or '--port'}")

@@ -15,6 +15,7 @@ from nostrbot.cli.logs import log_to_stderr
 from nostrbot.cli.terminal import DONE, NO, NOBODY, JsonOption, RelayOption, complain, public_key, run_until_done
 from nostrbot.errors import ConfigError
 from nostrbot.nostr.keys import npub
+from nostrbot.relays.urls import identity, relay_url
 
 if TYPE_CHECKING:
     from nostrbot.audit.chronicle import Chronicle, Evidence, Seen
@@ -77,7 +78,8 @@ def audit_follow(
     from nostrbot.audit.chronicle import Chronicle
 
     log_to_stderr("ERROR")
-    if len(set(relay)) != len(relay):
+    relay = [relay_url(url) for url in relay]
+    if len({identity(url) for url in relay}) != len(relay):
         raise ConfigError("--relay: one url is there twice")
     chronicle = Chronicle(
         public_key("--bot", bot),

@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from hashlib import sha256
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Protocol, Self
 
 import coincurve
 import orjson
@@ -153,12 +153,22 @@ def event_id(pubkey: str, created_at: int, kind: int, tags: Sequence[Sequence[st
     return sha256(_canonical(pubkey, created_at, kind, tags, content)).hexdigest()
 
 
-def expiration(event: Event) -> int | None:
-    """When the event stops being valid, in unix seconds (NIP-40); None when it does not say, or not in digits."""
-    text = event.tag_value("expiration")
-    if text is None or len(text) > EXPIRATION_DIGITS_MAX or not (text.isascii() and text.isdigit()):
-        return None
-    return int(text)
+class Tagged(Protocol):
+    """An event, or the rumor in a gift wrap."""
+
+    @property
+    def tags(self) -> tuple[tuple[str, ...], ...]:
+        """Its tags."""
+
+
+def expiration(event: Tagged) -> int | None:
+    """When the event stops being valid, in unix seconds (NIP-40): the earliest moment that a tag of it names in digits.
+
+    None when no tag does: what is not in digits says nothing.
+    """
+    said = [tag[1] for tag in event.tags if len(tag) > 1 and tag[0] == "expiration"]
+    moments = [int(text) for text in said if len(text) <= EXPIRATION_DIGITS_MAX and text.isascii() and text.isdigit()]
+    return min(moments, default=None)
 
 
 def sign_event(keys: Keys, *, kind: int, tags: Sequence[Sequence[str]], content: str, created_at: int) -> VerifiedEvent:

@@ -4,7 +4,8 @@ What lives here: writing EVENT, REQ, CLOSE and AUTH; reading EVENT, OK, EOSE, CL
 the event inside a frame, which stays a decoded object until event.read_event() has judged it; sockets (relays/).
 
 Reading is strict and never raises: size before parsing, then JSON without NaN, without lone surrogates, without
-bottomless nesting (orjson refuses these) and without duplicate keys, then exactly the items each message has.
+bottomless nesting (orjson refuses these) and without duplicate keys. Of a message the first items decide: a text that is
+missing is empty, and what stands behind the last item is ignored, for relays differ in it.
 https://github.com/nostr-protocol/nips/blob/master/01.md
 https://github.com/nostr-protocol/nips/blob/master/42.md
 """
@@ -114,20 +115,33 @@ def read_message(frame: bytes | str) -> Message | Refusal:
 
 
 def _message(items: object) -> Message | Refusal:
+    """What the first items say. What a relay adds at the end says nothing to us, and a text it left out is empty."""
     match items:
-        case ["EVENT", str(subscription_id), dict(obj)] if _is_subscription_id(subscription_id):
+        case ["EVENT", str(subscription_id), dict(obj), *_] if _is_subscription_id(subscription_id):
             return EventMessage(subscription_id, obj)
-        case ["OK", str(event_id), bool(accepted), str(text)] if _is_event_id(event_id):
-            return Ok(event_id, accepted, text)
-        case ["EOSE", str(subscription_id)] if _is_subscription_id(subscription_id):
+        case ["OK", str(event_id), *rest] if _is_event_id(event_id.lower()):
+            return Ok(event_id.lower(), _is_yes(rest[0] if rest else None), _text(rest[1:]))
+        case ["OK", "", bool(), *rest]:  # some name no event when they take none
+            return Notice(_text(rest))
+        case ["EOSE", str(subscription_id), *_] if _is_subscription_id(subscription_id):
             return Eose(subscription_id)
-        case ["CLOSED", str(subscription_id), str(text)] if _is_subscription_id(subscription_id):
-            return Closed(subscription_id, text)
-        case ["NOTICE", str(text)]:
-            return Notice(text)
-        case ["AUTH", str(challenge)]:
+        case ["CLOSED", str(subscription_id), *rest] if _is_subscription_id(subscription_id):
+            return Closed(subscription_id, _text(rest))
+        case ["NOTICE", *rest]:
+            return Notice(_text(rest))
+        case ["AUTH", str(challenge), *_]:
             return AuthChallenge(challenge)
     return Refusal(Reason.BAD_SHAPE, "not a relay message")
+
+
+def _is_yes(said: object) -> bool:
+    """Whether the third item of an OK says that the event was taken: true, or what a careless relay writes for it."""
+    return said is True or (type(said) is int and said == 1) or (isinstance(said, str) and said.lower() == "true")
+
+
+def _text(items: Sequence[object]) -> str:
+    """The first of these items, where it is a text."""
+    return items[0] if items and isinstance(items[0], str) else ""
 
 
 def _is_subscription_id(text: str) -> bool:

@@ -14,6 +14,8 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
+from nostrbot.relays.urls import relay_url
+
 URL_CHARS_MAX: Final = 256  # the longest relay URLs in use name a path and a filter, and stay far below
 TLS_PORT: Final = 443
 # The usual ports of relay software. Any other would let an announcement make the bot knock at whatever listens there.
@@ -70,9 +72,8 @@ def public_relay(url: str) -> str | Unfit:
     host = _public_host(parts.hostname or "", is_bracketed=parts.netloc.startswith("["))
     if isinstance(host, Unfit):
         return host
-    path = "" if parts.path == "/" else parts.path
     query = f"?{parts.query}" if parts.query else ""
-    return f"wss://{host}{'' if port == TLS_PORT else f':{port}'}{path}{query}"
+    return relay_url(f"wss://{host}{'' if port == TLS_PORT else f':{port}'}{parts.path}{query}")
 
 
 def place_of(url: str) -> Place:

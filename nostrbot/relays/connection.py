@@ -5,15 +5,17 @@ What lives here: opening a websocket, and how long to wait before the next one. 
 """
 
 import asyncio
+import re
 from collections.abc import Iterable
 
 from loguru import logger
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
 from nostrbot.relays.conduct import Backoff
 from nostrbot.relays.relay import Commons, Relay
 from nostrbot.relays.session import Ending, Session
+from nostrbot.relays.urls import is_loopback
 from nostrbot.relays.watch import Watch
 
 
@@ -55,9 +57,28 @@ class Connection:
 
     async def _connect_once(self) -> float:
         """Connect and serve. Returns how many seconds to stay away."""
-        limits = self._commons.limits
         loop = asyncio.get_running_loop()
-        opening = connect(
+        try:
+            socket = await self._open()
+        # ImportError: a SOCKS proxy, which needs another package; ValueError: a proxy that is no URL.
+        except (OSError, TimeoutError, WebSocketException, ImportError, ValueError) as error:
+            return self._not_served(error)
+        opened_at = loop.time()
+        try:
+            async with socket:
+                self._session = Session(self._relay, socket, self._commons)
+                self._relay.connected()
+                ending = await self._session.run()
+        except (OSError, TimeoutError, WebSocketException) as error:
+            return self._not_served(error)
+        finally:
+            oks = self._session.oks if self._session is not None else 0
+            self._session = None
+        return self._stay_away_s(ending, loop.time() - opened_at, oks)
+
+    async def _open(self) -> ClientConnection:
+        limits = self._commons.limits
+        return await connect(
             self._relay.url,
             compression=None,  # costs more than it saves: 11 us an event
             max_size=limits.socket_frame_max_bytes,
@@ -65,24 +86,19 @@ class Connection:
             ping_interval=None,  # the session has its own watchdog, which knows when it is us who do not read
             open_timeout=limits.open_s,
             close_timeout=limits.close_s,
+            proxy=None if is_loopback(self._relay.url) else True,  # True: as the environment says
         )
-        try:
-            async with opening as socket:
-                opened_at = loop.time()
-                self._session = Session(self._relay, socket, self._commons)
-                self._relay.connected()
-                ending = await self._session.run()
-        except (OSError, TimeoutError, WebSocketException) as error:
-            trouble = str(error) or type(error).__name__
-            if trouble != self._trouble:  # once, not at every try
-                logger.warning("relay {} cannot be reached: {!r}; I keep trying", self._relay.url, trouble[:200])
-            self._trouble = trouble
-            self._relay.disconnected(trouble)
-            return self._reconnects.next_s()
-        finally:
-            oks = self._session.oks if self._session is not None else 0
-            self._session = None
-        lasted_s = loop.time() - opened_at
+
+    def _not_served(self, error: Exception) -> float:
+        trouble = _without_password(str(error)) or type(error).__name__
+        if trouble != self._trouble:  # once, not at every try
+            logger.warning("relay {} cannot be reached: {!r}; I keep trying", self._relay.url, trouble[:200])
+        self._trouble = trouble
+        self._relay.disconnected(trouble)
+        return self._reconnects.next_s()
+
+    def _stay_away_s(self, ending: Ending, lasted_s: float, oks: int) -> float:
+        limits = self._commons.limits
         self._trouble = ""
         self._relay.disconnected(ending)
         logger.info("relay {}: {}", self._relay.url, ending)
@@ -95,3 +111,8 @@ class Connection:
             self._reconnects.reset()
             return self._commons.rng.uniform(0.0, limits.reconnect_first_s)
         return self._reconnects.next_s()
+
+
+def _without_password(text: str) -> str:
+    """The words without what may stand before the @ in the URL of a proxy."""
+    return re.sub(r"//\S*@", "//…@", text)

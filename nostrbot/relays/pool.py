@@ -19,6 +19,7 @@ from nostrbot.relays.limits import Limits
 from nostrbot.relays.publication import Publication
 from nostrbot.relays.relay import Commons, Relay, RelayConfig, RelayHealth
 from nostrbot.relays.sightings import Arrival, Sightings
+from nostrbot.relays.urls import identity
 from nostrbot.relays.watch import Subscription
 
 
@@ -44,7 +45,7 @@ class Pool:
         Raises ConfigError when the relays cannot do it.
         """
         writers = sum(relay.write for relay in relays)
-        if len({relay.url for relay in relays}) != len(relays):
+        if len({identity(relay.url) for relay in relays}) != len(relays):
             raise ConfigError("relays: one url is there twice")
         if not 1 <= min_ok <= writers:
             raise ConfigError(f"publish.min_ok is {min_ok}, but {writers} relays are written to")

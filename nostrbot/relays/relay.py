@@ -9,41 +9,29 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
-from urllib.parse import urlsplit
 
-from nostrbot.errors import ConfigError
 from nostrbot.nostr.keys import Keys
 from nostrbot.refusals import Reason
 from nostrbot.relays.limits import Limits
 from nostrbot.relays.publication import Outbox
 from nostrbot.relays.sightings import Arrival, Sightings
+from nostrbot.relays.urls import relay_url
 from nostrbot.relays.watch import Subscription, Watch
 
 
 @dataclass(frozen=True, slots=True)
 class RelayConfig:
-    """One relay: `read` = subscribe there, `write` = publish there. Raises ConfigError for what is no relay's url."""
+    """One relay: `read` = subscribe there, `write` = publish there. `url` is kept in its normal form.
+
+    Raises ConfigError for what is no relay's url.
+    """
 
     url: str
     read: bool = True
     write: bool = True
 
     def __post_init__(self) -> None:
-        try:
-            parts = urlsplit(self.url)
-            port = parts.port  # reading it checks it
-        except ValueError as error:
-            raise ConfigError(f"relay {self.url!r}: {error}") from None
-        if parts.scheme not in {"ws", "wss"} or not _is_host(parts.hostname) or port == 0:
-            raise ConfigError(f"relay {self.url!r}: the url must look like wss://relay.example.com")
-
-
-def _is_host(name: str | None) -> bool:
-    """Whether this can be looked up at all: blanks, control characters and empty labels cannot."""
-    try:
-        return name is not None and name.isprintable() and " " not in name and bool(name.encode("idna"))
-    except UnicodeError:
-        return False
+        object.__setattr__(self, "url", relay_url(self.url))
 
 
 @dataclass(slots=True)

@@ -62,6 +62,23 @@ async def test_fault_74_an_ok_for_another_id_is_ignored(start_pool: MakePool, au
         await asyncio.wait_for(publishing, 5)
 
 
+@pytest.mark.parametrize(
+    "rest", [[True, "", 1], [True], [True, None], ["true", ""], [False, "duplicate: I have it", []]]
+)
+async def test_f5_an_ok_with_more_or_less_items_counts(
+    start_pool: MakePool, author: Author, rest: list[object]
+) -> None:
+    """So what waits goes away, once each, and the relay is not punished."""
+    async with hostile_relay(event_replies=lambda event: [json.dumps(["OK", event["id"], *rest])]) as relay:
+        pool = await start_pool(relay.url, ok_s=30.0)
+        events = [author.verified(str(n)) for n in range(8)]
+        await asyncio.wait_for(asyncio.gather(*(pool.publish(event) for event in events)), 20)
+        [health] = pool.health()
+        assert (health.waiting, health.outstanding, health.accepted) == (0, 0, 8)
+        assert len(relay.published) == 8
+        assert not health.refusals
+
+
 async def test_ok_false_duplicate_is_an_acceptance(start_pool: MakePool, author: Author) -> None:
     """The relay has the event: that is what we wanted."""
     async with hostile_relay() as relay:
