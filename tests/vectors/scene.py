@@ -216,19 +216,32 @@ class Scene:
         return found
 
 
+def make_home(path: Path) -> Home:
+    """A home as `nostrbot init` leaves it, but for the database."""
+    home = Home(path)
+    home.key_file.parent.mkdir()
+    write_key_file(home.key_file, person("bot"), None)
+    home.write_platform(person("platform").pubkey)
+    home.relays_file.write_text(relays_text([RELAY]))
+    return home
+
+
+@asynccontextmanager
+async def scene_in(home: Home, bot: str = "bot", *, keyless: bool = False) -> AsyncIterator[Scene]:
+    """A scene that goes on, or begins, in this home, whose key is that of `bot`."""
+    store = await Store.open(home.database_url({}))
+    try:
+        opened = Scene(home, store)
+        opened.bot = bot
+        await opened.open_desk(keyless=keyless)
+        yield opened
+    finally:
+        await store.close()
+
+
 @asynccontextmanager
 async def scene(*, keyless: bool = False) -> AsyncIterator[Scene]:
     """A new bot in a new home, before anybody has said anything."""
     with tempfile.TemporaryDirectory() as folder:
-        home = Home(Path(folder))
-        home.key_file.parent.mkdir()
-        write_key_file(home.key_file, person("bot"), None)
-        home.write_platform(person("platform").pubkey)
-        home.relays_file.write_text(relays_text([RELAY]))
-        store = await Store.open(home.database_url({}))
-        try:
-            opened = Scene(home, store)
-            await opened.open_desk(keyless=keyless)
+        async with scene_in(make_home(Path(folder)), keyless=keyless) as opened:
             yield opened
-        finally:
-            await store.close()
