@@ -29,7 +29,7 @@ from nostrbot.core.inputs import Signed
 from nostrbot.core.phrasebook import CHECKPOINT
 from nostrbot.core.replies import answer, answer_that_fits, fits, refusal
 from nostrbot.desk import Desk, Turn, answer_message
-from nostrbot.errors import ConfigError, FenceError
+from nostrbot.errors import ConfigError, FenceError, file_trouble
 from nostrbot.lookout import Lookout, closure_notice, reach_of
 from nostrbot.metrics.exposition import BookFigures, exposition
 from nostrbot.nostr import kinds
@@ -472,7 +472,15 @@ def only_bot(home: Home) -> Iterator[None]:
     Two bots on one home would only hit the journal's fence. Raises ConfigError when another runs there.
     """
     path = home.lock_file
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be opened: {file_trouble(error)}") from None
+    with contextlib.suppress(OSError):  # whoever may not give a file away need not
+        folder = path.parent.stat()
+        if os.geteuid() == 0 != folder.st_uid:
+            # Made by root in somebody's home, it would keep that somebody out for ever. SQLite does the same.
+            os.fchown(descriptor, folder.st_uid, folder.st_gid)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from yaml.composer import ComposerError
 
-from nostrbot.errors import ConfigError, KeyTextError
+from nostrbot.errors import ConfigError, KeyTextError, file_trouble
 from nostrbot.nostr.keys import npub, read_pubkey
 from nostrbot.relays.relay import RelayConfig
 from nostrbot.relays.urls import identity, relay_url
@@ -79,13 +79,15 @@ class Home:
             raise ConfigError(
                 f"{self.path} is no bot's home: make one with `nostrbot init --home {self.path} …`"
             ) from None
-        except (OSError, UnicodeDecodeError, KeyTextError):
+        except OSError as error:
+            raise ConfigError(f"{self.platform_file} cannot be read: {file_trouble(error)}") from None
+        except (UnicodeDecodeError, KeyTextError):
             raise ConfigError(
                 f"{self.platform_file} must hold the platform's npub, as `nostrbot init` wrote it"
             ) from None
 
     def write_platform(self, pubkey: str) -> None:
-        """Note whose bot this is."""
+        """Note whose bot this is. Raises OSError."""
         self.platform_file.write_text(npub(pubkey) + "\n")
 
 
@@ -135,7 +137,7 @@ def read_relays(path: Path) -> RelaySettings:
         with path.open("rb") as file:
             raw = file.read(RELAYS_BYTES_MAX + 1)  # of some other file no more is read than shows that it is one
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}; `nostrbot init` writes one") from None
+        raise ConfigError(f"{path}: {file_trouble(error)}; `nostrbot init` writes one") from None
     return parse_relays(raw, path)
 
 

@@ -10,6 +10,8 @@ NostrbotError
 └── TrailError       a trail file does not say what it claims (carries entry number and field)
 """
 
+import errno
+
 
 class NostrbotError(Exception):
     """Base of everything nostrbot raises on purpose."""
@@ -21,6 +23,27 @@ class ConfigError(NostrbotError):
 
 class KeyTextError(NostrbotError):
     """Text is not the kind of key it should be. The text itself is never repeated: it may be a secret."""
+
+
+_OWNER = "run this as the user it belongs to, or give it to yours (chown)"
+_ADVICE = {
+    errno.EACCES: _OWNER,
+    errno.EPERM: _OWNER,
+    errno.EROFS: "choose a place that can be written to",
+    errno.ENOSPC: "make room there",
+    errno.EDQUOT: "make room there",
+    errno.ENOTDIR: "a file stands where a folder must be: choose another place",
+    errno.EISDIR: "a folder stands where the file must be: choose another name",
+    errno.ENAMETOOLONG: "choose a shorter path",
+    errno.ELOOP: "its links go round in a circle: choose another place",
+}
+
+
+def file_trouble(error: OSError) -> str:
+    """Say what is wrong with a file and what to change: `Permission denied: run this as the user it belongs to, …`."""
+    said = error.strerror or type(error).__name__
+    advice = _ADVICE.get(error.errno or 0)
+    return f"{said}: {advice}" if advice else said
 
 
 class SealingError(NostrbotError):

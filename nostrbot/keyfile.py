@@ -12,7 +12,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from nostrbot.errors import ConfigError, KeyTextError
+from nostrbot.errors import ConfigError, KeyTextError, file_trouble
 from nostrbot.nostr.keys import Keys, read_secret
 
 KEY_FILE_MODE: Final = 0o600
@@ -46,7 +46,7 @@ def write_key_file(path: Path, keys: Keys, passphrase: str | None) -> None:
     except FileExistsError:
         raise ConfigError(f"key file {path} exists and is not overwritten: move it away first") from None
     except OSError as error:
-        raise ConfigError(f"key file {path} cannot be written: {error.strerror}") from None
+        raise ConfigError(f"key file {path} cannot be written: {file_trouble(error)}") from None
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             os.fchmod(file.fileno(), KEY_FILE_MODE)  # whatever the umask took away
@@ -56,7 +56,7 @@ def write_key_file(path: Path, keys: Keys, passphrase: str | None) -> None:
         sync_directory(path.parent)
     except OSError as error:
         path.unlink(missing_ok=True)  # half a key would stand in the way of the next try
-        raise ConfigError(f"key file {path} cannot be written: {error.strerror}") from None
+        raise ConfigError(f"key file {path} cannot be written: {file_trouble(error)}") from None
 
 
 def _read_private_text(path: Path) -> str:
@@ -69,7 +69,7 @@ def _read_private_text(path: Path) -> str:
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise ConfigError(f"key file {path} cannot be read: {error.strerror}") from None
+        raise ConfigError(f"key file {path} cannot be read: {file_trouble(error)}") from None
     if len(raw) > KEY_FILE_MAX_BYTES or not raw.isascii():
         raise ConfigError(f"key file {path} is not a key file")
     return raw.decode().strip()

@@ -4,35 +4,64 @@ What lives here: a file that is whole or not there, and a word on the terminal w
 written (audit.py, exports/).
 """
 
+import os
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 
-from nostrbot.errors import ConfigError
+from nostrbot.errors import ConfigError, file_trouble
 
 
 async def write_out(pieces: AsyncGenerator[bytes, None], path: Path | None) -> None:
     """Write all pieces to a file, or to stdout. Raises ConfigError when the file cannot be written.
 
-    A file is written beside its place and moved there when it is complete; one of that name is replaced.
+    A file is written beside its place and moved there when it is complete; one of that name is replaced. A device or a pipe
+    (`/dev/stdout`, `/dev/null`) is written to as it is.
     """
+    if path is not None and _is_stdout(path):
+        path = None
     async with aclosing(pieces):
         counted = _counted(pieces) if _is_watched(path) else pieces
         if path is None:
             async for piece in counted:
                 sys.stdout.buffer.write(piece)
-            sys.stdout.buffer.flush()
+            sys.stdout.buffer.flush()  # OSError: told by whoever runs the command (cli/)
             return
-        partial = path.with_name(path.name + ".partial")
         try:
-            with partial.open("wb") as file:
-                async for piece in counted:
-                    file.write(piece)
-            partial.replace(path)
+            await _write_file(counted, *_place_of(path))
         except OSError as error:
-            raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
-        finally:
+            raise ConfigError(f"{path} cannot be written: {file_trouble(error)}") from None
+
+
+def _is_stdout(path: Path) -> bool:
+    """Whether a path is another name of what stdout goes to: the two must not write over each other."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(1))
+    except OSError:
+        return False
+
+
+def _place_of(path: Path) -> tuple[Path, bool]:
+    """Where a file is to be: where a link points to; and whether something is there that nothing may take the place of."""
+    place = path.resolve()
+    return place, place.exists() and not place.is_file()
+
+
+async def _write_file(pieces: AsyncIterator[bytes], place: Path, is_device: bool) -> None:
+    if is_device:
+        with place.open("wb") as device:
+            async for piece in pieces:
+                device.write(piece)
+        return
+    partial = place.with_name(place.name + ".partial")
+    try:
+        with partial.open("wb") as file:
+            async for piece in pieces:
+                file.write(piece)
+        partial.replace(place)
+    finally:
+        with suppress(OSError):  # the trouble that it was left for is told already
             partial.unlink(missing_ok=True)
 
 

@@ -16,7 +16,7 @@ from nostrbot.core.inputs import Signed
 from nostrbot.core.receipts import owes_messages
 from nostrbot.core.rules import RULES
 from nostrbot.core.succession import Statement, Succession, make_statement
-from nostrbot.errors import BooksError, ConfigError
+from nostrbot.errors import BooksError, ConfigError, file_trouble
 from nostrbot.journal.entry import seal
 from nostrbot.keyfile import read_key_file, sync_directory, write_key_file
 from nostrbot.nostr.keys import Keys
@@ -87,5 +87,5 @@ def _swap_keys(home: Home, old: str) -> None:
         sync_directory(retired.parent)
     except OSError as error:
         raise ConfigError(
-            f"the keys in {retired.parent} cannot be moved: {error.strerror}; then finish again"
+            f"the keys in {retired.parent} cannot be moved: {file_trouble(error)}; then finish again"
         ) from None

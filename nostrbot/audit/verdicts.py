@@ -20,7 +20,7 @@ from nostrbot.core.book import ROOT
 from nostrbot.core.liabilities import sums_view
 from nostrbot.core.lines import escape
 from nostrbot.core.trust_words import amounts_words
-from nostrbot.errors import ConfigError, TrailError
+from nostrbot.errors import ConfigError, TrailError, file_trouble
 from nostrbot.keyfile import read_key_file
 from nostrbot.nostr.keys import npub
 from nostrbot.refusals import Refusal
@@ -87,7 +87,7 @@ def judge_trail(case: TrailCase, *, json: bool, progress: Callable[[int], None] 
                 progress=progress,
             )
     except OSError as error:
-        raise ConfigError(f"{case.trail} cannot be read: {error.strerror}") from None
+        raise ConfigError(f"{case.trail} cannot be read: {file_trouble(error)}") from None
     except TrailError as error:
         if json:
             difference = {
@@ -134,7 +134,7 @@ def _content(path: Path, bytes_max: int) -> bytes:
         with path.open("rb") as file:
             return file.read(bytes_max + 1)  # one more than is taken, so that a longer file is refused
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+        raise ConfigError(f"{path} cannot be read: {file_trouble(error)}") from None
 
 
 def _shown(text: str) -> str:

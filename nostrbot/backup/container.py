@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, cast
 
 from nostrbot.backup.manifest import MANIFEST, MANIFEST_BYTES_MAX, Manifest, Member, read_manifest
-from nostrbot.errors import BackupError, ConfigError
+from nostrbot.errors import BackupError, ConfigError, file_trouble
 
 CHUNK_BYTES: Final = 1024 * 1024
 GZIP_LEVEL: Final = 6
@@ -151,7 +151,7 @@ def opened_backup(path: Path, progress: Progress) -> Iterator[Backup]:
     try:
         file = path.open("rb")
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+        raise ConfigError(f"{path} cannot be read: {file_trouble(error)}") from None
     try:
         with file:
             _check_hash(file, path.stat().st_size, progress)

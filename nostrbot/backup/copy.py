@@ -13,9 +13,9 @@ from pathlib import Path
 from nostrbot.backup.container import Progress, write_backup
 from nostrbot.backup.manifest import DATABASE, KEY, PLATFORM, RELAYS, BookHead, Manifest, Member
 from nostrbot.config import Home
-from nostrbot.errors import ConfigError
+from nostrbot.errors import ConfigError, file_trouble
 from nostrbot.keyfile import sync_directory
-from nostrbot.store.database import sqlite_url
+from nostrbot.store.database import connect_plainly, sqlite_url
 from nostrbot.store.integrity import check_journal
 from nostrbot.store.store import Store
 from nostrbot.store.workplace import workplace
@@ -53,7 +53,9 @@ async def back_up(
             await asyncio.to_thread(_pack, packed, manifest, list(sources.values()), progress)
             _put(packed, file)
     except OSError as error:
-        raise ConfigError(f"{file} cannot be written: {error.strerror}") from None
+        if error.filename in map(str, (home.relays_file, home.platform_file, home.key_file)):
+            raise ConfigError(f"{error.filename} cannot be read: {file_trouble(error)}") from None
+        raise ConfigError(f"{file} cannot be written: {file_trouble(error)}") from None
     return manifest
 
 
@@ -83,7 +85,7 @@ def _copy_pages(source: Path, target: Path, progress: Progress) -> None:
     def tell(_status: int, remaining: int, total: int) -> None:
         progress("copying the database", total - remaining, total)
 
-    with closing(sqlite3.connect(source, isolation_level=None)) as kept, closing(sqlite3.connect(target)) as copy:
+    with closing(connect_plainly(source)) as kept, closing(connect_plainly(target)) as copy:
         # Begun by us, it lasts from the first page to the last: otherwise each commit of the bot would make it begin anew.
         kept.execute("BEGIN")
         kept.execute("SELECT count(*) FROM sqlite_schema").fetchone()

@@ -20,11 +20,11 @@ from nostrbot.audit.verification import verify_trail
 from nostrbot.backup.container import Backup, Progress
 from nostrbot.backup.manifest import BYTES_MAX, DATABASE, KEY, PLATFORM, RELAYS, BookHead, Manifest
 from nostrbot.config import Home
-from nostrbot.errors import BackupError, BooksError, ConfigError, TrailError
+from nostrbot.errors import BackupError, BooksError, ConfigError, TrailError, file_trouble
 from nostrbot.exports.trail import export_trail
 from nostrbot.keyfile import read_key_file, sync_directory
 from nostrbot.nostr.keys import npub
-from nostrbot.store.database import database_path, sqlite_url
+from nostrbot.store.database import connect_plainly, database_path, sqlite_url
 from nostrbot.store.integrity import check_journal
 from nostrbot.store.rebuilding import rebuild
 from nostrbot.store.store import Store
@@ -59,7 +59,7 @@ async def restore(backup: Backup, home: Home, *, passphrase: str | None, progres
             database.rename(target)
             sync_directory(target.parent)
     except OSError as error:
-        raise ConfigError(f"{home.path} cannot be restored into: {error.strerror}") from None
+        raise ConfigError(f"{home.path} cannot be restored into: {file_trouble(error)}") from None
     return differed
 
 
@@ -133,7 +133,7 @@ async def _prove(database: Path, manifest: Manifest, progress: Progress) -> dict
 
 def _require_tables_only(database: Path) -> None:
     """Raise BackupError for a database that does something by itself when it is written to: no bot makes such a one."""
-    with closing(sqlite3.connect(database)) as connection:
+    with closing(connect_plainly(database)) as connection:
         sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type NOT IN ('table', 'index'))"
         if connection.execute(sql).fetchone() != (0,):
             raise BackupError("its database is not one that a bot makes")

@@ -7,14 +7,15 @@ Exit codes: 0 done, 1 the answer is no, 2 bad usage or configuration (one line s
 
 import os
 import sys
+from contextlib import suppress
 from importlib import metadata
 from typing import Annotated, NoReturn
 
 import typer
 
 from nostrbot.cli import accountants, auditors, bots, clients, keeping, rotations
-from nostrbot.cli.terminal import BAD_USAGE, DONE, INTERRUPTED, NO, complain
-from nostrbot.errors import ConfigError, KeyTextError, NostrbotError, SealingError
+from nostrbot.cli.terminal import BAD_USAGE, DONE, INTERRUPTED, NO, complain, discard_stdout, leave, open_streams
+from nostrbot.errors import ConfigError, KeyTextError, NostrbotError, SealingError, file_trouble
 
 app = typer.Typer(
     name="nostrbot",
@@ -30,28 +31,42 @@ for commands in (bots, keeping, clients, accountants, auditors, rotations):
 
 def main() -> NoReturn:
     """Run the command line and exit."""
-    command = typer.main.get_command(app)
+    open_streams()
     os.umask(0o077)  # what a bot writes, its database first of all, is nobody else's to read
+    leave(_run_command())
+
+
+def _run_command() -> int:
+    """Run what the command line says; returns the exit code, its trouble said."""
+    command = typer.main.get_command(app)
     try:
         outcome = command.main(standalone_mode=False)
     except (typer.Abort, KeyboardInterrupt):
-        sys.exit(INTERRUPTED)
+        return INTERRUPTED
     except typer.TyperException as error:
         if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help
-            print(error.format_message(), file=sys.stderr)
+            with suppress(OSError):
+                print(error.format_message(), file=sys.stderr)
         else:
             complain(error.format_message())
-        sys.exit(BAD_USAGE)
+        return BAD_USAGE
     except (ConfigError, KeyTextError, SealingError) as error:
         complain(str(error))
-        sys.exit(BAD_USAGE)
+        return BAD_USAGE
     except NostrbotError as error:
         complain(str(error))
-        sys.exit(NO)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(NO)
-    sys.exit(outcome if isinstance(outcome, int) else DONE)
+        return NO
+    except BrokenPipeError:  # whoever read it has had enough, as `head` has
+        discard_stdout()
+        return NO
+    except OSError as error:
+        if isinstance(error.filename, str | bytes):
+            complain(f"{os.fsdecode(error.filename)}: {file_trouble(error)}")
+        else:
+            complain(f"stdout cannot be written to: {file_trouble(error)}")
+            discard_stdout()
+        return BAD_USAGE
+    return outcome if isinstance(outcome, int) else DONE
 
 
 def _print_version(wanted: bool) -> None:

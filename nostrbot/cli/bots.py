@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,13 +29,14 @@ from nostrbot.cli.terminal import (
     JsonOption,
     RelayOption,
     complain,
+    discard_stdout,
     home_at,
     passphrase,
     public_key,
     run_until_done,
 )
 from nostrbot.config import Home, parse_relays, read_relays, relays_text
-from nostrbot.errors import BooksError, ConfigError, NostrbotError
+from nostrbot.errors import BooksError, ConfigError, NostrbotError, file_trouble
 from nostrbot.keyfile import read_key_file, write_key_file
 from nostrbot.nostr.keys import Keys
 
@@ -84,18 +85,26 @@ def init(
         place.key_file.parent.mkdir(exist_ok=True)
         place.key_file.parent.chmod(0o700)
     except OSError as error:
-        raise ConfigError(f"{place.path} cannot be made: {error.strerror}") from None
+        raise ConfigError(f"{place.path} cannot be made: {file_trouble(error)}") from None
     keys = Keys.from_secret(secrets.token_bytes(32))
-    write_key_file(place.key_file, keys, passphrase())
-    place.write_platform(pubkey)
-    place.relays_file.write_text(relays)
 
     async def make_database() -> int:
         store = await Store.open(place.database_url())
         await store.close()
         return DONE
 
-    run_until_done(make_database())
+    try:
+        write_key_file(place.key_file, keys, passphrase())
+        place.write_platform(pubkey)
+        place.relays_file.write_text(relays)
+        run_until_done(make_database())
+    except (NostrbotError, OSError) as error:
+        for path in (place.key_file, place.platform_file, place.relays_file, place.database_file):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)  # half a home would stand in the way of the next try
+        if isinstance(error, OSError):
+            raise ConfigError(f"{place.path} cannot be written to: {file_trouble(error)}") from None
+        raise
     if json:
         print(json_module.dumps({"npub": keys.npub, "pubkey": keys.pubkey, "home": str(place.path)}))
     else:
@@ -125,6 +134,11 @@ def run(home: HomeOption = None, metrics: MetricsOption = None, log_format: LogF
             return run_until_done(_run_bot(place, keys, platform, settings, listener))
         except NostrbotError:
             raise
+        except OSError as error:
+            if error.filename is None:
+                logger.opt(exception=True).critical("the bot ends for a fault of its own")
+                return NO
+            raise  # a file of the home: a person must change something
         except Exception:  # noqa: BLE001 - the last boundary: of what ends the bot, the log has what may be told
             logger.opt(exception=True).critical("the bot ends for a fault of its own")
             return NO
@@ -156,8 +170,12 @@ async def _announce(bot: Any, keys: Keys) -> None:
     while not await bot.wait_ready(READY_TIMEOUT_S):
         logger.warning("no relay has answered yet: look at relays.yaml and the network; I keep trying")
     # One write, so that nothing of another process comes between the word and the end of its line.
-    sys.stdout.write(f"ready {keys.npub}\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(f"ready {keys.npub}\n")
+        sys.stdout.flush()
+    except OSError as error:
+        logger.warning("`ready` cannot be written to stdout ({}); I go on", file_trouble(error))
+        discard_stdout()
 
 
 @app.command()

@@ -22,7 +22,7 @@ from nostrbot.cli.terminal import (
     public_key,
     run_until_done,
 )
-from nostrbot.errors import ConfigError
+from nostrbot.errors import ConfigError, file_trouble
 from nostrbot.keyfile import read_key_file
 from nostrbot.nostr.sealing import TEXT_MAX_BYTES, Scheme
 
@@ -90,8 +90,10 @@ def machine_settle(
     try:
         with payload.open(encoding="utf-8") as file:
             text = file.read(TEXT_MAX_BYTES + 1)  # more than that is not sent, so it need not be read
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{payload} cannot be read: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"{payload} cannot be read: {file_trouble(error)}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{payload} cannot be read: it is no UTF-8") from None
 
     async def settle() -> int:
         async with Client(keys, pubkey, relay) as client:

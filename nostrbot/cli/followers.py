@@ -13,7 +13,7 @@ import typer
 
 from nostrbot.cli.logs import log_to_stderr
 from nostrbot.cli.terminal import DONE, NO, NOBODY, JsonOption, RelayOption, complain, public_key, run_until_done
-from nostrbot.errors import ConfigError
+from nostrbot.errors import ConfigError, file_trouble
 from nostrbot.nostr.keys import npub
 from nostrbot.relays.urls import identity, relay_url
 
@@ -194,7 +194,7 @@ def _restore(chronicle: "Chronicle", path: Path | None) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+        raise ConfigError(f"{path} cannot be read: {file_trouble(error)}") from None
     chronicle.restore(state)
 
 
@@ -202,6 +202,7 @@ def _keep(chronicle: "Chronicle", path: Path | None) -> None:
     """Write what was seen: the file is the old one or the new one, never something between."""
     if path is None:
         return
+    path = path.resolve()
     partial = path.with_name(path.name + ".partial")
     try:
         with partial.open("wb") as file:
@@ -210,4 +211,4 @@ def _keep(chronicle: "Chronicle", path: Path | None) -> None:
             os.fsync(file.fileno())
         partial.replace(path)
     except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
+        raise ConfigError(f"{path} cannot be written: {file_trouble(error)}") from None

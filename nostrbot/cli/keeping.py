@@ -16,7 +16,7 @@ import typer
 
 from nostrbot.cli.terminal import DONE, HomeOption, JsonOption, home_at, passphrase, run_until_done
 from nostrbot.core.book import ROOT
-from nostrbot.errors import ConfigError
+from nostrbot.errors import ConfigError, file_trouble
 from nostrbot.keyfile import read_key_file
 from nostrbot.nostr.keys import npub
 
@@ -84,7 +84,7 @@ def restore(
         try:
             place.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise ConfigError(f"{place.path} cannot be made: {error.strerror}") from None
+            raise ConfigError(f"{place.path} cannot be made: {file_trouble(error)}") from None
         differed: dict[str, int] = {}
 
         async def work() -> int:

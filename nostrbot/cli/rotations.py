@@ -15,7 +15,7 @@ import typer
 
 from nostrbot.cli.terminal import DONE, HomeOption, KeyOption, OutputOption, home_at, passphrase, run_until_done
 from nostrbot.core.succession import CONTENT_CHARS_MAX, countersign, read_statement, read_succession
-from nostrbot.errors import ConfigError
+from nostrbot.errors import ConfigError, file_trouble
 from nostrbot.keyfile import read_key_file
 from nostrbot.nostr.event import VerifiedEvent, read_event
 from nostrbot.nostr.keys import npub
@@ -103,7 +103,7 @@ def _read(file: Path) -> VerifiedEvent:
         with file.open("rb") as opened:
             raw = opened.read(2 * CONTENT_CHARS_MAX)
     except OSError as error:
-        raise ConfigError(f"{file} cannot be read: {error.strerror}") from None
+        raise ConfigError(f"{file} cannot be read: {file_trouble(error)}") from None
     try:
         event = read_event(orjson.loads(raw))
     except orjson.JSONDecodeError:

@@ -8,13 +8,15 @@ import asyncio
 import os
 import sys
 from collections.abc import Coroutine
+from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from nostrbot.config import Home
-from nostrbot.errors import ConfigError, KeyTextError
+from nostrbot.errors import ConfigError, KeyTextError, file_trouble
 from nostrbot.nostr.keys import read_pubkey
 
 DONE, NO, BAD_USAGE, NOBODY, INTERRUPTED = 0, 1, 2, 3, 130
@@ -32,7 +34,57 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for program
 
 def complain(sentence: str) -> None:
     """Say what is wrong, in one line on stderr."""
-    print(f"nostrbot: {' '.join(sentence.split())}", file=sys.stderr)
+    with suppress(OSError):  # nobody can be told; the exit code is left
+        print(f"nostrbot: {' '.join(sentence.split())}", file=sys.stderr)
+
+
+def open_streams() -> None:
+    """Make stdin, stdout and stderr such that no command comes to harm by them: closed, or of another encoding.
+
+    A number that is closed would be given to the next file that is opened, the database for one. In its place stands
+    /dev/null: nothing to read, what is written to stdout fails and is told, and what is said on stderr nobody hears.
+    """
+    for number, flags in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, flags)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - open as long as the process lives
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        # What an encoding does not have is written as \u2026: better than not to be said.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def discard_stdout() -> None:
+    """Let what is left to write to stdout, and what will be, go nowhere: it was said that it cannot be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), 1)
+    with suppress(OSError):
+        sys.stdout.flush()
+
+
+def leave(code: int) -> NoReturn:
+    """End the process: what is not yet written is, or it is said that it cannot be."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read it has had enough, as `head` has
+        code = code or NO
+    except OSError as error:
+        complain(f"stdout cannot be written to: {file_trouble(error)}")
+        code = BAD_USAGE
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            # The interpreter would try again at its end, complain in its own words and change the exit code.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.exit(code)
 
 
 def home_at(path: Path | None) -> Home:

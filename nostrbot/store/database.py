@@ -4,11 +4,14 @@ What lives here: the engine. What does not: tables (tables.py) and statements (w
 WAL with synchronous=FULL: a commit that returned survives a power cut; throughput comes from batching commits.
 """
 
+import errno
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import aiosqlite
 from sqlalchemy import event
@@ -17,7 +20,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from nostrbot.errors import BooksError, ConfigError
+from nostrbot.errors import BooksError, ConfigError, file_trouble
 
 # A backup or a second reader may hold the file for a moment; past this a person should know (faults.md row 52).
 BUSY_TIMEOUT_MS = 60_000
@@ -26,6 +29,13 @@ NEWER = "install the newer release that wrote it"
 RESTORE = (
     "restore a backup with `nostrbot restore`"  # what to do about every damage that cannot be made good from the rest
 )
+_ADVICE = {
+    sqlite3.SQLITE_CANTOPEN: "choose a shorter path",  # all other reasons were looked for before
+    sqlite3.SQLITE_READONLY: "choose a place that can be written to",
+    sqlite3.SQLITE_FULL: "make room there",
+    sqlite3.SQLITE_IOERR: "look at the disk, and whether there is room",
+    sqlite3.SQLITE_BUSY: "another program holds it: stop that one first",
+}
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
@@ -37,13 +47,21 @@ _PRAGMAS = (
 
 
 def sqlite_url(path: Path) -> str:
-    """The URL of a database file."""
-    return f"{SCHEME}:///{path}"
+    """The URL of a database file. Any path fits: what means something in a URL (`%`, `?`, `#`) is escaped."""
+    return f"{SCHEME}:///{quote(os.fsencode(path))}"
 
 
 def database_path(url: str) -> Path:
     """The database file of a URL. Raises ConfigError for a URL that is not understood."""
-    return Path(_parsed(url).database or "")
+    return Path(_parsed(url).database or "").absolute()
+
+
+def connect_plainly(path: Path) -> sqlite3.Connection:
+    """A connection without the engine, in no transaction.
+
+    By its absolute path: SQLite may have been built to take a name that begins with `file:` for a URI.
+    """
+    return sqlite3.connect(path.absolute(), isolation_level=None)
 
 
 @contextmanager
@@ -52,16 +70,54 @@ def damage_told() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        # An extended code has the plain one in its lowest byte.
-        if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
+        if _code(error.orig) not in _DAMAGED:
             raise
         raise BooksError(f"the database is damaged ({error.orig}): {RESTORE}") from None
+
+
+def require_opening(path: Path) -> None:
+    """Open a database once and read from it, for what may be wrong then: the pool's threads would outlive such an error.
+
+    Raises ConfigError for what a person must change, BooksError when the file is damaged.
+    """
+    try:
+        with closing(connect_plainly(path)) as connection:
+            for statement in (*_PRAGMAS, "SELECT count(*) FROM sqlite_schema"):
+                connection.execute(statement).fetchall()
+    except sqlite3.Error as error:
+        if _code(error) in _DAMAGED:
+            raise BooksError(f"the database is damaged ({error}): {RESTORE}") from None
+        raise ConfigError(opening_trouble(path, error)) from None
+
+
+def _code(error: BaseException | None) -> int:
+    """SQLite's code: an extended one has the plain one in its lowest byte."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def opening_trouble(path: Path, error: BaseException | None) -> str:
+    """Why a database cannot be opened, and what to change: SQLite itself says only that it cannot."""
+    try:
+        # SQLite makes files beside the database, so its folder must be writable as well.
+        for place, mode in ((path.parent, os.R_OK | os.W_OK | os.X_OK), (path, os.R_OK | os.W_OK)):
+            if place.exists() and not os.access(place, mode, effective_ids=os.access in os.supports_effective_ids):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    except OSError as trouble:
+        return f"the database {path} cannot be opened: {file_trouble(trouble)}"
+    advice = _ADVICE.get(_code(error))
+    return f"the database {path} cannot be opened: {error}{f': {advice}' if advice else ''}"
 
 
 def make_engine(url: str) -> AsyncEngine:
     """An engine for `url`, `sqlite+aiosqlite:///file`. Raises ConfigError for a URL that is not understood."""
     parsed, path = _parsed(url), database_path(url)
-    if not path.parent.is_dir():
+    try:
+        is_there = path.parent.is_dir()
+    except OSError as error:
+        raise ConfigError(f"the database {path} cannot be reached: {file_trouble(error)}") from None
+    if not is_there:
         raise ConfigError(f"there is no folder {path.parent} for the database: create it")
     engine = create_async_engine(parsed.set(drivername=SCHEME))
     event.listen(engine.sync_engine, "connect", _on_connect)
@@ -74,8 +130,12 @@ def _parsed(url: str) -> URL:
         parsed = make_url(url)
     except ArgumentError:
         raise ConfigError("NOSTRBOT_DATABASE_URL must look like sqlite+aiosqlite:////path/to/nostrbot.sqlite") from None
-    if parsed.drivername not in (SCHEME, "sqlite") or not parsed.database:
+    if parsed.drivername not in (SCHEME, "sqlite") or parsed.database in (None, "", ":memory:"):
         raise ConfigError(f"NOSTRBOT_DATABASE_URL: {parsed.drivername} is not supported; use {SCHEME}:///file")
+    if parsed.query or parsed.host:
+        raise ConfigError(
+            "NOSTRBOT_DATABASE_URL names a file and no more: write %3F for a ? in its name, and three slashes"
+        )
     return parsed
 
 

@@ -27,7 +27,7 @@ from nostrbot.errors import BooksError
 from nostrbot.journal.entry import GENESIS
 from nostrbot.nostr.event import read_event
 from nostrbot.refusals import Refusal
-from nostrbot.store.database import NEWER, RESTORE
+from nostrbot.store.database import NEWER, RESTORE, connect_plainly
 
 REBUILD = "stop the bot and run `nostrbot rebuild`"
 
@@ -116,7 +116,7 @@ def _book_flaws(path: Path, books: Mapping[str, Book]) -> dict[str, str]:
 
 
 def _reading(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path)
+    connection = connect_plainly(path)
     connection.execute("PRAGMA query_only = ON")
     return connection
 

@@ -30,7 +30,7 @@ from nostrbot.nostr.event import read_event
 from nostrbot.refusals import Refusal
 from nostrbot.store import tables
 from nostrbot.store.batch import Batch, SnapshotRow
-from nostrbot.store.database import RESTORE, sqlite_url
+from nostrbot.store.database import RESTORE, connect_plainly, sqlite_url
 from nostrbot.store.integrity import check_journal
 from nostrbot.store.lineage import first_bot
 from nostrbot.store.queries import StoredEntry, read_linked
@@ -129,8 +129,8 @@ def _read_input(kept: dict[str, Any], stored: StoredEntry) -> Input:
 
 def _replace(path: Path, derived: Path) -> dict[str, int]:
     """Compare table by table, and put in place what differs, all in one transaction."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("ATTACH ? AS derived", (str(derived),))
+    with closing(connect_plainly(path)) as connection:
+        connection.execute("ATTACH ? AS derived", (str(derived.absolute()),))
         connection.execute("BEGIN IMMEDIATE")
         differing = {table.name: _count_differing(connection, table) for table in PROJECTIONS}
         for name in [name for name, rows in differing.items() if rows]:

@@ -23,7 +23,7 @@ from nostrbot.journal.entry import GENESIS, Chain
 from nostrbot.nostr.event import read_event
 from nostrbot.refusals import Refusal
 from nostrbot.store.batch import SnapshotRow
-from nostrbot.store.database import damage_told, make_engine
+from nostrbot.store.database import damage_told, database_path, make_engine, opening_trouble, require_opening
 from nostrbot.store.integrity import find_flaws
 from nostrbot.store.queries import Queries, StoredEntry, StoredSnapshot, read_linked
 from nostrbot.store.schema import is_current, migrate
@@ -78,7 +78,11 @@ class Store:
     @classmethod
     async def open_as_it_is(cls, url: str) -> "Store":
         """Open a database for reading beside a running bot; it is not migrated. Raises ConfigError when it must be."""
-        engine = make_engine(url)
+        engine, path = make_engine(url), database_path(url)
+        if not path.exists():  # SQLite would make one, here and now and whosever it would be
+            raise ConfigError(
+                f"there is no database {path}: start the bot once with `nostrbot run`, or restore a backup"
+            )
 
         async def require_current(connection: AsyncConnection) -> None:
             if not await connection.run_sync(is_current):
@@ -91,6 +95,7 @@ class Store:
     @classmethod
     async def _over(cls, engine: AsyncEngine, prepare: Callable[[AsyncConnection], Awaitable[None]]) -> "Store":
         """The store over an engine, once `prepare` went well."""
+        await asyncio.to_thread(require_opening, Path(engine.url.database or ""))
         queries = Queries(engine)
         try:
             with damage_told():
@@ -99,7 +104,7 @@ class Store:
                 return cls(engine, Writer(engine, await queries.book_numbers()), queries)
         except DBAPIError as error:
             await engine.dispose()
-            raise ConfigError(f"the database cannot be opened: {error.orig}") from None
+            raise ConfigError(opening_trouble(Path(engine.url.database or ""), error.orig)) from None
         except NostrbotError:
             await engine.dispose()
             raise
