@@ -1,7 +1,7 @@
 """Allowances: how much one key may ask of the bot before it must wait.
 
 What lives here: a bucket of tokens per key, in whole tokens and whole seconds. What does not: what a token is for
-(desk.py). faults.md row 46: one who floods is slowed down, everybody else is served as before.
+(hearing.py, desk.py). faults.md row 46: one who floods is slowed down, everybody else is served as before.
 """
 
 from collections import OrderedDict
@@ -32,3 +32,13 @@ class Allowance:
         if len(self._buckets) > KEYS_MAX:
             self._buckets.popitem(last=False)
         return left > 0
+
+    def give(self, key: str) -> None:
+        """Give a key one token back; a full bucket stays as it is."""
+        if key in self._buckets:
+            left, at = self._buckets[key]
+            self._buckets[key] = (min(self._burst, left + 1), at)
+
+    def has_left(self, key: str) -> bool:
+        """Return whether a key had a token left when it took its last one."""
+        return key not in self._buckets or self._buckets[key][0] > 0

@@ -63,6 +63,7 @@ from nostrbot.core.splits import share_pots
 from nostrbot.core.states import Direction, SettlementStatus
 from nostrbot.core.views import View
 from nostrbot.errors import BooksError
+from nostrbot.hearing import COMMANDS_PER_S, Heard, Hearing
 from nostrbot.journal.entry import Chain, seal
 from nostrbot.mailroom import Mailroom, Opened
 from nostrbot.nostr.event import VerifiedEvent, read_event
@@ -80,15 +81,14 @@ from nostrbot.store.store import LiveBook
 ENROLLING = frozenset({"operator add", "operator replace", "machine add", "machine rotate", "lp add"})
 # Decided with much of a machine's past at hand, which must not change between looking it up and deciding.
 ALONE = frozenset({"machine compromised"})
-COMMANDS_AT_ONCE, COMMANDS_PER_S = 240, 3  # of one key: more than people type and programs need (faults.md row 46)
 # Rejections and cassette statements of one machine: they move no money and are kept in the journal for ever, so a rogue
 # key must not fill the disk with them.
 RECORDS_AT_ONCE = 120
 # Of one machine's beacons and telemetry, then one a minute: nobody's history crowds out another's.
 ARCHIVED_AT_ONCE = 60
-WARNINGS_AT_ONCE = 5  # of the commands beyond that, this many are answered, and one a second; the others in silence
 MONTH_S = 30 * DAY_S  # `preview splits set` looks back so far
 STORED_BEACONS_S = MINUTE_S  # relays hand on what they keep right after a start: those beacons are no sign of life
+HUSHED = "From now on I answer only commands for a while, and go on hearing them"
 TOO_FAST = Refused(
     Code.RATE_LIMITED, f"too many commands at once: I take {COMMANDS_PER_S} a second. Wait, then send it again"
 )
@@ -132,10 +132,9 @@ class Desk:
         self._queries = queries
         self._recollection = Recollection(self.books, queries, self.closed_books)
         self._next_row = next_row
-        self._commands = Allowance(burst=COMMANDS_AT_ONCE, tokens=COMMANDS_PER_S, seconds=1)
+        self._hearing = Hearing()
         self._records = Allowance(burst=RECORDS_AT_ONCE, tokens=1, seconds=1)
         self._archiving = Allowance(burst=ARCHIVED_AT_ONCE, tokens=1, seconds=60)
-        self._warnings = Allowance(burst=WARNINGS_AT_ONCE, tokens=1, seconds=1)
         self._heard: dict[tuple[str, str], int] = {}  # when the first beacon of each machine came since the start
         self.reading = Reading(self.books, self.sightings, queries)
 
@@ -187,10 +186,7 @@ class Desk:
             self.refuse(Refusal(Reason.DUPLICATE), given.event)
         else:
             answered.add(given.id)
-            if one.standing.platform or self._commands.take(given.author, now):
-                await self._take_command(one, one.said, now, turn)
-            else:
-                self._slow_down(one, one.said, now, turn)
+            await self._hear(one, one.said, now, turn)
 
     # --- machines -------------------------------------------------------------------------------------------------
 
@@ -299,9 +295,27 @@ class Desk:
 
     # --- people ---------------------------------------------------------------------------------------------------
 
-    async def _take_command(self, one: Opened, said: Command | Misunderstood, now: int, turn: Turn) -> None:
+    async def _hear(self, one: Opened, said: Command | Misunderstood, now: int, turn: Turn) -> None:
+        """Take what a person says, or answer that it is too much, or be silent; what is silent has no effect later."""
+        given = one.given
+        is_fresh = check_fresh(given.created_at, now) is None
+        heard = self._hearing.hear(given.author, said, now, is_fresh=is_fresh, is_unlimited=one.standing.platform)
+        if heard in (Heard.TAKEN, Heard.LAST):
+            await self._take_command(one, said, now, turn, is_last=heard is Heard.LAST)
+            return
+        self.refuse(Refusal(Reason.RATE_LIMITED), given.event)
+        if heard is Heard.TOO_FAST:
+            self._owe_answer(given, said, refusal(said.verb, TOO_FAST, json=said.json), now, turn)
+        elif heard is Heard.IN_SILENCE:
+            turn.batch.answered.append((given.id, now))
+
+    async def _take_command(
+        self, one: Opened, said: Command | Misunderstood, now: int, turn: Turn, *, is_last: bool
+    ) -> None:
         refused = self._find_refusal(one, said, now)
         if refused is not None:
+            if is_last:
+                refused = Refused(refused.code, f"{refused.message}. {HUSHED}")
             self._owe_answer(one.given, said, refusal(said.verb, refused, json=said.json), now, turn)
             return
         assert isinstance(said, Command), "what is misunderstood is refused"
@@ -309,15 +323,6 @@ class Desk:
             await self._decide_order(one, said, now, turn)
         else:
             turn.questions.append((Question(said, one.given.author, one.standing, now), one.given))
-
-    def _slow_down(self, one: Opened, said: Command | Misunderstood, now: int, turn: Turn) -> None:
-        """Too many commands: this one is done with, so that it has no effect later; its author is told now and then."""
-        self.refuse(Refusal(Reason.RATE_LIMITED), one.given.event)
-        if self._warnings.take(one.given.author, now):
-            words = refusal(said.verb, TOO_FAST, json=said.json)
-            self._owe_answer(one.given, said, words, now, turn)
-        else:
-            turn.batch.answered.append((one.given.id, now))
 
     def _find_refusal(self, one: Opened, said: Command | Misunderstood, now: int) -> Refused | None:
         """Why a command goes no further than the desk, or None: its age, its words, its author, the door."""

@@ -37,7 +37,7 @@ LAYERS = [
         "backup",
         "output",
     },
-    {"mailroom", "recollection"},
+    {"hearing", "mailroom", "recollection"},
     {"desk"},
     {"clerk"},
     {"notary", "rotation"},

@@ -66,6 +66,7 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
         True,
         "reject what a machine says from now on",
         (place("machine", arguments.handle),),
+        protects=True,
     ),
     Form(
         "machine resume", Role.OPERATOR, True, "accept a suspended machine again", (place("machine", arguments.handle),)
@@ -77,6 +78,7 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
         "give a machine a new key; what its old one says from now on is rejected",
         (place("machine", arguments.handle), place("npub", arguments.public_key)),
         example="machine rotate m1 npub1…",
+        protects=True,
     ),
     Form(
         "machine compromised",
@@ -85,6 +87,7 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
         "a machine's key was stolen: suspend it, and freeze what it sold since then until you have looked into each sale",
         (place("machine", arguments.handle), must("since", arguments.moment, "<unix time or YYYY-MM-DD>")),
         example="machine compromised m1 since=2026-11-20",
+        protects=True,
     ),
     Form(
         "guard",
@@ -98,6 +101,7 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
             may("rate", arguments.percentage_or_off, "<pct>|off"),
         ),
         example="guard m1 per_settlement=5000 per_day=20000 rate=5%",
+        protects=True,
     ),
     Form(
         "telemetry",
@@ -182,6 +186,7 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
         "leave an LP out of sharing, at one machine or all",
         (place("lp", arguments.handle), MACHINE),
         example="lp suspend ana machine=m1",
+        protects=True,
     ),
     Form(
         "lp resume", Role.OPERATOR, True, "let a suspended LP take part again", (place("lp", arguments.handle), MACHINE)
@@ -226,6 +231,7 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
         True,
         "drop a deposit that is still pending",
         (place("deposit", arguments.numbered("d")),),
+        protects=True,
     ),
     Form(
         "deposit reverse",
@@ -238,6 +244,7 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
             may("amount", arguments.amount, "<amount>"),
         ),
         example='deposit reverse d3 reason="counted wrong"',
+        protects=True,
     ),
     Form(
         "deposit list",
@@ -311,6 +318,7 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
         "note that you gave the customer the sats back: what is owed, or all",
         (SETTLEMENT, must("reason", arguments.sentence, '"…"')),
         example='settlement refund s7 reason="paid back over Lightning"',
+        protects=True,
     ),
     Form(
         "settlement reset",
@@ -319,6 +327,7 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
         "set a settlement aside (errored) that has been pending for 30 minutes; sooner with a reason",
         (SETTLEMENT, may("reason", arguments.sentence, '"…"')),
         example='settlement reset s7 reason="never came"',
+        protects=True,
     ),
     Form(
         "settlement retry",
@@ -395,6 +404,7 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
         "the local times at which LPs in fixed mode get sats out of your own",
         (place("times", arguments.times_or_off),),
         example="fixed schedule 08:00,20:00",
+        protects=True,
     ),
     Form(
         "fixed limit",
@@ -403,6 +413,7 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
         "the most fiat an LP in fixed mode turns into sats a day",
         (place("amount", arguments.amount),),
         example="fixed limit 2000",
+        protects=True,
     ),
     Form(
         "checkpoint",

@@ -34,6 +34,7 @@ TABLE: tuple[Form, ...] = (
         True,
         "stop an operator's commands and machines",
         (place("name", arguments.handle),),
+        protects=True,
     ),
     Form("operator resume", Role.PLATFORM, True, "let a suspended operator go on", (place("name", arguments.handle),)),
     Form(
@@ -43,6 +44,7 @@ TABLE: tuple[Form, ...] = (
         "let another key speak for an operator; what the old one says is a stranger's from now on",
         (place("name", arguments.handle), place("npub", arguments.public_key)),
         example="operator replace antigua npub1…",
+        protects=True,
     ),
     Form(
         "platform fee",
@@ -62,6 +64,7 @@ TABLE: tuple[Form, ...] = (
         "say yes, once: from then on your cash turns into sats",
         (may("mode", arguments.one_of(Mode), "flow|fixed"),),
         example="join mode=flow",
+        protects=True,
     ),
     Form(
         "mode",
@@ -71,7 +74,7 @@ TABLE: tuple[Form, ...] = (
         (place("mode", arguments.one_of(Mode)), may("limit", arguments.amount, "<fiat a day>")),
         example="mode fixed limit=500",
     ),
-    Form("pause", Role.LP, True, "take no part in sales until you resume; your cash stays yours"),
+    Form("pause", Role.LP, True, "take no part in sales until you resume; your cash stays yours", protects=True),
     Form("resume", Role.LP, True, "take part again"),
     Form(
         "forward",
