@@ -120,7 +120,7 @@ def test_every_file_has_a_head() -> None:
     """None is left out of what is verified, and together they stay small."""
     files = [path for path in record.TRAILS.rglob("*") if path.is_file() and path.name != record.HEADS]
     assert sorted(path.relative_to(record.TRAILS).as_posix() for path in files) == NAMES
-    assert sum(path.stat().st_size for path in files) < 1_600_000 * len(RULES)
+    assert sum(path.stat().st_size for path in files) < 1_700_000 * len(RULES)
 
 
 def test_a_changed_decision_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

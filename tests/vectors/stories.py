@@ -165,6 +165,13 @@ async def commands(at: Scene) -> None:
         operator/nip17: cassette publish m1
         """
     )
+    await at.state("m1", _10=(20, 5), _north=(2, 7), _2=(20, 40), _1=(100, 90))
+    for text in ("cassette publish m1", "machine set m1 cash_out=6%", "machine set m1 cash_out=6.27%"):
+        at.now -= 60  # a clock that goes back: what a machine is told later has a later date all the same
+        await at.say("operator", text)
+        at.now -= 60
+        await at.say("operator", text.replace("6", "5"))
+    at.now += 3_600
     await at.state("yen", _1=(1000, 10))
     await at.script(
         """
@@ -371,11 +378,24 @@ async def holds(at: Scene) -> None:
     await at.sell(fiat="0.02", rate="5000")
     await at.script(
         """
-        operator: guard m1 per_day=off
+        operator: guard m1 per_day=10 rate=off
         operator: settlement release s16
         operator: settlement release s18
+        operator: machine add @m2 name=m2 fiat=GTQ cash_in=0 cash_out=0
         """
     )
+    for _ in range(2):  # a limit a day is a limit a day
+        at.now += DAY_S
+        for fiat in ("4", "6", "0.02"):
+            await at.sell(fiat=fiat)
+    for rate in ("60", "50", "60", "50"):  # of an even number of rates the lower of the middle two is the usual one
+        await at.sell("m2", fiat="1", rate=rate, scheme=Scheme.PLAIN, bills=None, cassettes=None)
+    await at.say("operator", "guard m2 rate=5%")
+    for rate in ("52", "58", "50.0000001"):
+        await at.sell("m2", fiat="1", rate=rate, scheme=Scheme.PLAIN, bills=None, cassettes=None)
+    for place in range(12):  # and only the last eleven count
+        await at.sell("m2", fiat="1", rate=str(50 + place % 3), scheme=Scheme.PLAIN, bills=None, cassettes=None)
+    await at.sell("m2", fiat="1", rate="55")
 
 
 async def corrections(at: Scene) -> None:
@@ -400,6 +420,7 @@ async def corrections(at: Scene) -> None:
         operator: settlement partial s4 fiat=0.04 note="nearly nothing"
         operator: settlement refund s4 reason="the rest"
         operator: settlement refund s5 reason="a cash-in"
+        operator: cassette publish m1
         """
     )
     await at.script("operator: machine add @yen name=yen fiat=JPY cash_in=0 cash_out=10%")
@@ -418,6 +439,7 @@ async def corrections(at: Scene) -> None:
         operator: settlement partial s7 fiat=1000 note=half
         operator: settlement refund s7 reason=rest
         operator: settlement refund s8 reason=all
+        operator: cassette publish m1
         """
     )
     await at.sell(payment_hash=payment_hash("by hand"))
@@ -492,7 +514,20 @@ async def compromised(at: Scene) -> None:
         """
     )
     await at.sell(fiat="7")
-    await at.script(f"operator: machine compromised m1 since={at.now}")
+    await at.script(
+        f"""
+        operator: lp add @eva machine=m1 name=eva
+        eva: join mode=fixed
+        operator: deposit add eva 3 machine=m1
+        operator: deposit confirm d3
+        operator: fixed schedule 08:00
+        operator: machine compromised m1 since={at.now}
+        """
+    )
+    await at.tick(at.now + DAY_S)  # a thief's price is none
+    await at.say("operator", "machine resume m1")
+    await at.sell(fiat="2")
+    await at.tick(at.now + DAY_S)  # a new one is
 
 
 async def fixed(at: Scene) -> None:
@@ -599,6 +634,7 @@ async def operators(at: Scene) -> None:
         """
     )
     await at.sell()
+    at.now += 2 * DAY_S  # what is carried from now on is older than a command may be
     await at.rotate("bot-b")
     await at.script(
         """
@@ -612,6 +648,7 @@ async def operators(at: Scene) -> None:
     )
     await at.sell(fiat="10")
     await at.sell("f1", fiat="10", tx_type="cash_in")
+    at.now += 2 * DAY_S
     await at.rotate("bot-c")
     await at.script(
         """
@@ -671,8 +708,15 @@ async def parties(at: Scene) -> None:
         operator: settle me 0.05 machine=m1 rate=20
         operator: settle me 900 machine=m1 rate=100
         operator: settlement refund s{at.book("antigua").settlement_count} reason="its sats are paid on already"
+        operator: machine add @bot name=bot fiat=GTQ cash_in=0 cash_out=0
+        platform: operator add @bot-b name=next
+        bot-b: machine add @platform name=p fiat=GTQ cash_in=0 cash_out=0
         """
     )
+    await at.sell("bot", fiat="1")
+    await at.rotate("bot-b")
+    at.keys["p"] = "platform"
+    await at.sell("p", fiat="1")
 
 
 async def bounds(at: Scene) -> None:
@@ -715,7 +759,7 @@ async def bounds(at: Scene) -> None:
         await at.sell(
             "m2", fiat=21_000_000, rate=100_000_000, fee=0, scheme=Scheme.PLAIN, bills=None, cassettes=None, txid=""
         )
-    await at.sell("m2", fiat=1, rate=1, fee=0)
+    await at.sell("m2", fiat=20_000_000, rate=100_000_000, fee=0)
     await at.script(
         """
         operator: settlement refund s30 reason="bogus"
@@ -725,6 +769,7 @@ async def bounds(at: Scene) -> None:
         """
     )
     at.keys["m2"] = "m2-b"
+    await at.sell("m2", fiat=21_000_000, rate=100_000_000, fee=0)
     await at.sell("m2", fiat=1, rate=1, fee=0)
 
 
