@@ -49,6 +49,7 @@ class Code(StrEnum):
     ALREADY_BOOKED = "already_booked"
     ALREADY_PAID_OUT = "already_paid_out"
     NO_PRICE = "no_price"
+    PRICE_UNSETTLED = "price_unsettled"
     NOT_ENOUGH_CASH = "not_enough_cash"
     NOT_ENOUGH_SATS = "not_enough_sats"
 

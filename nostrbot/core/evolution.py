@@ -7,7 +7,6 @@ moves (core/booking.py), what is so (core/engine.py).
 from functools import singledispatch
 from typing import Any, NamedTuple
 
-from nostrbot.core.atm.settlement import Sale
 from nostrbot.core.book import ROOT, SCHEMES_KEPT, Book, Booked, Lp, Seat
 from nostrbot.core.booking import book_fact
 from nostrbot.core.daybook import local_day
@@ -54,6 +53,7 @@ from nostrbot.core.facts import (
 from nostrbot.core.fees import is_out_of_tolerance
 from nostrbot.core.ledger.transaction import Transaction
 from nostrbot.core.records import Deposit
+from nostrbot.core.rules import SOUND
 from nostrbot.core.states import LegStatus, SettlementStatus
 from nostrbot.core.till import FeesOff, Till, in_order
 from nostrbot.refusals import Reason
@@ -224,7 +224,7 @@ def _(fact: SettlementProcessed, book: Book, place: Place) -> None:
     is_new = fact.number > book.settlement_count
     if is_new:
         _report(book, fact, place)
-    _settle(book, fact.machine, fact.sale, fact.legs, place)
+    _settle(book, fact, place)
     if is_new:
         _open_dossier(book, fact, place)
     else:
@@ -249,10 +249,16 @@ def _report(book: Book, fact: SettlementProcessed | SettlementPending, place: Pl
     till.fees_off = FeesOff(fact.number, fact.sale.fee_sats, fact.fee_mismatch_sats) if is_off else None
 
 
-def _settle(book: Book, machine: str, sale: Sale, legs: tuple[Leg, ...], place: Place) -> None:
-    book.tills[machine].settle(sale, local_day(book.tz, place.at))
-    _number_legs(book, legs)
-    _spend(book, machine, legs)
+def _settle(book: Book, fact: SettlementProcessed | SettlementRetried, place: Place) -> None:
+    book.tills[fact.machine].settle(fact.number, fact.sale, local_day(book.tz, place.at))
+    _number_legs(book, fact.legs)
+    _spend(book, fact.machine, fact.legs)
+
+
+def _drop_rate(book: Book, fact: SettlementRefunded | SettlementFrozen | SettlementLifted, place: Place) -> None:
+    """What was undone, or was ever in doubt, prices nothing and is no measure for others."""
+    if place.rules >= SOUND:
+        book.tills[fact.machine].drop_rate(fact.number)
 
 
 def _number_legs(book: Book, legs: tuple[Leg, ...]) -> None:
@@ -276,7 +282,7 @@ def _restore(book: Book, machine: str, legs: tuple[Leg, ...]) -> None:
 
 @_apply.register
 def _(fact: SettlementRetried, book: Book, place: Place) -> None:
-    _settle(book, fact.machine, fact.sale, fact.legs, place)
+    _settle(book, fact, place)
     _follow_up(book, fact, place)
 
 
@@ -295,6 +301,8 @@ def _(fact: SettlementRefunded, book: Book, place: Place) -> None:
     _restore(book, fact.machine, fact.voided)
     if fact.fiat_minor or not fact.sats:  # not of a corrected one: its cash is where it should be
         book.tills[fact.machine].put_back(fact.sale, fact.sale.fiat_minor, fact.reported_at)
+    if fact.fiat_minor:
+        _drop_rate(book, fact, place)
     _let_go(book, fact.machine, fact.number)
     frozen = book.frozen.get(fact.number)
     if frozen is not None and (fact.voided or fact.fiat_minor or not (frozen.parts or frozen.own_sats)):
@@ -305,12 +313,14 @@ def _(fact: SettlementRefunded, book: Book, place: Place) -> None:
 @_apply.register
 def _(fact: SettlementFrozen, book: Book, place: Place) -> None:
     book.frozen[fact.number] = fact
+    _drop_rate(book, fact, place)
     _follow_up(book, fact, place)
 
 
 @_apply.register
 def _(fact: SettlementLifted, book: Book, place: Place) -> None:
     del book.frozen[fact.number]
+    _drop_rate(book, fact, place)  # one that was frozen by rules 1 has it still
     _follow_up(book, fact, place)
 
 

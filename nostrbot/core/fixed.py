@@ -1,7 +1,7 @@
 """Fixed mode: LPs that take their sats at times of the day, out of the operator's own.
 
 What lives here: which slots are due, what each LP gets in them, and the commands that set slots and limit. What does not:
-flow mode (core/dca.py), the calendar (core/daybook.py), and who looks at the clock (bot.py). docs/protocol.md section 5;
+flow mode (core/dca.py), prices (core/prices.py), the calendar (core/daybook.py), and who looks at the clock (bot.py). docs/protocol.md section 5;
 acceptance X6-X10, O12, O13; faults.md rows 17 and 18. A slot has its turn once in a local day, however often and
 whenever somebody looks: a bot that was down catches up with today, never with yesterday.
 """
@@ -16,7 +16,8 @@ from nostrbot.core.commands import Refused
 from nostrbot.core.daybook import local_day, moment_of
 from nostrbot.core.facts import Fact, FixedPlanSet, Leg, LpPaid, SlotsKept
 from nostrbot.core.orders import Order
-from nostrbot.core.own_sats import last_rate, sats_for
+from nostrbot.core.own_sats import sats_for
+from nostrbot.core.prices import price_in_force
 from nostrbot.core.states import LegStatus, LegType, Mode, SkipReason
 from nostrbot.money import minor_digits, parse_decimal
 
@@ -67,13 +68,21 @@ class _Payment(NamedTuple):
     before_minor: int
 
 
+class _Turn(NamedTuple):
+    """How many of a day's slots have their turn now, of how many that remain, and by which rules."""
+
+    due: int
+    remaining: int
+    rules: int
+
+
 def decide_slots(book: Book, at: int, rules: int) -> tuple[Fact, ...]:
     """Keep the slots that are due: that they are kept, then what LPs get, machine by machine. Nothing due: no facts."""
     due = due_slots(book, at)
     if not due:
         return ()
     day = local_day(book.tz, at)
-    payments = list(_payments(book, day, len(due)))
+    payments = list(_payments(book, day, len(due), rules))
     wanted_sats = sum(payment.sats for payment in payments)
     short_sats = max(0, wanted_sats - book.free_sats()) if wanted_sats else 0
     by_machine: dict[str, list[_Payment]] = {}
@@ -98,7 +107,7 @@ def _serve(payments: list[_Payment], own_sats: int) -> Iterator[_Payment]:
             yield payment
 
 
-def _payments(book: Book, day: str, due: int) -> Iterator[_Payment]:
+def _payments(book: Book, day: str, due: int, rules: int) -> Iterator[_Payment]:
     """What fixed LPs are due, for so many of the day's slots, in the order they were enrolled."""
     given_minor = book.fixed_given_minor if day == book.fixed_day else {}
     remaining = len(open_slots(book, day))
@@ -111,7 +120,7 @@ def _payments(book: Book, day: str, due: int) -> Iterator[_Payment]:
             allowed_minor = min(floor_minor(limit, currency) for limit in limits if limit is not None)
             left_minor = max(0, allowed_minor - given_minor.get((lp.handle, currency), 0))
             if left_minor:
-                yield from _due_to(book, currency, seats, left_minor, (due, remaining))
+                yield from _due_to(book, currency, seats, left_minor, _Turn(due, remaining, rules))
 
 
 def _purses(book: Book, lp: Lp) -> Mapping[str, list[Seat]]:
@@ -123,18 +132,19 @@ def _purses(book: Book, lp: Lp) -> Mapping[str, list[Seat]]:
     return purses
 
 
-def _due_to(
-    book: Book, currency: str, seats: list[Seat], left_minor: int, slots: tuple[int, int]
-) -> Iterator[_Payment]:
-    """One LP's due in one currency: of what is left to it today, and what it has, `slots[0]` parts of `slots[1]`."""
-    due, remaining = slots
-    priced = [seat.remaining_minor for seat in seats if last_rate(book, seat.enrolment.machine)]
-    due_minor = min(left_minor, sum(priced)) * due // remaining
+def _due_to(book: Book, currency: str, seats: list[Seat], left_minor: int, turn: _Turn) -> Iterator[_Payment]:
+    """One LP's due in one currency: of what is left to it today, and what it has, `turn.due` parts of `turn.remaining`."""
+    prices = {seat.enrolment.machine: price_in_force(book, seat.enrolment.machine, turn.rules) for seat in seats}
+    settled = {machine for machine, price in prices.items() if price is not None and price.is_settled}
+    payable_minor = sum(seat.remaining_minor for seat in seats if seat.enrolment.machine in settled)
+    due_minor = min(left_minor, payable_minor) * turn.due // turn.remaining
     for seat in seats:
         machine, before_minor = seat.enrolment.machine, seat.remaining_minor
-        rate = last_rate(book, machine)
-        if rate is None:
-            yield _Payment(seat.lp, machine, NO_RATE, 0, 0, SkipReason.NO_PRICE, before_minor)
+        price = prices[machine]
+        rate = NO_RATE if price is None else price.usual
+        if machine not in settled:
+            reason = SkipReason.NO_PRICE if price is None else SkipReason.PRICE_UNSETTLED
+            yield _Payment(seat.lp, machine, rate, 0, 0, reason, before_minor)
             continue
         fiat_minor = min(due_minor, before_minor)
         sats = sats_for(fiat_minor, currency, rate)

@@ -14,10 +14,11 @@ from nostrbot.core.commands import Code, Refused
 from nostrbot.core.daybook import local_day
 from nostrbot.core.facts import Fact, MachineChanged
 from nostrbot.core.orders import Order
+from nostrbot.core.prices import is_off, median, rates_that_count
 from nostrbot.core.records import Guard, Machine
 from nostrbot.core.registry import find_machine
 from nostrbot.core.states import Hold, Trust
-from nostrbot.money import PPM, Decimal, parse_decimal, parse_minor
+from nostrbot.money import parse_decimal, parse_minor
 
 RATES_WANTED = 3  # fewer settlements than this have no median worth the name
 
@@ -38,26 +39,12 @@ def find_hold(book: Book, machine: Machine, sale: Sale, at: int, rules: int) -> 
         booked_minor = till.booked_minor(local_day(book.tz, at))
         if booked_minor + sale.fiat_minor > guard.per_day_minor:
             return Hold.PER_DAY
-    rates = till.rates.get(sale.direction, [])
+    rates = rates_that_count(book, machine.handle, sale.direction, rules)
     if guard.rate_ppm is not None and len(rates) >= RATES_WANTED:
-        usual = _median(rates)
-        if _is_off(sale.price, usual, guard.rate_ppm):
+        usual = parse_decimal(median(rates))
+        if usual is not None and is_off(sale.price, usual, guard.rate_ppm):
             return Hold.RATE
     return None
-
-
-def _median(rates: list[str]) -> Decimal:
-    """The median of these rates; of an even number of them the lower of the middle two."""
-    prices = [price for price in map(parse_decimal, rates) if price is not None]
-    places = max(price.places for price in prices)
-    prices.sort(key=lambda price: price.digits * 10 ** (places - price.places))
-    return prices[(len(prices) - 1) // 2]
-
-
-def _is_off(price: Decimal, usual: Decimal, ppm: int) -> bool:
-    """Whether a rate differs from the usual one by more than `ppm` of it. Exact: nothing is divided."""
-    mine, theirs = price.digits * int(10**usual.places), usual.digits * int(10**price.places)
-    return abs(mine - theirs) * PPM > ppm * abs(theirs)
 
 
 def set_guard(book: Book, order: Order) -> tuple[Fact, ...] | Refused:

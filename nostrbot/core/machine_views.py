@@ -9,7 +9,9 @@ from nostrbot.core.daybook import local_day
 from nostrbot.core.dossier import as_it_stands
 from nostrbot.core.facts import CassettesCounted, CassetteSet, CassettesPublished, Fact, SettlementFrozen
 from nostrbot.core.fleet import UNSEEN, Sighting
+from nostrbot.core.prices import price_in_force
 from nostrbot.core.records import ATM_BOOTSTRAP, Cassette, Machine
+from nostrbot.core.rules import RULES
 from nostrbot.core.till import Till
 from nostrbot.core.views import View, machine_view
 from nostrbot.money import format_minor, unit_minor
@@ -90,9 +92,10 @@ def fleet_row(book: Book, machine: Machine, sighting: Sighting | None, now: int)
     """One machine at a glance, `now` by the bot's clock.
 
     `fiat_today` is what it settled on the operator's local day so far, `cash` what its cassettes are expected to hold,
-    `missing` the numbers of settlements that have not come, `heard_s` the seconds since a beacon came.
+    `rate` what `settle` pays by, `missing` the numbers of settlements that have not come, `heard_s` the seconds since a beacon came.
     """
     seen, till, fiat = sighting or UNSEEN, book.tills[machine.handle], machine.fiat
+    price = price_in_force(book, machine.handle, RULES)
     return {
         "machine": machine.handle,
         "active": machine.active,
@@ -102,7 +105,7 @@ def fleet_row(book: Book, machine: Machine, sighting: Sighting | None, now: int)
         "skew_s": seen.skew_s,
         "beacon": {name: value for name, value in seen.beacon.said().items() if name not in _OBJECTS},
         "fiat_today": format_minor(till.booked_minor(local_day(book.tz, now)), fiat),
-        "rate": till.last_rate or None,
+        "rate": price and price.usual,
         "notes": sum(cassette.count for cassette in till.cassettes.values()),
         "cash": format_minor(_cash_minor(till, fiat), fiat),
         "missing": [str(gap) for gap in till.counter.gaps],

@@ -148,7 +148,7 @@ def _of_running(book: Book, fact: Fact) -> View:
         case AlertPlanSet():
             return {"alerts": alerts_view(fact.plan)}
         case LpPaid():
-            return {"leg": settle_view(fact)}
+            return {"leg": settle_view(book, fact)}
     raise TypeError(f"no command decides {type(fact).__name__}")
 
 

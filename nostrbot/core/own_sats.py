@@ -1,21 +1,18 @@
 """Own sats: paying for an LP's cash out of what is the operator's.
 
-What lives here: the price of it, and `settle`, by which an operator pays an LP when it likes. What does not: paying at
-times of day (core/fixed.py) and sharing out a sale (core/dca.py). docs/protocol.md sections 5 and 6; acceptance X14.
+What lives here: how many sats it is worth, and `settle`, by which an operator pays an LP when it likes. What does not: the
+price (core/prices.py), paying at times of day (core/fixed.py) and sharing out a sale (core/dca.py). docs/protocol.md sections 5 and 6; acceptance X14.
 """
 
 from nostrbot.core.book import Book
 from nostrbot.core.commands import Code, Refused
 from nostrbot.core.facts import Fact, Leg, LpPaid
 from nostrbot.core.orders import Order
+from nostrbot.core.prices import price_in_force
+from nostrbot.core.records import Machine
 from nostrbot.core.registry import find_lp, find_machine
 from nostrbot.core.states import LegStatus, LegType
 from nostrbot.money import format_minor, minor_digits, parse_decimal, parse_minor
-
-
-def last_rate(book: Book, machine: str) -> str | None:
-    """The rate of a machine's last settlement booked, in sats per unit of fiat; None before the first."""
-    return book.tills[machine].last_rate or None
 
 
 def sats_for(fiat_minor: int, currency: str, rate: str) -> int:
@@ -41,9 +38,9 @@ def settle_lp(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     if fiat_minor > before_minor:
         left = format_minor(before_minor, currency)
         return Refused(Code.NOT_ENOUGH_CASH, f"{lp.handle} has {left} {currency} left at {name}: settle at most that")
-    rate = order.args.get("rate") or last_rate(book, name)
-    if rate is None:
-        return Refused(Code.NO_PRICE, f"{name} has settled nothing that tells a price: add rate=<sats per {currency}>")
+    rate = order.args.get("rate") or _find_price(book, machine, order.rules)
+    if isinstance(rate, Refused):
+        return rate
     sats, own_sats = sats_for(fiat_minor, currency, rate), book.free_sats()
     if sats == 0:
         return Refused(Code.BAD_ARGUMENT, f"{order.args['fiat']} {currency} buys no sat at {rate}: settle more")
@@ -67,3 +64,19 @@ def settle_lp(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
         after_minor=before_minor - fiat_minor,
     )
     return (LpPaid(name, currency, rate, None, (leg,)),)
+
+
+def _find_price(book: Book, machine: Machine, rules: int) -> str | Refused:
+    """The price where the operator names none: one that no single report set."""
+    name, price = machine.handle, price_in_force(book, machine.handle, rules)
+    if price is None:
+        return Refused(
+            Code.NO_PRICE, f"{name} has settled nothing that tells a price: add rate=<sats per {machine.fiat}>"
+        )
+    if not price.is_settled:
+        return Refused(
+            Code.PRICE_UNSETTLED,
+            f"the newest rate of {name}, {price.newest} sats per {machine.fiat}, is far off the usual {price.usual}: name "
+            f"the price yourself, rate=<sats per {machine.fiat}>; if that sale is false, settlement refund it",
+        )
+    return price.usual

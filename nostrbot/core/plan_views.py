@@ -8,7 +8,9 @@ from nostrbot.core.book import Book
 from nostrbot.core.daybook import local_day
 from nostrbot.core.facts import LpPaid
 from nostrbot.core.fixed import next_slot_at
+from nostrbot.core.prices import off_pct
 from nostrbot.core.records import AlertPlan, FixedPlan
+from nostrbot.core.rules import RULES
 from nostrbot.core.views import View, leg_view
 from nostrbot.money import format_minor
 
@@ -43,14 +45,16 @@ def alerts_view(plan: AlertPlan) -> View:
     return {"down_s": plan.down_s, "stuck_s": plan.stuck_s, "low": plan.low_notes, "sheet": plan.sheet or None}
 
 
-def settle_view(fact: LpPaid) -> View:
-    """The one leg of `settle`, with its machine and the LP's balance there."""
+def settle_view(book: Book, fact: LpPaid) -> View:
+    """The one leg of `settle`, with its machine, the LP's balance there, and how far off its price is if it is far."""
     (leg,) = fact.legs
     assert leg.before_minor is not None
     assert leg.after_minor is not None
+    off = off_pct(book, fact.machine, fact.rate, RULES)
     return {
         **leg_view(leg, settlement=None, currency=fact.currency, rate=fact.rate),
         "machine": fact.machine,
         "balance_before": format_minor(leg.before_minor, fact.currency),
         "balance_after": format_minor(leg.after_minor, fact.currency),
+        **({} if off is None else {"off_pct": off}),
     }

@@ -1,4 +1,4 @@
-"""Plan words: fixed mode, alerts and `settle` in sentences, and the notice of an operator's shortage.
+"""Plan words: fixed mode, alerts and `settle` in sentences, and the notices of a slot that paid less than was due.
 
 What lives here: the words of their data. What does not: the data (core/plan_views.py) and all other words
 (core/replies.py). Names here are handles, so nothing needs escaping. Acceptance X9, Q3.
@@ -27,6 +27,28 @@ def shortage_notice(facts: tuple[Fact, ...]) -> str | None:
     return (
         f"Fixed mode {', '.join(kept.slots)}: your own sats did not reach {shown}{others}; {kept.short_sats} more were "
         f"needed. What they missed is due again at the next time today, if there is one."
+    )
+
+
+def unsettled_notice(facts: tuple[Fact, ...]) -> str | None:
+    """What an operator is told of machines whose price was not settled when a slot had its turn; None: it was."""
+    kept = next((fact for fact in facts if isinstance(fact, SlotsKept)), None)
+    skipped = [
+        fact
+        for fact in facts
+        if isinstance(fact, LpPaid) and any(leg.reason is SkipReason.PRICE_UNSETTLED for leg in fact.legs)
+    ]
+    if kept is None or not skipped:
+        return None
+    shown = ", ".join(
+        f"{fact.machine} (usually {fact.rate} sats per {fact.currency})" for fact in skipped[:NAMES_SHOWN_MAX]
+    )
+    others = f" and {len(skipped) - NAMES_SHOWN_MAX} others" if len(skipped) > NAMES_SHOWN_MAX else ""
+    return (
+        f"Fixed mode {', '.join(kept.slots)}: nothing was paid where the newest sale's rate is far off the usual one: "
+        f"{shown}{others}. Look at `settlement list machine={skipped[0].machine}`: if that sale is false, `settlement "
+        f"refund` it. If the price has moved, more sales settle it, or pay now by `settle` with rate=. What was missed is "
+        f"due again at the next time today, if there is one."
     )
 
 
@@ -62,9 +84,10 @@ def _alerts(data: View) -> str:
 
 def _settled(data: View) -> str:
     leg = data["leg"]
+    off = f", {leg['off_pct']} off the usual price" if "off_pct" in leg else ""
     return (
         f"{leg['lp']} received {leg['sats']} of your sats for {leg['fiat']} {leg['currency']} at {leg['machine']} "
-        f"({leg['rate']} sats per {leg['currency']}); {leg['balance_after']} {leg['currency']} left there. "
+        f"({leg['rate']} sats per {leg['currency']}{off}); {leg['balance_after']} {leg['currency']} left there. "
         f"Receipt {leg['id']}."
     )
 

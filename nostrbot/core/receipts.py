@@ -29,7 +29,7 @@ from nostrbot.core.facts import (
     SettlementRetried,
 )
 from nostrbot.core.machine_messages import machine_message
-from nostrbot.core.plan_words import shortage_notice
+from nostrbot.core.plan_words import shortage_notice, unsettled_notice
 from nostrbot.core.replies import frozen_words, receipt_words, rotated_words, void_words
 from nostrbot.core.states import LegStatus
 from nostrbot.core.views import View
@@ -152,7 +152,8 @@ class Sealed(NamedTuple):
 
 def owes_messages(facts: tuple[Fact, ...]) -> bool:
     """Whether an entry with these facts has anything to say besides the answer to its command."""
-    return any(isinstance(fact, _SPEAKING) for fact in facts) or shortage_notice(facts) is not None
+    has_notice = shortage_notice(facts) is not None or unsettled_notice(facts) is not None
+    return has_notice or any(isinstance(fact, _SPEAKING) for fact in facts)
 
 
 def entry_messages(book: Book, entry: Sealed) -> list[Message]:
@@ -169,10 +170,10 @@ def entry_messages(book: Book, entry: Sealed) -> list[Message]:
         if isinstance(fact, BotRotated):
             messages.extend(_to_everybody(book, fact, entry))
     messages.extend(_frozen(book, entry))
-    shortage = shortage_notice(entry.facts)
-    if shortage is not None:
-        name = f"short:{book.key}:{entry.seq}"
-        messages.append(direct_message(book.operator, name, shortage, book.alert_plan.scheme))
+    for about, notice in (("short", shortage_notice(entry.facts)), ("unsettled", unsettled_notice(entry.facts))):
+        if notice is not None:
+            name = f"{about}:{book.key}:{entry.seq}"
+            messages.append(direct_message(book.operator, name, notice, book.alert_plan.scheme))
     return messages
 
 

@@ -12,7 +12,7 @@ from nostrbot.core.ledger.balances import Balances
 from nostrbot.core.plain import plain, reader
 from nostrbot.core.records import AlertPlan, Cassette, Deposit, Enrolment, FixedPlan, Machine, Preferences, Split
 from nostrbot.core.states import Direction
-from nostrbot.core.till import Counter, FeesOff, Gap, Rejection, Till
+from nostrbot.core.till import Counter, FeesOff, Gap, Rate, Rejection, Till
 from nostrbot.nostr.sealing import Scheme
 
 _SCALARS = (
@@ -132,7 +132,7 @@ def _plain_till(till: Till) -> dict[str, Any]:
         "volume_sats": str(till.volume_sats),
         "day": till.day,
         "day_minor": till.day_minor,
-        "rates": {direction.value: rates for direction, rates in till.rates.items()},
+        "booked_rates": {direction.value: [[*rate] for rate in rates] for direction, rates in till.rates.items()},
         "last_rate": till.last_rate,
         "newest": till.counter.newest,
         "gaps": [[gap.first, gap.last, gap.at] for gap in till.counter.gaps],
@@ -152,7 +152,9 @@ def _read_till(state: dict[str, Any]) -> Till:
         volume_sats=int(state["volume_sats"]),
         day=state["day"],
         day_minor=state["day_minor"],
-        rates={Direction(direction): list(rates) for direction, rates in state["rates"].items()},
+        rates={
+            Direction(direction): [Rate(*rate) for rate in rates] for direction, rates in state["booked_rates"].items()
+        },
         last_rate=state["last_rate"],
         counter=Counter(state["newest"], [Gap(*gap) for gap in state["gaps"]]),
         cassettes={cassette.position: cassette for cassette in cassettes},

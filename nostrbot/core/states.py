@@ -79,6 +79,7 @@ class SkipReason(StrEnum):
     NO_CANDIDATES = "no_lp_with_a_balance"
     ZERO_SHARE = "share_rounds_to_zero"
     NO_PRICE = "no_price_yet"  # fixed mode: the machine has not settled anything yet
+    PRICE_UNSETTLED = "price_unsettled"  # fixed mode: the machine's newest rate is far off its usual one
     SHORT_OF_SATS = "operator_short_of_sats"  # fixed mode: the operator has not enough sats of its own
 
 

@@ -68,6 +68,13 @@ class Counter:
                 return
 
 
+class Rate(NamedTuple):
+    """What a settlement was booked at, in sats per unit of fiat; it is taken out again when that is undone."""
+
+    settlement: int
+    text: str
+
+
 class FeesOff(NamedTuple):
     """A settlement whose fee was out of tolerance: what was charged, and by how much that was too much."""
 
@@ -91,7 +98,8 @@ class Till:
         volume_sats: everything it ever settled.
         day, day_minor: the local day of its last settlement, and the fiat booked on it.
         rates: of its last settlements booked, by direction (a machine may buy and sell at different ones), newest last.
-        last_rate: of the last settlement booked; "" before the first, and after its key was stolen until the next.
+        last_rate: of the last settlement booked; "" before the first, and after its key was stolen until the next. What
+            entries of rules 1 were priced by.
         cassettes: by position, in ascending order.
         taken: banknotes dispensed, by local day of the last week and by position; the newest day last.
         fees_off: the last settlement it reported, when its fee was out of tolerance.
@@ -103,7 +111,7 @@ class Till:
     volume_sats: int = 0
     day: str = ""
     day_minor: int = 0
-    rates: dict[Direction, list[str]] = field(default_factory=dict)
+    rates: dict[Direction, list[Rate]] = field(default_factory=dict)
     last_rate: str = ""
     counter: Counter = field(default_factory=Counter)
     cassettes: dict[str, Cassette] = field(default_factory=dict)
@@ -114,17 +122,22 @@ class Till:
     fees_told_at: int = 0
     cassettes_told_at: int = 0
 
-    def settle(self, sale: Sale, day: str) -> None:
-        """Take in a settlement that was booked on this local day."""
+    def settle(self, number: int, sale: Sale, day: str) -> None:
+        """Take in settlement `number`, which was booked on this local day."""
         self.volume_sats += sale.wire_sats
         if day != self.day:
             self.day, self.day_minor = day, 0
         self.day_minor += sale.fiat_minor
         self.last_rate = sale.rate
         rates = self.rates.setdefault(sale.direction, [])
-        rates.append(sale.rate)
+        rates.append(Rate(number, sale.rate))
         if len(rates) > RATES_KEPT:
             del rates[0]
+
+    def drop_rate(self, number: int) -> None:
+        """Forget the rate of a settlement that was undone, or that a thief may have signed."""
+        for direction, rates in self.rates.items():
+            self.rates[direction] = [rate for rate in rates if rate.settlement != number]
 
     def booked_minor(self, day: str) -> int:
         """The fiat booked on a local day; known of the day of the last settlement only, 0 for any other."""

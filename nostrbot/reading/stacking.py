@@ -17,9 +17,10 @@ from nostrbot.core.book import Book
 from nostrbot.core.commands import Refused
 from nostrbot.core.daybook import days_before, local_day
 from nostrbot.core.forms import Range
-from nostrbot.core.own_sats import last_rate
+from nostrbot.core.prices import price_in_force
 from nostrbot.core.replies import Data
 from nostrbot.core.room import rows_that_fit
+from nostrbot.core.rules import RULES
 from nostrbot.core.states import DepositStatus, LegType
 from nostrbot.core.views import View
 from nostrbot.money import SATS_PER_BTC, format_minor, format_ratio, minor_digits, parse_decimal
@@ -115,7 +116,8 @@ class Stack:
         holding = self.holding(book.machines[quarter.legs.machine].fiat)
         holding.bought_sats += quarter.legs.sats
         if quarter.last_at >= holding.last_at:
-            holding.last_at, holding.price = quarter.last_at, last_rate(book, quarter.legs.machine)
+            price = price_in_force(book, quarter.legs.machine, RULES)
+            holding.last_at, holding.price = quarter.last_at, price and price.usual
 
 
 class StackReading:

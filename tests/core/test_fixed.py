@@ -243,7 +243,8 @@ def test_who_was_passed_over_is_due_again_later_that_day() -> None:
 def test_an_operator_with_debts_pays_nothing() -> None:
     """Cash-ins may take more than its own sats; only LPs that are due something make it short."""
     house = opened("UTC", "2026-05-05T07:00:00")
-    house.sell(fiat="10.00", rate="50", tx_type="cash_in", fee_sats=0)
+    house.sell(fiat="2.00", rate="50", fee_sats=0)  # or there is no price
+    house.sell(fiat="12.00", rate="50", tx_type="cash_in", fee_sats=0)
     assert house.book.own_sats() == -500
     assert house.tick(utc("2026-05-05T08:00:00")) == (SlotsKept("2026-05-05", ("08:00",), 0),)
     fixed_lp(house, "ana", "10")

@@ -76,7 +76,7 @@ def test_settle_shows_its_leg() -> None:
     house = house_with_fixed_lp()
     fact = house.say("operator", "settle ana 500 machine=m1")
     assert isinstance(fact, LpPaid)
-    assert settle_view(fact) == {
+    assert settle_view(house.book, fact) == {
         "id": "l5",
         "settlement": None,
         "type": "settlement",

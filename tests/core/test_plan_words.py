@@ -49,9 +49,10 @@ def test_alerts() -> None:
 
 def test_settle() -> None:
     """Who received what for what, and what is left."""
-    fact = house_with_fixed_lp().say("operator", "settle ana 500 machine=m1")
+    house = house_with_fixed_lp()
+    fact = house.say("operator", "settle ana 500 machine=m1")
     assert isinstance(fact, LpPaid)
-    assert PLAN_WORDS["settle"]({"leg": settle_view(fact)}) == (
+    assert PLAN_WORDS["settle"]({"leg": settle_view(house.book, fact)}) == (
         "ana received 25000 of your sats for 500.00 GTQ at m1 (50 sats per GTQ); 400.00 GTQ left there. Receipt l5."
     )
 

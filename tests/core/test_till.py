@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from nostrbot.core.facts import SettlementPending, SettlementProcessed, SettlementRejected
 from nostrbot.core.records import Cassette
-from nostrbot.core.till import GAPS_KEPT, Counter, Till, in_order
+from nostrbot.core.till import GAPS_KEPT, Counter, Rate, Till, in_order
 from tests.houses import House, person
 
 FURTHEST = 2**53 - 1  # the highest number a machine can report
@@ -145,12 +145,15 @@ def test_a_report_without_a_number_is_no_gap(house: House) -> None:
 
 
 def test_volumes_and_rates_are_of_what_was_booked(house: House) -> None:
-    """A correction and a refund do not undo them: they are about what the machine did."""
+    """A refund does not undo volumes: they are about what the machine did. Its rate prices nothing any more."""
     house.sell()
     house.sell(wire_sats=1, rate="60")
-    house.say("operator", "settlement refund s1 reason=odd")
+    house.sell(rate="51")
     till = house.book.tills["m1"]
-    assert (till.volume_sats, till.day_minor, till.rates) == (107_770, 200_000, {"cash_out": ["50"]})
+    assert till.rates == {"cash_out": [Rate(1, "50"), Rate(3, "51")]}
+    house.say("operator", "settlement refund s1 reason=odd")
+    assert (till.volume_sats, till.day_minor) == (217_695, 400_000)
+    assert till.rates == {"cash_out": [Rate(3, "51")]}
 
 
 def test_banknotes_leave_the_first_cassettes_of_their_kind() -> None:

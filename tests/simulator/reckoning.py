@@ -21,7 +21,7 @@ from nostrbot.nostr.keys import read_pubkey
 
 Plain = dict[str, Any]
 SEAL, SETTLEMENT = 13, 21_000
-RATES_KEPT, RATES_WANTED = 11, 3
+RATES_KEPT, RATES_WANTED, RATE_OFF_PPM = 11, 3, 100_000
 SATS_MAX = 21 * 10**14
 NO_DECIMALS = ("JPY",)
 
@@ -58,8 +58,7 @@ class Machine:
     enforces: bool = False
     active: bool = True
     guard: dict[str, Any] = field(default_factory=dict)
-    rates: dict[str, list[Fraction]] = field(default_factory=lambda: defaultdict(list))
-    last_rate: Fraction | None = None
+    sold: dict[str, list["Sold"]] = field(default_factory=lambda: defaultdict(list))  # whose rates count, newest last
     day: str = ""
     day_minor: int = 0
 
@@ -213,7 +212,6 @@ class Reckoning:
 
     def _say_machine_compromised(self, plain: list[str], named: Plain, **_: Any) -> None:
         self.machines[plain[0]].active = False
-        self.machines[plain[0]].last_rate = None
         since = named["since"]
         moment = int(since) if since.isdecimal() else int(datetime.fromisoformat(since).replace(tzinfo=UTC).timestamp())
         for sold in self.settlements.values():
@@ -223,6 +221,7 @@ class Reckoning:
                 own = sum(share.sats for share in sold.shares if share.own)
                 was_paid = sold.way == "cash_in" and sold.state != "pending"
                 sold.frozen_own = max(0, own - (sold.principal if was_paid else 0))
+                self._forget_rate(sold)
 
     @property
     def _free(self) -> int:
@@ -314,7 +313,7 @@ class Reckoning:
     def _say_settle(self, plain: list[str], named: Plain, **_: Any) -> None:
         machine = self.machines[named["machine"]]
         minor = to_minor(plain[1], machine.fiat)
-        rate = Fraction(named["rate"]) if "rate" in named else machine.last_rate
+        rate = Fraction(named["rate"]) if "rate" in named else self._price(machine)
         self._pay(plain[0], named["machine"], minor, self._buys(machine, minor, rate))
 
     def _pay(self, lp: str, machine: str, minor: int, sats: int) -> None:
@@ -378,7 +377,7 @@ class Reckoning:
             return True
         limits = {name: text for name, text in machine.guard.items() if text != "off"}
         booked = machine.day_minor if machine.day == self._today(at) else 0
-        rates = machine.rates[sold.way]
+        rates = [other.rate for other in machine.sold[sold.way]]
         if "per_settlement" in limits and sold.minor > to_minor(limits["per_settlement"], machine.fiat):
             return True
         if "per_day" in limits and booked + sold.minor > to_minor(limits["per_day"], machine.fiat):
@@ -404,8 +403,21 @@ class Reckoning:
         today = self._today(at)
         machine.day_minor = sold.minor + (machine.day_minor if machine.day == today else 0)
         machine.day = today
-        machine.last_rate = sold.rate
-        machine.rates[sold.way] = [*machine.rates[sold.way], sold.rate][-RATES_KEPT:]
+        machine.sold[sold.way] = [*machine.sold[sold.way], sold][-RATES_KEPT:]
+
+    def _forget_rate(self, sold: Sold) -> None:
+        machine = self.machines[sold.machine]
+        machine.sold[sold.way] = [other for other in machine.sold[sold.way] if other is not sold]
+
+    def _price(self, machine: Machine) -> Fraction | None:
+        """The median of its last cash-outs; None where there is none, or the newest says something else."""
+        rates = [sold.rate for sold in machine.sold["cash_out"]]
+        if not rates:
+            return None
+        usual = sorted(rates)[(len(rates) - 1) // 2]
+        beside = rates[0] if len(rates) == 2 else usual
+        band = to_ppm(machine.guard["rate"]) if machine.guard.get("rate", "off") != "off" else RATE_OFF_PPM
+        return usual if abs(rates[-1] - beside) <= beside * band / 10**6 else None
 
     def _seated(self, machine: str) -> list[Provider]:
         """LPs that take part at a machine, in the order of their enrolment there."""
@@ -490,6 +502,7 @@ class Reckoning:
                 self.own += sold.principal
         if sold.state != "partial":
             sold.shares, sold.frozen_own = [], None
+            self._forget_rate(sold)
         sold.state = "refunded"
 
     # --- the clock --------------------------------------------------------------------------------------------------
@@ -545,11 +558,11 @@ class Reckoning:
         for fiat, places in purses.items():
             most = min(to_minor(text, fiat) for text in (self.limit, lp.limit) if text is not None)
             left = max(0, most - self.given[lp.handle, fiat])
-            priced = [place for place in places if self.machines[place].last_rate is not None]
+            priced = [place for place in places if self._price(self.machines[place]) is not None]
             minor = min(left, sum(self.cash[lp.handle, place] for place in priced)) * due // still
             for place in priced:
                 part = min(minor, self.cash[lp.handle, place])
-                sats = self._buys(self.machines[place], part, self.machines[place].last_rate)
+                sats = self._buys(self.machines[place], part, self._price(self.machines[place]))
                 if sats:
                     minor -= part
                     wants.append((lp.handle, place, part, sats))
