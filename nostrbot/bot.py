@@ -20,7 +20,7 @@ from loguru import logger
 from sqlalchemy.exc import DBAPIError
 
 from nostrbot.announcements import LISTS, Announcements, digest_of, own_announcements
-from nostrbot.clerk import Clerk
+from nostrbot.clerk import Clerk, Trouble
 from nostrbot.config import Home, RelaySettings
 from nostrbot.core.book import ROOT
 from nostrbot.core.commands import LIST_LIMIT_DEFAULT, Code, Refused
@@ -50,6 +50,7 @@ from nostrbot.relays.watch import OVERLAP_S, Subscription
 from nostrbot.steadiness import Steadiness
 from nostrbot.store.batch import Batch, Owed
 from nostrbot.store.store import Store
+from nostrbot.troubles import Work, trouble_notice
 
 TURN_EVENTS_MAX = 256  # a batch: large enough that a commit's fsync is shared, small enough that acks do not wait
 FLUSH_S = 0.25  # how long a delivery may wait to be noted when nothing else is committed
@@ -102,6 +103,8 @@ class Bot:
         self._stopping = asyncio.Event()
         self._started_at = clock()
         self._clock_is_steady = True
+        self._told_closed: dict[str, str] = {}  # books that are closed, as those concerned were told
+        self._told_before: dict[str, int] | None = None  # troubles, by book and work, as they were told at last
 
     @property
     def clerk(self) -> Clerk:
@@ -153,6 +156,7 @@ class Bot:
             store.queries,
             closed=frozenset(self.desk.closed_books),
             also=self._carry,
+            failed=lambda book, why: self.clerk.note_trouble(book, Work.MESSAGE, why),
         )
         self.clerk.deliveries = self._outbox
         await self._tell_of_closed_books()
@@ -163,13 +167,13 @@ class Bot:
         gc.freeze()
 
     async def _tell_of_closed_books(self) -> None:
-        """Tell the log, and those whose books cannot be gone on with, before any work is taken.
+        """Tell the log, and those whose books cannot be gone on with: at a start before any work is taken.
 
         Whoever was told the same at the last start is not told again: a supervisor may start us every few seconds.
         """
         async with self.clerk.lock:
             desk, now = self.desk, self._clock()
-            for key, reason in desk.closed_books.items():
+            for key, reason in desk.closed_books.items() - self._told_closed.items():
                 logger.critical("book {} is closed until a person has looked into it: {}", key, reason)
             try:
                 told = await self.store.queries.runtime("closed") or {}
@@ -179,6 +183,8 @@ class Bot:
                 await self.clerk.commit(Batch(owed=owed))
                 if told != desk.closed_books:
                     await self.store.queries.tell("closed", desk.closed_books)
+                self._told_closed = dict(desk.closed_books)
+                self.outbox.owe(owed, {})
             except DBAPIError as error:
                 logger.error("nobody can be told of closed books: the database cannot be written ({})", error.orig)
 
@@ -273,34 +279,39 @@ class Bot:
             await asyncio.sleep(CLOCK_S)
 
     async def _clock_turns(self) -> bool:
-        """What is due, a book at a time, so that trouble in one is no other's; False if there was any."""
-        went_well = True
+        """Do what is due, a book at a time; False when the database cannot be written, so that nothing else can be done.
+
+        What fails in one book is tried again later and later, and keeps no other from its turn.
+        """
         for key in self.desk.books_due(self._clock()):
+            if self.clerk.is_resting(key, Work.TICK):
+                continue
             turn = await self.clerk.look_at_clock(key)
-            if turn is None:
-                went_well = False
-            else:
+            if turn is Trouble.DATABASE:
+                return False
+            if isinstance(turn, Turn):
                 await self._after_commit(turn)
         for key in self.notary.books_due(self._clock()):
             signed = await self.notary.sign_daily(key)
-            if signed is None:
-                went_well = False
-            else:
+            if signed is not None:
                 self.outbox.owe(signed, {})
-        return went_well
+            elif not self.clerk.is_resting(key, Work.CHECKPOINT):
+                return False
+        return True
 
     async def _look_out(self) -> None:
         """Look around for what operators should be told; what could not be committed is found again by the next look."""
         while True:
             await asyncio.sleep(LOOK_S)
-            try:
-                await self.look_out()
-            except DBAPIError as error:
-                logger.error("operators cannot be told ({}): trying again, nothing is lost", error.orig)
-            except FenceError:
-                raise
-            except Exception:  # noqa: BLE001 - the boundary of this task: without alarms, sales go on
-                logger.opt(exception=True).critical("could not look around")
+            for look in (self.look_out, self.tell_of_troubles):
+                try:
+                    await look()
+                except DBAPIError as error:
+                    logger.error("operators cannot be told ({}): trying again, nothing is lost", error.orig)
+                except FenceError:
+                    raise
+                except Exception:  # noqa: BLE001 - the boundary of this task: without alarms, sales go on
+                    logger.opt(exception=True).critical("could not look around")
 
     async def look_out(self) -> None:
         """Look around once: what there is to tell is owed from then on. Raises DBAPIError and FenceError as a commit does."""
@@ -309,12 +320,39 @@ class Bot:
             desk = self.desk
             now = self._clock()
             found = await self._lookout.look(desk.books, desk.sightings, self.store.queries, reach, now)
+            for key in found.well:
+                self.clerk.troubles.went_well(key, Work.ALERT)
+            for key, why in found.failed.items():
+                if not self.clerk.is_resting(key, Work.ALERT):
+                    logger.critical("what the operator of a book should be told cannot be worked out: {}", why)
+                    self.clerk.note_trouble(key, Work.ALERT, why)
             if not found.messages:
                 return
-            owed = [Owed(desk.new_row(), None, None, message_body(message, now)) for message in found.messages]
+            owed = [Owed(desk.new_row(), None, None, body) for body in found.messages.values()]
             await self.clerk.commit(Batch(owed=owed, alarms=found.told))
             self._lookout.told(found.told)
             self.outbox.owe(owed, {})
+
+    async def tell_of_troubles(self) -> None:
+        """Tell operators what is wrong with their books, once it began and once it is over, and which were closed."""
+        if self.desk.closed_books != self._told_closed:
+            await self._tell_of_closed_books()
+        async with self.clerk.lock:
+            desk, now, troubles = self.desk, self._clock(), self.clerk.troubles
+            running = asyncio.get_running_loop().time()
+            if self._told_before is None:
+                self._told_before = await self.store.queries.runtime("troubles") or {}
+            troubles.remember(self._told_before, now)
+            to_tell = troubles.to_tell(now, running)
+            if not to_tell:
+                return
+            notices = [trouble_notice(desk.books[trouble.book], trouble, now) for trouble in to_tell]
+            owed = [Owed(desk.new_row(), None, None, message_body(notice, now)) for notice in notices]
+            await self.clerk.commit(Batch(owed=owed))
+            troubles.told(to_tell, now)
+            self.outbox.owe(owed, {})
+            self._told_before = troubles.told_before()
+            await self.store.queries.tell("troubles", self._told_before)
 
     async def _after_commit(self, turn: Turn) -> None:
         if turn.registry_changed:
@@ -439,12 +477,21 @@ class Bot:
             "refusals": {str(reason): count for reason, count in sorted(refusals.items())},
             "closed_books": sorted(self.desk.closed_books),
             "closed_because": dict(self.desk.closed_books),
+            "troubles": self._troubles(),
+            "last_failure": self.clerk.last_failure,
             "relays": [_health(health) for health in self.pool.health()],
             "courier": asdict(self._courier.tally()) if self._courier is not None else None,
         }
 
+    def _troubles(self) -> list[dict[str, Any]]:
+        return [
+            {"book": one.book, "work": one.work, "why": one.words(), "since": one.since, "count": one.count}
+            for one in self.clerk.troubles.current(asyncio.get_running_loop().time())
+        ]
+
     def metrics(self) -> bytes:
         """What Prometheus is shown of a running bot."""
+        state = self.state()
         books = [
             BookFigures(
                 # A damaged book may not know its name; two of them must not be one.
@@ -452,11 +499,12 @@ class Bot:
                 entries=live.chain.seq,
                 pending=sum(len(till.held) for till in live.book.tills.values()),
                 is_closed=key in self.desk.closed_books,
+                troubles=sum(one["book"] == key for one in state["troubles"]),
                 checkpoint=self.notary.newest(key),
             )
             for key, live in self.desk.live.items()
         ]
-        return exposition(self.state(), books)
+        return exposition(state, books)
 
 
 def _health(health: Any) -> dict[str, Any]:

@@ -18,10 +18,10 @@ from loguru import logger
 from sqlalchemy.exc import DBAPIError
 
 from nostrbot.commits import Commits
-from nostrbot.core.book import Book
+from nostrbot.core.book import ROOT, Book
 from nostrbot.core.daybook import DAY_S
 from nostrbot.desk import Desk, Turn
-from nostrbot.errors import BooksError, FenceError
+from nostrbot.errors import BooksError, FenceError, UnwritableError
 from nostrbot.nostr.event import VerifiedEvent
 from nostrbot.nostr.sealing import Envelope
 from nostrbot.outbox import Delivered
@@ -29,6 +29,7 @@ from nostrbot.refusals import Reason, Refusal
 from nostrbot.store.batch import Batch
 from nostrbot.store.database import damage_told
 from nostrbot.store.store import Store
+from nostrbot.troubles import Troubles, Work
 
 COMMIT_RETRY_S = 2.0  # after a full disk or a locked database
 FORGET_EVERY_S = DAY_S
@@ -82,6 +83,9 @@ class Clerk:
         self._desk: Desk | None = None
         self._forgot_at = 0  # when old answers were forgotten last
         self.is_adrift = False  # the books in memory hold what the journal does not: a turn failed while we stop
+        self.troubles = Troubles()
+        self.last_failure: str | None = None  # why the last turn was not committed; None: it was
+        self._failed_in, self._failed_for = ROOT, ""  # of the last turn that failed: which book, which error
 
     @property
     def desk(self) -> Desk:
@@ -92,10 +96,13 @@ class Clerk:
     async def load(self) -> None:
         """Load the books as they are kept. The first time all that is kept is examined, and a book with a flaw is closed.
 
-        Raises DBAPIError, and BooksError where so much is damaged that there are no books, or they are another bot's.
+        Later only the books are loaded that the failed turn may have changed in memory. Raises DBAPIError, and BooksError
+        where so much is damaged that there are no books, or they are another bot's.
         """
+        before = self._desk
+        known = {} if before is None else {key: one for key, one in before.live.items() if key not in before.changed}
         with damage_told():
-            live = await self.store.load_books(self._bot, self._platform)
+            live = await self.store.load_books(self._bot, self._platform, known)
             if self._desk is None:
                 await self.store.examine(live)
             _, highest_row = await self.store.queries.outbox_state()
@@ -130,11 +137,26 @@ class Clerk:
             else:
                 waiting.popleft()
                 self.desk.refuse(Refusal(Reason.SET_ASIDE), group[0])
+                self.note_trouble(self._failed_in, Work.EVENT, self._failed_for)
 
-    async def look_at_clock(self, key: str) -> Turn | None:
-        """Decide and commit what is due by the clock in one book; None when that did not work, and it is still due."""
+    async def look_at_clock(self, key: str) -> Turn | Trouble:
+        """Decide and commit what is due by the clock in one book; the trouble when that did not work, and it is still due."""
         outcome = await self._try_turn(partial(self._decide_due, key))
-        return outcome if isinstance(outcome, Turn) else None
+        if isinstance(outcome, Turn):
+            self.troubles.went_well(key, Work.TICK)
+        elif outcome is Trouble.OURS:
+            self.note_trouble(key, Work.TICK, self._failed_for)
+        return outcome
+
+    def note_trouble(self, key: str, work: Work, why: str) -> None:
+        """Note that this work failed in a book; one that is not there (its opening failed) is the root book's trouble."""
+        book = key if key in self.desk.books else ROOT
+        running = asyncio.get_running_loop().time()
+        self.troubles.note(book, work, why, now=self._clock(), running=running)
+
+    def is_resting(self, key: str, work: Work) -> bool:
+        """Return whether this work failed in a book a short while ago, so that it is not tried again yet."""
+        return self.troubles.is_resting(key, work, asyncio.get_running_loop().time())
 
     async def commit(self, batch: Batch) -> None:
         """Commit a batch and, with it, what was delivered since the last one. The caller holds the lock."""
@@ -149,7 +171,7 @@ class Clerk:
         try:
             if batch:
                 began_s = time.perf_counter()
-                await self.store.writer.commit(batch)
+                await self._write(batch)
                 self.commits.add(time.perf_counter() - began_s)
         except BaseException:  # cancelled as well
             self.commits.add_failed()
@@ -157,13 +179,28 @@ class Clerk:
                 self.deliveries.put_back(delivered)
             raise
 
+    async def _write(self, batch: Batch) -> None:
+        try:
+            await self.store.writer.commit(batch)
+        except UnwritableError as error:
+            if not batch.snapshots:
+                raise
+            logger.critical("snapshots cannot be kept: {}", error)
+            unkept, batch.snapshots = batch.snapshots, []
+            await self.store.writer.commit(batch)  # nothing of it was written, and without them it is as good
+            for row in unkept:
+                self.note_trouble(row.book, Work.SNAPSHOT, type(error).__name__)
+        else:
+            for row in batch.snapshots:
+                self.troubles.went_well(row.book, Work.SNAPSHOT)
+
     async def note_deliveries(self) -> None:
         """Commit what was delivered, and nothing else. Not noted is noted later, or made again under the same ids."""
         async with self.lock:
             try:
                 await self.commit(Batch())
-            except DBAPIError as error:
-                logger.error("deliveries cannot be noted: {}", error.orig)
+            except (DBAPIError, UnwritableError) as error:
+                logger.error("deliveries cannot be noted: {}", error.orig if isinstance(error, DBAPIError) else error)
 
     async def _decide(self, events: Sequence[VerifiedEvent]) -> Turn:
         return await self.desk.take(events, self._clock)
@@ -182,21 +219,29 @@ class Clerk:
                 turn = await decide()
                 if turn.batch:
                     await self.commit(turn.batch)
+                for key, why in turn.no_snapshot.items():
+                    self.note_trouble(key, Work.SNAPSHOT, why)
             except FenceError:
                 raise
             except BooksError as error:
                 if len(self.desk.closed_books) == closed_before:
                     raise
                 logger.critical("a book is closed until a person has looked into it: {}", error)
+                self._failed_for = type(error).__name__
+                self.last_failure = "a book was closed"
             except DBAPIError as error:
                 # Disk full, locked for a minute, I/O error: nothing of the turn was kept, nothing was said.
                 logger.error("the database cannot be written ({}): trying again, nothing is lost", error.orig)
-                trouble = Trouble.DATABASE
-            except Exception:  # noqa: BLE001 - the boundary of the writing task
+                trouble, self.last_failure = Trouble.DATABASE, f"the database cannot be written ({error.orig})"
+            except Exception as error:  # noqa: BLE001 - the boundary of the writing task
                 # A fault of ours must cost one event, not the bot. No values in the log: they may be private.
                 logger.opt(exception=True).critical("set aside what I could not decide")
+                self._failed_for = type(error).__name__
+                self.last_failure = f"something could not be decided ({self._failed_for})"
             else:
+                self.last_failure = None
                 return turn
+            self._failed_in = self.desk.in_hand
             await self._load_again()
         return trouble
 

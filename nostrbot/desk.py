@@ -107,6 +107,7 @@ class Turn:
     say: list[Message] = field(default_factory=list)
     questions: list[tuple[Question, Signed]] = field(default_factory=list)
     registry_changed: bool = False
+    no_snapshot: dict[str, str] = field(default_factory=dict)  # books that could not be kept as one, and why
 
 
 class Desk:
@@ -137,12 +138,16 @@ class Desk:
         self._archiving = Allowance(burst=ARCHIVED_AT_ONCE, tokens=1, seconds=60)
         self._heard: dict[tuple[str, str], int] = {}  # when the first beacon of each machine came since the start
         self.reading = Reading(self.books, self.sightings, queries)
+        # Of the turn that goes on: the book in hand, and those that may have changed in memory.
+        self.in_hand = ROOT
+        self.changed: set[str] = set()
 
     # --- a turn ---------------------------------------------------------------------------------------------------
 
     async def take(self, events: Sequence[VerifiedEvent], clock: Callable[[], int]) -> Turn:
         """Decide events in order. Nothing is kept until the caller commits the turn's batch."""
         now, turn = clock(), Turn()
+        self.in_hand, self.changed = ROOT, set()
         for live in self.live.values():
             live.book.recall.forget()
         answered: set[str] = set()
@@ -167,6 +172,7 @@ class Desk:
             if isinstance(one, Refusal):
                 self.refuse(one, event)
                 continue
+            self.in_hand = one.standing.book
             verb = one.said.verb if isinstance(one.said, Command) else ""
             if verb in ALONE and segment:
                 waiting.appendleft(event)
@@ -178,6 +184,7 @@ class Desk:
 
     async def _take_one(self, one: Opened, answered: set[str], now: int, turn: Turn) -> None:
         given = one.given
+        self.in_hand = one.standing.book
         if isinstance(one.said, Subject):
             self._take_state(one, one.said, now, turn)
         elif not isinstance(one.said, Command | Misunderstood):
@@ -263,15 +270,12 @@ class Desk:
 
     def books_due(self, now: int) -> list[str]:
         """The keys of the books in which something is due by the clock."""
-        return [
-            key
-            for key, live in self.live.items()
-            if key not in self.closed_books and due_slots(live.book, live.chain.next_at(now))
-        ]
+        return [key for key, live in self.live.items() if key not in self.closed_books and _is_due(live, now)]
 
     def look_at_clock(self, key: str, now: int) -> Turn:
         """Decide what is due by the clock in one book: fixed mode's slots."""
         turn, live = Turn(), self.live[key]
+        self.in_hand, self.changed = key, set()
         tick = Tick(live.chain.next_at(now))
         decision = decide_tick(live.book, tick, tick.at, RULES)
         if decision.facts:
@@ -369,6 +373,7 @@ class Desk:
     async def _decide_order(self, one: Opened, said: Command, now: int, turn: Turn) -> None:
         given, author = one.given, one.given.author
         first, *others = self._concerned(said, one.standing)
+        self.in_hand = first
         home = self.live[first]
         at = home.chain.next_at(now)
         decision = decide_command(home.book, given, said, at, RULES)
@@ -407,7 +412,7 @@ class Desk:
         if key not in self.live:
             book = Book(self.books[ROOT].bot, key, self.books[ROOT].platform)
             self.live[key], self.books[key] = LiveBook(book, Chain(key)), book
-        live = self.live[key]
+        live, self.in_hand = self.live[key], key
         beside = given._replace(answered=False)
         decision = decide_command(live.book, beside, said, live.chain.next_at(now), RULES)
         if decision.facts:
@@ -468,6 +473,8 @@ class Desk:
     def _seal(self, live: LiveBook, given: Input, facts: tuple[Fact, ...], now: int, turn: Turn) -> Sealed:
         """Apply facts and seal them; what the entry has to say is owed from then on."""
         at = live.chain.next_at(now)
+        self.in_hand = live.book.key
+        self.changed.add(live.book.key)
         try:
             booked = apply(live.book, given.id, facts, seq=live.chain.seq + 1, at=at, rules=RULES)
         except BooksError as error:
@@ -498,8 +505,12 @@ class Desk:
         for key in {entry.book for entry in turn.batch.entries}:
             live = self.live[key]
             if live.chain.seq - live.snapshot_seq >= SNAPSHOT_EVERY_ENTRIES:
-                turn.batch.snapshots.append(live.snapshot_row())
                 live.snapshot_seq = live.chain.seq
+                try:
+                    turn.batch.snapshots.append(live.snapshot_row())
+                except Exception as error:  # noqa: BLE001 - a snapshot is a cache: without it the turn is as good
+                    logger.opt(exception=True).critical("a book cannot be kept as a snapshot")
+                    turn.no_snapshot[key] = type(error).__name__
 
     def new_row(self) -> int:
         """The next id of the outbox."""
@@ -512,6 +523,14 @@ class Desk:
         self.refusals[refused.reason] += 1
         # Never the content: it may be somebody's private message.
         logger.debug("refused {} of {}: {} {}", event.id[:8], event.pubkey[:8], refused.reason, refused.detail)
+
+
+def _is_due(live: LiveBook, now: int) -> bool:
+    """Return whether something is due in a book. Where that cannot be said it is: deciding it shows what is wrong."""
+    try:
+        return bool(due_slots(live.book, live.chain.next_at(now)))
+    except Exception:  # noqa: BLE001 - one book's fault must not keep the others from their slots
+        return True
 
 
 def answer_message(given: Signed, text: str) -> Message:

@@ -6,6 +6,7 @@ NostrbotError
 ├── SealingError     a message cannot be encrypted or decrypted
 ├── BooksError       we are wrong: books that do not balance, a broken chain
 │   └── FenceError   another writer was at the journal: we must not go on
+├── UnwritableError  the database is well, and what we want to keep is nothing it can hold
 ├── BackupError      a backup file is not what it must be
 └── TrailError       a trail file does not say what it claims (carries entry number and field)
 """
@@ -56,6 +57,10 @@ class BooksError(NostrbotError):
 
 class FenceError(BooksError):
     """Another writer appended to a book we hold. Nothing of ours was written."""
+
+
+class UnwritableError(NostrbotError):
+    """A batch holds a value that the database cannot keep, or breaks a constraint. Nothing of it was written."""
 
 
 class BackupError(NostrbotError):

@@ -21,6 +21,7 @@ from nostrbot.core.machine_views import fleet_row
 from nostrbot.core.receipts import Message, direct_message
 from nostrbot.core.replies import answer, fits
 from nostrbot.nostr.sealing import Scheme
+from nostrbot.outbox import message_body
 from nostrbot.relays.relay import RelayConfig, RelayHealth
 from nostrbot.store.queries import Queries
 
@@ -45,10 +46,17 @@ def reach_of(relays: Sequence[RelayConfig], health: Sequence[RelayHealth], min_o
 
 
 class Tidings(NamedTuple):
-    """What one look came to: messages, and by book what their operators know once these are committed."""
+    """What one look came to.
 
-    messages: list[Message]
+    Attributes:
+        messages: to operators, ready for the outbox; told: by book what its operator knows once these are committed.
+        failed: the books that could not be looked into, and the class of the error; well: the others.
+    """
+
+    messages: dict[str, bytes]
     told: dict[str, bytes]
+    failed: dict[str, str]
+    well: list[str]
 
 
 class Lookout:
@@ -74,10 +82,14 @@ class Lookout:
             self._told = await queries.told()
             self._is_loaded = True
         around = self._look_around(reach, now)
-        tidings = Tidings([], {})
+        tidings = Tidings({}, {}, {}, [])
         for key, book in books.items():
             if key != ROOT and book.active:
-                self._look_into(book, sightings, around, tidings)
+                try:
+                    self._look_into(book, sightings, around, tidings)
+                    tidings.well.append(key)
+                except Exception as error:  # noqa: BLE001 - one book's fault must not silence the others' alerts
+                    tidings.failed[key] = type(error).__name__
         return tidings
 
     def told(self, told: Mapping[str, bytes]) -> None:
@@ -107,8 +119,9 @@ class Lookout:
             after = replace(after, sheet_day=local_day(book.tz, now))
             lines += _sheet(book, sightings, now)
         if lines:
-            tidings.messages.append(_message(book, lines, now))
-            tidings.told[book.key] = orjson.dumps(after.plain())
+            told = orjson.dumps(after.plain())
+            tidings.messages[book.key] = message_body(_message(book, lines, now), now)
+            tidings.told[book.key] = told
         else:
             self._told[book.key] = after  # nothing that a restart would not find out again
 

@@ -33,6 +33,7 @@ from nostrbot.outbox import message_body, signed_body
 from nostrbot.reading.question import Question
 from nostrbot.refusals import Refusal
 from nostrbot.store.batch import Batch, CheckpointRow, Owed
+from nostrbot.troubles import Work
 
 CLOSED = Refused(Code.BOOK_CLOSED, "this book is closed for repair: nothing is signed about it")
 NO_PREVIEW = Refused(Code.BAD_ARGUMENT, "what is signed is signed: `balances` shows what a checkpoint would add up")
@@ -64,19 +65,21 @@ class Notary:
         self._keys = keys
         self._clock = clock
         self._newest: dict[str, Signature] = {}
-        self._is_in_doubt = False  # whether more may be kept than we know
+        self._in_doubt: set[str] = set()  # books of which more may be kept than we know
         self._signing = asyncio.Lock()  # one after the other, each on the one before
 
-    async def load(self) -> None:
-        """Read what was signed last. Raises DBAPIError, and BooksError where that is damaged though its book is open."""
+    async def load(self, only: str | None = None) -> None:
+        """Read what was signed last, about all books or one.
+
+        Raises DBAPIError, and BooksError where that is damaged though its book is open.
+        """
         for key, stored in (await self._clerk.store.queries.checkpoints.newest()).items():
-            if key in self._clerk.desk.closed_books:
+            if key in self._clerk.desk.closed_books or only not in (None, key):
                 continue
             event = read_event(orjson.loads(stored.event))
             if isinstance(event, Refusal):
                 raise BooksError(f"book {key}: its newest checkpoint is damaged: restore a backup")
             self._newest[key] = Signature(stored.number, event, _said_in(event))
-        self._is_in_doubt = False
 
     def newest(self, key: str) -> Checkpoint | None:
         """What was signed last about a book."""
@@ -91,11 +94,21 @@ class Notary:
         desk = self._clerk.desk
         return [
             key
-            for key, book in desk.books.items()
+            for key in desk.books
             if key not in desk.closed_books
             and key != ROOT
-            and local_day(book.tz, now) > local_day(book.tz, self._signed_at(key) or book.opened_at)
+            and not self._clerk.is_resting(key, Work.CHECKPOINT)
+            and self._is_due(key, now)
         ]
+
+    def _is_due(self, key: str, now: int) -> bool:
+        book = self._clerk.desk.books[key]
+        try:
+            return local_day(book.tz, now) > local_day(book.tz, self._signed_at(key) or book.opened_at)
+        except Exception as error:  # noqa: BLE001 - one book's fault must not cost the others their checkpoints
+            logger.opt(exception=True).critical("a checkpoint is not signed")
+            self._clerk.note_trouble(key, Work.CHECKPOINT, type(error).__name__)
+            return False
 
     async def sign_daily(self, key: str) -> list[Owed] | None:
         """Sign a book's checkpoint of the day; None when that did not work, and it is still due."""
@@ -114,21 +127,29 @@ class Notary:
 
     async def _try_to_sign(self, key: str, asked: tuple[Question, Signed] | None) -> list[Owed] | Refused:
         try:
-            if self._is_in_doubt:
-                await self.load()
+            if key in self._in_doubt:
+                await self.load(key)
+                self._in_doubt.discard(key)
             draft = await self._draft(key, is_news_only=asked is not None)
             if isinstance(draft, Refused):
                 return draft
-            return await self._commit(key, draft, asked)
+            made = await self._commit(key, draft, asked)
         except FenceError:
             raise
         except DBAPIError as error:
-            self._is_in_doubt = True  # the database may have kept it all the same
+            self._in_doubt.add(key)  # the database may have kept it all the same
             logger.error("a checkpoint cannot be kept: {}", error.orig)
+            return NOT_NOW
         except BooksError as error:
             logger.critical("a checkpoint is not signed: {}", error)
-        except Exception:  # noqa: BLE001 - a fault of ours must cost one checkpoint, not the bot
+            why = type(error).__name__
+        except Exception as error:  # noqa: BLE001 - a fault of ours must cost one checkpoint, not the bot
             logger.opt(exception=True).critical("a checkpoint is not signed")
+            why = type(error).__name__
+        else:
+            self._clerk.troubles.went_well(key, Work.CHECKPOINT)
+            return made
+        self._clerk.note_trouble(key, Work.CHECKPOINT, why)
         return NOT_NOW
 
     async def _draft(self, key: str, *, is_news_only: bool) -> Draft | Refused | None:

@@ -22,7 +22,7 @@ import orjson
 from loguru import logger
 from sqlalchemy.exc import DBAPIError
 
-from nostrbot.core.book import Book
+from nostrbot.core.book import ROOT, Book
 from nostrbot.core.facts import read_fact
 from nostrbot.core.receipts import Message, Sealed, entry_messages
 from nostrbot.errors import KeyTextError, SealingError
@@ -86,8 +86,11 @@ class Outbox:
         *,
         closed: Collection[str] = (),
         also: Callable[[VerifiedEvent], None] | None = None,
+        failed: Callable[[str, str], None] = lambda _book, _why: None,
     ) -> None:
-        """`closed`: books whose entries are not spoken of, because they may be damaged: what they owe stays owed.
+        """`failed` is called with the book and the class of the error where an entry's messages cannot be made.
+
+        `closed`: books whose entries are not spoken of, because they may be damaged: what they owe stays owed.
 
         `also` is called with each message handed to the pool; a message may come more than once.
         """
@@ -98,6 +101,8 @@ class Outbox:
         self._queries = queries
         self._closed = closed
         self._also = also
+        self._failed = failed
+        self._unmade: set[int] = set()  # rows whose messages could not be made: they stay owed until the next start
         self._waiting: deque[_Item] = deque()
         self._read_up_to = 0  # rows up to this id are in memory or done
         self._behind = True  # the database holds rows that are not in memory
@@ -182,7 +187,7 @@ class Outbox:
             if loop.time() >= self._look_back_at:
                 await self._look_back()
             elif self._waiting:
-                await self._start(self._waiting.popleft())
+                await self._start_if_made(self._waiting.popleft())
             elif self._behind:
                 await self._read_more()
             elif self._look_back_at < math.inf and self._pending_count <= STUCK_MAX // 2:
@@ -202,11 +207,36 @@ class Outbox:
         self._behind = self._missed or len(page) == PAGE_ROWS
         for row in page:
             if not self._is_withheld(row):
-                self._waiting.append(_item(row))
+                self._take_up(row)
             self._read_up_to = row.id
 
+    def _take_up(self, row: StillOwed, progressed: "_Item | None" = None) -> None:
+        try:
+            item = _item(row)
+        except Exception as error:  # noqa: BLE001 - one row's fault must not hold up what is owed to others
+            self._set_aside(row.id, None if row.entry is None else row.entry.book, error)
+            return
+        if progressed is not None:
+            item.delivered |= progressed.delivered
+        self._waiting.append(item)
+
+    async def _start_if_made(self, item: _Item) -> None:
+        try:
+            await self._start(item)
+        except Exception as error:  # noqa: BLE001 - as above: what else is owed goes on
+            self._set_down(item)
+            self._set_aside(item.row, None if item.entry is None else item.entry.book, error)
+
+    def _set_aside(self, row: int, book: str | None, error: Exception) -> None:
+        """Leave a row owed whose messages cannot be made; the next start tries it again."""
+        logger.opt(exception=error).critical("what outbox row {} owes cannot be made: it waits for the next start", row)
+        self._unmade.add(row)
+        self._failed(book or ROOT, type(error).__name__)
+
     def _is_withheld(self, row: StillOwed) -> bool:
-        """Whether a row is an entry's that is not there, or is a closed book's."""
+        """Whether a row is an entry's that is not there, or is a closed book's, or could not be made."""
+        if row.id in self._unmade:
+            return True
         return row.body is None and (row.entry is None or row.entry.book in self._closed)
 
     async def _look_back(self) -> None:
@@ -219,10 +249,7 @@ class Outbox:
         page = await self._page(self._looked_up_to)
         for row in page:
             if row.id <= end and row.id not in known and not self._is_withheld(row):
-                item = _item(row)
-                if row.id in progressed:
-                    item.delivered |= progressed[row.id].delivered
-                self._waiting.append(item)
+                self._take_up(row, progressed.get(row.id))
         is_through = len(page) < PAGE_ROWS or page[-1].id >= end
         self._looked_up_to = 0 if is_through else page[-1].id
         goes_on = self._was_set_down or not is_through
@@ -379,7 +406,7 @@ class Outbox:
 
     def _set_down(self, item: _Item) -> None:
         """Forget a row for now: it stays owed, and looking back finds it."""
-        del self._sending[item.row]
+        self._sending.pop(item.row, None)
         pending = list(item.pending.values())
         item.pending.clear()
         self._pending_count -= len(pending)

@@ -14,6 +14,7 @@ from nostrbot.core.book import ROOT
 from nostrbot.core.checkpoint import Checkpoint, read_checkpoint
 from nostrbot.core.facts import BookOpened, read_fact
 from nostrbot.errors import BooksError
+from nostrbot.health import book_name, why_unhealthy
 from nostrbot.journal.entry import GENESIS
 from nostrbot.nostr.event import VerifiedEvent, read_event
 from nostrbot.nostr.keys import npub
@@ -21,9 +22,11 @@ from nostrbot.store.checkpoints import StoredCheckpoint
 from nostrbot.store.queries import StoredEntry, read_linked
 from nostrbot.store.store import Store
 
+NOT_RUNNING = "it is not running, or gave no sign of life"
+
 
 async def read_status(home: Home, bot: str, now: int, stale_after_s: int) -> dict[str, Any]:
-    """Books, heads, backlog, refusals and relays. `healthy`: the bot told its state lately and hears a relay."""
+    """Books, heads, backlog, refusals and relays. `healthy`: nothing stands in `unhealthy_because`."""
     store = await Store.open_as_it_is(home.database_url())
     try:
         books, signed = [], await store.queries.checkpoints.newest()
@@ -39,11 +42,12 @@ async def read_status(home: Home, bot: str, now: int, stale_after_s: int) -> dic
         await store.close()
     running = bool(told) and now - told["at"] <= stale_after_s
     relays = told.get("relays", [])
-    hears = any(relay["connected"] for relay in relays)
+    because = why_unhealthy(told) if running else [NOT_RUNNING]
     return {
         "npub": bot,
         "running": running,
-        "healthy": running and hears and not told.get("closed_books"),
+        "healthy": not because,
+        "unhealthy_because": because,
         "heard_at": told.get("at"),
         "started_at": told.get("started_at"),
         "books": books,
@@ -53,15 +57,12 @@ async def read_status(home: Home, bot: str, now: int, stale_after_s: int) -> dic
         "commits": _commits(told.get("commits")),
         "refusals": told.get("refusals", {}),
         "refusals_logged": logged,
-        "closed_books": [_name(key) for key in told.get("closed_books", [])],
-        "closed_because": {_name(key): reason for key, reason in told.get("closed_because", {}).items()},
+        "closed_books": [book_name(key) for key in told.get("closed_books", [])],
+        "closed_because": {book_name(key): reason for key, reason in told.get("closed_because", {}).items()},
+        "troubles": [{**one, "book": book_name(one["book"])} for one in told.get("troubles", [])],
         "relays": relays,
         "courier": told.get("courier"),
     }
-
-
-def _name(key: str) -> str:
-    return key if key == ROOT else npub(key)
 
 
 def _handle(first: StoredEntry | None) -> str:
@@ -122,4 +123,11 @@ def status_words(state: dict[str, Any]) -> str:
         for one in state["closed_books"]:
             because = state["closed_because"].get(one)
             lines.append(f"CLOSED for repair: {names.get(one, one)}" + (f": {because}" if because else ""))
+    names = {book["operator"]: book["book"] for book in state["books"]}
+    lines += [
+        f"TROUBLE in {names.get(one['book'], one['book'])}: {one['why']}, {one['count']} times so far"
+        for one in state["troubles"]
+    ]
+    if state["running"] and not state["healthy"]:
+        lines += [f"not healthy: {why}" for why in state["unhealthy_because"]]
     return "\n".join(lines)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from nostrbot import bot as bot_module
-from nostrbot import steadiness
+from nostrbot import steadiness, troubles
 from nostrbot.store.batch import Batch
 from tests.offices import ANA, BEN, BOT, HOUSE, OPERATOR, command, contents, office, report
 from tests.peers.bot_process import nostrbot
@@ -32,6 +32,7 @@ CHECKPOINT = 78
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(bot_module, "CLOCK_S", 0.01)
     monkeypatch.setattr(bot_module, "CLOCK_TROUBLE_S", 0.05)
+    monkeypatch.setattr(troubles, "RETRY_FIRST_S", 0.05)
     monkeypatch.setattr(steadiness, "STEADY_AFTER_S", 0.0)  # clocks leap here all the time
     return
 

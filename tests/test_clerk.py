@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nostrbot.clerk import Clerk
+from nostrbot.clerk import Clerk, Trouble
 from nostrbot.nostr.sealing import Envelope
 from nostrbot.store.database import sqlite_url
 from nostrbot.store.store import Store
@@ -47,7 +47,7 @@ async def test_nothing_follows_a_turn_that_failed_while_stopping(
         assert clerk.desk.live[OPERATOR.pubkey].chain.seq == head + 1
         faults.expect(None)
         assert clerk.desk.books_due(NOON_AT) == [OPERATOR.pubkey]
-        assert await clerk.look_at_clock(OPERATOR.pubkey) is None
+        assert await clerk.look_at_clock(OPERATOR.pubkey) is Trouble.DATABASE
         assert await turns_of(clerk, command(ANA, "pause", NOON_AT)) == 0
         await store.close()
     async with office(path) as at:

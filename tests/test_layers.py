@@ -24,11 +24,13 @@ LAYERS = [
     {
         "allowance",
         "steadiness",
+        "troubles",
         "announcements",
         "pages",
         "reading",
         "outbox",
         "lookout",
+        "health",
         "client",
         "status",
         "metrics",

@@ -293,12 +293,12 @@ async def test_a_message_that_would_be_too_long_is_cut(path: Path) -> None:
             found = await Lookout().look(
                 {house.book.key: house.book}, {}, at.store.queries, Reach(True, 1, 1), house.now
             )
-            [message] = found.messages
-            lines = message.text.split("\n")
+            [text] = [orjson.loads(body)["text"] for body in found.messages.values()]
+            lines = text.split("\n")
             assert lines[0] == "Your fleet, 2026-09-21:"
             assert lines[-1] == MORE
             assert len(lines) > 100
-            assert fits(message.text, scheme)
+            assert fits(text, scheme)
 
 
 def test_reach() -> None:

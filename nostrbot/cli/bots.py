@@ -245,7 +245,7 @@ def status(
     home: HomeOption = None,
     json: JsonOption = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Exit 1 unless it runs, hears a relay and has no book closed.")
+        bool, typer.Option("--check", help="Exit 1 unless it is healthy; the status says why it is not.")
     ] = False,
 ) -> int:
     """Show books, entries, heads, backlog and relays; works while the bot runs.

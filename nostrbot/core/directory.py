@@ -26,6 +26,11 @@ class Standing:
         have = ((self.platform, Role.PLATFORM), (self.operator, Role.OPERATOR), (self.lp, Role.LP))
         return tuple(role for is_one, role in have if is_one)
 
+    @property
+    def book(self) -> str:
+        """The book that what this key says is about first, as far as that follows from the key alone."""
+        return self.machine or self.operator or next(iter(self.lp), ROOT)
+
 
 class Directory:
     """An index over the books' registries; made anew when one of them changes."""

@@ -20,6 +20,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from nostrbot.core.checkpoint import Checkpoint
+from nostrbot.health import why_unhealthy
 
 __all__ = ["CONTENT_TYPE", "BookFigures", "exposition"]
 
@@ -34,6 +35,7 @@ class BookFigures:
     entries: int
     pending: int  # settlements that wait for the operator
     is_closed: bool
+    troubles: int  # kinds of work that fail in it
     checkpoint: Checkpoint | None  # the newest
 
 
@@ -63,6 +65,9 @@ def _bot(state: Mapping[str, Any]) -> Iterator[Metric]:
     )
     yield GaugeMetricFamily(
         "nostrbot_clock_steady", "1 unless the clock leapt within the last minute.", state["steady"]
+    )
+    yield GaugeMetricFamily(
+        "nostrbot_healthy", "1 while all is well; `nostrbot status` says what is not.", not why_unhealthy(state)
     )
     yield GaugeMetricFamily("nostrbot_inbox_events", "Events that arrived and are not decided yet.", state["inbox"])
     yield GaugeMetricFamily(
@@ -125,6 +130,9 @@ def _books(books: Sequence[BookFigures]) -> Iterator[Metric]:
         "nostrbot_settlements_pending", "Settlements that wait for the operator.", labels=["book"]
     )
     closed = GaugeMetricFamily("nostrbot_book_closed", "1 when a person must look into the book.", labels=["book"])
+    troubles = GaugeMetricFamily(
+        "nostrbot_book_troubles", "Kinds of work that fail in the book; `nostrbot status` says which.", labels=["book"]
+    )
     signed = GaugeMetricFamily("nostrbot_checkpoint_entry", "The entry the newest checkpoint is of.", labels=["book"])
     signed_at = GaugeMetricFamily(
         "nostrbot_checkpoint_timestamp_seconds", "When the newest checkpoint was signed.", labels=["book"]
@@ -134,7 +142,8 @@ def _books(books: Sequence[BookFigures]) -> Iterator[Metric]:
         entries.add_metric(labels, book.entries)
         pending.add_metric(labels, book.pending)
         closed.add_metric(labels, book.is_closed)
+        troubles.add_metric(labels, book.troubles)
         if book.checkpoint is not None:
             signed.add_metric(labels, book.checkpoint.standpoint.seq)
             signed_at.add_metric(labels, book.checkpoint.at)
-    yield from (entries, pending, closed, signed, signed_at)
+    yield from (entries, pending, closed, troubles, signed, signed_at)

@@ -4,6 +4,7 @@ What lives here: reading. What does not: writing (writer.py) and folding entries
 back as they were sealed: bytes and their hash.
 """
 
+import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -31,6 +32,7 @@ from nostrbot.store.leg_sums import LegSums
 from nostrbot.store.tables import answered, book, entry, leg, outbox, refusal, runtime, settlement, snapshot
 
 PAGE_ROWS = 500  # entries read at once: some 2 MiB
+_NOT_AS_WRITTEN = (AttributeError, KeyError, TypeError, ValueError)  # what reading a damaged row of no entry raises
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,15 +381,20 @@ class Queries:
         return [StoredLeg(row.number, LegStatus(row.status), _stored(row[2:])) for row in rows]
 
     async def sightings(self) -> dict[tuple[str, str], Sighting]:
-        """What is known of each machine, by book and name."""
-        table = tables.sighting
-        rows = await self._all(select(book.c.key, table.c.machine, table.c.body).join(book))
-        return {(row.key, row.machine): read_sighting(orjson.loads(row.body)) for row in rows}
+        """What is known of each machine, by book and name. A damaged row is passed over: machines say it again."""
+        table, known = tables.sighting, dict[tuple[str, str], Sighting]()
+        for row in await self._all(select(book.c.key, table.c.machine, table.c.body).join(book)):
+            with contextlib.suppress(*_NOT_AS_WRITTEN):
+                known[row.key, row.machine] = read_sighting(orjson.loads(row.body))
+        return known
 
     async def told(self) -> dict[str, Told]:
-        """What each operator was told by itself, by book."""
-        rows = await self._all(select(book.c.key, tables.alarm.c.body).join(book))
-        return {row.key: read_told(orjson.loads(row.body)) for row in rows}
+        """What each operator was told by itself, by book. A damaged row is passed over: its operator is told again."""
+        told = dict[str, Told]()
+        for row in await self._all(select(book.c.key, tables.alarm.c.body).join(book)):
+            with contextlib.suppress(*_NOT_AS_WRITTEN):
+                told[row.key] = read_told(orjson.loads(row.body))
+        return told
 
     async def heads(self) -> list[tuple[str, int, str, int]]:
         """Each book's key, number of entries, head hash and last time."""

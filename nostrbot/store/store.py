@@ -38,7 +38,7 @@ class LiveBook:
     """A book in memory and the end of its chain.
 
     Attributes:
-        snapshot_seq: the entry its newest snapshot stands on.
+        snapshot_seq: the entry its newest snapshot stands on, or at which one could not be made.
         flaw: why it must not be gone on with, and what to do; it is folded as far as it is sound, to be read.
     """
 
@@ -120,14 +120,17 @@ class Store:
         await self.queries.close()
         await self._engine.dispose()
 
-    async def load_books(self, bot: str, platform: str) -> dict[str, LiveBook]:
+    async def load_books(
+        self, bot: str, platform: str, known: Mapping[str, LiveBook] | None = None
+    ) -> dict[str, LiveBook]:
         """Every book, the root book always among them, from its newest snapshot and the entries since.
 
-        One whose journal is damaged, or which does not balance, has a flaw. Raises BooksError when the journal is another
+        `known`: books that are in memory as they are kept, so that they need not be loaded. One whose journal is damaged, or which does not balance, has a flaw. Raises BooksError when the journal is another
         bot's or platform's, ConfigError when the home has not yet the key that its books have.
         """
         keys = [ROOT, *(key for key in await self.queries.book_numbers() if key != ROOT)]
-        return {key: await self._load_book(Book(bot, key, platform)) for key in keys}
+        known = known or {}
+        return {key: known.get(key) or await self._load_book(Book(bot, key, platform)) for key in keys}
 
     async def examine(self, live: Mapping[str, LiveBook]) -> None:
         """Look at all there is, as a start does (integrity.py), and note what is wrong with any of these books."""

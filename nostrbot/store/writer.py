@@ -17,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from nostrbot.core.states import LegStatus
-from nostrbot.errors import FenceError
+from nostrbot.errors import FenceError, UnwritableError
 from nostrbot.store import tables
 from nostrbot.store.batch import Batch, Projections, Row, entry_row
 from nostrbot.store.database import Driver
@@ -28,6 +28,17 @@ ARCHIVED_KEPT = 20_000  # of machines' beacons and telemetry: some months of a f
 REFUSALS_KEPT = 10_000  # so that nobody fills the disk by being refused
 # Whatever became of it since.
 _HIGHEST_OWED = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'outbox'"
+
+_NEWEST_SEQ = "SELECT coalesce(max(seq), 0) FROM entry JOIN book ON book.id = entry.book WHERE book.key = ?"
+# What the driver raises for values: integers of more than 64 bits, lone surrogates, too many bytes, a type it does not know.
+_UNWRITABLE = (
+    OverflowError,
+    ValueError,
+    TypeError,
+    sqlite3.DataError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+)
 
 
 class Writer:
@@ -44,7 +55,11 @@ class Writer:
         self._sql = _Statements(engine.dialect)
 
     async def commit(self, batch: Batch) -> None:
-        """Write all of a batch or nothing of it. Raises FenceError when another writer was here first."""
+        """Write all of a batch or nothing of it.
+
+        Raises FenceError when another writer was here first, UnwritableError when the database is well and cannot keep this
+        batch, DBAPIError when the database cannot be written just now.
+        """
         if self._driver is None:
             self._driver = await Driver.open(self._engine)
         numbers = dict(self._numbers)
@@ -53,10 +68,29 @@ class Writer:
                 await self._write(driver, batch, numbers)
         except sqlite3.IntegrityError as error:
             # The driver's message names table and columns, never values.
-            raise FenceError(f"the journal's fence was hit: {error}") from None
+            if await self._was_overtaken(batch):
+                raise FenceError(f"the journal's fence was hit: {error}") from None
+            raise UnwritableError(f"a row breaks a constraint: {error}") from None
+        except _UNWRITABLE as error:
+            raise UnwritableError(f"a row cannot be kept ({type(error).__name__})") from None
         except sqlite3.Error as error:
             raise OperationalError("commit of a batch", None, error) from None
         self._numbers = numbers  # only now: a book whose opening was rolled back has no number
+
+    async def _was_overtaken(self, batch: Batch) -> bool:
+        """Return whether the journal does not end where this batch goes on: then somebody else wrote to it."""
+        assert self._driver is not None
+        first: dict[str, int] = {}
+        for entry in batch.entries:
+            first.setdefault(entry.book, entry.seq)
+        try:
+            for key, seq in first.items():
+                [(newest,)] = await self._driver.connection.execute_fetchall(_NEWEST_SEQ, (key,))
+                if newest != seq - 1:
+                    return True
+        except sqlite3.Error as error:
+            raise OperationalError("commit of a batch", None, error) from None
+        return False
 
     async def close(self) -> None:
         """Give the connection back."""

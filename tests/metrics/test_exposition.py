@@ -63,8 +63,8 @@ SIGNED = Checkpoint(
     at=1_790_000_500,
 )
 BOOKS = (
-    BookFigures(handle=None, entries=2, pending=0, is_closed=False, checkpoint=None),
-    BookFigures(handle="antigua", entries=120, pending=3, is_closed=True, checkpoint=SIGNED),
+    BookFigures(handle=None, entries=2, pending=0, is_closed=False, troubles=0, checkpoint=None),
+    BookFigures(handle="antigua", entries=120, pending=3, is_closed=True, troubles=2, checkpoint=SIGNED),
 )
 
 
@@ -77,6 +77,7 @@ def test_every_figure_is_there_under_its_name() -> None:
         ("nostrbot_build_info", "0.1.0"): 1,
         ("nostrbot_start_time_seconds", ""): 1_790_000_000,
         ("nostrbot_clock_steady", ""): 1,
+        ("nostrbot_healthy", ""): 1,
         ("nostrbot_inbox_events", ""): 11,
         ("nostrbot_outbox_backlog", ""): 12,
         ("nostrbot_commit_duration_seconds_count", ""): 2,
@@ -102,6 +103,8 @@ def test_every_figure_is_there_under_its_name() -> None:
         ("nostrbot_settlements_pending", "antigua"): 3,
         ("nostrbot_book_closed", "(root)"): 0,
         ("nostrbot_book_closed", "antigua"): 1,
+        ("nostrbot_book_troubles", "(root)"): 0,
+        ("nostrbot_book_troubles", "antigua"): 2,
         ("nostrbot_checkpoint_entry", "antigua"): 118,
         ("nostrbot_checkpoint_timestamp_seconds", "antigua"): 1_790_000_500,
     }
@@ -123,7 +126,7 @@ def test_what_the_process_uses_is_there() -> None:
 
 def test_an_operator_may_be_called_root() -> None:
     """Its series are not the root book's."""
-    books = (BOOKS[0], BookFigures(handle="root", entries=9, pending=0, is_closed=False, checkpoint=None))
+    books = (BOOKS[0], BookFigures(handle="root", entries=9, pending=0, is_closed=False, troubles=0, checkpoint=None))
     found = read(exposition(state(), books))
     assert (found["nostrbot_entries_total", "(root)"], found["nostrbot_entries_total", "root"]) == (2, 9)
 
