@@ -8,7 +8,6 @@ Exit codes: 0 done, 1 the answer is no, 2 bad usage or configuration (one line s
 import os
 import sys
 from contextlib import suppress
-from importlib import metadata
 from typing import Annotated, NoReturn
 
 import typer
@@ -71,6 +70,8 @@ def _run_command() -> int:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib import metadata
+
         print(f"nostrbot {metadata.version('nostrbot')}")
         raise typer.Exit
 

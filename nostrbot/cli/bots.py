@@ -14,7 +14,7 @@ import sys
 import time
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from loguru import logger
@@ -35,10 +35,12 @@ from nostrbot.cli.terminal import (
     public_key,
     run_until_done,
 )
-from nostrbot.config import Home, parse_relays, read_relays, relays_text
 from nostrbot.errors import BooksError, ConfigError, NostrbotError, file_trouble
 from nostrbot.keyfile import read_key_file, write_key_file
 from nostrbot.nostr.keys import Keys
+
+if TYPE_CHECKING:
+    from nostrbot.config import Home
 
 READY_TIMEOUT_S = 30.0
 STALE_AFTER_S = 15  # a bot that runs tells its state every two seconds
@@ -68,6 +70,7 @@ def init(
 
     Example: nostrbot init --home ./bot --platform npub1… --relay wss://relay.example.com
     """
+    from nostrbot.config import parse_relays, relays_text
     from nostrbot.store.database import make_engine
     from nostrbot.store.store import Store
 
@@ -120,6 +123,7 @@ def run(home: HomeOption = None, metrics: MetricsOption = None, log_format: LogF
     Example: nostrbot run --home ./bot --metrics 9464
     """
     from nostrbot.bot import only_bot
+    from nostrbot.config import read_relays
     from nostrbot.metrics.endpoint import bind, read_address
 
     log_to_stderr(log_format=log_format)
@@ -144,7 +148,7 @@ def run(home: HomeOption = None, metrics: MetricsOption = None, log_format: LogF
             return NO
 
 
-async def _run_bot(place: Home, keys: Keys, platform: str, settings: Any, listener: socket.socket | None) -> int:
+async def _run_bot(place: "Home", keys: Keys, platform: str, settings: Any, listener: socket.socket | None) -> int:
     from nostrbot.bot import Bot
     from nostrbot.metrics.endpoint import serving
 

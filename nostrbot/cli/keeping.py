@@ -15,7 +15,6 @@ from typing import Annotated, Any
 import typer
 
 from nostrbot.cli.terminal import DONE, HomeOption, JsonOption, home_at, passphrase, run_until_done
-from nostrbot.core.book import ROOT
 from nostrbot.errors import ConfigError, file_trouble
 from nostrbot.keyfile import read_key_file
 from nostrbot.nostr.keys import npub
@@ -153,6 +152,8 @@ def _difference_words(differed: Mapping[str, int]) -> str:
 
 
 def _print_books(books: list[tuple[str, int, str]]) -> None:
+    from nostrbot.core.book import ROOT
+
     for key, entries, head in books:
         print(f"book {key if key == ROOT else npub(key)}: {entries} entries, head {head}")
 

@@ -11,13 +11,15 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from nostrbot.config import Home
 from nostrbot.errors import ConfigError, KeyTextError, file_trouble
 from nostrbot.nostr.keys import read_pubkey
+
+if TYPE_CHECKING:
+    from nostrbot.config import Home  # it brings pydantic and YAML along: not for `--help`
 
 DONE, NO, BAD_USAGE, NOBODY, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -87,10 +89,12 @@ def leave(code: int) -> NoReturn:
     sys.exit(code)
 
 
-def home_at(path: Path | None) -> Home:
+def home_at(path: Path | None) -> "Home":
     """The bot's folder. Raises ConfigError when none is named."""
     if path is None:
         raise ConfigError("say where the bot lives: --home DIR, or set NOSTRBOT_HOME")
+    from nostrbot.config import Home
+
     return Home(path)
 
 

@@ -11,6 +11,7 @@ from alembic import command as alembic_command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from nostrbot.errors import BooksError, ConfigError
@@ -146,3 +147,12 @@ async def test_a_file_that_is_no_database_is_one_line(tmp_path: Path, rubbish: b
         await Store.open(sqlite_url(path))
     assert "\n" not in str(caught.value)
     assert path.read_bytes() == rubbish
+
+
+async def test_the_newest_revision_is_alembics_head(tmp_path: Path) -> None:
+    """It is read off the files, so that a database that is up to date is opened without alembic."""
+    config = Config()
+    config.set_main_option("script_location", str(schema_module.MIGRATIONS))
+    assert ScriptDirectory.from_config(config).get_heads() == [schema_module.newest_revision()]
+    await open_and_close(tmp_path / "bot.sqlite")
+    assert contents(tmp_path / "bot.sqlite")["alembic_version"] == [(schema_module.newest_revision(),)]
