@@ -26,7 +26,7 @@ from nostrbot.metrics.endpoint import read_address
 from nostrbot.metrics.exposition import exposition
 from tests.e2e.house import environment
 from tests.metrics.test_exposition import BOOKS, read, state
-from tests.peers.bot_process import PROGRAM
+from tests.peers.program import PROGRAM
 from tests.test_readme import command_lines
 
 ROOT = Path(__file__).parent.parent

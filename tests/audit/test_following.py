@@ -30,8 +30,9 @@ from tests.audit.test_chronicle import (
     handed_on,
 )
 from tests.houses import BOT, person
-from tests.peers.bot_process import PROGRAM, nostrbot
+from tests.peers.bot_process import nostrbot
 from tests.peers.local_relay import local_relay
+from tests.peers.program import PROGRAM
 
 LIE = checkpoint(9, "NINE", FIRST, sats=70)
 

@@ -21,9 +21,8 @@ import nostr_sdk
 
 from nostrbot.cli import main
 from tests.e2e.people import Line, Person
+from tests.peers.program import COMMAND_MAX_S, PROGRAM, Program, run
 
-PROGRAM = Path(sys.executable).with_name("nostrbot")
-COMMAND_MAX_S = 60.0
 READY_MAX_S = 30.0
 STOP_MAX_S = 5.0  # what a person, or a supervisor, is willing to wait
 WORDS_CHARS, WORDS_CHARS_MIN = 60, 16  # of private words that are looked for in a log
@@ -36,7 +35,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def nostrbot(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run one command to its end."""
+    """Run one command to its end, by the installed program."""
     return subprocess.run(
         [PROGRAM, *map(str, arguments)],
         env=environment(**variables),
@@ -45,6 +44,11 @@ def nostrbot(*arguments: str | Path, **variables: str) -> subprocess.CompletedPr
         timeout=COMMAND_MAX_S,
         check=False,
     )
+
+
+def nostrbot_beside(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """The same, in a process that was forked: a second sooner."""
+    return run(*arguments, env=environment(**variables))
 
 
 def nostrbot_here(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -80,8 +84,8 @@ class RunningRelay:
     def __init__(self, folder: Path, port: int | None = None, data: Path | None = None) -> None:
         arguments = [*(["--port", str(port)] if port else []), *(["--data", str(data)] if data else [])]
         self._log = (folder / "relay.log").open("ab")
-        self.process = subprocess.Popen(
-            [PROGRAM, "relay", *arguments], env=environment(), stdout=subprocess.PIPE, stderr=self._log, text=True
+        self.process: subprocess.Popen[str] = Program(
+            ["relay", *arguments], env=environment(), stdout=subprocess.PIPE, stderr=self._log, text=True
         )
         assert self.process.stdout is not None
         self.url = self.process.stdout.readline().strip()
@@ -150,8 +154,8 @@ class House:
     def launch(self) -> None:
         """Start `nostrbot run` without waiting for it."""
         with (self.folder / "run.out").open("ab") as output, (self.folder / "run.err").open("ab") as log:
-            self.process = subprocess.Popen(
-                [PROGRAM, "run", "--home", self.home], env=environment(**self._variables), stdout=output, stderr=log
+            self.process = Program(
+                ["run", "--home", str(self.home)], env=environment(**self._variables), stdout=output, stderr=log
             )
 
     def wait_ready(self, starts: int = 1) -> None:

@@ -1,10 +1,12 @@
 """The command line: exit codes and one-line messages of docs/protocol.md section 8, by the installed program."""
 
 import json
+import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,11 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.e2e.house import PROGRAM, House, environment, nostrbot, nostrbot_here
+from tests.e2e.house import House, environment, eventually, nostrbot, nostrbot_here
 from tests.e2e.people import Line, Person
 from tests.e2e.sales import HASH, sale
 from tests.houses import House as Books
+from tests.peers.program import COMMAND_MAX_S, PROGRAM, Program
 
 
 @dataclass
@@ -244,3 +247,55 @@ def test_relay_stops_in_peace(tmp_path: Path) -> None:
         process.send_signal(number)
         assert process.wait(5) == 0
         process.communicate()
+
+
+# --- starts -----------------------------------------------------------------------------------------------------------
+
+LOADED = (
+    "import sys; sys.argv = ['nostrbot', *sys.argv[1:]]; import atexit; atexit.register(lambda: print(*sys.modules)); "
+)
+
+
+def test_t3_a_command_imports_what_it_needs_and_no_more(desk: Desk) -> None:
+    """`--help` waits for no database and no schemas, and `status` not for migrations of a database that is up to date."""
+    heavy = {"--help": {"alembic", "sqlalchemy", "pydantic", "yaml", "nostr_sdk", "websockets"}, "status": {"alembic"}}
+    for command, unwanted in heavy.items():
+        words = [command] if command == "--help" else [command, "--home", str(desk.house.home)]
+        done = subprocess.run(
+            [sys.executable, "-c", f"{LOADED} from nostrbot.cli import main; main()", *words],
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_MAX_S,
+            check=True,
+        )
+        assert "nostrbot.cli" in done.stdout.split()
+        assert unwanted.isdisjoint(done.stdout.split()), command
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["frobnicate"], ["status"], ["key", "no/such.nsec"]])
+def test_a_forked_command_is_the_same(tmp_path: Path, words: list[str]) -> None:
+    """What tests start by forking says and does what the installed program does."""
+    started = subprocess.run(
+        [PROGRAM, *words], env=environment(), cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    with Program(words, env=environment(), cwd=tmp_path, stdout=-1, stderr=-1, text=True) as forked:
+        said = forked.communicate(timeout=COMMAND_MAX_S)
+    assert (forked.returncode, *said) == (started.returncode, started.stdout, started.stderr)
+
+
+def test_a_forked_command_is_a_child_like_any_other(tmp_path: Path) -> None:
+    """Its folder, environment, session and signals are its own, and it has nothing open that it was not given."""
+    with (tmp_path / "out").open("w") as output:
+        relay = Program(
+            ["relay", "--data", "events"], env=environment(), cwd=tmp_path, start_new_session=True, stdout=output
+        )
+    eventually(lambda: (tmp_path / "out").read_text().startswith("ws://127.0.0.1:"), COMMAND_MAX_S)
+    assert (tmp_path / "events").is_dir()
+    if sys.platform == "linux":
+        assert os.getsid(relay.pid) == relay.pid
+        opened = [str(one.readlink()) for one in Path(f"/proc/{relay.pid}/fd").iterdir()]
+        assert str(tmp_path / "out") in opened
+        assert not [one for one in opened if one.endswith("relay.log")]
+    relay.kill()
+    assert relay.wait(COMMAND_MAX_S) == -signal.SIGKILL

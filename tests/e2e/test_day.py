@@ -13,7 +13,7 @@ from typing import Any
 import nostr_sdk
 import pytest
 
-from tests.e2e.house import House, eventually, nostrbot, running_house
+from tests.e2e.house import House, eventually, nostrbot_beside, running_house
 from tests.e2e.people import TELEMETRY_KIND, Line
 from tests.e2e.sales import sale
 
@@ -342,7 +342,7 @@ def test_the_command_line_whispers_too(town: House) -> None:
     lena = town.open_operator("lena", "lena-1")
     key = lena.person.write_key(town.folder)
     words = ("dm", "--key", key, "--to", town.npub, "--relay", town.urls[0], "--scheme", "nip17")
-    listed, refused = nostrbot(*words, "machine list"), nostrbot(*words, "machine show nowhere")
+    listed, refused = nostrbot_beside(*words, "machine list"), nostrbot_beside(*words, "machine show nowhere")
     assert (listed.returncode, listed.stdout.split(":")[0]) == (0, "lena-1"), listed.stderr
     assert (refused.returncode, refused.stdout[:8]) == (1, "Refused:")
 
@@ -402,7 +402,9 @@ def test_exports_hold_what_the_bot_says(town: House) -> None:
     machine.settle(sale(machine.person))
     for noun in ("settlements", "legs", "deposits"):
         for shape in ("csv", "json", "beancount"):
-            done = nostrbot("export", noun, "--home", town.home, "--operator", enid.person.npub, "--format", shape)
+            done = nostrbot_beside(
+                "export", noun, "--home", town.home, "--operator", enid.person.npub, "--format", shape
+            )
             assert done.returncode == 0, done.stderr
             if (noun, shape) == ("legs", "csv"):
                 rows = list(csv.DictReader(io.StringIO(done.stdout)))

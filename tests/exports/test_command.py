@@ -11,7 +11,8 @@ import pytest
 from nostrbot.cli import main
 from nostrbot.config import Home
 from tests.offices import ANA, OPERATOR
-from tests.peers.bot_process import PROGRAM, nostrbot
+from tests.peers.bot_process import nostrbot
+from tests.peers.program import PROGRAM
 
 
 def test_an_export_is_printed(home: Home) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,8 +14,7 @@ from nostrbot.keyfile import write_key_file
 from nostrbot.relays.relay import RelayConfig
 from nostrbot.store.database import sqlite_url
 from tests.offices import BOT, PLATFORM
-
-PROGRAM = str(Path(sys.executable).with_name("nostrbot"))
+from tests.peers import program
 
 
 def make_home(path: Path, urls: Sequence[str]) -> Home:
@@ -49,12 +47,11 @@ async def _run(database: str, url: str) -> None:
 
 def nostrbot_run(home: Home) -> subprocess.Popen[str]:
     """`nostrbot run` on this home, as an operator starts it."""
-    return subprocess.Popen(
-        [PROGRAM, "run", "--home", str(home.path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    return program.Program(
+        ["run", "--home", str(home.path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
 
 
 def nostrbot(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """One command of the command line, run to its end."""
-    command = [PROGRAM, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return program.run(*arguments)
