@@ -143,6 +143,7 @@ class House:
     sold: int = 0
     entries: list[Entry] = field(default_factory=list)
     bot: str = "bot"  # whose key people write to
+    rules: int = RULES  # by which it decides
 
     @classmethod
     def empty(cls, key: str = person("operator").pubkey, bot: str = "bot") -> Self:
@@ -155,9 +156,10 @@ class House:
         return cls.empty(ROOT)
 
     @classmethod
-    def open(cls) -> Self:
+    def open(cls, rules: int = RULES) -> Self:
         """The operator antigua with the GTQ machine m1; cash-out costs 1.5 % + 6.27 %, cash-in 1 % + 5 %."""
         house = cls.empty()
+        house.rules = rules
         house.say("platform", "operator add @operator name=antigua tz=America/Guatemala")
         house.say("platform", "platform fee cash_in=1% cash_out=1.5%")
         house.add_machine("m1")
@@ -225,11 +227,11 @@ class House:
     def take(self, given: Input) -> Outcome:
         """Decide an input; if anything came of it, book and seal it. Returns the first of its facts."""
         at = self.chain.next_at(self.now)
-        decision = decide(self.book, given, at, RULES)
+        decision = decide(self.book, given, at, self.rules)
         if not decision.facts:
             return decision.instead
-        booked = apply(self.book, given.id, decision.facts, seq=self.chain.seq + 1, at=at, rules=RULES)
-        self.entries.append(seal(self.chain, given, decision.facts, booked, at=at))
+        booked = apply(self.book, given.id, decision.facts, seq=self.chain.seq + 1, at=at, rules=self.rules)
+        self.entries.append(seal(self.chain, given, decision.facts, booked, at=at, rules=self.rules))
         return decision.facts[0]
 
     def tick(self, at: int) -> tuple[Fact, ...]:

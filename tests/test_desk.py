@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from loguru import logger
 
-from nostrbot.audit.verification import Summary, verify_trail
+from nostrbot.audit.summary import Summary
+from nostrbot.audit.verification import verify_trail
 from nostrbot.core.ledger.transaction import Transaction
 from nostrbot.core.snapshots import restore_snapshot
 from nostrbot.desk import SNAPSHOT_EVERY_ENTRIES, Turn

@@ -16,7 +16,7 @@ from nostrbot.core.atm.settlement import read_settlement
 from nostrbot.core.commands import Command, parse
 from nostrbot.core.inputs import Input, Signed, Tick, reopen
 from nostrbot.errors import SealingError, TrailError
-from nostrbot.journal.entry import canonical, digest
+from nostrbot.journal.entry import canonical, digest, trail_line
 from nostrbot.nostr import kinds
 from nostrbot.nostr.event import Event, VerifiedEvent
 from nostrbot.nostr.event import parse as parse_event
@@ -26,6 +26,8 @@ from nostrbot.refusals import Refusal
 
 PAGE_LINES_MAX = 256
 PAGE_BYTES_MAX = 1024 * 1024  # a page ends with the line that goes beyond: what is in memory has a bound
+# The largest entry there can be is a slot of fixed mode for all LPs of an operator: some 5 MiB with ten thousand of them.
+LINE_BYTES_MAX = 8 * 1024 * 1024
 
 _ENTRY = {"at", "facts", "hash", "input", "postings", "prev", "rules", "seq"}
 _INPUT = {"event", "plaintext", "keys", "carried", "answered"}
@@ -109,7 +111,7 @@ def examine(page: Page) -> Examined:
             content = _read_line(line, seq)
             contents.append(content)
             step = Step.HASH
-            _check_hash(content, seq)
+            _check_hash(content, line, seq)
             step = Step.INPUT
             given = _read_input(content["input"], seq, verify_event)
             # Without this a plain content, which is signed, could be given another plaintext, which is not.
@@ -161,6 +163,8 @@ def _note_needs(needs: Needs, given: Signed, said: Command) -> None:
 
 def read_object(line: bytes, seq: int) -> dict[str, Any]:
     """A line as a JSON object."""
+    if len(line) > LINE_BYTES_MAX:
+        raise TrailError(seq, "line", f"is longer than {LINE_BYTES_MAX} bytes: no entry is")
     try:
         content = orjson.loads(line)
     except orjson.JSONDecodeError:
@@ -178,13 +182,16 @@ def _read_line(line: bytes, seq: int) -> dict[str, Any]:
     return content
 
 
-def _check_hash(content: dict[str, Any], seq: int) -> None:
+def _check_hash(content: dict[str, Any], line: bytes, seq: int) -> None:
     try:
         body = canonical({name: value for name, value in content.items() if name != "hash"})
     except TypeError:  # orjson reads deeper nesting than it writes
         raise TrailError(seq, "entry", "is nested too deeply") from None
     if digest(body) != content["hash"]:
         raise TrailError(seq, "hash", "is not the hash of this entry: something in it was changed")
+    if trail_line(body, content["hash"]) != line.rstrip(b"\r\n"):
+        # Else a reader who takes the first of two equal keys sees another entry than one who takes the last.
+        raise TrailError(seq, "line", "is not canonical: keys sorted, none twice, no blanks, the hash last")
 
 
 def _read_input(given: Any, seq: int, verified: Verified) -> Input:

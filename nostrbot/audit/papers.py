@@ -15,7 +15,7 @@ from nostrbot.core.book import Book
 from nostrbot.core.checkpoint import Checkpoint
 from nostrbot.core.facts import Fact, Leg, SettlementCorrected, SettlementMoved, SettlementRefunded, SettlementRetried
 from nostrbot.core.liabilities import liabilities_of, sums_view
-from nostrbot.core.receipts import payment_of, receipt_view
+from nostrbot.core.receipts import corrected_by, payment_of, receipt_view
 from nostrbot.core.states import LegStatus
 from nostrbot.errors import TrailError
 from nostrbot.nostr.event import INT_MAX
@@ -103,10 +103,12 @@ class Papers:
     def _compare_receipt(self, receipt: Receipt, book: Book, facts: tuple[Fact, ...], entry_hash: str) -> None:
         where, said = receipt.entry, receipt.fields
         true, leg = _receipt_in(receipt, book, facts, entry_hash)
+        if said.get("corrects") == []:
+            true["corrects"] = []  # the answer to `receipt` leaves them out; the message has them
         if said.get("status") == LegStatus.VOIDED:
             self._said_voided[receipt.leg] = where
             true["status"] = LegStatus.VOIDED.value
-        for name in sorted({*true, *said} - {"corrects"}):  # which is in the message alone
+        for name in sorted({*true, *said}):
             if name not in true or name not in said:
                 raise PaperError(where, f"receipt.{name}", "is missing" if name in true else "is no part of a receipt")
             if (type(said[name]), said[name]) != (type(true[name]), true[name]):
@@ -138,6 +140,7 @@ def _receipt_in(receipt: Receipt, book: Book, facts: tuple[Fact, ...], entry_has
             if leg.number == receipt.leg and leg.lp is not None and leg.status is LegStatus.COMPLETED:
                 assert paid is not None, "legs are part of a payment"
                 view = receipt_view(book, paid, leg, entry=receipt.entry, entry_hash=entry_hash)
+                view["corrects"] = corrected_by(fact, leg)
                 return orjson.loads(orjson.dumps(view)), leg
     raise PaperError(receipt.entry, "receipt.receipt", f"is l{receipt.leg}: entry {receipt.entry} made no such payment")
 

@@ -9,13 +9,16 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from nostrbot.audit.examination import LINE_BYTES_MAX
 from nostrbot.audit.papers import read_checkpoint_paper, read_receipt_paper
 from nostrbot.audit.proof import PAPER_BYTES_MAX, Proven, check_proof
-from nostrbot.audit.verification import Summary, verify_trail
+from nostrbot.audit.summary import Summary
+from nostrbot.audit.verification import verify_trail
 from nostrbot.core.book import ROOT
 from nostrbot.core.liabilities import sums_view
 from nostrbot.core.lines import escape
@@ -26,7 +29,6 @@ from nostrbot.nostr.keys import npub
 from nostrbot.refusals import Refusal
 
 STDIN = Path("-")
-LINE_BYTES_MAX = 16 * 1024 * 1024  # an entry with a thousand receipts has half a megabyte; what is cut here is no JSON
 MESSAGE_CHARS_MAX = 2_000  # of a difference, which may quote as much as a line has
 
 
@@ -99,7 +101,7 @@ def judge_trail(case: TrailCase, *, json: bool, progress: Callable[[int], None] 
             return Verdict(False, json_module.dumps(difference))
         return Verdict(False, f"NOT verified. First difference: {_shown(str(error))}")
     if json:
-        fields = {name: getattr(summary, name) for name in summary.__slots__}
+        fields = asdict(summary) | {"carried": [command._asdict() for command in summary.carried]}
         return Verdict(True, json_module.dumps({"ok": True, **fields}))
     return Verdict(True, "\n".join(_summary_words(summary)))
 
@@ -122,11 +124,9 @@ def _opened(path: Path) -> AbstractContextManager[BinaryIO]:
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """Lines of bounded length, whatever the file is; after one that is too long nothing can be right any more."""
-    while line := file.readline(LINE_BYTES_MAX):
+    """Lines of bounded length, whatever the file is. One that is too long is cut where it is refused for its length."""
+    while line := file.readline(LINE_BYTES_MAX + 1):
         yield line
-        if len(line) == LINE_BYTES_MAX and not line.endswith(b"\n"):
-            return
 
 
 def _content(path: Path, bytes_max: int) -> bytes:
@@ -155,6 +155,7 @@ def _summary_words(summary: Summary) -> Iterator[str]:
     yield f"{summary.settlements} settlements, {summary.sats_settled} sats, {summary.receipts} receipts."
     yield f"{summary.signed} inputs are proven by signatures. What they said:"
     yield from _input_words(summary)
+    yield from _question_words(summary)
     if summary.ticks:
         yield f"Ticks: {summary.ticks}. That it was that time rests on the bot's clock."
     if summary.checkpoints_checked:
@@ -163,6 +164,19 @@ def _summary_words(summary: Summary) -> Iterator[str]:
         void = f", of them void by now: {summary.receipts_voided}" if summary.receipts_voided else ""
         yield f"Receipts that fit: {summary.receipts_checked}{void}."
     yield f"Head {summary.head}"
+
+
+def _question_words(summary: Summary) -> Iterator[str]:
+    """Say what nothing proves wrong and a person should ask about."""
+    for command in summary.carried:
+        when = datetime.fromtimestamp(command.at, UTC).date().isoformat()
+        yield f"Carried into entry {command.entry}: {command.verb}, said on {when} by {npub(command.author)}."
+    if summary.carried_count > len(summary.carried):
+        yield f"Carried in all: {summary.carried_count} commands."
+    if summary.slots_missed:
+        yield f"Slots of fixed mode that were due and never kept: {summary.slots_missed}, the last on {summary.slot_missed_on}."
+    for machine, numbers in summary.numbers_missing.items():
+        yield f"Settlements of {machine} that its counter counts and the trail lacks: {', '.join(numbers)}."
 
 
 def _input_words(summary: Summary) -> Iterator[str]:

@@ -9,7 +9,7 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any
 
 from nostrbot.audit.crew import Findings, examined_pages
@@ -18,70 +18,32 @@ from nostrbot.audit.examination import Step, Trouble, pages, read_object
 from nostrbot.audit.memory import Memory
 from nostrbot.audit.papers import Papers, Receipt
 from nostrbot.audit.parties import Parties
+from nostrbot.audit.summary import Carried, Summary
 from nostrbot.core.book import ROOT, Book, check_books
 from nostrbot.core.checkpoint import Checkpoint
+from nostrbot.core.commands import Command, parse
 from nostrbot.core.daybook import local_day
 from nostrbot.core.engine import apply, decide
 from nostrbot.core.facts import (
     BookOpened,
     Fact,
-    Leg,
     LpEnrolled,
-    LpPaid,
-    SettlementCorrected,
-    SettlementProcessed,
-    SettlementRefunded,
-    SettlementRetried,
     plain_fact,
 )
+from nostrbot.core.fixed import open_slots
 from nostrbot.core.inputs import Input, Signed
-from nostrbot.core.rules import FIRST, RULES, are_known
-from nostrbot.core.states import LegStatus
+from nostrbot.core.rules import FIRST, RULES, SOUND, are_known
 from nostrbot.errors import BooksError, ConfigError, TrailError
-from nostrbot.journal.entry import GENESIS, TRAIL_VERSION
+from nostrbot.journal.entry import TRAIL_VERSION, canonical
+from nostrbot.nostr import kinds
 from nostrbot.nostr.keys import Keys
-from nostrbot.nostr.sealing import Scheme
+from nostrbot.nostr.sealing import Scheme, scheme_of
 
 AT_END = 253_370_764_800  # unix seconds: the year 9999 begins, and after it no calendar of ours goes on
 _HEADER = {"trail", "bot", "book", "created_at"}
 _KEY = re.compile("[0-9a-f]{64}")
 
 Progress = Callable[[int], None]
-
-
-@dataclass(slots=True)
-class Summary:
-    """What a verified trail holds, and what each part of it rests on.
-
-    Attributes:
-        bot: the key of the trail's header; bot_now: the one it has after the last entry; entries, head: how many, and the hash of the last.
-        settlements, sats_settled: that were booked, and the sats of them in force; receipts: that LPs may keep.
-        signed, ticks: inputs that somebody signed, and looks of the bot at its own clock: together all entries.
-        plain, encrypted: how the signed ones came. Of the encrypted, `opened_by_keys` are proven by the message's own
-            keys, `opened_by_parties` were compared by a key that a party gave, and `on_bots_word` are neither.
-        checkpoints_checked, receipts_checked: papers that fit; receipts_voided: those of them that are void by now.
-    """
-
-    bot: str
-    book: str
-    bot_now: str = ""
-    platform: str = ""
-    handle: str = ""
-    entries: int = 0
-    head: str = GENESIS
-    settlements: int = 0
-    receipts: int = 0
-    encrypted: int = 0
-    sats_settled: int = 0
-    signed: int = 0
-    ticks: int = 0
-    plain: int = 0
-    opened_by_keys: int = 0
-    opened_by_parties: int = 0
-    on_bots_word: int = 0
-    checkpoints_checked: int = 0
-    receipts_checked: int = 0
-    receipts_voided: int = 0
 
 
 def verify_trail(
@@ -120,6 +82,8 @@ def verify_trail(
     _check_end(summary, book, bot, platform)
     papers.settle(summary.entries)
     summary.handle, summary.bot_now = book.handle, book.bot
+    gaps = {machine: [str(gap) for gap in till.counter.gaps] for machine, till in book.tills.items()}
+    summary.numbers_missing = {machine: numbers for machine, numbers in gaps.items() if numbers}
     summary.checkpoints_checked, summary.receipts_checked = len(checkpoints), len(receipts)
     summary.receipts_voided = papers.voided_since
     return summary
@@ -129,11 +93,13 @@ def _read_header(line: bytes) -> tuple[Summary, Any]:
     header = read_object(line, 0)
     if set(header) != _HEADER or (type(header["trail"]), header["trail"]) != (int, TRAIL_VERSION):
         raise TrailError(0, "trail", "this is no trail of version 1")
-    for field in ("bot", "book"):
-        key = header[field]
-        is_root = field == "book" and key == ROOT
+    for name in ("bot", "book"):
+        key = header[name]
+        is_root = name == "book" and key == ROOT
         if not is_root and not (isinstance(key, str) and _KEY.fullmatch(key)):
-            raise TrailError(0, field, "must be a key: 64 hex digits in lower case")
+            raise TrailError(0, name, "must be a key: 64 hex digits in lower case")
+    if canonical(header) != line.rstrip(b"\r\n"):
+        raise TrailError(0, "line", "is not canonical: keys sorted, none twice, no blanks")
     return Summary(header["bot"], header["book"]), header["created_at"]
 
 
@@ -165,6 +131,7 @@ class Verifying:
         self._papers = papers
         self._last_at = 0
         self._rules = FIRST  # of the entry before
+        self._has_keys = False  # whether an entry before kept a message's own keys
         self._newcomer: str | None = None  # whose earlier commands may be carried into the book now (hex key)
 
     def take(self, findings: Findings) -> None:
@@ -211,7 +178,9 @@ class Verifying:
             # One signature, one message: without keys, what a seal holds rests on the bot's word.
             raise TrailError(seq, "input.event", "is a seal that an entry before was made of already")
         self._check_carried(given, seq)
+        self._check_keyed(given, seq)
         self._count_input(given, seq)
+        self._count_missed_slots(content["at"])
         facts = self._decide_again(content, given, seq)
         if not book.handle and book.key != ROOT:
             raise TrailError(seq, "facts", "the book was never opened by a platform")
@@ -224,7 +193,7 @@ class Verifying:
         self._papers.compare(book, facts, seq, content["hash"])
         if not (isinstance(given, Signed) and given.carried):
             self._newcomer = _newcomer(book, facts)
-        _count(facts, summary)
+        summary.count(facts)
 
     def _check_carried(self, given: Input, seq: int) -> None:
         """What is carried follows the entry it belongs to at once: later, an old command would be one obeyed again."""
@@ -233,6 +202,31 @@ class Verifying:
                 seq, "input.carried", "is true, but the entry before brought in nobody whose command it is"
             )
 
+    def _check_keyed(self, given: Input, seq: int) -> None:
+        """Once a bot keeps the keys of messages, one that lacks them hides what was said; an older one may be carried in."""
+        if not isinstance(given, Signed) or scheme_of(given.event.content) is not Scheme.NIP44:
+            return
+        if given.keys is None and not given.carried and (self._has_keys or self._rules >= SOUND):
+            raise TrailError(
+                seq, "input.keys", "are missing: since an entry before, those of each NIP-44 message are kept"
+            )
+        self._has_keys = self._has_keys or given.keys is not None
+
+    def _count_missed_slots(self, at: int) -> None:
+        """Count the slots of the local days that ended since the entry before and that never had their turn."""
+        book, summary = self._book, self._summary
+        if not (book.fixed_plan.slots and book.active):
+            return
+        today = local_day(book.tz, at)
+        first = max(local_day(book.tz, self._last_at), book.fixed_day)
+        if first < today:
+            whole_days = (date.fromisoformat(today) - date.fromisoformat(first)).days - 1
+            missed = len(open_slots(book, first)) + whole_days * len(book.fixed_plan.slots)
+            if missed:
+                summary.slots_missed += missed
+                last = date.fromisoformat(today) - timedelta(days=1)
+                summary.slot_missed_on = last.isoformat() if whole_days else first
+
     def _count_input(self, given: Input, seq: int) -> None:
         """Say what the input rests on, and have a party check it who can."""
         summary = self._summary
@@ -240,6 +234,8 @@ class Verifying:
             summary.ticks += 1
             return
         summary.signed += 1
+        if given.carried:
+            summary.name_carried(Carried(seq, _verb(given), given.author, given.created_at))
         if given.scheme is Scheme.PLAIN:
             summary.plain += 1
             return
@@ -268,6 +264,12 @@ class Verifying:
         return decision.facts
 
 
+def _verb(given: Signed) -> str:
+    """What a carried input is: a command of a person, or the bot's own succession."""
+    said = parse(given.text) if given.event.kind != kinds.APP_DATA else None
+    return said.verb if isinstance(said, Command) else "succession"
+
+
 def _raise(trouble: Trouble | None, step: Step, seq: int) -> None:
     """Raise the trouble of this entry, once it has come so far."""
     if trouble is not None and (trouble.seq, trouble.step) == (seq, step):
@@ -290,23 +292,3 @@ def _check_time_zone(book: Book, opened_at: int) -> None:
         local_day(book.tz, opened_at)
     except (KeyError, ValueError, OSError):  # not there, no name of one, a folder of them
         raise TrailError(1, "facts", f"are of a time zone that is not known here: {book.tz!r}") from None
-
-
-def _count(facts: tuple[Fact, ...], summary: Summary) -> None:
-    """What the summary says: settlements that were booked, the sats of them in force, receipts that LPs may keep."""
-    for fact in facts:
-        if isinstance(fact, SettlementProcessed | SettlementRetried):
-            summary.settlements += 1
-            summary.sats_settled += fact.sale.wire_sats
-        if isinstance(fact, SettlementProcessed | SettlementRetried | SettlementCorrected | LpPaid):
-            summary.receipts += _receipts(fact.legs, LegStatus.COMPLETED)
-        if isinstance(fact, SettlementCorrected):
-            summary.sats_settled += fact.wire_sats - sum(leg.sats for leg in fact.voided)
-        if isinstance(fact, SettlementRefunded) and fact.fiat_minor:
-            summary.sats_settled -= fact.sats
-        if isinstance(fact, SettlementCorrected | SettlementRefunded):
-            summary.receipts -= _receipts(fact.voided, LegStatus.VOIDED)
-
-
-def _receipts(legs: tuple[Leg, ...], status: LegStatus) -> int:
-    return sum(1 for leg in legs if leg.lp is not None and leg.sats and leg.status is status)

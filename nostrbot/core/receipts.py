@@ -197,11 +197,7 @@ def _to_machine(book: Book, fact: FeesPublished | CassettesPublished, entry: Sea
 
 def _receipts(book: Book, fact: Fact, entry: Sealed) -> Iterator[Message]:
     paid = payment_of(fact)
-    voided = fact.voided if isinstance(fact, SettlementCorrected | SettlementRefunded) else ()
-    before: dict[str | None, list[int]] = {}
-    for leg in voided:
-        if leg.sats:
-            before.setdefault(leg.lp, []).append(leg.number)
+    before = _voided_by_lp(fact)
     if paid is not None:
         for leg in fact.legs:  # type: ignore[union-attr]
             if leg.lp is None or leg.status is not LegStatus.COMPLETED:
@@ -216,6 +212,24 @@ def _receipts(book: Book, fact: Fact, entry: Sealed) -> Iterator[Message]:
         where = f"{fact.machine}, {book.handle}"
         words = void_words(where, fact.number, numbers, entry=entry.seq, entry_hash=entry.hash)
         yield to_lp(book, lp, f"void:{book.key}:{entry.seq}:{numbers[0]}", words, entry)
+
+
+def _voided_by_lp(fact: Fact) -> dict[str | None, list[int]]:
+    """The numbers of the legs that a fact voids, by their LP, in order; those of nobody under None."""
+    voided = fact.voided if isinstance(fact, SettlementCorrected | SettlementRefunded) else ()
+    before: dict[str | None, list[int]] = {}
+    for leg in voided:
+        if leg.sats:
+            before.setdefault(leg.lp, []).append(leg.number)
+    return before
+
+
+def corrected_by(fact: Fact, leg: Leg) -> list[str]:
+    """The receipts in the place of which the one for `leg` stands, like `l3`: all of its LP, at the LP's first new leg."""
+    legs = () if payment_of(fact) is None else fact.legs  # type: ignore[union-attr]
+    told = (one.number for one in legs if one.lp == leg.lp and one.status is LegStatus.COMPLETED)
+    is_first = next(told, None) == leg.number
+    return [f"l{number}" for number in _voided_by_lp(fact).get(leg.lp, ())] if is_first else []
 
 
 def _frozen(book: Book, entry: Sealed) -> Iterator[Message]:

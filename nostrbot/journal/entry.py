@@ -63,8 +63,10 @@ def digest(body: bytes) -> str:
     return sha256(body).hexdigest()
 
 
-def seal(chain: Chain, given: Input, facts: tuple[Fact, ...], booked: list[Transaction], *, at: int) -> Entry:
-    """Seal the next entry and move the chain on. `at` comes from Chain.next_at()."""
+def seal(
+    chain: Chain, given: Input, facts: tuple[Fact, ...], booked: list[Transaction], *, at: int, rules: int = RULES
+) -> Entry:
+    """Seal the next entry, decided by `rules`, and move the chain on. `at` comes from Chain.next_at()."""
     seq = chain.seq + 1
     body = canonical(
         {
@@ -73,7 +75,7 @@ def seal(chain: Chain, given: Input, facts: tuple[Fact, ...], booked: list[Trans
             "input": given.plain(),
             "postings": [posting for transaction in booked for posting in transaction.postings],
             "prev": chain.head,
-            "rules": RULES,
+            "rules": rules,
             "seq": seq,
         }
     )

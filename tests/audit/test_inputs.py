@@ -11,6 +11,7 @@ import pytest
 
 from nostrbot.audit.verification import verify_trail
 from nostrbot.core.inputs import Signed, Tick, open_signed
+from nostrbot.core.rules import FIRST
 from nostrbot.journal.entry import canonical
 from nostrbot.nostr.event import event_id
 from nostrbot.refusals import Reason, Refusal
@@ -23,9 +24,9 @@ pytestmark = pytest.mark.usefixtures("any_page")
 EVENING, MORNING = 1_790_042_400, 1_790_085_600
 
 
-def lived() -> House:
+def lived(rules: int = FIRST) -> House:
     """A day of fixed mode: paid in the evening, short of sats the next morning; then words in gift wraps."""
-    house = House.open()
+    house = House.open(rules)
     house.add_lp("ana", "9000")
     house.add_lp("ben", "1000")
     house.say("ana", "mode fixed limit=1000")

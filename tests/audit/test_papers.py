@@ -7,7 +7,8 @@ import orjson
 import pytest
 
 from nostrbot.audit.papers import PaperError, read_checkpoint_paper, read_receipt_paper
-from nostrbot.audit.verification import Summary, verify_trail
+from nostrbot.audit.summary import Summary
+from nostrbot.audit.verification import verify_trail
 from nostrbot.core.checkpoint import checkpoint_content, subject_of
 from nostrbot.core.liabilities import Leaves, Standpoint, Tree, balances_of
 from nostrbot.core.receipts import payment_of, receipt_view
@@ -243,3 +244,19 @@ def test_a_receipt_that_says_a_thing_twice_is_none() -> None:
     assert read_receipt_paper(raw).entry
     with pytest.raises(PaperError, match="is not the JSON of a receipt"):
         read_receipt_paper(raw.replace(b'"entry":', b'"entry":1,"entry":', 1))
+
+
+# --- what a corrected receipt stands in the place of --------------------------------------------------------------------
+
+
+def test_a18_a_receipt_is_checked_whole(trail: Trail) -> None:
+    """The message to the LP names the receipts it replaces: those of the corrected sale, or none in the answer to `receipt`."""
+    voided = WATCHED.receipts["ana"]["data"]["receipt"]
+    for corrects, fits in (([], True), ([voided], True), (["l999"], False), ([voided, voided], False), (None, False)):
+        said = {**WATCHED.corrected["data"], "corrects": corrects}
+        if fits:
+            assert held_against(trail, receipts=(said,)).receipts_checked == 1
+        else:
+            assert trouble(trail, receipts=(said,)) == (said["entry"], "receipt.corrects")
+    first = {**WATCHED.receipts["ana"]["data"], "corrects": [voided]}
+    assert trouble(trail, receipts=(first,)) == (first["entry"], "receipt.corrects")

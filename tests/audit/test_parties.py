@@ -2,9 +2,11 @@
 
 import pytest
 
-from nostrbot.audit.verification import Summary, verify_trail
+from nostrbot.audit.summary import Summary
+from nostrbot.audit.verification import verify_trail
 from nostrbot.core.atm.subject import Subject
 from nostrbot.core.inputs import Signed
+from nostrbot.core.rules import FIRST, RULES
 from nostrbot.errors import TrailError
 from nostrbot.nostr.event import sign_event
 from nostrbot.nostr.keys import Keys
@@ -15,9 +17,9 @@ from tests.houses import BOT, House, letter, person, report, sale, wrapped_lette
 from tests.machines import word
 
 
-def lived() -> House:
+def lived(rules: int = RULES) -> House:
     """2 commands of the platform's, 5 of the operator's and one wrapped, 2 of ana's, one report and one statement of m1's."""
-    house = House.open()
+    house = House.open(rules)
     house.add_lp("ana", "9000")
     house.say("ana", "mode fixed")
     house.now += 1
@@ -31,7 +33,7 @@ def lived() -> House:
 @pytest.fixture(scope="module")
 def trail() -> Trail:
     """As bots wrote trails before messages' keys were kept."""
-    return without_keys(lived().trail())
+    return without_keys(lived(FIRST).trail())
 
 
 def opened_by(trail: Trail, *keys: Keys) -> Summary:
@@ -59,7 +61,7 @@ def test_what_has_its_own_keys_needs_no_party() -> None:
 @pytest.mark.parametrize("who", ["operator", "bot"])
 def test_a_plaintext_that_was_never_said(scheme: Scheme, who: str) -> None:
     """The bot decided soundly what nobody said: only who holds a key can tell, and can."""
-    house = House.open()
+    house = House.open(FIRST)
     house.now += 1
     given = letter("operator", "machine set m1 location=Mercado", at=house.now, scheme=scheme)
     house.take(given._replace(plaintext="machine set m1 location=Parque", keys=None))

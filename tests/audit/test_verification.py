@@ -4,6 +4,7 @@ A forger here is as strong as the bot itself: it may seal again, with every hash
 are the keys of those who signed.
 """
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,9 @@ import nostr_sdk
 import orjson
 import pytest
 
-from nostrbot.audit.verification import Summary, verify_trail
+from nostrbot.audit import examination
+from nostrbot.audit.summary import Summary
+from nostrbot.audit.verification import verify_trail
 from nostrbot.core.facts import MachineChanged, SettlementProcessed
 from nostrbot.core.inputs import Signed
 from nostrbot.core.rules import FIRST, RULES
@@ -98,6 +101,7 @@ def test_a_true_trail_verifies(trail: Trail) -> None:
         plain=2,
         opened_by_keys=1,
         on_bots_word=8,
+        numbers_missing={"m1": ["3-41"]},
     )
 
 
@@ -225,6 +229,37 @@ def test_nesting_that_can_be_read_but_not_written(trail: Trail) -> None:
     assert trouble([*trail[:5], line, *trail[6:]]) == (5, "entry")
 
 
+def test_a18_a_key_twice_in_a_line(trail: Trail) -> None:
+    """A reader who takes the first of the two would see another entry than one who takes the last."""
+    for seq in (1, PLAIN_SALE, len(trail) - 1):
+        twice = trail[seq].replace(b'"seq":', b'"seq":0,"seq":')
+        assert orjson.loads(twice) == orjson.loads(trail[seq])
+        assert trouble([*trail[:seq], twice, *trail[seq + 1 :]]) == (seq, "line")
+
+
+def test_a18_a_line_is_canonical(trail: Trail) -> None:
+    """The same JSON in other bytes: blanks, another order, an escape, what a pretty-printer makes of it."""
+    line, content = trail[FIXED], orjson.loads(trail[FIXED])
+    for other in (
+        b" " + line,
+        line + b" ",
+        line.replace(b":", b": ", 1),
+        canonical(content),
+        line.replace(b"m", b"\\u006d", 1),
+    ):
+        assert orjson.loads(other) == content
+        assert trouble([*trail[:FIXED], other, *trail[FIXED + 1 :]]) == (FIXED, "line")
+
+
+def test_a18_a_line_longer_than_any_entry(trail: Trail, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused before it is read as JSON, which would take many times its length in memory."""
+    monkeypatch.setattr(examination, "LINE_BYTES_MAX", 20_000)
+    monkeypatch.setattr(
+        examination.orjson, "loads", lambda line: pytest.fail("read") if len(line) > 20_000 else json.loads(line)
+    )
+    assert trouble([*trail[:3], trail[3].rstrip(b"}") + b" " * 20_000 + b"}", *trail[4:]]) == (3, "line")
+
+
 # --- the header -----------------------------------------------------------------------------------------------------
 
 
@@ -245,8 +280,10 @@ def test_nesting_that_can_be_read_but_not_written(trail: Trail) -> None:
         ([f'{{"trail":1,"bot":"{"ab" * 32}\\n","book":"root","created_at":1}}'.encode()], (0, "bot")),
         ([f'{{"trail":1,"bot":"{"ab" * 32}","book":"antigua","created_at":1}}'.encode()], (0, "book")),
         ([f'{{"trail":1,"bot":"{"ab" * 32}","book":"{"cd" * 31}","created_at":1}}'.encode()], (0, "book")),
-        ([f'{{"trail":1,"bot":"{"ab" * 32}","book":"{"cd" * 32}","created_at":1}}'.encode()], (0, "entries")),
-        ([f'{{"trail":1,"bot":"{"ab" * 32}","book":"root","created_at":1}}'.encode()], (0, "entries")),
+        ([f'{{"book":"{"cd" * 32}","bot":"{"ab" * 32}","created_at":1,"trail":1}}'.encode()], (0, "entries")),
+        ([f'{{"trail":1,"bot":"{"ab" * 32}","book":"{"cd" * 32}","created_at":1}}'.encode()], (0, "line")),
+        ([f'{{"book":"root","bot":"{"ab" * 32}","created_at":1,"trail":1}}'.encode()], (0, "entries")),
+        ([f'{{"book":"root","bot":"{"ab" * 32}","created_at":1,"trail":2,"trail":1}}'.encode()], (0, "line")),
     ],
 )
 def test_a_header_that_is_none(lines: Trail, expected: tuple[int, str]) -> None:
@@ -560,3 +597,49 @@ def test_nobody_elses_commands_come_with_an_lp() -> None:
 def test_a_header_with_numbers_that_are_none(trail: Trail, name: str, value: object) -> None:
     """What is equal in Python is not the same in JSON."""
     assert trouble(changed(trail, 0, lambda header: header.update({name: value}))) == (0, name)
+
+
+# --- what nothing proves wrong, and a person should ask about -------------------------------------------------------
+
+
+def test_a18_what_is_carried_is_named_with_its_date() -> None:
+    """A fee of three years ago, carried into a book as it opens, may be the one in force; who is told its date can ask."""
+    house = House.empty()
+    house.say("platform", "operator add @operator name=antigua")
+    old = DAWN - 3 * 365 * 86_400
+    house.take(letter("platform", "platform fee cash_in=1% cash_out=9%", at=old)._replace(carried=True, answered=False))
+    summary = verify_trail(house.trail())
+    assert summary.carried == [(2, "platform fee", person("platform").pubkey, old)]
+    assert summary.carried_count == 1
+
+
+def test_a18_slots_that_were_due_and_never_kept_are_counted() -> None:
+    """The bot looked at its clock in the evening of the 21st and of the 24th: the five slots in between had no turn."""
+    house = House.open()
+    house.add_lp("ana", "9000")
+    house.say("ana", "mode fixed")
+    house.sell()
+    house.say("operator", "fixed schedule 08:00,20:00")
+    evening = 1_790_042_400  # 20:00 on 2026-09-21 in Guatemala
+    house.tick(evening)
+    assert verify_trail(house.trail()).slots_missed == 0
+    house.tick(evening + 3 * 86_400)
+    summary = verify_trail(house.trail())
+    assert (summary.slots_missed, summary.slot_missed_on) == (4, "2026-09-23")
+
+
+def test_a18_slots_of_a_clock_that_leapt_by_millennia_are_counted_at_once() -> None:
+    """Days are counted, not walked."""
+    house = House.open()
+    house.say("operator", "fixed schedule 08:00")
+    house.now = 250_000_000_000
+    house.say("operator", "fixed limit 5")
+    assert verify_trail(house.trail()).slots_missed == (250_000_000_000 - DAWN) // 86_400
+
+
+def test_a18_settlements_that_a_counter_counts_and_the_trail_lacks_are_named() -> None:
+    """A bot that leaves sales out leaves holes in their numbers."""
+    house = House.open()
+    for n in (1, 2, 4, 7):
+        house.sell(n=n)
+    assert verify_trail(house.trail()).numbers_missing == {"m1": ["3", "5-6"]}

@@ -1,0 +1,99 @@
+"""Summaries: what a verified trail holds, and what each part of it rests on.
+
+What lives here: the figures, and counting facts. What does not: verifying (verification.py), words (verdicts.py).
+docs/protocol.md section 8 names the fields; docs/audit.md says what they are worth.
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from nostrbot.core.facts import (
+    Fact,
+    Leg,
+    LpPaid,
+    SettlementCorrected,
+    SettlementProcessed,
+    SettlementRefunded,
+    SettlementRetried,
+)
+from nostrbot.core.states import LegStatus
+from nostrbot.journal.entry import GENESIS
+
+CARRIED_NAMED = 1_000
+
+
+class Carried(NamedTuple):
+    """An earlier command that was carried into entry `entry`: what it was, who said it, and when (unix seconds)."""
+
+    entry: int
+    verb: str
+    author: str
+    at: int
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a verified trail holds, and what each part of it rests on.
+
+    Attributes:
+        bot: the key of the trail's header; bot_now: the one it has after the last entry; entries, head: how many, and the hash of the last.
+        settlements, sats_settled: that were booked, and the sats of them in force; receipts: that LPs may keep.
+        signed, ticks: inputs that somebody signed, and looks of the bot at its own clock: together all entries.
+        plain, encrypted: how the signed ones came. Of the encrypted, `opened_by_keys` are proven by the message's own
+            keys, `opened_by_parties` were compared by a key that a party gave, and `on_bots_word` are neither.
+        checkpoints_checked, receipts_checked: papers that fit; receipts_voided: those of them that are void by now.
+        carried: earlier commands that were carried into the book, the first CARRIED_NAMED of carried_count.
+        slots_missed: times of fixed mode whose local day ended before they had their turn; slot_missed_on: the last such day.
+        numbers_missing: by machine, what its counter counts and the trail lacks, like `42` or `45-47`.
+    """
+
+    bot: str
+    book: str
+    bot_now: str = ""
+    platform: str = ""
+    handle: str = ""
+    entries: int = 0
+    head: str = GENESIS
+    settlements: int = 0
+    receipts: int = 0
+    encrypted: int = 0
+    sats_settled: int = 0
+    signed: int = 0
+    ticks: int = 0
+    plain: int = 0
+    opened_by_keys: int = 0
+    opened_by_parties: int = 0
+    on_bots_word: int = 0
+    checkpoints_checked: int = 0
+    receipts_checked: int = 0
+    receipts_voided: int = 0
+    carried: list[Carried] = field(default_factory=list)
+    carried_count: int = 0
+    slots_missed: int = 0
+    slot_missed_on: str = ""
+    numbers_missing: dict[str, list[str]] = field(default_factory=dict)
+
+    def name_carried(self, command: Carried) -> None:
+        """Name an earlier command that was carried in; beyond so many only their count."""
+        self.carried_count += 1
+        if len(self.carried) < CARRIED_NAMED:
+            self.carried.append(command)
+
+    def count(self, facts: tuple[Fact, ...]) -> None:
+        """Count what an entry booked: settlements, the sats of them in force, receipts that LPs may keep."""
+        for fact in facts:
+            if isinstance(fact, SettlementProcessed | SettlementRetried):
+                self.settlements += 1
+                self.sats_settled += fact.sale.wire_sats
+            if isinstance(fact, SettlementProcessed | SettlementRetried | SettlementCorrected | LpPaid):
+                self.receipts += _receipts(fact.legs, LegStatus.COMPLETED)
+            if isinstance(fact, SettlementCorrected):
+                self.sats_settled += fact.wire_sats - sum(leg.sats for leg in fact.voided)
+            if isinstance(fact, SettlementRefunded) and fact.fiat_minor:
+                self.sats_settled -= fact.sats
+            if isinstance(fact, SettlementCorrected | SettlementRefunded):
+                self.receipts -= _receipts(fact.voided, LegStatus.VOIDED)
+
+
+def _receipts(legs: tuple[Leg, ...], status: LegStatus) -> int:
+    return sum(1 for leg in legs if leg.lp is not None and leg.sats and leg.status is status)
