@@ -1,7 +1,7 @@
 """The bot: the only place that builds things and runs them.
 
 What lives here: start, the one writing loop and the tasks beside it, stop. What does not: deciding (desk.py, core/),
-answering questions (reading/), what operators are told by themselves (lookout.py), sending (outbox.py), sockets
+answering questions (enquiries.py, reading/), what operators are told by themselves (lookout.py), sending (outbox.py), sockets
 (relays/). The loop takes what has arrived, decides it, commits it in one transaction and only then speaks: a batch is
 whatever came while the last commit was on its way, so the busier it is the larger the batches.
 """
@@ -13,7 +13,7 @@ import gc
 import os
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from loguru import logger
@@ -23,12 +23,9 @@ from nostrbot.announcements import LISTS, Announcements, digest_of, own_announce
 from nostrbot.clerk import Clerk, Trouble
 from nostrbot.config import Home, RelaySettings
 from nostrbot.core.book import ROOT
-from nostrbot.core.commands import LIST_LIMIT_DEFAULT, Code, Refused
 from nostrbot.core.engine import COMMAND_AGE_MAX_S
-from nostrbot.core.inputs import Signed
-from nostrbot.core.phrasebook import CHECKPOINT
-from nostrbot.core.replies import answer, answer_that_fits, fits, refusal
-from nostrbot.desk import Desk, Turn, answer_message
+from nostrbot.desk import Desk, Turn
+from nostrbot.enquiries import Enquiries
 from nostrbot.errors import ConfigError, FenceError, file_trouble
 from nostrbot.lookout import Lookout, closure_notice, reach_of
 from nostrbot.metrics.exposition import BookFigures, exposition
@@ -37,10 +34,9 @@ from nostrbot.nostr.event import VerifiedEvent
 from nostrbot.nostr.filters import Filter
 from nostrbot.nostr.giftwrap import BACKDATED_MAX_S
 from nostrbot.nostr.keys import Keys
-from nostrbot.nostr.sealing import Envelope, Scheme
+from nostrbot.nostr.sealing import Envelope
 from nostrbot.notary import Notary
 from nostrbot.outbox import Outbox, message_body
-from nostrbot.reading.question import Question
 from nostrbot.relays.courier import Courier
 from nostrbot.relays.dialler import Dial, PublicDialler
 from nostrbot.relays.limits import Limits
@@ -100,6 +96,7 @@ class Bot:
         self._clerk: Clerk | None = None
         self._notary: Notary | None = None
         self._outbox: Outbox | None = None
+        self._enquiries: Enquiries | None = None
         self._stopping = asyncio.Event()
         self._started_at = clock()
         self._clock_is_steady = True
@@ -134,6 +131,12 @@ class Bot:
         assert self._outbox is not None, "start() comes first"
         return self._outbox
 
+    @property
+    def enquiries(self) -> Enquiries:
+        """Who answers questions, once started."""
+        assert self._enquiries is not None, "start() comes first"
+        return self._enquiries
+
     async def start(self) -> None:
         """Open the database, rebuild the books, connect. Raises ConfigError or BooksError."""
         store = await Store.open(self._database_url)
@@ -159,6 +162,7 @@ class Bot:
             failed=lambda book, why: self.clerk.note_trouble(book, Work.MESSAGE, why),
         )
         self.clerk.deliveries = self._outbox
+        self._enquiries = Enquiries(self.clerk, self.notary, self._outbox, self._clock, self._has_work)
         await self._tell_of_closed_books()
         self._subscribe()
         await self.pool.start()
@@ -205,6 +209,7 @@ class Bot:
             self._tell(),
             self._announce(),
             self.outbox.run(),
+            self.enquiries.run(),
         ]
         tasks = [asyncio.create_task(job) for job in jobs]
         stopping = asyncio.create_task(self._stopping.wait())
@@ -362,42 +367,11 @@ class Bot:
         for message in turn.say:
             self.outbox.say(message, now)
         for question, given in turn.questions:
-            if question.command.verb == CHECKPOINT:
-                await self._sign_for(question, given, now)
-                continue
-            text = await self._answer_that_fits(question, given.scheme)
-            self.outbox.say(answer_message(given, text), now, answers=given.id)
+            self.enquiries.ask(question, given)
 
-    async def _sign_for(self, question: Question, given: Signed, now: int) -> None:
-        """Sign a checkpoint for the operator who asks. Where none can be signed, that is the answer."""
-        signed = await self.notary.answer(question, given)
-        if isinstance(signed, Refused):
-            text = refusal(question.command.verb, signed, json=question.command.json)
-            self.outbox.say(answer_message(given, text), now, answers=given.id)
-        else:
-            self.outbox.owe(signed, {})
-
-    async def _answer_that_fits(self, question: Question, scheme: Scheme) -> str:
-        """The answer; of a list that is too long for how it was asked (a gift wrap holds less) a shorter page."""
-        text = await self._answer(question)
-        limit = question.args.get("limit", LIST_LIMIT_DEFAULT)
-        has_pages = any(arg.name == "limit" for arg in question.command.form.args)
-        while has_pages and limit > 1 and not fits(text, scheme):
-            limit //= 2
-            shorter = replace(question.command, args={**question.args, "limit": limit})
-            text = await self._answer(replace(question, command=shorter))
-        return answer_that_fits(question.command.verb, text, json=question.command.json, scheme=scheme)
-
-    async def _answer(self, question: Question) -> str:
-        command = question.command
-        try:
-            data = await self.desk.reading.answer(question)
-        except Exception:  # noqa: BLE001 - the same boundary, for questions
-            logger.opt(exception=True).error("could not answer {}", command.verb)
-            data = Refused(Code.OUR_FAULT, "I could not answer that: the operator of this bot finds why in its log")
-        if isinstance(data, Refused):
-            return refusal(command.verb, data, json=command.json)
-        return answer(command.verb, data, json=command.json, preview=command.preview)
+    def _has_work(self) -> bool:
+        """Return whether sales or commands wait, are being decided, or have to be answered: questions stand back."""
+        return self.clerk.lock.locked() or not self.pool.inbox.empty() or self.outbox.has_to_speak
 
     async def _flush(self) -> None:
         while True:

@@ -82,6 +82,7 @@ class Clerk:
         self._stopping = stopping
         self._desk: Desk | None = None
         self._forgot_at = 0  # when old answers were forgotten last
+        self.turns = 0  # how many changed a book
         self.is_adrift = False  # the books in memory hold what the journal does not: a turn failed while we stop
         self.troubles = Troubles()
         self.last_failure: str | None = None  # why the last turn was not committed; None: it was
@@ -219,6 +220,7 @@ class Clerk:
                 turn = await decide()
                 if turn.batch:
                     await self.commit(turn.batch)
+                self.turns += bool(turn.batch.entries)
                 for key, why in turn.no_snapshot.items():
                     self.note_trouble(key, Work.SNAPSHOT, why)
             except FenceError:

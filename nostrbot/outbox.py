@@ -129,6 +129,11 @@ class Outbox:
         """Rows in memory that are not delivered. Those that were set down are in the database only."""
         return len(self._waiting) + len(self._sending)
 
+    @property
+    def has_to_speak(self) -> bool:
+        """Return whether messages wait to be made."""
+        return bool(self._waiting)
+
     def owe(self, owed: list[Owed], entries: Mapping[tuple[str, int], Sealed]) -> None:
         """Take on rows that were just committed."""
         for row in owed:

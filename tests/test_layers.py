@@ -23,6 +23,7 @@ LAYERS = [
     {"keyfile", "config", "audit"},
     {
         "allowance",
+        "fair_queue",
         "steadiness",
         "troubles",
         "announcements",
@@ -43,6 +44,7 @@ LAYERS = [
     {"desk"},
     {"clerk"},
     {"notary", "rotation"},
+    {"enquiries"},
     {"bot"},
     {"demo"},
     {"cli"},
