@@ -17,6 +17,7 @@ from loguru import logger
 
 from nostrbot.allowance import Allowance
 from nostrbot.core.alarms import SKEW_MAX_S
+from nostrbot.core.amounts import read_limit
 from nostrbot.core.atm.settlement import Sale
 from nostrbot.core.atm.subject import Subject
 from nostrbot.core.book import ROOT, Book, Lp
@@ -53,6 +54,7 @@ from nostrbot.core.fixed import due_slots
 from nostrbot.core.fleet import UNSEEN, Sighting, see_beacon, see_telemetry
 from nostrbot.core.forms import Role
 from nostrbot.core.inputs import Input, Signed, Tick, reopen
+from nostrbot.core.orders import Order
 from nostrbot.core.outcomes import outcome_view
 from nostrbot.core.receipts import Message, Sealed, ack, ack_text, direct_message, owes_messages
 from nostrbot.core.registry import find_speaker
@@ -339,11 +341,11 @@ class Desk:
         if said.form.role is not Role.ANYONE and said.form.role not in standing.roles:
             return not_yours(said.verb)
         if said.form.changes:
-            return self._check_door(said, standing)
+            return self._check_door(said, standing, one.given.author)
         suspended = standing.operator is not None and not self.books[standing.operator].active
         return SUSPENDED if suspended and said.form.role is Role.OPERATOR else None
 
-    def _check_door(self, said: Command, standing: Standing) -> Refused | None:
+    def _check_door(self, said: Command, standing: Standing, author: str) -> Refused | None:
         """What a single book cannot know: other operators' machines, and the world's time zones."""
         keys = self._concerned(said, standing)
         if not self.closed_books.keys().isdisjoint(keys):
@@ -352,6 +354,15 @@ class Desk:
             elsewhere = self.directory.machines.get(said.args["npub"])
             if elsewhere is not None and elsewhere != standing.operator:
                 return Refused(Code.KEY_TAKEN, "this key is already a machine's: give each machine a key of its own")
+        if said.verb == "mode" and "limit" in said.args:
+            # The answer is the first book's: a limit must be one in each of them, or it is entered in none.
+            purses = {
+                book.machines[machine].fiat
+                for book in (self.books[key] for key in keys)
+                for machine in book.lps[book.lp_of_key[author]].seats
+            }
+            limit = read_limit(Order(said, author, 0), "limit", purses)
+            return limit if isinstance(limit, Refused) else None
         if said.verb == "operator add" and said.args.get("tz", "UTC") not in _time_zones():
             return Refused(Code.BAD_ARGUMENT, "tz must be an IANA time zone, like America/Guatemala")
         return None

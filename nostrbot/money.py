@@ -1,6 +1,6 @@
 """Integer money: sats, fiat minor units, parts per million, and `split()`, the only place that rounds what is booked.
 
-What lives here: exact parsing and printing of decimals, percentages and rates, and sharing a whole into parts. What
+What lives here: exact reading (of what programs write and, more strictly, of what people type) and printing of decimals, percentages and rates, and sharing a whole into parts. What
 does not: who gets a share (core/fees.py, core/dca.py). docs/protocol.md section 5; acceptance O4, O5, X3. No floats.
 """
 
@@ -18,6 +18,7 @@ DIGITS_MAX = 40  # digits in all, so that a number from the wire never grows wit
 _WHOLE_UNITS = ("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF")
 _THOUSANDTHS = ("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND")
 _MINOR_DIGITS = dict.fromkeys((*_WHOLE_UNITS, "XPF"), 0) | dict.fromkeys(_THOUSANDTHS, 3)
+_PLAIN = re.compile(r"(?:0|[1-9][0-9]{0,39})(?:\.[0-9]{1,40})?", re.ASCII)
 _DECIMAL = re.compile(r"(-?)([0-9]{1,40})(?:\.([0-9]{1,40}))?", re.ASCII)
 
 
@@ -66,12 +67,34 @@ def unit_minor(currency: str) -> int:
 
 
 def parse_minor(text: str, currency: str) -> int | None:
-    """Read an amount of fiat as minor units; None when it is no number or finer than the currency's minor unit."""
+    """Read an amount of fiat that a program wrote, as minor units: surplus zeros (`2000.00000`) say nothing.
+
+    None when it is no number or finer than the currency's minor unit. What people type is read by parse_typed_minor().
+    """
     value = parse_decimal(text)
     places = minor_digits(currency)
     if value is None or value.places > places:
         return None
     return value.digits * int(10 ** (places - value.places))
+
+
+def parse_typed_minor(text: str, currency: str) -> int | None:
+    """Read an amount of fiat that a person typed, as minor units. None when it is not written as money is.
+
+    A decimal that the currency does not have is none of its decimals, zero or not: `9.000` may well be nine thousand.
+    """
+    fraction = text.partition(".")[2]
+    if not is_plainly_written(text) or len(fraction) > minor_digits(currency):
+        return None
+    return parse_minor(text, currency)
+
+
+def is_plainly_written(text: str) -> bool:
+    """Whether a number that a person typed can be read in one way only.
+
+    Digits, and a point before decimals: no sign, blank or comma, no exponent, no zero in front, no digit left out.
+    """
+    return _PLAIN.fullmatch(text) is not None
 
 
 def format_minor(amount_minor: int, currency: str) -> str:

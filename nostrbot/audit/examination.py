@@ -15,6 +15,7 @@ from nostrbot.audit.differences import require_same
 from nostrbot.core.atm.settlement import read_settlement
 from nostrbot.core.commands import Command, parse
 from nostrbot.core.inputs import Input, Signed, Tick, reopen
+from nostrbot.core.rules import FIRST, RULES
 from nostrbot.errors import SealingError, TrailError
 from nostrbot.journal.entry import canonical, digest, trail_line
 from nostrbot.nostr import kinds
@@ -146,8 +147,10 @@ def needs_of(inputs: Iterable[Input]) -> Needs:
             if not isinstance(sale, Refusal):
                 needs.payments.append(sale.payment_hash)
         elif given.event.kind in (kinds.DIRECT_MESSAGE, kinds.SEAL):
-            said = parse(given.text)
-            if isinstance(said, Command):
+            # By which rules is said in the entry. Whatever they are, they read what is needed alike, or not at all.
+            readings = (parse(given.text, rules) for rules in range(RULES, FIRST - 1, -1))
+            said = next((one for one in readings if isinstance(one, Command)), None)
+            if said is not None:
                 _note_needs(needs, given, said)
     return needs
 

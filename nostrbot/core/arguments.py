@@ -5,19 +5,23 @@ What lives here: one function a kind of argument: text in, a value or Wanted out
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
 from nostrbot.core.daybook import DAY_S
+from nostrbot.core.rules import SOUND
 from nostrbot.errors import KeyTextError
-from nostrbot.money import SATS_MAX, parse_decimal, parse_ppm
+from nostrbot.money import SATS_MAX, is_plainly_written, parse_decimal, parse_ppm
 from nostrbot.nostr.event import INT_MAX
 from nostrbot.nostr.keys import read_pubkey
 
 LIST_LIMIT_MAX = 1000
 NOTES_MAX = 1_000_000  # banknotes, or the value of one: more than any machine holds
+PERCENT_DECIMALS = 4  # parts per million hold no more
+PLAINLY = "digits, and a point before decimals; nothing between thousands"
 POSITION_CHARS_MAX = 32
 SLOTS_MAX = 24
 DAY_MINUTES = 24 * 60
@@ -56,7 +60,14 @@ def public_key(text: str) -> str | Wanted:
 
 
 def percentage(text: str) -> int | Wanted:
-    """Parts per million, from a percentage."""
+    """Parts per million, from a percentage that is plainly written."""
+    number = text.removesuffix("%").rstrip()
+    plain = is_plainly_written(number) and len(number.partition(".")[2]) <= PERCENT_DECIMALS
+    return percentage_of_first_rules(number if plain else "")
+
+
+def percentage_of_first_rules(text: str) -> int | Wanted:
+    """The same, with zeros in front and behind."""
     ppm = parse_ppm(text)
     return Wanted("a percentage from 0 to 100 with at most four decimals, like 7.77%") if ppm is None else ppm
 
@@ -72,15 +83,34 @@ def time_zone(text: str) -> str | Wanted:
 
 
 def amount(text: str) -> str | Wanted:
-    """Decimal text above zero; how many decimals it may have is its currency's affair."""
+    """Decimal text above zero, plainly written; how many decimals it may have is its currency's affair (core/amounts.py)."""
+    return amount_of_first_rules(text if is_plainly_written(text) else "")
+
+
+def amount_of_first_rules(text: str) -> str | Wanted:
+    """The same, with zeros in front."""
     value = parse_decimal(text)
-    return Wanted("an amount above zero, like 9000.00") if value is None or value.digits <= 0 else text
+    return Wanted(f"an amount above zero, like 9000.00: {PLAINLY}") if value is None or value.digits <= 0 else text
 
 
 def amount_or_off(text: str) -> str | Wanted:
     """Decimal text above zero, or "" for off."""
-    read = "" if text.lower() == "off" else amount(text)
-    return Wanted("an amount above zero, or off") if isinstance(read, Wanted) else read
+    return "" if text.lower() == "off" else _or_off(amount(text))
+
+
+def amount_or_off_of_first_rules(text: str) -> str | Wanted:
+    """The same, with zeros in front."""
+    return "" if text.lower() == "off" else _or_off(amount_of_first_rules(text))
+
+
+def _or_off(read: str | Wanted) -> str | Wanted:
+    return Wanted(f"an amount above zero, or off: {PLAINLY}") if isinstance(read, Wanted) else read
+
+
+def rate(text: str) -> str | Wanted:
+    """A price above zero, in sats per unit of fiat, as it is kept: it may have decimals, and zeros at its end say nothing."""
+    value = parse_decimal(text) if is_plainly_written(text) else None
+    return Wanted(f"a rate above zero, like 49.5: {PLAINLY}") if value is None or value.digits <= 0 else str(value)
 
 
 def percentage_or_off(text: str) -> int | Wanted | None:
@@ -88,19 +118,39 @@ def percentage_or_off(text: str) -> int | Wanted | None:
     return None if text.lower() == "off" else percentage(text)
 
 
+def percentage_or_off_of_first_rules(text: str) -> int | Wanted | None:
+    """The same, with zeros in front and behind."""
+    return None if text.lower() == "off" else percentage_of_first_rules(text)
+
+
 def sats(text: str) -> int | Wanted:
     """A whole number of satoshis."""
-    return _whole(text, SATS_MAX, "a whole number of sats")
+    return sats_of_first_rules(text if is_plainly_written(text) else "")
+
+
+def sats_of_first_rules(text: str) -> int | Wanted:
+    """The same, with zeros in front."""
+    return _whole(text, SATS_MAX, "a whole number of sats, without points, commas and blanks")
 
 
 def note_value(text: str) -> int | Wanted:
     """What a banknote is worth, in whole units of fiat."""
+    return note_value_of_first_rules(text if is_plainly_written(text) else "")
+
+
+def note_value_of_first_rules(text: str) -> int | Wanted:
+    """The same, with zeros in front."""
     number = _whole(text, NOTES_MAX, "")
     return number if isinstance(number, int) and number else Wanted("the value of a banknote, like 100")
 
 
 def note_count(text: str) -> int | Wanted:
     """How many banknotes."""
+    return note_count_of_first_rules(text if is_plainly_written(text) else "")
+
+
+def note_count_of_first_rules(text: str) -> int | Wanted:
+    """The same, with zeros in front."""
     return _whole(text, NOTES_MAX, "a number of banknotes, like 480")
 
 
@@ -226,3 +276,21 @@ def one_of(choices: type[StrEnum]) -> Callable[[str], StrEnum | Wanted]:
             return Wanted("one of " + ", ".join(choices))
 
     return read
+
+
+# How an argument was read where reading it has changed.
+_OF_FIRST_RULES: Mapping[Callable[[str], Any], Callable[[str], Any]] = {
+    amount: amount_of_first_rules,
+    amount_or_off: amount_or_off_of_first_rules,
+    rate: amount_of_first_rules,
+    percentage: percentage_of_first_rules,
+    percentage_or_off: percentage_or_off_of_first_rules,
+    sats: sats_of_first_rules,
+    note_value: note_value_of_first_rules,
+    note_count: note_count_of_first_rules,
+}
+
+
+def by_rules(read: Callable[[str], Any], rules: int) -> Callable[[str], Any]:
+    """The reader of an argument, as it is by these rules."""
+    return _OF_FIRST_RULES.get(read, read) if rules < SOUND else read

@@ -106,8 +106,9 @@ def count_cassettes(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
 
 def _read_counts(order: Order, machine: Machine, known: Mapping[str, Cassette]) -> dict[str, int] | Refused:
     counts: dict[str, int] = {}
+    read_count = arguments.by_rules(arguments.note_count, order.rules)
     for place, text in order.command.rest:
-        count = arguments.note_count(text)
+        count = read_count(text)
         if place not in known:
             return _no_such_cassette(machine, known)
         if isinstance(count, Wanted):

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from nostrbot.core.arguments import Wanted
+from nostrbot.core.arguments import Wanted, by_rules
 from nostrbot.core.forms import Form, Role
 from nostrbot.core.phrasebook import FORMS, TABLE
+from nostrbot.core.rules import RULES
 
 COMMAND_CHARS_MAX = 4096  # a command is a line a person types
 LIST_LIMIT_DEFAULT = 20
@@ -90,8 +91,8 @@ class Misunderstood:
 _QUOTES = str.maketrans({"“": '"', "”": '"', "„": '"', "\u00a0": " ", "\u202f": " "})
 
 
-def parse(text: str) -> Command | Misunderstood:
-    """Understand a message. Lines of clients (`[//]: …`), `/` and `!`, smart quotes and CRLF are taken in stride."""
+def parse(text: str, rules: int = RULES) -> Command | Misunderstood:
+    """Understand a message, by the rules of this number. Lines of clients (`[//]: …`), `/` and `!`, smart quotes and CRLF are taken in stride."""
     lines = [line for line in text.translate(_QUOTES).splitlines() if not line.lstrip().startswith("[//]:")]
     json = "--json" in text
     if len(text) > COMMAND_CHARS_MAX:
@@ -113,7 +114,7 @@ def parse(text: str) -> Command | Misunderstood:
         said = " ".join(words[:2])[:40]
         sentence = f"there is no command {said!r}" if said else "that is no command"
         return Misunderstood(Refused(Code.UNKNOWN_COMMAND, sentence), said, json)
-    args = _read_args(form, words)
+    args = _read_args(form, words, rules)
     if isinstance(args, Refused):
         return Misunderstood(args, form.verb, json)
     values, rest = args
@@ -155,7 +156,9 @@ class _Reading:
     rest: list[tuple[str, str]] = field(default_factory=list)
 
 
-def _read_args(form: Form, words: list[str]) -> tuple[dict[str, Any], tuple[tuple[str, str], ...]] | Refused:
+def _read_args(
+    form: Form, words: list[str], rules: int
+) -> tuple[dict[str, Any], tuple[tuple[str, str], ...]] | Refused:
     if form.verb == "help":
         return {"topic": " ".join(words).lower()}, ()
     reading = _Reading()
@@ -174,7 +177,7 @@ def _read_args(form: Form, words: list[str]) -> tuple[dict[str, Any], tuple[tupl
             return Refused(Code.UNKNOWN_ARGUMENT, f"{word[:40]!r} is not understood here. Say: {form.usage}")
         if arg.name in reading.values:
             return Refused(Code.BAD_ARGUMENT, f"{arg.name} is given twice")
-        read = arg.read(value)
+        read = by_rules(arg.read, rules)(value)
         if isinstance(read, Wanted):
             return Refused(Code.BAD_ARGUMENT, f"{arg.name} must be {read.what}")
         reading.values[arg.name] = read

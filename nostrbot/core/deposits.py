@@ -7,6 +7,7 @@ reversed, by a new fact with its own postings.
 
 from dataclasses import replace
 
+from nostrbot.core.amounts import read_amount
 from nostrbot.core.book import Book
 from nostrbot.core.commands import Code, Refused
 from nostrbot.core.facts import DepositChanged, Fact
@@ -14,7 +15,7 @@ from nostrbot.core.orders import Order
 from nostrbot.core.records import Deposit, Reversal
 from nostrbot.core.registry import find_lp, find_machine
 from nostrbot.core.states import DEPOSIT_MOVES, DepositStatus
-from nostrbot.money import format_minor, minor_digits, parse_minor
+from nostrbot.money import format_minor
 
 DEPOSIT_MINOR_MAX = 10**15  # more than any machine holds
 
@@ -33,7 +34,7 @@ def add_deposit(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
         )
     if lp.preferences is None:
         return Refused(Code.LP_NOT_ONBOARDED, f"{lp.handle} has not joined yet: ask them to send `join` to this bot")
-    amount_minor = _read_amount(args["amount"], machine.fiat)
+    amount_minor = _read_amount(order, machine.fiat)
     if isinstance(amount_minor, Refused):
         return amount_minor
     deposit = Deposit(
@@ -57,7 +58,7 @@ def edit_deposit(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
         return deposit
     amount_minor = deposit.amount_minor
     if "amount" in order.args:
-        read = _read_amount(order.args["amount"], deposit.currency)
+        read = _read_amount(order, deposit.currency)
         if isinstance(read, Refused):
             return read
         amount_minor = read
@@ -89,7 +90,7 @@ def reverse_deposit(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     left_minor = deposit.amount_minor - deposit.reversed_minor
     returned_minor = left_minor
     if "amount" in order.args:
-        read = _read_amount(order.args["amount"], deposit.currency)
+        read = _read_amount(order, deposit.currency)
         if isinstance(read, Refused):
             return read
         returned_minor = read
@@ -136,10 +137,8 @@ def _wrong_status(deposit: Deposit) -> Refused:
     return Refused(Code.WRONG_STATUS, f"d{deposit.number} is {deposit.status}: {_NEXT[deposit.status]}")
 
 
-def _read_amount(text: str, currency: str) -> int | Refused:
-    amount_minor = parse_minor(text, currency)
-    if amount_minor is None:
-        return Refused(Code.BAD_ARGUMENT, f"amount must have at most {minor_digits(currency)} decimals in {currency}")
-    if amount_minor > DEPOSIT_MINOR_MAX:
+def _read_amount(order: Order, currency: str) -> int | Refused:
+    amount_minor = read_amount(order, "amount", currency)
+    if isinstance(amount_minor, int) and amount_minor > DEPOSIT_MINOR_MAX:
         return Refused(Code.BAD_ARGUMENT, "amount is more than a machine can hold")
     return amount_minor

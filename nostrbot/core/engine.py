@@ -126,7 +126,7 @@ def decide(book: Book, given: Input, at: int, rules: int) -> Decision:
     if kind == kinds.SETTLEMENT:
         return decide_report(book, given, read_settlement(given.text), at, rules)
     if kind in (kinds.DIRECT_MESSAGE, kinds.SEAL):
-        said = parse(given.text)
+        said = parse(given.text, rules)
         if isinstance(said, Command) and said.preview:
             return Decision(instead=Refused(Code.NOT_ALLOWED, "a preview changes nothing"))
         return decide_command(book, given, said, at, rules)
@@ -209,7 +209,7 @@ def decide_command(book: Book, given: Signed, said: Command | Misunderstood, at:
             return Decision(instead=stale)
     if isinstance(said, Misunderstood):
         return Decision(instead=said.refused)
-    order = Order(said, given.author, at, given.id, given.scheme, rules)
+    order = Order(said, given.author, at, given.id, given.scheme, rules, given.carried)
     refused = _check_role(book, order)
     if refused is not None:
         return Decision(instead=refused)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from typing import NamedTuple
 
+from nostrbot.core.amounts import read_limit
 from nostrbot.core.book import Book, Lp, Seat
 from nostrbot.core.commands import Refused
 from nostrbot.core.daybook import local_day, moment_of
@@ -192,5 +193,8 @@ def set_schedule(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
 
 def set_limit(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     """Set how much fiat an LP in fixed mode turns into sats a day at the most, in whatever currency its cash is."""
-    plan = replace(book.fixed_plan, limit=order.args["amount"])
+    limit = read_limit(order, "amount", [machine.fiat for machine in book.machines.values()])
+    if isinstance(limit, Refused):
+        return limit
+    plan = replace(book.fixed_plan, limit=limit)
     return () if plan == book.fixed_plan else (FixedPlanSet(plan),)

@@ -8,6 +8,7 @@ faults.md row 27. A guard bounds what a stolen machine key can do before a perso
 from dataclasses import replace
 from typing import Any
 
+from nostrbot.core.amounts import read_amount
 from nostrbot.core.atm.settlement import FIAT_MINOR_MAX, Sale
 from nostrbot.core.book import Book
 from nostrbot.core.commands import Code, Refused
@@ -18,7 +19,7 @@ from nostrbot.core.prices import is_off, median, rates_that_count
 from nostrbot.core.records import Guard, Machine
 from nostrbot.core.registry import find_machine
 from nostrbot.core.states import Hold, Trust
-from nostrbot.money import parse_decimal, parse_minor
+from nostrbot.money import parse_decimal
 
 RATES_WANTED = 3  # fewer settlements than this have no median worth the name
 
@@ -55,8 +56,10 @@ def set_guard(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     changes: dict[str, Any] = {}
     for name in ("per_settlement", "per_day"):
         if name in args:
-            amount_minor = parse_minor(args[name], machine.fiat) if args[name] else None
-            if args[name] and (amount_minor is None or amount_minor > FIAT_MINOR_MAX):
+            amount_minor = read_amount(order, name, machine.fiat) if args[name] else None
+            if isinstance(amount_minor, Refused):
+                return amount_minor
+            if amount_minor is not None and amount_minor > FIAT_MINOR_MAX:
                 return Refused(Code.BAD_ARGUMENT, f"{name} must be an amount of {machine.fiat}, like 5000.00, or off")
             changes[f"{name}_minor"] = amount_minor
     if "rate" in args:

@@ -17,7 +17,8 @@ from nostrbot.nostr.sealing import Scheme
 class Order:
     """A command by `author` (hex key), accepted `at` (unix seconds on the bot's clock).
 
-    `id`: of the message it came in; `scheme`: how that was sealed; `rules`: the number of those it is decided by.
+    `id`: of the message it came in; `scheme`: how that was sealed; `rules`: the number of those it is decided by; `carried`: it was decided
+    in another book, from which this one takes it over.
     """
 
     command: Command
@@ -26,6 +27,7 @@ class Order:
     id: str = ""
     scheme: Scheme = Scheme.NIP04
     rules: int = RULES
+    carried: bool = False
 
     @property
     def verb(self) -> str:

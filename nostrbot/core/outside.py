@@ -7,6 +7,7 @@ holds it where other settlements have the machine's event.
 
 from dataclasses import replace
 
+from nostrbot.core.amounts import read_amount
 from nostrbot.core.atm.settlement import FIAT_MINOR_MAX, Sale
 from nostrbot.core.book import Book
 from nostrbot.core.commands import Code, Refused
@@ -17,7 +18,7 @@ from nostrbot.core.records import Machine
 from nostrbot.core.registry import find_machine
 from nostrbot.core.settlements import check_fees, find_broken_amount, share_out
 from nostrbot.core.states import Direction
-from nostrbot.money import DECIMALS_MAX, Decimal, parse_decimal, parse_minor, unit_minor
+from nostrbot.money import DECIMALS_MAX, Decimal, parse_decimal, unit_minor
 
 RATE_PLACES = 8  # decimals of a rate that is worked out from sats and fiat
 
@@ -54,8 +55,10 @@ def add_settlement(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
 
 def _read_sale(book: Book, machine: Machine, order: Order) -> Sale | Refused:
     args, direction = order.args, order.args.get("tx_type", Direction.CASH_OUT)
-    fiat_minor = parse_minor(args["fiat_amount"], machine.fiat)
-    if fiat_minor is None or fiat_minor > FIAT_MINOR_MAX:
+    fiat_minor = read_amount(order, "fiat_amount", machine.fiat)
+    if isinstance(fiat_minor, Refused):
+        return fiat_minor
+    if fiat_minor > FIAT_MINOR_MAX:
         return Refused(Code.BAD_ARGUMENT, f"fiat_amount must be an amount of {machine.fiat}, like 2000.00")
     priced = _read_price(order, machine, fiat_minor)
     if isinstance(priced, Refused):

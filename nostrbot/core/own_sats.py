@@ -4,6 +4,7 @@ What lives here: how many sats it is worth, and `settle`, by which an operator p
 price (core/prices.py), paying at times of day (core/fixed.py) and sharing out a sale (core/dca.py). docs/protocol.md sections 5 and 6; acceptance X14.
 """
 
+from nostrbot.core.amounts import read_amount
 from nostrbot.core.book import Book
 from nostrbot.core.commands import Code, Refused
 from nostrbot.core.facts import Fact, Leg, LpPaid
@@ -12,7 +13,7 @@ from nostrbot.core.prices import price_in_force
 from nostrbot.core.records import Machine
 from nostrbot.core.registry import find_lp, find_machine
 from nostrbot.core.states import LegStatus, LegType
-from nostrbot.money import format_minor, minor_digits, parse_decimal, parse_minor
+from nostrbot.money import format_minor, minor_digits, parse_decimal
 
 
 def sats_for(fiat_minor: int, currency: str, rate: str) -> int:
@@ -32,9 +33,9 @@ def settle_lp(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     name, currency, seat = machine.handle, machine.fiat, lp.seats.get(machine.handle)
     if seat is None:
         return Refused(Code.NOT_FOUND, f"{lp.handle} is not enrolled at {name}: `lp show {lp.handle}` shows where")
-    fiat_minor, before_minor = parse_minor(order.args["fiat"], currency), seat.remaining_minor
-    if fiat_minor is None:
-        return Refused(Code.BAD_ARGUMENT, f"fiat is finer than {currency} goes")
+    fiat_minor, before_minor = read_amount(order, "fiat", currency), seat.remaining_minor
+    if isinstance(fiat_minor, Refused):
+        return fiat_minor
     if fiat_minor > before_minor:
         left = format_minor(before_minor, currency)
         return Refused(Code.NOT_ENOUGH_CASH, f"{lp.handle} has {left} {currency} left at {name}: settle at most that")
@@ -43,7 +44,8 @@ def settle_lp(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
         return rate
     sats, own_sats = sats_for(fiat_minor, currency, rate), book.free_sats()
     if sats == 0:
-        return Refused(Code.BAD_ARGUMENT, f"{order.args['fiat']} {currency} buys no sat at {rate}: settle more")
+        amount = format_minor(fiat_minor, currency)
+        return Refused(Code.BAD_ARGUMENT, f"{amount} {currency} buys no sat at {rate}: settle more")
     if sats > own_sats:
         frozen = f" and {book.own_frozen_sats()} that are frozen" if book.own_frozen_sats() else ""
         return Refused(

@@ -4,6 +4,7 @@ What lives here: one function an answer. What does not: their sentences (core/pl
 docs/protocol.md section 6.
 """
 
+from nostrbot.core.amounts import show_limit
 from nostrbot.core.book import Book
 from nostrbot.core.daybook import local_day
 from nostrbot.core.facts import LpPaid
@@ -36,8 +37,9 @@ def fixed_view(book: Book, at: int) -> View:
 
 
 def fixed_plan_view(book: Book, plan: FixedPlan) -> View:
-    """A plan of fixed mode."""
-    return {"schedule": list(plan.slots), "limit": plan.limit, "tz": book.tz}
+    """A plan of fixed mode; its limit in the form of the book's currencies."""
+    limit = show_limit(plan.limit, [machine.fiat for machine in book.machines.values()])
+    return {"schedule": list(plan.slots), "limit": limit, "tz": book.tz}
 
 
 def alerts_view(plan: AlertPlan) -> View:

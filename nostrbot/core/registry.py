@@ -7,6 +7,7 @@ acceptance M1-M11, L1-L13. "Not yours" and "does not exist" get the same answer,
 from dataclasses import replace
 from typing import Any
 
+from nostrbot.core.amounts import read_limit
 from nostrbot.core.book import Book, Lp
 from nostrbot.core.commands import Code, Refused
 from nostrbot.core.facts import (
@@ -167,6 +168,15 @@ def switch_lp(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     return (LpSwitched(lp.handle, changed),) if changed else ()
 
 
+def _read_limit(book: Book, lp: Lp, order: Order) -> str | Refused | None:
+    """A limit that holds in the currencies of this LP's cash; one that another book took already is taken as it is."""
+    if "limit" not in order.args:
+        return None
+    currencies = [book.machines[machine].fiat for machine in lp.seats]
+    read = read_limit(order, "limit", currencies)
+    return str(order.args["limit"]) if isinstance(read, Refused) and order.carried else read
+
+
 def set_preferences(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     """An LP joins, or makes one of its choices; what it does not name stays."""
     lp = book.lps[book.lp_of_key[order.author]]
@@ -179,7 +189,10 @@ def set_preferences(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     elif now is None:
         return Refused(Code.LP_NOT_ONBOARDED, "you have not joined yet: say `join`")
     elif order.verb == "mode":
-        chosen = replace(now, mode=order.args["mode"], limit=order.args.get("limit"))
+        read = _read_limit(book, lp, order)
+        if isinstance(read, Refused):
+            return read
+        chosen = replace(now, mode=order.args["mode"], limit=read)
     elif order.verb == "forward":
         chosen = replace(now, forward=order.args["to"] or None)
     else:

@@ -6,6 +6,7 @@ must be exactly 100 %; a machine's own set hides the operator's default (accepta
 
 from collections.abc import Iterable
 
+from nostrbot.core import arguments
 from nostrbot.core.book import Book
 from nostrbot.core.commands import SPLITS_MAX, Code, Refused
 from nostrbot.core.facts import Fact, SplitsSet
@@ -13,7 +14,7 @@ from nostrbot.core.orders import Order
 from nostrbot.core.records import Split
 from nostrbot.core.registry import find_machine
 from nostrbot.errors import KeyTextError
-from nostrbot.money import PPM, format_ppm, parse_ppm, split
+from nostrbot.money import PPM, format_ppm, split
 from nostrbot.nostr.keys import read_pubkey
 
 SELF = "self"
@@ -29,7 +30,7 @@ def set_splits(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
             return found
     rules = []
     for label, text in order.command.rest:
-        rule = _read_rule(book, label, text)
+        rule = _read_rule(book, label, text, order.rules)
         if isinstance(rule, Refused):
             return rule
         rules.append(rule)
@@ -54,10 +55,10 @@ def clear_splits(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     return (SplitsSet(machine.handle, ()),) if book.splits.get(machine.handle) else ()
 
 
-def _read_rule(book: Book, label: str, text: str) -> Split | Refused:
+def _read_rule(book: Book, label: str, text: str, rules: int) -> Split | Refused:
     share, colon, target = text.partition(":")
-    ppm = parse_ppm(share)
-    if not label or len(label) > LABEL_CHARS_MAX or not colon or ppm is None or ppm == 0:
+    ppm = arguments.by_rules(arguments.percentage, rules)(share)
+    if not label or len(label) > LABEL_CHARS_MAX or not colon or not isinstance(ppm, int) or ppm == 0:
         return Refused(
             Code.BAD_ARGUMENT, f"{label[:LABEL_CHARS_MAX]!r} must be written <label>=<pct>:<npub, LP or self>"
         )

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from nostrbot.core.amounts import show_limit
 from nostrbot.core.book import Book, Lp, Seat
 from nostrbot.core.dossier import Note, Settlement
 from nostrbot.core.facts import Leg, OperatorAdded
@@ -91,12 +92,13 @@ def lp_view(
     seats = [Seat(handle, changed.get(m, s.enrolment), s.deposited_minor, s.spent_minor) for m, s in lp.seats.items()]
     seats += [Seat(handle, enrolment) for machine, enrolment in changed.items() if machine not in lp.seats]
     chosen = preferences or lp.preferences
+    currencies = [book.machines[seat.enrolment.machine].fiat for seat in seats]
     return {
         "name": handle,
         "npub": npub(pubkey),
         "lp_onboarded": chosen is not None,
         "mode": chosen.mode if chosen else None,
-        "limit": chosen.limit if chosen else None,
+        "limit": show_limit(chosen.limit, currencies) if chosen and chosen.limit else None,
         "paused": chosen.paused if chosen else False,
         "forward": chosen.forward if chosen else None,
         "active": any(seat.enrolment.active for seat in seats),

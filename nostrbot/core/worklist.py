@@ -9,6 +9,7 @@ and the next safe step. Nothing is ever edited: a correction is a reversal and a
 
 from dataclasses import dataclass
 
+from nostrbot.core.amounts import read_amount
 from nostrbot.core.book import Book
 from nostrbot.core.commands import Code, Refused
 from nostrbot.core.daybook import MINUTE_S
@@ -36,7 +37,7 @@ from nostrbot.core.states import (
     LegType,
     SettlementStatus,
 )
-from nostrbot.money import format_minor, parse_minor
+from nostrbot.money import format_minor
 
 STUCK_AFTER_S = 30 * MINUTE_S  # acceptance W2; counted from when it came to its status, not from when it was created
 RESET = "force-reset by operator (was stuck)"  # acceptance S10
@@ -173,7 +174,7 @@ def correct_settlement(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     if isinstance(settlement, Refused):
         return settlement
     sale = settlement.sale
-    fiat_minor = _read_dispensed(order.args["fiat"], settlement)
+    fiat_minor = _read_dispensed(order, settlement)
     if isinstance(fiat_minor, Refused):
         return fiat_minor
     refused = _check_reversible(book, settlement)
@@ -210,20 +211,25 @@ def correct_settlement(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     )
 
 
-def _read_dispensed(text: str, settlement: Settlement) -> int | Refused:
+def _read_dispensed(order: Order, settlement: Settlement) -> int | Refused:
     sale = settlement.sale
     if sale.direction is not Direction.CASH_OUT:
         return Refused(Code.BAD_ARGUMENT, f"s{settlement.number} is a cash-in: it dispensed nothing")
-    fiat_minor = parse_minor(text, sale.currency)
+    fiat_minor = read_amount(order, "fiat", sale.currency)
+    if isinstance(fiat_minor, Refused):
+        return fiat_minor
     reported = format_minor(sale.fiat_minor, sale.currency)
-    if fiat_minor is None or fiat_minor >= sale.fiat_minor:
+    if fiat_minor >= sale.fiat_minor:
         return Refused(
             Code.BAD_ARGUMENT,
             f"fiat must be what was dispensed, less than the {reported} {sale.currency} reported; nothing at all: "
             f'settlement refund s{settlement.number} reason="…"',
         )
     if fiat_minor == settlement.fiat_minor:
-        return Refused(Code.WRONG_STATUS, f"s{settlement.number} is corrected to {text} {sale.currency} already")
+        return Refused(
+            Code.WRONG_STATUS,
+            f"s{settlement.number} is corrected to {format_minor(fiat_minor, sale.currency)} {sale.currency} already",
+        )
     return fiat_minor
 
 

@@ -258,7 +258,7 @@ def test_a_limit_changed_at_noon(house: House) -> None:
     fixed_lp(house, "ana", "9000")
     fixed_lp(house, "ben", "9000")
     house.tick(utc("2026-05-05T08:00:00"))
-    house.say("operator", "fixed limit 3000.001")
+    house.say("operator", "fixed limit 3000.00")
     house.say("ben", "mode fixed limit=999.99")
     assert lines(house.tick(utc("2026-05-05T20:00:00"))) == ["l7 ana m1 100000 for 2000.00"]
 

@@ -48,7 +48,7 @@ def test_fixed_that_is_off_has_no_next() -> None:
     assert fixed_view(book, DAWN_OF_DAY)["next_at"] is None
     assert fixed_plan_view(book, FixedPlan(("09:00",), "5")) == {
         "schedule": ["09:00"],
-        "limit": "5",
+        "limit": "5.00",
         "tz": "America/Guatemala",
     }
 

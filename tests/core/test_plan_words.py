@@ -32,7 +32,7 @@ def test_fixed_schedule_and_limit() -> None:
     data = {"fixed": fixed_plan_view(House.open().book, FixedPlan(("08:00",), "150"))}
     for verb in ("fixed schedule", "fixed limit"):
         assert PLAN_WORDS[verb](data) == (
-            "Fixed mode: at 08:00 (America/Guatemala), up to 150 an LP a day. `fixed show` shows what was given today."
+            "Fixed mode: at 08:00 (America/Guatemala), up to 150.00 an LP a day. `fixed show` shows what was given today."
         )
 
 

@@ -178,7 +178,7 @@ def test_the_answers_of_a_later_day() -> None:
     assert "26943 sats are owed to the customer" in corrected
     assert corrected[-1] == 'Next: settlement refund s1 reason="…" once the customer has the rest back'
     assert spoken(house, "ana", "mode fixed limit=500") == (
-        "You are in as ana: mode fixed, up to 500 a day, at your operator's times. `balance` shows your cash and sats."
+        "You are in as ana: mode fixed, up to 500.00 a day, at your operator's times. `balance` shows your cash and sats."
     )
     assert spoken(house, "operator", "machine rotate m1 @m1-new") == (
         f"m1 has the key {person('m1-new').npub}: what any other signs in its name is rejected from now on."
