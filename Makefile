@@ -31,12 +31,13 @@ help: ## list these targets
 demo: $(VENV)/.ready ## a relay, the bot, machines and LPs on this computer; receipts, and an audit at the end
 	@$(VENV)/bin/nostrbot demo
 
-test: $(VENV)/.ready $(RELAY_VENV)/.ready ## every test but the long ones
-	@$(VENV)/bin/python -m pytest -m "not soak" -n auto --maxprocesses 4 --dist loadfile
+test: $(VENV)/.ready $(RELAY_VENV)/.ready ## every test but the long ones, with a third of the examples
+	@$(VENV)/bin/python -m pytest -m "not soak" -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-soak: $(VENV)/.ready $(RELAY_VENV)/.ready ## the tests that take minutes: SIMULATOR_SEEDS=10000 FUZZ_TIMES=50 make soak
-	@$(VENV)/bin/python -m pytest -m soak
-	@FUZZ_TIMES=$${FUZZ_TIMES:-8} $(VENV)/bin/python -m pytest tests/fuzz -n auto --maxprocesses 4
+soak: $(VENV)/.ready $(RELAY_VENV)/.ready ## the tests that take minutes, and all examples: SIMULATOR_SEEDS=10000 FUZZ_TIMES=50 make soak
+	@EXAMPLES=all $(VENV)/bin/python -m pytest -m soak
+	@EXAMPLES=all $(VENV)/bin/python -m pytest -m hypothesis --ignore tests/fuzz -n auto --maxprocesses 4
+	@EXAMPLES=all FUZZ_TIMES=$${FUZZ_TIMES:-8} $(VENV)/bin/python -m pytest tests/fuzz -n auto --maxprocesses 4
 
 bench: $(VENV)/.ready ## measure throughput on this computer
 	@$(VENV)/bin/python -m bench

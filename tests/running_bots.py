@@ -14,8 +14,7 @@ from nostrbot.bot import Bot, unix_now
 from nostrbot.store.database import sqlite_url
 from tests.offices import BOT, PLATFORM
 from tests.peers.bot_process import settings_of
-
-STOP_MAX_S = 5.0
+from tests.peers.pace import STOP_MAX_S
 
 
 class Clock:

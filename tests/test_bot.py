@@ -27,10 +27,11 @@ from nostrbot.store.database import sqlite_url
 from tests.offices import ANA, BEN, BOT, HOUSE, MACHINE, OPERATOR, PLATFORM, command, contents, office, report
 from tests.peers.bot_process import settings_of
 from tests.peers.local_relay import local_relay
+from tests.peers.pace import STOP_MAX_S
 from tests.peers.relay_store import letters
 from tests.peers.resending_machine import ResendingMachine
 from tests.peers.wire import Wire, wire
-from tests.running_bots import STOP_MAX_S, eventually, running
+from tests.running_bots import eventually, running
 from tests.signers import Plain, Signer, sale_of
 
 FLORES, M3 = Signer("flores"), Signer("m3")

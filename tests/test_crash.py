@@ -26,12 +26,12 @@ from tests.peers import mortality
 from tests.peers.bot_process import make_home, nostrbot, nostrbot_run, run_bot
 from tests.peers.local_relay import local_relay
 from tests.peers.mortality import Death, outlives
+from tests.peers.pace import STOP_MAX_S
 from tests.peers.relay_store import letters
 from tests.peers.resending_machine import ResendingMachine
 from tests.signers import Plain, Signer, sale_of
 
 DEATH_MAX_S = 20.0
-STOP_MAX_S = 5.0
 
 M2, FLORES, M3, CARLA = Signer("m2"), Signer("flores"), Signer("m3"), Signer("carla")
 TOWN = (

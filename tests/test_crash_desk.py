@@ -26,6 +26,7 @@ from tests.peers import mortality
 from tests.peers.bot_process import make_home, nostrbot_run, run_bot
 from tests.peers.local_relay import local_relay
 from tests.peers.mortality import Death
+from tests.peers.pace import STOP_MAX_S
 from tests.peers.relay_store import letters, stored
 from tests.peers.resending_machine import ResendingMachine
 from tests.signers import Plain, Signer
@@ -33,7 +34,6 @@ from tests.test_crash import backlog_is_empty, eventually, sale, trail_of
 
 BORN = 12  # settlements that are there before the first death
 HOUR_S = 3_600
-STOP_MAX_S = 5.0
 
 
 class Whisperer(Person):

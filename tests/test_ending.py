@@ -19,12 +19,11 @@ from nostrbot.store.database import sqlite_url
 from tests.offices import ANA, BOT, MACHINE, PLATFORM, command, contents, office, report
 from tests.peers.bot_process import make_home, nostrbot_run, settings_of
 from tests.peers.hostile_relay import HostileRelay, hostile_relay, matches
+from tests.peers.pace import READY_MAX_S, STOP_MAX_S
 from tests.peers.ports import free_port
 from tests.signers import SETTLEMENT, Plain, Signer
 
-STOP_MAX_S = 5.0
 SALES = 2_000
-READY_MAX_S = 20.0
 TAKEN_S = 1.0  # by then the bot has tried to commit what it was told
 
 

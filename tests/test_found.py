@@ -21,6 +21,7 @@ from tests.offices import ANA, BEN, BOT, HOUSE, MACHINE, OPERATOR, PLATFORM, com
 from tests.peers.bot_process import settings_of
 from tests.peers.hostile_relay import HostileRelay, hostile_relay
 from tests.peers.local_relay import local_relay
+from tests.peers.pace import STOP_MAX_S
 from tests.peers.relay_store import letters, stored
 from tests.peers.wire import Wire, wire
 from tests.signers import Plain, Signer
@@ -28,7 +29,6 @@ from tests.signers import Plain, Signer
 INBOX = "wss://inbox.example.com"
 IN_GENERAL, FOR_MESSAGES = 10_002, 10_050
 PROFILES = [0, IN_GENERAL, FOR_MESSAGES]
-STOP_MAX_S = 5.0
 STRANGER = Signer("stranger")
 
 

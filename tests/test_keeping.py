@@ -22,6 +22,7 @@ from nostrbot.core.book import ROOT
 from tests.offices import BOT, HOUSE, MACHINE, OPERATOR, PLATFORM, contents, office, report
 from tests.peers.bot_process import make_home, nostrbot, nostrbot_run
 from tests.peers.local_relay import local_relay
+from tests.peers.pace import STOP_MAX_S
 from tests.peers.relay_store import letters
 from tests.peers.resending_machine import ResendingMachine
 from tests.peers.wire import Wire, wire
@@ -37,7 +38,6 @@ TOWN = (
 )
 LISTENERS = (PLATFORM, OPERATOR, FLORES, MACHINE, M3)
 SILENCE_S = 2.0
-STOP_MAX_S = 5.0
 
 
 async def furnish(home: Home, sales: int = 0) -> None:

@@ -18,6 +18,7 @@ from nostrbot.nostr.giftwrap import make_wrap
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Envelope, Scheme
 from nostrbot.refusals import Reason, Refusal
+from tests.effort import examples
 from tests.houses import BOT, DAWN, House, person, sale
 from tests.offices import BOT as DESK_BOT
 from tests.offices import MACHINE, OPERATOR, office
@@ -302,7 +303,7 @@ TEXTS = (COMMANDS | st.text() | JSON.map(lambda value: orjson.dumps(value).decod
 RUMORS = st.builds(lambda changes: rumor_of("operator") | changes, st.dictionaries(FIELDS, JSON, max_size=3))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(rumor=RUMORS | JSON)
 def test_no_rumor_makes_it_stumble(rumor: Any) -> None:
     """Whatever JSON an operator seals: a message, or a refusal with a reason."""
@@ -312,7 +313,7 @@ def test_no_rumor_makes_it_stumble(rumor: Any) -> None:
 
 # Eight texts at once are much to draw: what grows too long is thrown away and counts as filtered.
 @settings(
-    max_examples=60,
+    max_examples=examples(60),
     deadline=None,
     suppress_health_check=[
         HealthCheck.function_scoped_fixture,

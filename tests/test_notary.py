@@ -27,6 +27,7 @@ from nostrbot.reading.question import Question
 from nostrbot.store.batch import Batch, Owed
 from nostrbot.store.database import sqlite_url
 from nostrbot.store.store import Store
+from tests.effort import examples
 from tests.offices import ANA, BEN, BOT, HOUSE, MACHINE, OPENED_AT, OPERATOR, PLATFORM, command, contents, report
 from tests.signers import Plain, Signer, verified
 from tests.store.faulty_driver import faulty_driver
@@ -251,7 +252,7 @@ async def test_days_are_the_operators_and_the_root_book_has_none(path: Path) -> 
     assert {row[0] for row in contents(path)["checkpoint"]} == {2, 3}
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(st.lists(st.tuples(st.integers(-3 * DAY_S, 3 * DAY_S), st.booleans()), min_size=1, max_size=8))
 async def test_a_clock_that_leaps_signs_no_day_twice(
     tmp_path_factory: pytest.TempPathFactory, leaps: list[tuple[int, bool]]

@@ -17,6 +17,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.conftest import LONG, TESTS
+
 ROOT = Path(__file__).parent.parent
 LOCKS = sorted(path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.lock"), *ROOT.glob("tests/*.lock")])
 
@@ -30,6 +32,11 @@ def test_make_alone_lists_every_promised_target() -> None:
     listing = subprocess.run(["make"], cwd=ROOT, env=quiet, capture_output=True, text=True, check=True).stdout
     described = dict(re.findall(r"^ *make (\w+) +(\S.*)$", listing, flags=re.MULTILINE))
     assert set(described) == {"help", "demo", "test", "soak", "bench", "lint", "types", "lock", "clean"}
+
+
+def test_the_files_that_are_begun_first_are_there() -> None:
+    """One that was renamed would be begun last."""
+    assert [name for name in LONG if not (TESTS / name).is_file()] == []
 
 
 def test_example_relays_file_has_exactly_the_documented_settings() -> None:

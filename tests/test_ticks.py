@@ -24,6 +24,7 @@ from nostrbot.desk import Turn
 from nostrbot.exports.trail import export_trail
 from nostrbot.nostr.kinds import DIRECT_MESSAGE
 from nostrbot.store.batch import Batch
+from tests.effort import examples
 from tests.offices import (
     ANA,
     BOT,
@@ -142,7 +143,7 @@ async def test_whichever_statement_of_its_commit_fails(path: Path, monkeypatch: 
     await check(path)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.lists(st.tuples(st.integers(-200_000, 400_000), st.booleans()), min_size=1, max_size=12))
 async def test_a_clock_that_jumps_pays_no_day_twice(
     tmp_path_factory: pytest.TempPathFactory, jumps: list[tuple[int, bool]]

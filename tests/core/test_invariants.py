@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
+from tests.effort import examples
 from tests.lives import Life, cents, machines
 
 LPS = ("ana", "ben", "eva", "leo")
@@ -76,6 +77,6 @@ class OrdinaryLife(Life):
 
 
 OrdinaryLife.TestCase.settings = settings(
-    max_examples=120, stateful_step_count=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=examples(120), stateful_step_count=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TestLife = OrdinaryLife.TestCase

@@ -24,6 +24,7 @@ from nostrbot.core.phrasebook import TABLE
 from nostrbot.money import format_minor
 from nostrbot.nostr import kinds
 from nostrbot.refusals import Reason, Refusal
+from tests.effort import examples
 from tests.houses import letter, payment_hash, person, wrapped_letter
 from tests.lives import MACHINES, SPEAKERS, Life, cents, machines
 from tests.machines import statement
@@ -520,6 +521,6 @@ def outranks(rank: tuple[int, str], other: tuple[int, str]) -> bool:
 
 
 AnyLife.TestCase.settings = settings(
-    max_examples=200, stateful_step_count=80, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=examples(200), stateful_step_count=80, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TestAnyLife = AnyLife.TestCase

@@ -39,6 +39,7 @@ from nostrbot.core.settlements import Duplicate
 from nostrbot.core.snapshots import take_snapshot
 from nostrbot.core.states import Direction, LegStatus, LegType, SettlementStatus
 from nostrbot.core.views import settlement_view
+from tests.effort import examples
 from tests.houses import House, Outcome, person, report
 from tests.machines import statement
 
@@ -979,6 +980,6 @@ class Troubles(RuleBasedStateMachine):
 
 
 Troubles.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=examples(60), stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TestTroubles = Troubles.TestCase

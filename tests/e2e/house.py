@@ -21,10 +21,9 @@ import nostr_sdk
 
 from nostrbot.cli import main
 from tests.e2e.people import Line, Person
+from tests.peers.pace import READY_MAX_S, STOP_MAX_S
 from tests.peers.program import COMMAND_MAX_S, PROGRAM, Program, run
 
-READY_MAX_S = 30.0
-STOP_MAX_S = 5.0  # what a person, or a supervisor, is willing to wait
 WORDS_CHARS, WORDS_CHARS_MIN = 60, 16  # of private words that are looked for in a log
 
 

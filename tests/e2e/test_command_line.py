@@ -18,6 +18,7 @@ from tests.e2e.house import House, environment, eventually, nostrbot, nostrbot_h
 from tests.e2e.people import Line, Person
 from tests.e2e.sales import HASH, sale
 from tests.houses import House as Books
+from tests.peers.pace import STOP_MAX_S
 from tests.peers.program import COMMAND_MAX_S, PROGRAM, Program
 
 
@@ -245,7 +246,7 @@ def test_relay_stops_in_peace(tmp_path: Path) -> None:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("ws://127.0.0.1:")
         process.send_signal(number)
-        assert process.wait(5) == 0
+        assert process.wait(STOP_MAX_S) == 0
         process.communicate()
 
 

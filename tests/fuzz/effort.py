@@ -8,13 +8,15 @@ import os
 
 from hypothesis import HealthCheck, settings
 
+from tests.effort import examples
+
 TIMES = int(os.environ.get("FUZZ_TIMES", "1"))
 
 
-def effort(examples: int) -> settings:
-    """The settings of a test that tries so many examples in `make test`."""
+def effort(count: int) -> settings:
+    """The settings of a test that tries so many examples, a third of them in `make test`."""
     return settings(
-        max_examples=examples * TIMES,
+        max_examples=examples(count) * TIMES,
         derandomize=TIMES == 1,
         database=None,  # what failed once is written down as a test
         print_blob=True,

@@ -15,6 +15,7 @@ from nostrbot.core.book import check_books
 from nostrbot.core.commands import Code, Refused
 from nostrbot.core.replies import REPLY_BYTES_MAX, answer
 from nostrbot.money import parse_minor
+from tests.effort import examples
 from tests.offices import ANA, BEN, OPERATOR, PLATFORM, Office, office, report
 from tests.reading.asking import HERE, asked, moment, small_sale
 from tests.signers import Signer
@@ -210,7 +211,7 @@ steps = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=steps)
 def test_statements_are_the_ledger(steps: list[tuple[int, str, int]]) -> None:
     """Over three months of anything: sums hold, a closing is the next opening, and all is what the postings say."""
