@@ -9,13 +9,14 @@ from time import perf_counter
 import orjson
 from rich.console import Console
 
-from bench import audit, end_to_end, engine, liabilities, startup, verification
+from bench import audit, end_to_end, engine, liabilities, questions, startup, verification
 from bench.figures import Figure, as_json, machine_line, show
 
 PARTS: dict[str, Callable[..., list[Figure]]] = {
     "verification": verification.measure,
     "engine": engine.measure,
     "end_to_end": end_to_end.measure,
+    "questions": questions.measure,
     "startup": startup.measure,
     "audit": audit.measure,
     "liabilities": liabilities.measure,

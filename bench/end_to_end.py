@@ -8,23 +8,19 @@ import asyncio
 import math
 import os
 import re
-import sys
 import tempfile
-from base64 import b64encode
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
-from urllib.parse import urlsplit
 
 import orjson
 from coincurve import PrivateKey, PublicKeyXOnly
 
 from bench.figures import Aim, Figure
-from bench.frames import FrameReader, Opcode, write_frame
 from bench.house import House, open_books, run
+from bench.wire import START_MAX_S, Wire, connected, process, quantile
 from nostrbot.config import Home, relays_text
 from nostrbot.keyfile import write_key_file
 from nostrbot.nostr import kinds
@@ -45,10 +41,10 @@ SHARE_AIM = 0.5
 P99_AIM_MS = 100
 STEADY_RATE = 50  # settlements a second while latency is measured
 WARM_UP_SALES = 20
-START_MAX_S = 30.0
-ROUND_MAX_S = 120.0
 # How the two kinds of message look on the subscriber's connection.
 RECEIPT, ACK = b'["EVENT","receipts",', b'["EVENT","acks",'
+
+Arrivals = Mapping[str, tuple[float, bytes]]  # events by id: when each came first, and the message
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +69,9 @@ async def _measure_house(lp_count: int, load: Load) -> list[Figure]:
     house = House(lp_count)
     best: Burst | None = None
     with tempfile.TemporaryDirectory(prefix="nostrbot-bench-") as folder:
-        async with _process("bench.loopback_relay") as (relay, url):
-            home = await _make_home(house, Path(folder) / "home", url)
-            async with _process("nostrbot", "run", "--home", str(home.path)) as (bot, _ready), _wire(url) as wire:
+        async with process("bench.loopback_relay") as (relay, url):
+            home = await make_home(house, Path(folder) / "home", url)
+            async with process("nostrbot", "run", "--home", str(home.path)) as (bot, _ready), connected(url) as wire:
                 stage = Stage(house, wire)
                 await stage.subscribe()
                 costs = cryptography_costs(house, await stage.warm_up())
@@ -105,7 +101,7 @@ class Burst:
 
 
 def _figures(whose: str, best: Burst, costs: "Costs", latencies_ms: Sequence[float]) -> list[Figure]:
-    p50, p99 = (_quantile(latencies_ms, percent) for percent in (50, 99))
+    p50, p99 = (quantile(latencies_ms, percent) for percent in (50, 99))
     below = Aim(P99_AIM_MS, below=True)
     return [
         Figure(f"{whose}: settlements published -> all receipts published", best.rate, "/s"),
@@ -120,53 +116,6 @@ def _figures(whose: str, best: Burst, costs: "Costs", latencies_ms: Sequence[flo
     ]
 
 
-class Wire(asyncio.Protocol):
-    """The client's end of a websocket: keeps each message with its time and reads none, to leave the core to the bot."""
-
-    def __init__(self) -> None:
-        self.messages: list[tuple[float, bytes]] = []
-        self.opened = asyncio.get_running_loop().create_future()
-        self._frames = FrameReader()
-        self._watched, self._left, self._reached = b"", 0, asyncio.Event()
-
-    def connection_made(self, transport: Any) -> None:
-        """Ask for a websocket."""
-        self._transport = transport
-        key = b64encode(bytes(16)).decode()
-        transport.write(
-            b"GET / HTTP/1.1\r\nHost: loopback\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n" % key.encode()
-        )
-
-    def data_received(self, data: bytes) -> None:
-        """Note messages with the time they came."""
-        if not self.opened.done():
-            self.opened.set_result(None)  # the relay says nothing after its handshake until it is asked
-            return
-        now = perf_counter()
-        for opcode, payload in self._frames.feed(data):
-            if opcode == Opcode.TEXT:
-                self.messages.append((now, payload))
-                if payload.startswith(self._watched):
-                    self._left -= 1
-        if self._left <= 0:
-            self._reached.set()
-
-    def send(self, *messages: str) -> None:
-        """Send messages in one write."""
-        self._transport.write(b"".join(write_frame(message.encode(), masked=True) for message in messages))
-
-    def watch(self, prefix: bytes, count: int) -> asyncio.Event:
-        """An event set once `count` more messages came that begin with `prefix`; drops what came before."""
-        self.messages.clear()
-        self._watched, self._left, self._reached = prefix, count, asyncio.Event()
-        return self._reached
-
-    def close(self) -> None:
-        """Hang up."""
-        self._transport.abort()
-
-
 class Stage:
     """The machine that publishes and the one who sees everything the bot says."""
 
@@ -176,11 +125,12 @@ class Stage:
         self._sold = 0
 
     async def subscribe(self) -> None:
-        """Ask for all the bot's receipts and acks."""
-        bot = frozenset({self._house.bot.pubkey})
+        """Ask for all the bot's acks, and its receipts to LPs."""
+        bot, lps = {self._house.bot.pubkey}, {keys.pubkey for keys in self._house.lps.values()}
         answered = self._wire.watch(b'["EOSE"', 2)
         self._wire.send(
-            req_message("receipts", [Filter(kinds={kinds.DIRECT_MESSAGE}, authors=bot)]),
+            # Asked for by reader: what the bot tells the operator of by itself is no receipt.
+            req_message("receipts", [Filter(kinds={kinds.DIRECT_MESSAGE}, authors=bot, p_tags=lps)]),
             req_message("acks", [Filter(kinds={kinds.SETTLEMENT}, authors=bot)]),
         )
         await asyncio.wait_for(answered.wait(), START_MAX_S)
@@ -194,28 +144,27 @@ class Stage:
         """The seconds from the first of `count` sales, published at once, to the last receipt of the last of them."""
         frames = [event_message(sale) for sale in self._sell(count)]
         receipts = count * len(self._house.lps)
-        arrived = self._wire.watch(RECEIPT, receipts)
+        self._wire.messages.clear()
         started = perf_counter()
         self._wire.send(*frames)
-        await asyncio.wait_for(arrived.wait(), ROUND_MAX_S)
-        times = [at for at, _ in self._messages(RECEIPT)]
-        distinct = {orjson.loads(message)[2]["id"] for _, message in self._messages(RECEIPT)}
-        assert len(times) == len(distinct) == receipts, "a receipt came twice, or one too many"
-        return times[-1] - started
+        arrived = await self._wire.first_arrivals(RECEIPT, receipts)
+        return max(at for at, _ in arrived.values()) - started
 
     async def steady(self, seconds: int) -> list[float]:
         """Milliseconds from each sale, published at STEADY_RATE, to its last receipt."""
         sales = self._sell(seconds * STEADY_RATE)
         frames = [event_message(sale) for sale in sales]
-        arrived = self._wire.watch(RECEIPT, len(sales) * len(self._house.lps))
+        receipts = len(sales) * len(self._house.lps)
+        self._wire.messages.clear()
         published: dict[str, float] = {}
         begin = perf_counter()
         for number, (sale, frame) in enumerate(zip(sales, frames, strict=True)):
             await asyncio.sleep(max(0.0, begin + number / STEADY_RATE - perf_counter()))
             published[sale.id] = perf_counter()
             self._wire.send(frame)
-        await asyncio.wait_for(arrived.wait(), ROUND_MAX_S)
-        last = self._last_receipts()
+        arrived = await self._wire.first_arrivals(RECEIPT, receipts)
+        acks = await self._wire.first_arrivals(ACK, len(sales))
+        last = self._last_receipts(arrived, acks)
         return [(last[event_id] - at) * 1e3 for event_id, at in published.items()]
 
     def _sell(self, count: int) -> list[VerifiedEvent]:
@@ -225,23 +174,24 @@ class Stage:
     def _messages(self, *prefixes: bytes) -> list[tuple[float, bytes]]:
         return [one for one in self._wire.messages if one[1].startswith(prefixes)]
 
-    def _last_receipts(self) -> dict[str, float]:
+    def _last_receipts(self, receipts: Arrivals, acks: Arrivals) -> dict[str, float]:
         """When the last receipt of each sale came, by event id: acks name the settlement, receipts are read by LPs."""
         event_of: dict[str, str] = {}
-        for _, message in self._messages(ACK):
-            ack = orjson.loads(_open(self._house.machine_envelope, message))
+        for _, message in acks.values():
+            ack = orjson.loads(open_message(self._house.machine_envelope, message))
             event_of[ack["settlement"]] = ack["event"]
         envelopes = {keys.pubkey: Envelope(keys) for keys in self._house.lps.values()}
         last: dict[str, float] = {}
-        for at, message in self._messages(RECEIPT):
-            words = _open(envelopes[orjson.loads(message)[2]["tags"][0][1]], message)
+        for at, message in receipts.values():
+            words = open_message(envelopes[orjson.loads(message)[2]["tags"][0][1]], message)
             named = re.search(r"settlement (s\d+)", words)
             assert named is not None, "a receipt names its settlement"
-            last[event_of[named[1]]] = at
+            event_id = event_of[named[1]]
+            last[event_id] = max(at, last.get(event_id, at))
         return last
 
 
-def _open(envelope: Envelope, message: bytes) -> str:
+def open_message(envelope: Envelope, message: bytes) -> str:
     event = orjson.loads(message)[2]
     opened = envelope.open_from(event["pubkey"], event["content"])
     assert isinstance(opened, tuple), "a message of the bot cannot be read by whom it is for"
@@ -299,12 +249,7 @@ def _cost_s(work: Callable[[], object]) -> float:
     return best_s / calls
 
 
-def _quantile(values: Sequence[float], percent: int) -> float:
-    """The value that so many percent do not exceed."""
-    return sorted(values)[math.ceil(len(values) * percent / 100) - 1]
-
-
-async def _make_home(house: House, path: Path, url: str) -> Home:
+async def make_home(house: House, path: Path, url: str) -> Home:
     """A bot's home on disk, with the house enrolled."""
     home = Home(path)
     home.key_file.parent.mkdir(parents=True)
@@ -313,35 +258,6 @@ async def _make_home(house: House, path: Path, url: str) -> Home:
     home.relays_file.write_text(relays_text([url]))
     async with open_books(house, home.database_file):
         return home
-
-
-@asynccontextmanager
-async def _process(module: str, *arguments: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """A Python process that has printed its first line, and that line."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", module, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
-    )
-    try:
-        assert process.stdout is not None
-        line = await asyncio.wait_for(process.stdout.readline(), START_MAX_S)
-        if not line:
-            raise RuntimeError(f"python -m {module} ended at once: run it by hand to see why")
-        yield process, line.decode().strip()
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
-
-
-@asynccontextmanager
-async def _wire(url: str) -> AsyncIterator[Wire]:
-    host, _, port = urlsplit(url).netloc.partition(":")
-    _, wire = await asyncio.get_running_loop().create_connection(Wire, host, int(port))
-    await asyncio.wait_for(wire.opened, START_MAX_S)
-    try:
-        yield wire
-    finally:
-        wire.close()
 
 
 def _cpu_s(pid: int) -> float:

@@ -36,37 +36,40 @@ def keys_of(name: str) -> Keys:
 
 
 class House:
-    """Who there is. Signs commands and sales; `lp_count` LPs have joined, with cash for every sale."""
+    """Who there is. Signs commands and sales; `lp_count` LPs have joined, with cash for every sale.
 
-    def __init__(self, lp_count: int) -> None:
-        self.bot, self.platform, self.operator, self.machine = (
-            keys_of(name) for name in ("bot", "platform", "operator", "machine")
-        )
-        self.lps = {f"lp{number}": keys_of(f"lp{number}") for number in range(1, lp_count + 1)}
+    `name`: of the operator. Houses of several names may share one bot and its platform.
+    """
+
+    def __init__(self, lp_count: int, name: str = "house") -> None:
+        of = "" if name == "house" else f"{name} "
+        self.name = name
+        self.bot, self.platform = keys_of("bot"), keys_of("platform")
+        self.operator, self.machine = keys_of(f"{of}operator"), keys_of(f"{of}machine")
+        self.lps = {f"lp{number}": keys_of(f"{of}lp{number}") for number in range(1, lp_count + 1)}
         self.machine_envelope = Envelope(self.machine)
 
     def commands(self) -> Iterator[VerifiedEvent]:
         """What was said to the bot before the first sale, in order."""
-        yield self._command(self.platform, f"operator add {self.operator.npub} name=house tz=America/Guatemala")
-        yield self._command(self.platform, "platform fee cash_in=1% cash_out=1.5%")
-        yield self._command(
-            self.operator, f"machine add {self.machine.npub} name=m1 fiat=GTQ cash_in=5% cash_out=6.27%"
-        )
+        yield self.command(self.platform, f"operator add {self.operator.npub} name={self.name} tz=America/Guatemala")
+        if self.name == "house":  # the platform says it once
+            yield self.command(self.platform, "platform fee cash_in=1% cash_out=1.5%")
+        yield self.command(self.operator, f"machine add {self.machine.npub} name=m1 fiat=GTQ cash_in=5% cash_out=6.27%")
         for number, (name, keys) in enumerate(self.lps.items(), start=1):
-            yield self._command(self.operator, f"lp add {keys.npub} machine=m1 name={name}")
-            yield self._command(keys, "join mode=flow", Scheme.NIP04)  # so it gets its receipts, too
-            yield self._command(self.operator, f"deposit add {name} {DEPOSIT_GTQ} machine=m1")
-            yield self._command(self.operator, f"deposit confirm d{number}")
+            yield self.command(self.operator, f"lp add {keys.npub} machine=m1 name={name}")
+            yield self.command(keys, "join mode=flow", Scheme.NIP04)  # so it gets its receipts, too
+            yield self.command(self.operator, f"deposit add {name} {DEPOSIT_GTQ} machine=m1")
+            yield self.command(self.operator, f"deposit confirm d{number}")
 
     def sales(self, count: int, *, first: int = 0, scheme: Scheme = Scheme.NIP44) -> list[VerifiedEvent]:
         """Settlements number `first`, `first` + 1, ... as the machine publishes them."""
         return [self._sale(number, scheme) for number in range(first, first + count)]
 
-    def _command(self, keys: Keys, text: str, scheme: Scheme = Scheme.NIP44) -> VerifiedEvent:
+    def command(self, keys: Keys, text: str, scheme: Scheme = Scheme.NIP44, number: int = 0) -> VerifiedEvent:
+        """What somebody says to the bot. `number`: so that the same words in the same second are another event."""
         content = Envelope(keys).seal_to(self.bot.pubkey, text, scheme, b"command")
-        return sign_event(
-            keys, kind=kinds.DIRECT_MESSAGE, tags=[["p", self.bot.pubkey]], content=content, created_at=unix_now()
-        )
+        tags = [["p", self.bot.pubkey], *([["n", str(number)]] if number else [])]
+        return sign_event(keys, kind=kinds.DIRECT_MESSAGE, tags=tags, content=content, created_at=unix_now())
 
     def _sale(self, number: int, scheme: Scheme) -> VerifiedEvent:
         payload = {
@@ -117,15 +120,16 @@ class Books:
 
 
 @asynccontextmanager
-async def open_books(house: House, database: Path) -> AsyncIterator[Books]:
-    """New books of a house, with everybody enrolled."""
+async def open_books(house: House, database: Path, *others: House) -> AsyncIterator[Books]:
+    """New books of a house, and of others that share its bot, with everybody enrolled."""
     store = await Store.open(sqlite_url(database))
     try:
         live = await store.load_books(house.bot.pubkey, house.platform.pubkey)
         books = Books(store, Desk(live, {}, Envelope(house.bot), store.queries, next_row=1))
-        await books.enter(list(house.commands()), per_s=COMMANDS_PER_S)
-        seats = books.desk.books[house.operator.pubkey].seats["m1"]
-        assert sum(seat.remaining_minor > 0 for seat in seats) == len(house.lps), "an LP has no cash in the machine"
+        for one in (house, *others):
+            await books.enter(list(one.commands()), per_s=COMMANDS_PER_S)
+            seats = books.desk.books[one.operator.pubkey].seats["m1"]
+            assert sum(seat.remaining_minor > 0 for seat in seats) == len(one.lps), "an LP has no cash in the machine"
         yield books
     finally:
         await store.close()
