@@ -23,16 +23,12 @@ from nostrbot.announcements import LISTS, Announcements, digest_of, own_announce
 from nostrbot.clerk import Clerk, Trouble
 from nostrbot.config import Home, RelaySettings
 from nostrbot.core.book import ROOT
-from nostrbot.core.engine import COMMAND_AGE_MAX_S
 from nostrbot.desk import Desk, Turn
 from nostrbot.enquiries import Enquiries
 from nostrbot.errors import ConfigError, FenceError, file_trouble
 from nostrbot.lookout import Lookout, closure_notice, reach_of
 from nostrbot.metrics.exposition import BookFigures, exposition
-from nostrbot.nostr import kinds
 from nostrbot.nostr.event import VerifiedEvent
-from nostrbot.nostr.filters import Filter
-from nostrbot.nostr.giftwrap import BACKDATED_MAX_S
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Envelope
 from nostrbot.notary import Notary
@@ -41,11 +37,12 @@ from nostrbot.relays.courier import Courier
 from nostrbot.relays.dialler import Dial, PublicDialler
 from nostrbot.relays.limits import Limits
 from nostrbot.relays.pool import Pool
+from nostrbot.relays.relay import RelayConfig, RelayHealth
 from nostrbot.relays.sightings import Arrival
-from nostrbot.relays.watch import OVERLAP_S, Subscription
 from nostrbot.steadiness import Steadiness
 from nostrbot.store.batch import Batch, Owed
 from nostrbot.store.store import Store
+from nostrbot.subscriptions import OF_MACHINES, wanted_subscriptions
 from nostrbot.troubles import Work, trouble_notice
 
 TURN_EVENTS_MAX = 256  # a batch: large enough that a commit's fsync is shared, small enough that acks do not wait
@@ -54,10 +51,6 @@ CLOCK_S = 1.0  # how often it is looked what is due
 CLOCK_TROUBLE_S = 30.0  # after that could not be decided or committed: books were loaded again, which is work
 LOOK_S = 5.0  # how soon operators hear of what is wrong; some milliseconds a look
 TELL_S = 2.0  # how often `nostrbot status` hears from us
-AUTHORS_PER_FILTER_MAX = 500  # relays refuse larger filters
-COMMAND_LOOK_BACK_S = COMMAND_AGE_MAX_S  # older commands are refused anyway
-WRAP_OVERLAP_S = BACKDATED_MAX_S + OVERLAP_S
-LISTS_LOOK_BACK_S = 2**40  # a relay may be given somebody's list years after it was written; there are two a person
 
 Clock = Callable[[], int]
 
@@ -193,8 +186,8 @@ class Bot:
                 logger.error("nobody can be told of closed books: the database cannot be written ({})", error.orig)
 
     async def wait_ready(self, timeout_s: float) -> bool:
-        """Wait until subscribed on a relay; False when none answered in time."""
-        return await self.pool.wait_subscribed(timeout_s)
+        """Wait until relays serve what the bot cannot do without; False when they did not in time."""
+        return await self.pool.wait_heard(timeout_s)
 
     async def run(self) -> None:
         """Work until stop(). Raises FenceError when another writer took the journal."""
@@ -320,7 +313,8 @@ class Bot:
 
     async def look_out(self) -> None:
         """Look around once: what there is to tell is owed from then on. Raises DBAPIError and FenceError as a commit does."""
-        reach = reach_of(self._relays, self.pool.health(), self._min_ok)
+        deaf = any(one.is_missed for one in self.pool.hearing() if one.name.startswith(OF_MACHINES))
+        reach = reach_of(self._relays, self.pool.health(), self._min_ok, deaf=deaf)
         async with self.clerk.lock:
             desk = self.desk
             now = self._clock()
@@ -381,34 +375,12 @@ class Bot:
     # --- being heard and seen -------------------------------------------------------------------------------------
 
     def _subscribe(self) -> None:
-        """Ask for commands from anyone (a stranger is counted) and for settlements of the machines there are."""
-        bot = frozenset({self.keys.pubkey})
-        commands = Filter(kinds={kinds.DIRECT_MESSAGE}, p_tags=bot)
-        wanted = {
-            "commands": Subscription(filters=(commands,), stored=True, since=self._clock() - COMMAND_LOOK_BACK_S),
-            # Wraps are dated back by up to two days, on purpose; whether a message is new is judged by what is inside.
-            "wraps": Subscription(
-                filters=(Filter(kinds={kinds.GIFT_WRAP}, p_tags=bot),),
-                stored=True,
-                since=self._clock() - COMMAND_LOOK_BACK_S,
-                overlap_s=WRAP_OVERLAP_S,
-            ),
-            # Without `since`: a command that comes today with an older date is told that it is too old.
-            "misdated": Subscription(filters=(commands,), stored=False),
-        }
-        machines = sorted(self.desk.directory.machines)
-        for start in range(0, len(machines), AUTHORS_PER_FILTER_MAX):
-            authors = machines[start : start + AUTHORS_PER_FILTER_MAX]
-            reports = Filter(kinds={kinds.SETTLEMENT}, authors=authors, p_tags=bot)
-            wanted[f"settlements-{start}"] = Subscription(filters=(reports,), stored=False)
-            # Addressable: relays keep the newest of each, whenever it was published.
-            states = Filter(kinds={kinds.MACHINE_STATE, kinds.TELEMETRY}, authors=authors)
-            wanted[f"states-{start}"] = Subscription(filters=(states,), stored=True, overlap_s=LISTS_LOOK_BACK_S)
-        people = sorted(self.desk.directory.people) if self._courier is not None else []
-        for start in range(0, len(people), AUTHORS_PER_FILTER_MAX):
-            lists = Filter(kinds=LISTS, authors=people[start : start + AUTHORS_PER_FILTER_MAX])
-            wanted[f"lists-{start}"] = Subscription(filters=(lists,), stored=True, overlap_s=LISTS_LOOK_BACK_S)
-        self.pool.subscribe(wanted)
+        """Ask for what is wanted of those who are enrolled now."""
+        directory = self.desk.directory
+        people = directory.people if self._courier is not None else ()
+        self.pool.subscribe(
+            wanted_subscriptions(self.keys.pubkey, machines=directory.machines, people=people, now=self._clock())
+        )
 
     def _carry(self, message: VerifiedEvent) -> None:
         """A message goes to our write relays: take it to where its recipient reads, too."""
@@ -425,7 +397,7 @@ class Bot:
         announced = own_announcements(self.keys, self._relays, at)
         digest = digest_of(announced, self._relays)
         if last is None or last["digest"] != digest:
-            await asyncio.gather(*(self.pool.publish(event) for event in announced))
+            await asyncio.gather(*(self.pool.publish(event, is_vital=False) for event in announced))
             logger.info("relays have our profile and our relay lists")
             with contextlib.suppress(DBAPIError):  # not noted: published again at the next start
                 await queries.tell("announced", {"digest": digest, "at": at})
@@ -453,7 +425,18 @@ class Bot:
             "closed_because": dict(self.desk.closed_books),
             "troubles": self._troubles(),
             "last_failure": self.clerk.last_failure,
-            "relays": [_health(health) for health in self.pool.health()],
+            "relays": [_relay(*one) for one in zip(self._relays, self.pool.health(), strict=True)],
+            "subscriptions": [
+                {
+                    "name": one.name,
+                    "essential": one.is_essential,
+                    "in_force_at": list(one.served_by),
+                    "unheard_since": one.unheard_since,
+                    "missed": one.is_missed,
+                }
+                for one in self.pool.hearing()
+            ],
+            "min_ok": self._min_ok,
             "courier": asdict(self._courier.tally()) if self._courier is not None else None,
         }
 
@@ -481,10 +464,14 @@ class Bot:
         return exposition(state, books)
 
 
-def _health(health: Any) -> dict[str, Any]:
+def _relay(config: RelayConfig, health: RelayHealth) -> dict[str, Any]:
     fields = {name: getattr(health, name) for name in health.__slots__}
     fields["refusals"] = {str(reason): count for reason, count in sorted(health.refusals.items())}
-    return fields
+    fields["subscriptions"] = {
+        name: {"state": str(service.force), "words": service.words, "unread": service.unread}
+        for name, service in health.subscriptions.items()
+    }
+    return fields | {"read": config.read, "write": config.write}
 
 
 @contextlib.contextmanager

@@ -39,10 +39,11 @@ class Reach(NamedTuple):
     min_ok: int
 
 
-def reach_of(relays: Sequence[RelayConfig], health: Sequence[RelayHealth], min_ok: int) -> Reach:
-    """The reach over relays, given how each of them does."""
-    connected = [relay for relay, how in zip(relays, health, strict=True) if how.connected]
-    return Reach(any(relay.read for relay in connected), sum(relay.write for relay in connected), min_ok)
+def reach_of(relays: Sequence[RelayConfig], health: Sequence[RelayHealth], min_ok: int, *, deaf: bool = False) -> Reach:
+    """The reach over relays, given how each of them does. `deaf`: no relay lets the bot hear some machines."""
+    connected = [(relay, how) for relay, how in zip(relays, health, strict=True) if how.connected]
+    hears = any(relay.read for relay, _ in connected) and not deaf
+    return Reach(hears, sum(relay.write and how.accepts for relay, how in connected), min_ok)
 
 
 class Tidings(NamedTuple):

@@ -61,6 +61,7 @@ async def read_status(home: Home, bot: str, now: int, stale_after_s: int) -> dic
         "closed_because": {book_name(key): reason for key, reason in told.get("closed_because", {}).items()},
         "troubles": [{**one, "book": book_name(one["book"])} for one in told.get("troubles", [])],
         "relays": relays,
+        "subscriptions": told.get("subscriptions", []),
         "courier": told.get("courier"),
     }
 
@@ -112,6 +113,8 @@ def status_words(state: dict[str, Any]) -> str:
         link = "connected" if state["running"] and relay["connected"] else "not connected"
         trouble = f", last trouble: {relay['last_trouble']}" if relay["last_trouble"] else ""
         lines.append(f"relay {relay['url']}: {link}, last event {relay['last_event_at'] or 'never'}{trouble}")
+        if state["running"] and relay["connected"]:
+            lines += _not_served(relay)
     courier = state["courier"]
     if courier and any(courier.values()):
         counts = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in courier.items() if count)
@@ -131,3 +134,18 @@ def status_words(state: dict[str, Any]) -> str:
     if state["running"] and not state["healthy"]:
         lines += [f"not healthy: {why}" for why in state["unhealthy_because"]]
     return "\n".join(lines)
+
+
+def _not_served(relay: dict[str, Any]) -> list[str]:
+    """What a relay does not let the bot hear, and its words; subscriptions of which it says the same share a line."""
+    names: dict[str, list[str]] = {}
+    for name, service in relay.get("subscriptions", {}).items():
+        if service["state"] != "in_force":
+            words = f", {service['words']!r}" if service["words"] else ""
+            names.setdefault(f"{service['state']}{words}", []).append(name)
+        elif service["unread"]:
+            names.setdefault(f"its store cannot be read, {service['unread']!r}", []).append(name)
+    found = [f"relay {relay['url']} does not serve {', '.join(some)}: {how}" for how, some in names.items()]
+    if not relay.get("accepts", True):
+        found.append(f"relay {relay['url']} takes no messages: {relay['last_refusal']!r}")
+    return found

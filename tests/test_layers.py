@@ -33,6 +33,7 @@ LAYERS = [
         "lookout",
         "health",
         "client",
+        "subscriptions",
         "status",
         "metrics",
         "commits",

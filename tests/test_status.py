@@ -118,7 +118,7 @@ async def test_words_name_what_a_person_must_look_at(home: Home) -> None:
         "relay wss://a.example: not connected, last event never, last trouble: refused",
         "refused: bad_signature 3, expired 1",
         f"CLOSED for repair: {OPERATOR.npub}: the journal has no entry 7",
-        "not healthy: no relay is connected",
+        "not healthy: no relay is connected (wss://a.example: refused)",
         f"not healthy: book {OPERATOR.npub} is closed",
     ]
 

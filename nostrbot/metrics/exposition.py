@@ -69,6 +69,12 @@ def _bot(state: Mapping[str, Any]) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "nostrbot_healthy", "1 while all is well; `nostrbot status` says what is not.", not why_unhealthy(state)
     )
+    serving = GaugeMetricFamily(
+        "nostrbot_subscription_relays", "Relays that serve a subscription; 0: it is not heard.", labels=["subscription"]
+    )
+    for one in state["subscriptions"]:
+        serving.add_metric([one["name"]], len(one["in_force_at"]))
+    yield serving
     yield GaugeMetricFamily("nostrbot_inbox_events", "Events that arrived and are not decided yet.", state["inbox"])
     yield GaugeMetricFamily(
         "nostrbot_outbox_backlog", "Entries and answers owed that relays have not accepted yet.", state["backlog"]
@@ -91,6 +97,8 @@ def _relays(relays: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
         "connected": ("nostrbot_relay_connected", "1 while there is a connection."),
         "last_event_at": ("nostrbot_relay_last_event_timestamp_seconds", "When it last sent an event; 0: never."),
         "last_ok_at": ("nostrbot_relay_last_ok_timestamp_seconds", "When it last accepted an event; 0: never."),
+        "accepts": ("nostrbot_relay_accepts", "0 while it took nothing of what it was sent lately."),
+        "requests": ("nostrbot_relay_requests", "REQs in which it is asked for all subscriptions."),
         "waiting": ("nostrbot_relay_waiting_events", "Events that are still to be sent to it."),
     }
     counters = {

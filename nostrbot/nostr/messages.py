@@ -26,6 +26,10 @@ from nostrbot.refusals import Reason, Refusal
 FRAME_MAX_BYTES: Final = 65_536
 # NIP-01: a subscription id is a non-empty string of at most 64 characters.
 SUBSCRIPTION_ID_MAX_CHARS: Final = 64
+# NIP-01: the machine-readable words before the colon that we act upon. A duplicate is what we want: the relay has it.
+ACCEPTED_AS: Final = "duplicate:"
+LIMITED_AS: Final = "rate-limited"
+AUTH_WANTED_AS: Final = "auth-required:"
 
 _is_event_id: Final = re.compile("[0-9a-f]{64}").fullmatch
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 
 from loguru import logger
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
 from nostrbot.relays.conduct import Backoff
@@ -45,10 +45,7 @@ class Connection:
     def rewatch(self, gone: Iterable[Watch], new: Iterable[Watch]) -> None:
         """The subscriptions changed: tell the relay at once if there is a connection."""
         if self._session is not None:
-            for watch in gone:
-                self._session.close(watch)
-            for watch in new:
-                self._session.open(watch)
+            self._session.rewatch(gone, new)
 
     def wake(self) -> None:
         """There is something to send."""
@@ -59,26 +56,25 @@ class Connection:
         """Connect and serve. Returns how many seconds to stay away."""
         loop = asyncio.get_running_loop()
         try:
-            socket = await self._open()
-        # ImportError: a SOCKS proxy, which needs another package; ValueError: a proxy that is no URL.
-        except (OSError, TimeoutError, WebSocketException, ImportError, ValueError) as error:
-            return self._not_served(error)
-        opened_at = loop.time()
-        try:
-            async with socket:
+            async with self._opening() as socket:
+                opened_at = loop.time()
                 self._session = Session(self._relay, socket, self._commons)
                 self._relay.connected()
                 ending = await self._session.run()
         except (OSError, TimeoutError, WebSocketException) as error:
             return self._not_served(error)
+        except (ImportError, ValueError) as error:
+            if self._session is not None:
+                raise
+            return self._not_served(error)  # a SOCKS proxy, which needs another package; a proxy that is no URL
         finally:
             oks = self._session.oks if self._session is not None else 0
             self._session = None
         return self._stay_away_s(ending, loop.time() - opened_at, oks)
 
-    async def _open(self) -> ClientConnection:
+    def _opening(self) -> connect:
         limits = self._commons.limits
-        return await connect(
+        return connect(
             self._relay.url,
             compression=None,  # costs more than it saves: 11 us an event
             max_size=limits.socket_frame_max_bytes,
@@ -100,7 +96,7 @@ class Connection:
     def _stay_away_s(self, ending: Ending, lasted_s: float, oks: int) -> float:
         limits = self._commons.limits
         self._trouble = ""
-        self._relay.disconnected(ending)
+        self._relay.disconnected(ending, hung_up=ending is Ending.CLOSED)
         logger.info("relay {}: {}", self._relay.url, ending)
         if ending is Ending.MISBEHAVED or ending is Ending.OVERSIZED:
             self._relay.tally.cuts += 1

@@ -44,6 +44,11 @@ class History:
         """The `until` of the page to ask for; None = from now."""
         return None if self._edge is None else self._edge + 1
 
+    @property
+    def is_page_empty(self) -> bool:
+        """Whether nothing of this page has arrived."""
+        return self._page_is_empty
+
     def note(self, event: Event) -> None:
         """An event of this page arrived, verified and matching."""
         at = event.created_at

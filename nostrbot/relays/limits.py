@@ -32,6 +32,17 @@ class Limits:
 
     # --- subscriptions ---
     eose_s: float = 10.0
+    # After a NOTICE that names no REQ, how long an answer to what was asked is waited for.
+    notice_s: float = 2.0
+    # A REQ that is in force is doubted after a NOTICE, this often at most.
+    doubt_s: float = 60.0
+    # NOTICEs of one connection that are logged.
+    notices_logged_max: int = 20
+    # A subscription that no relay serves for longer is missed; less is what a reconnection takes.
+    unheard_s: float = 15.0
+    # What a relay still refuses is asked for in another number of REQs after this long: each try costs a moment of hearing.
+    regroup_min_s: float = 300.0
+    regroup_max_s: float = 21_600.0
     # LocalRelay and many public relays give at most 500 events a REQ, newest first.
     page_events: int = 500
     pages_max: int = 1_000
@@ -50,6 +61,9 @@ class Limits:
     ok_s: float = 10.0
     retry_min_s: float = 0.5
     retry_max_s: float = 60.0
+    # A relay that took nothing for so many tries and so long does not count as one that can be published to.
+    failing_min: int = 5
+    failing_s: float = 30.0
 
     # --- staying connected ---
     open_s: float = 10.0

@@ -8,7 +8,11 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from random import Random
+from typing import NamedTuple
+
+from loguru import logger
 
 from nostrbot.errors import ConfigError
 from nostrbot.nostr.event import VerifiedEvent
@@ -25,6 +29,30 @@ from nostrbot.relays.watch import Subscription
 
 def _unix_now() -> int:
     return int(time.time())
+
+
+def _loop_now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+class Hearing(NamedTuple):
+    """One subscription over all relays that are read. `unheard_since`: unix seconds, None while one serves it."""
+
+    name: str
+    is_essential: bool
+    served_by: tuple[str, ...]
+    unheard_since: int | None
+    is_missed: bool  # unheard for longer than a reconnection takes, or never heard at all
+
+
+@dataclass(slots=True)
+class _Unheard:
+    """Since when a subscription is in force nowhere."""
+
+    since: float  # monotonic
+    unix_since: int
+    was_heard: bool = False
+    is_told: bool = False
 
 
 class Pool:
@@ -59,6 +87,7 @@ class Pool:
             limits=limits,
             rng=rng or Random(),  # noqa: S311  jitter is no secret
             wall_clock=wall_clock,
+            monotonic=_loop_now,
             inbox=self.inbox,
             sightings=Sightings(
                 size_max=limits.sightings_max,
@@ -69,6 +98,8 @@ class Pool:
         )
         self._relays = [Relay(config, self._commons) for config in relays]
         self._connections = [Connection(relay, self._commons) for relay in self._relays]
+        self._wanted: dict[str, Subscription] = {}
+        self._unheard: dict[str, _Unheard] = {}  # by subscription
         self._sources: dict[tuple[str, str], int] = {}  # (url, subscription name) -> its number in sightings
         self._publications: dict[str, Publication] = {}  # not yet sent, by event id
         self._tasks: list[asyncio.Task[None]] = []
@@ -89,6 +120,7 @@ class Pool:
 
     def subscribe(self, wanted: Mapping[str, Subscription]) -> None:
         """Replace what is subscribed to, by name. New and changed ones are asked for at once; the others go on."""
+        self._wanted = dict(wanted)
         for relay, connection in zip(self._relays, self._connections, strict=True):
             if relay.config.read:
                 sources = {name: self._source(relay.url, name) for name in wanted}
@@ -105,17 +137,65 @@ class Pool:
         await self._wait_until(lambda: all(relay.is_subscribed for relay in readers), self._limits.grace_s)
         return True
 
+    async def wait_heard(self, timeout_s: float) -> bool:
+        """Wait until each essential subscription is in force at a relay, and a moment for the others.
+
+        False when one is not within `timeout_s`.
+        """
+        names = [name for name, subscription in self._wanted.items() if subscription.essential]
+        readers = [relay for relay in self._relays if relay.config.read]
+        if not await self._wait_until(
+            lambda: (
+                all(any(relay.serves(name) for relay in readers) for name in names)
+                and any(relay.tally.connected for relay in readers)
+            ),
+            timeout_s,
+        ):
+            return False
+        await self._wait_until(lambda: all(relay.is_settled for relay in readers), self._limits.grace_s)
+        return True
+
+    def hearing(self) -> list[Hearing]:
+        """How each subscription is served. Look from time to time: what is unheard counts from the first look on."""
+        now, unix_now = _loop_now(), self._commons.wall_clock()
+        readers = [relay for relay in self._relays if relay.config.read]
+        self._unheard = {name: one for name, one in self._unheard.items() if name in self._wanted}
+        found = []
+        for name, subscription in self._wanted.items():
+            served_by = tuple(relay.url for relay in readers if relay.serves(name))
+            unheard = self._unheard.setdefault(name, _Unheard(now, unix_now))
+            if served_by:
+                unheard.was_heard, unheard.since, unheard.unix_since = True, now, unix_now
+            is_missed = not served_by and (not unheard.was_heard or now - unheard.since > self._limits.unheard_s)
+            self._tell(name, unheard, is_missed=is_missed)
+            since = None if served_by else unheard.unix_since
+            found.append(Hearing(name, subscription.essential, served_by, since, is_missed))
+        return found
+
+    @staticmethod
+    def _tell(name: str, unheard: "_Unheard", *, is_missed: bool) -> None:
+        """Have the log say once that something is not heard anywhere, and when it is again."""
+        if is_missed and unheard.was_heard and not unheard.is_told:
+            logger.error("no relay serves {}: what is sent there is not heard; I go on asking", name)
+            unheard.is_told = True
+        elif not is_missed and unheard.is_told:
+            logger.info("a relay serves {} again", name)
+            unheard.is_told = False
+
     async def wait_read(self, timeout_s: float) -> bool:
         """Wait until a relay has given all that it keeps for the subscriptions; the last of it may be in the inbox still."""
         readers = [relay for relay in self._relays if relay.config.read]
         return await self._wait_until(lambda: any(relay.is_read for relay in readers), timeout_s)
 
-    def submit(self, event: VerifiedEvent) -> Publication:
-        """Queue an event for all write relays and return at once. Submitting one that is not sent yet changes nothing."""
+    def submit(self, event: VerifiedEvent, *, is_vital: bool = True) -> Publication:
+        """Queue an event for all write relays and return at once. Submitting one that is not sent yet changes nothing.
+
+        A relay that does not take what `is_vital` counts as one that cannot be published to.
+        """
         known = self._publications.get(event.id)
         if known is not None and not known.is_abandoned and not known.is_sent:
             return known
-        publication = self._publications[event.id] = Publication(event, min_ok=self._min_ok)
+        publication = self._publications[event.id] = Publication(event, min_ok=self._min_ok, is_vital=is_vital)
         publication.when_over(self._forget)
         for relay, connection in zip(self._relays, self._connections, strict=True):
             if relay.config.write:
@@ -123,12 +203,12 @@ class Pool:
                 connection.wake()
         return publication
 
-    async def publish(self, event: VerifiedEvent) -> Publication:
+    async def publish(self, event: VerifiedEvent, *, is_vital: bool = True) -> Publication:
         """Publish and wait until `min_ok` relays accepted it, trying for ever. Cancelling gives it up.
 
         The other relays are served in the background, a bounded number of times.
         """
-        publication = self.submit(event)
+        publication = self.submit(event, is_vital=is_vital)
         await publication.wait_sent()
         return publication
 

@@ -16,25 +16,22 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import count
 from random import Random
-from typing import Final
 
 from nostrbot.nostr.event import VerifiedEvent
-from nostrbot.nostr.messages import Ok, event_message
+from nostrbot.nostr.messages import ACCEPTED_AS, AUTH_WANTED_AS, LIMITED_AS, Ok, event_message
 from nostrbot.relays.conduct import Backoff
 from nostrbot.relays.limits import Limits
-
-# NIP-01: the machine-readable words before the colon. A duplicate is what we want: the relay has the event.
-ACCEPTED_AS: Final = "duplicate:"
-LIMITED_AS: Final = "rate-limited"
-AUTH_WANTED_AS: Final = "auth-required:"
+from nostrbot.relays.words import plain_words
 
 
 class Publication:
     """One event, and which relays accepted it. It counts as sent when `min_ok` did."""
 
-    __slots__ = ("_done", "_waiting_count", "accepted_by", "event", "frame", "min_ok", "refused_by")
+    __slots__ = ("_done", "_waiting_count", "accepted_by", "event", "frame", "is_vital", "min_ok", "refused_by")
 
-    def __init__(self, event: VerifiedEvent, *, min_ok: int) -> None:
+    def __init__(self, event: VerifiedEvent, *, min_ok: int, is_vital: bool = True) -> None:
+        """`is_vital`: a relay that does not take it is of no use to us."""
+        self.is_vital = is_vital
         self.event = event
         self.frame = event_message(event).encode()
         self.min_ok = min_ok
@@ -112,6 +109,9 @@ class Outbox:
         self._sieve_at = limits.backlog_max + limits.backlog_max // 4
         self._outstanding: dict[str, _Delivery] = {}  # by event id, in order of sending
         self._retries: list[tuple[float, int, _Delivery]] = []  # a heap by due time
+        self.last_refusal = ""
+        self._failures = 0  # since it last took an event
+        self._failing_since = 0.0
         self._numbers = count()  # they keep equal times, and deliveries refused together, in order
 
     @property
@@ -123,6 +123,17 @@ class Outbox:
     def outstanding_count(self) -> int:
         """Publications sent on this connection and not answered."""
         return len(self._outstanding)
+
+    def accepts(self, now: float) -> bool:
+        """Whether the relay takes what it is sent, as far as is known: False after failures without a success for a while."""
+        return self._failures < self._limits.failing_min or now - self._failing_since < self._limits.failing_s
+
+    def _note_failure(self, delivery: _Delivery, words: str, now: float) -> None:
+        self.last_refusal = words
+        if delivery.publication.is_vital:
+            self._failures += 1
+            if self._failures == 1:
+                self._failing_since = now
 
     def add(self, publication: Publication) -> None:
         """Queue an event behind the others."""
@@ -156,7 +167,9 @@ class Outbox:
             return Answer.STRAY
         if ok.accepted or ok.message.startswith(ACCEPTED_AS):
             delivery.publication.accept(self._url)
+            self._failures = 0
             return Answer.ACCEPTED
+        self._note_failure(delivery, plain_words(ok.message) or "OK false", now)
         delivery.publication.refused_by[self._url] = ok.message
         if ok.message.startswith(LIMITED_AS):
             self._waiting.appendleft(delivery)
@@ -182,7 +195,8 @@ class Outbox:
         """Take back what was not answered in time, and queue what is to be tried again."""
         for delivery in list(self._overdue(now)):
             del self._outstanding[delivery.publication.event.id]
-            delivery.publication.refused_by[self._url] = f"no OK within {self._limits.ok_s:g} s"
+            words = delivery.publication.refused_by[self._url] = f"no OK within {self._limits.ok_s:g} s"
+            self._note_failure(delivery, words, now)
             self._retry_later(delivery, now)
         while self._retries and self._retries[0][0] <= now:
             self._waiting.append(heapq.heappop(self._retries)[2])

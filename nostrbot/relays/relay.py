@@ -1,7 +1,7 @@
 """Relays: where one is, what we use it for, and what we know of it across connections.
 
-What lives here: `RelayConfig` (what a person writes), `RelayHealth` (what a person reads), `Relay` (what lasts when a
-connection is lost), and `Commons`, what all relays of a pool share. What does not: connecting (connection.py).
+What lives here: `RelayConfig` (what a person writes), `RelayHealth` and `Service` (what a person reads), `Relay` (what
+lasts when a connection is lost), and `Commons`, what all relays of a pool share. What does not: connecting (connection.py).
 """
 
 import asyncio
@@ -9,14 +9,16 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
+from typing import Final, NamedTuple
 
 from nostrbot.nostr.keys import Keys
 from nostrbot.refusals import Reason
+from nostrbot.relays.grouping import Grouping
 from nostrbot.relays.limits import Limits
 from nostrbot.relays.publication import Outbox
 from nostrbot.relays.sightings import Arrival, Sightings
 from nostrbot.relays.urls import relay_url
-from nostrbot.relays.watch import Subscription, Watch
+from nostrbot.relays.watch import Force, Part, Subscription, Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,18 @@ class RelayConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "url", relay_url(self.url))
+
+
+class Service(NamedTuple):
+    """How a relay serves one subscription."""
+
+    force: Force
+    words: str = ""  # of the relay, or ours, why it is not in force
+    unread: str = ""  # why the relay's store cannot be read, although it is in force
+
+
+HUNG_UP: Final = "it hung up when it was asked"
+NOT_ASKED: Final = Service(Force.UNASKED, "not asked: it hangs up")
 
 
 @dataclass(slots=True)
@@ -55,17 +69,22 @@ class RelayHealth:
     waiting: int = 0
     outstanding: int = 0
     challenges_ignored: int = 0
+    accepts: bool = True  # False: of what it was sent lately, it took nothing
+    last_refusal: str = ""  # its last words when it did not take an event, or ours
+    requests: int = 0  # REQs that what we want to hear is asked in
+    subscriptions: dict[str, Service] = field(default_factory=dict)  # by name, where we read
     refusals: Counter[Reason] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commons:
-    """What all relays of a pool share. `wall_clock` gives unix seconds; `progressed` is called when a watch may be answered."""
+    """What all relays of a pool share. `wall_clock` gives unix seconds, `monotonic` others; `progressed` is called when a watch may be answered."""
 
     keys: Keys
     limits: Limits
     rng: Random
     wall_clock: Callable[[], int]
+    monotonic: Callable[[], float]
     inbox: asyncio.Queue[Arrival]
     sightings: Sightings
     progressed: Callable[[], None]
@@ -78,7 +97,9 @@ class Relay:
         self.config = config
         self.url = config.url
         self.outbox = Outbox(config.url, limits=commons.limits, rng=commons.rng)
-        self.watches: dict[str, Watch] = {}
+        self.parts: dict[str, Part] = {}  # by the subscription's name
+        self.watches: dict[str, Watch] = {}  # by the REQ's
+        self._grouping = Grouping(commons.limits, commons.rng)
         self._health = RelayHealth(config.url)
         self._commons = commons
         self._was_connected = False
@@ -95,6 +116,17 @@ class Relay:
             refusals=Counter(self._health.refusals),
             waiting=self.outbox.waiting_count,
             outstanding=self.outbox.outstanding_count,
+            accepts=self.outbox.accepts(self._commons.monotonic()),
+            last_refusal=self.outbox.last_refusal,
+            requests=len(self.watches),
+            subscriptions=dict.fromkeys(self.parts, NOT_ASKED)
+            | {part.name: _service(watch) for watch in self.watches.values() for part in watch.parts},
+        )
+
+    def serves(self, name: str) -> bool:
+        """Whether a subscription is in force here."""
+        return self._health.connected and any(
+            watch.is_in_force and part.name == name for watch in self.watches.values() for part in watch.parts
         )
 
     @property
@@ -103,23 +135,43 @@ class Relay:
         return self._health.connected and all(watch.is_answered for watch in self.watches.values())
 
     @property
+    def is_settled(self) -> bool:
+        """Whether it is not connected, or has answered each subscription in some way: nothing is to be waited for."""
+        return not self._health.connected or all(
+            watch.is_answered or watch.trouble is not None for watch in self.watches.values()
+        )
+
+    @property
     def is_read(self) -> bool:
         """Whether it is connected and has given all that it keeps for our subscriptions."""
-        return self._health.connected and all(watch.is_past_eose for watch in self.watches.values())
+        return self._health.connected and all(
+            watch.is_in_force and watch.is_past_eose for watch in self.watches.values()
+        )
 
     def watch(self, wanted: Mapping[str, Subscription], sources: Mapping[str, int]) -> tuple[list[Watch], list[Watch]]:
         """Make the watches what is wanted. Returns those to close and those to open; an unchanged one is left alone."""
-        gone = [watch for name, watch in self.watches.items() if name not in wanted]
-        for watch in gone:
-            del self.watches[watch.name]
-        new = []
+        parts = {}
         for name, subscription in wanted.items():
-            known = self.watches.get(name)
-            if known is None or not known.subscription.asks_same_as(subscription):
-                limits, rng = self._commons.limits, self._commons.rng
-                self.watches[name] = Watch(name, subscription, source=sources[name], limits=limits, rng=rng)
-                new.append(self.watches[name])
-        return gone, new
+            known = self.parts.get(name)
+            is_same = known is not None and known.subscription.asks_same_as(subscription)
+            parts[name] = known if known is not None and is_same else Part(name, subscription, source=sources[name])
+        self.parts = parts
+        return self._arrange()
+
+    def judge(self, now: float) -> tuple[list[Watch], list[Watch]]:
+        """Look how the REQs are served. Returns those to close and those to open, where another way is tried."""
+        changes = self._grouping.judge(list(self.watches.values()), now)
+        return self._arrange() if changes else ([], [])
+
+    def _arrange(self) -> tuple[list[Watch], list[Watch]]:
+        before, self.watches, new = self.watches, {}, []
+        for name, parts in self._grouping.groups(self.parts.values()):
+            known = before.get(name)
+            if known is None or known.parts != parts:
+                known = Watch(name, parts, limits=self._commons.limits, rng=self._commons.rng)
+                new.append(known)
+            self.watches[name] = known
+        return [watch for name, watch in before.items() if name not in self.watches], new
 
     def connected(self) -> None:
         """A connection was opened."""
@@ -128,10 +180,24 @@ class Relay:
         self._health.connected = True
         self._health.since = self._commons.wall_clock()
 
-    def disconnected(self, trouble: str) -> None:
-        """It ended, or could not be opened."""
+    def disconnected(self, trouble: str, *, hung_up: bool = False) -> None:
+        """It ended, or could not be opened. `hung_up`: the relay ended it."""
         if self._health.connected or self._health.since is None:
             self._health.since = self._commons.wall_clock()
         self._health.connected = False
         self._health.last_trouble = trouble
+        watches = list(self.watches.values())
+        is_refusal = any(watch.force is Force.ASKED for watch in watches)
+        for watch in watches:
+            watch.disconnected(HUNG_UP if hung_up else "")
+        if hung_up and is_refusal and self._grouping.cut(watches, self._commons.monotonic()):
+            self._arrange()
         self.outbox.lost()
+
+
+def _service(watch: Watch) -> Service:
+    if watch.is_in_force:
+        return Service(watch.force, unread=watch.past_words)
+    if watch.force is Force.UNASKED or watch.trouble is None:
+        return Service(watch.force, "" if watch.trouble is None else watch.trouble.words)
+    return Service(*watch.trouble)

@@ -11,6 +11,7 @@ https://github.com/nostr-protocol/nips/blob/master/01.md
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
 from enum import StrEnum
 
 from loguru import logger
@@ -19,14 +20,26 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 
 from nostrbot.nostr.event import Event, VerifiedEvent, parse, verify
-from nostrbot.nostr.messages import AuthChallenge, Closed, Eose, EventMessage, Message, Notice, Ok, read_message
+from nostrbot.nostr.messages import (
+    AUTH_WANTED_AS,
+    LIMITED_AS,
+    AuthChallenge,
+    Closed,
+    Eose,
+    EventMessage,
+    Message,
+    Notice,
+    Ok,
+    read_message,
+)
 from nostrbot.refusals import Reason, Refusal
 from nostrbot.relays.authentication import Authentication
 from nostrbot.relays.conduct import Backoff, Score
-from nostrbot.relays.publication import AUTH_WANTED_AS, LIMITED_AS, Answer
+from nostrbot.relays.publication import Answer
 from nostrbot.relays.relay import Commons, Relay
 from nostrbot.relays.sightings import Arrival, Sighting
-from nostrbot.relays.watch import Watch
+from nostrbot.relays.watch import Force, Trouble, Watch
+from nostrbot.relays.words import names_id, plain_words
 
 # Events of one relay's store held back to be handed on in order: some 10 MB. More are handed on in parts.
 HELD_MAX = 5_000
@@ -66,6 +79,10 @@ class Session:
         self._is_reading = True
         self._ending = Ending.CLOSED
         self._held: dict[str, list[Arrival]] = {}  # by watch: its relay's store, until it is read
+        self._told: dict[str, Trouble] = {}  # by watch: what the log has of it
+        self._last_notice = ""
+        self._notices_left = limits.notices_logged_max
+        self._doubt_at = 0.0  # when what is in force may be doubted again
         self.oks = 0
 
     async def run(self) -> Ending:
@@ -104,8 +121,14 @@ class Session:
         self._watches[watch.name] = self._watches[watch.past_id] = watch
         self._ask([watch.open(self._now())])
 
-    def close(self, watch: Watch) -> None:
-        """End a subscription."""
+    def rewatch(self, gone: Iterable[Watch], new: Iterable[Watch]) -> None:
+        """The subscriptions changed."""
+        for watch in gone:
+            self._close(watch)
+        for watch in new:
+            self.open(watch)
+
+    def _close(self, watch: Watch) -> None:
         for subscription_id in (watch.name, watch.past_id):
             if self._watches.pop(subscription_id, None) is not None:
                 self._retired_ids.add(subscription_id)
@@ -210,8 +233,10 @@ class Session:
             if self._is_silent(now):
                 self._ending = Ending.SILENT
                 return
-            for watch in self._relay.watches.values():
+            for watch in list(self._relay.watches.values()):
                 self._urgent.extend(watch.sweep(now, unix_now))
+                self._tell(watch)
+            self.rewatch(*self._relay.judge(now))
             self._relay.outbox.sweep(now)
             await self._release()  # a relay that never says EOSE is waited for no longer than its deadline
             self._commons.progressed()
@@ -254,7 +279,8 @@ class Session:
             self._refuse(event)
             return None
         watch = self._watches.get(message.subscription_id)
-        if watch is None or not watch.matches(event):
+        part = watch.part_of(event) if watch is not None else None
+        if watch is None or part is None:
             # While a changed REQ is under way, and after a CLOSE, the relay cannot know better.
             is_late = message.subscription_id in self._retired_ids if watch is None else not watch.is_answered
             self._refuse(Refusal(Reason.OFF_FILTER), is_forgiven=is_late)
@@ -263,9 +289,9 @@ class Session:
         now, unix_now = self._now(), self._commons.wall_clock()
         self._tally.events += 1
         self._tally.last_event_at = unix_now
-        is_live = watch.is_past_eose and message.subscription_id == watch.name
-        watch.note(message.subscription_id, event, unix_now)
-        sighting = self._commons.sightings.record(event, source=watch.source, live=is_live, now=now)
+        is_live = watch.is_live(message.subscription_id, event)
+        watch.note(message.subscription_id, event, now, unix_now)
+        sighting = self._commons.sightings.record(event, source=part.source, live=is_live, now=now)
         if sighting is not Sighting.FIRST and sighting is not Sighting.REPEAT:
             self._tally.duplicates += 1
             if sighting is Sighting.NEEDLESS:
@@ -277,7 +303,7 @@ class Session:
         verified = event if isinstance(event, VerifiedEvent) else verify(event)
         assert isinstance(verified, VerifiedEvent), "this very event was verified before"
         arrival = Arrival(verified, self._relay.url, sighting is Sighting.REPEAT, unix_now)
-        if watch.reads_past(message.subscription_id):
+        if watch.reads_past(message.subscription_id, event):
             self._held.setdefault(watch.name, []).append(arrival)
             return None
         return arrival
@@ -320,17 +346,9 @@ class Session:
                 self._ask(watch.eose(message.subscription_id, now, self._commons.wall_clock()))
                 self._commons.progressed()
         elif isinstance(message, Closed):
-            watch = self._watches.get(message.subscription_id)
-            if watch is not None:
-                watch.closed(message.subscription_id, for_auth=message.message.startswith(AUTH_WANTED_AS), now=now)
-            if message.message.startswith(LIMITED_AS):
-                self._keep_quiet(now)
+            self._take_closed(message, now)
         elif isinstance(message, Notice):
-            logger.debug("relay {}: {!r}", self._relay.url, message.message[:200])
-            if LIMITED_AS in message.message:
-                for watch in self._relay.watches.values():
-                    watch.ignored(now)
-                self._keep_quiet(now)
+            self._take_notice(plain_words(message.message), now)
         elif isinstance(message, AuthChallenge):
             frame = self._authentication.answer(message.challenge, self._commons.wall_clock())
             if frame is None:
@@ -338,9 +356,54 @@ class Session:
             else:
                 self._ask([frame])
 
+    def _take_closed(self, closed: Closed, now: float) -> None:
+        watch = self._watches.get(closed.subscription_id)
+        if watch is not None:
+            for_auth = closed.message.startswith(AUTH_WANTED_AS)
+            watch.closed(closed.subscription_id, plain_words(closed.message), for_auth=for_auth, now=now)
+            self._commons.progressed()
+
+    def _take_notice(self, words: str, now: float) -> None:
+        """What a relay says to a person, where others say CLOSED: a REQ it names is refused, others may be."""
+        if words != self._last_notice and self._notices_left:
+            self._last_notice, self._notices_left = words, self._notices_left - 1
+            logger.info("relay {} says: {!r}", self._relay.url, words)
+        named = {id(watch): watch for name, watch in self._watches.items() if names_id(words, name)}
+        watches = list(named.values()) or list(self._relay.watches.values())
+        is_about_reqs = any(watch.is_waiting for watch in watches)
+        for watch in watches:
+            if named and watch.force is Force.ASKED:
+                watch.closed(watch.name, words, for_auth=False, now=now)
+            else:
+                watch.heard_notice(words, now)
+        if LIMITED_AS in words:
+            for watch in watches:
+                watch.ignored(now)
+            if not is_about_reqs or self._relay.outbox.outstanding_count:
+                self._keep_quiet(now)
+        elif not is_about_reqs and now >= self._doubt_at:
+            self._doubt_at = now + self._limits.doubt_s
+            for watch in watches:
+                watch.doubt(now)
+
+    def _tell(self, watch: Watch) -> None:
+        """Have the log say once what is not served and why, and when it is."""
+        names = ", ".join(part.name for part in watch.parts)
+        trouble = watch.trouble
+        if trouble is not None and watch.failures and trouble != self._told.get(watch.name):
+            self._told[watch.name] = trouble
+            logger.warning(
+                "relay {} does not serve {}: {}; I go on asking",
+                self._relay.url,
+                names,
+                repr(trouble.words) if trouble.words else "no answer",
+            )
+        elif watch.is_in_force and self._told.pop(watch.name, None) is not None:
+            logger.info("relay {} serves {} now", self._relay.url, names)
+
     def _judge_authentication(self, ok: Ok, now: float) -> None:
         if not ok.accepted:
-            logger.warning("relay {} refused our authentication: {!r}", self._relay.url, ok.message[:200])
+            logger.warning("relay {} refused our authentication: {!r}", self._relay.url, plain_words(ok.message))
             return
         for watch in self._relay.watches.values():
             watch.authenticated(now)

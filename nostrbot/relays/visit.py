@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from nostrbot.nostr.messages import Ok, read_message
+from nostrbot.nostr.messages import ACCEPTED_AS, LIMITED_AS, Ok, read_message
 from nostrbot.relays.letters import CourierLimits, Letter, Letters, Pile
-from nostrbot.relays.publication import ACCEPTED_AS, LIMITED_AS
 
 
 class VisitError(Exception):

@@ -34,6 +34,37 @@ def ok_frames(event: Plain) -> list[str]:
     return [json.dumps(["OK", event["id"], True, ""])]
 
 
+def closed(words: str | None) -> Callable[[str], list[str]]:
+    """CLOSED with these words, or without any."""
+    return lambda name: [json.dumps(["CLOSED", name] if words is None else ["CLOSED", name, words])]
+
+
+def notice(words: str) -> Callable[[str], list[str]]:
+    """A NOTICE; `{}` in it stands for the subscription's id."""
+    return lambda name: [json.dumps(["NOTICE", words.replace("{}", name)])]
+
+
+# Every form in which a relay does not serve a REQ: what it says then. None: it hangs up.
+REFUSALS: dict[str, Callable[[str], list[str]] | None] = {
+    "error": closed("error: could not connect to the database"),
+    "rate-limited": closed("rate-limited: too many REQs"),
+    "auth-required": closed("auth-required: we only serve our members"),  # and never says a challenge
+    "restricted": closed("restricted: not for you"),
+    "unsupported": closed("unsupported: filter contains unknown elements"),
+    "blocked": closed("blocked: max_subscriptions is 2"),
+    "invalid": closed("invalid: too many filters"),
+    "no prefix": closed("go away"),
+    "no words": closed(None),
+    "tricks": closed("error: \u202e\x1b[2J\r\n" + "x" * 5_000),
+    "a notice": notice("ERROR: bad req: too many subscriptions"),
+    "a notice that names it": notice("too many concurrent REQs: {} was not opened"),
+    "a rate-limited notice": notice("rate-limited: slow down"),
+    "an empty notice": notice(""),
+    "silence": lambda _: [],
+    "a hang-up": None,
+}
+
+
 @dataclass
 class HostileRelay:
     """The relay and its vices."""
@@ -47,12 +78,15 @@ class HostileRelay:
     says_eose: bool = True
     refuses_connections: bool = False
     hangs_up_on_event: bool = False
+    takes: Callable[[list[str], list[Plain]], bool] = lambda _open, _filters: True  # whether a REQ is served
+    refusal: Callable[[str], list[str]] | None = REFUSALS["error"]  # subscription id -> frames to one that is not
     eose_replies: Callable[[str], list[str]] | None = None  # subscription id -> frames instead of a stored page
     event_replies: Callable[[Plain], list[str]] = ok_frames  # EVENT -> frames
 
     # --- what was seen ---
     connection_count: int = 0
     requests: list[list[Any]] = field(default_factory=list)  # each REQ: [id, filter, ...]
+    refused: list[str] = field(default_factory=list)  # subscription ids of REQs that were not served
     closed: list[str] = field(default_factory=list)  # subscription ids the client ended
     published: list[Plain] = field(default_factory=list)
     auths: list[Plain] = field(default_factory=list)
@@ -63,6 +97,21 @@ class HostileRelay:
         for socket in list(self.sockets):
             for frame in frames:
                 await socket.send(frame)
+
+    async def publish(self, *events: Plain) -> None:
+        """Send events to the open subscriptions that they match, as an honest relay does."""
+        for socket, subscriptions in list(self.sockets.items()):
+            for name, filters in list(subscriptions.items()):
+                for event in events:
+                    if any(matches(event, one) for one in filters):
+                        await socket.send(json.dumps(["EVENT", name, event], separators=(",", ":")))
+
+    async def drop(self, *names: str, words: str | None) -> None:
+        """End subscriptions that were served; with None without a word."""
+        for socket, subscriptions in list(self.sockets.items()):
+            for name in names or list(subscriptions):
+                if subscriptions.pop(name, None) is not None and words is not None:
+                    await socket.send(json.dumps(["CLOSED", name, words]))
 
     async def pass_on(self, *events: Plain, times: int = 1) -> None:
         """Send events to every open subscription, whether they match or not."""
@@ -103,6 +152,15 @@ class HostileRelay:
         match message:
             case ["REQ", str(subscription_id), *filters]:
                 self.requests.append([subscription_id, *filters])
+                others = [name for name in self.sockets[socket] if name != subscription_id]
+                if not self.takes(others, filters):
+                    self.sockets[socket].pop(subscription_id, None)
+                    self.refused.append(subscription_id)
+                    for frame in self.refusal(subscription_id) if self.refusal is not None else ():
+                        await socket.send(frame)
+                    if self.refusal is None:
+                        socket.transport.abort()
+                    return
                 self.sockets[socket][subscription_id] = filters
                 await self._send_stored(socket, subscription_id, filters)
             case ["CLOSE", str(subscription_id)]:
@@ -124,10 +182,13 @@ class HostileRelay:
             for frame in self.eose_replies(subscription_id):
                 await socket.send(frame)
             return
-        found = [event for event in self.events if any(matches(event, one) for one in filters)]
-        found.sort(key=lambda event: (-event["created_at"], event["id"]))
-        cap = min(self.page_cap, *(one.get("limit", self.page_cap) for one in filters))
-        for event in found[:cap]:
+        ordered = sorted(self.events, key=lambda event: (-event["created_at"], event["id"]))
+        chosen: dict[str, Plain] = {}
+        for one in filters:  # each has its own limit
+            fitting = [event for event in ordered if matches(event, one)]
+            chosen |= {event["id"]: event for event in fitting[: one.get("limit", self.page_cap)]}
+        found = [event for event in ordered if event["id"] in chosen]
+        for event in found[: self.page_cap]:
             await socket.send(json.dumps(["EVENT", subscription_id, event], separators=(",", ":")))
         if self.says_eose:
             await socket.send(json.dumps(["EOSE", subscription_id]))

@@ -113,7 +113,7 @@ async def test_a_relay_that_replays_a_whole_house_is_cut(start_pool: MakePool, a
         for _ in range(10):
             await asyncio.gather(relay.pass_on(*sales), return_exceptions=True)
             await asyncio.sleep(0.1)  # past the gap in which a repeat would be needless
-        await eventually(lambda: pool.health()[0].cuts == 1)
+        await eventually(lambda: pool.health()[0].cuts >= 1)  # on a busy machine it is back, and cut again
         assert 100 <= pool.inbox.qsize() <= 400  # heard first, repeated at once, and before the first pause
 
 
