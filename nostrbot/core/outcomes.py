@@ -4,8 +4,6 @@ What lives here: facts -> data. What does not: sentences (core/replies.py), ques
 and from what they do not change, so a preview shows exactly what the command itself would answer.
 """
 
-import orjson
-
 from nostrbot.core.book import ROOT, Book
 from nostrbot.core.commands import Command
 from nostrbot.core.dossier import Dossier, as_it_stands
@@ -37,7 +35,7 @@ from nostrbot.core.machine_views import cassette_outcome, cassette_view, comprom
 from nostrbot.core.plan_views import alerts_view, fixed_plan_view, settle_view
 from nostrbot.core.platform import find_operator
 from nostrbot.core.records import Preferences
-from nostrbot.core.room import rows_that_fit
+from nostrbot.core.room import rows_that_fit, view_bytes
 from nostrbot.core.states import SettlementStatus
 from nostrbot.core.views import (
     View,
@@ -105,7 +103,7 @@ def show_settlement(dossier: Dossier, *, after: int = 0) -> View:
     if settlement.is_frozen or settlement.status not in (SettlementStatus.PROCESSED, SettlementStatus.REFUNDED):
         view["next"] = next_step(settlement)
     left = [leg for leg in settlement.legs if leg.number > after]
-    legs = rows_that_fit(leg_views(settlement, left), used_bytes=len(orjson.dumps(view)))
+    legs = rows_that_fit(leg_views(settlement, left), used_bytes=view_bytes(view))
     view["legs"] = legs
     return view if len(legs) == len(left) else view | {"more": True, "after": f"l{left[len(legs) - 1].number}"}
 

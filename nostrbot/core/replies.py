@@ -14,6 +14,7 @@ import orjson
 from nostrbot.core.commands import Code, Refused
 from nostrbot.core.figures_words import FIGURES_WORDS
 from nostrbot.core.help_words import HELP_WORDS
+from nostrbot.core.json_text import json_text
 from nostrbot.core.lines import escape, escape_lines, listing
 from nostrbot.core.machine_words import MACHINE_WORDS
 from nostrbot.core.plan_words import PLAN_WORDS
@@ -41,7 +42,7 @@ def answer(verb: str, data: Data, *, json: bool, preview: bool = False) -> str:
             frame["preview"] = True
         if isinstance(data, Shortened):
             frame["more"] = True
-        return orjson.dumps(frame).decode()
+        return json_text(frame)
     words = WORDS.get(verb, _no_words)(data)
     return f"Preview, nothing is changed:\n{words}" if preview else words
 
@@ -80,7 +81,7 @@ def is_refusal(text: str) -> bool:
 
 
 def _no_words(data: Any) -> str:
-    return escape_lines(orjson.dumps(data, option=orjson.OPT_INDENT_2).decode())
+    return escape_lines(json_text(data, indented=True))
 
 
 def _operator(data: View) -> str:

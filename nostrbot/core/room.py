@@ -6,8 +6,7 @@ docs/protocol.md section 6.
 
 from collections.abc import Iterable
 
-import orjson
-
+from nostrbot.core.json_text import json_text
 from nostrbot.core.lines import escape
 from nostrbot.core.replies import REPLY_BYTES_MAX
 from nostrbot.core.views import View
@@ -17,7 +16,12 @@ DATA_BYTES_MAX = REPLY_BYTES_MAX - 512  # the rest is room for the frame around 
 
 def row_bytes(row: View) -> int:
     """What a row takes in an answer. Escaped, as words show it: six bytes for a character of which JSON makes three."""
-    return len(escape(orjson.dumps(row).decode()).encode()) + 1
+    return len(escape(json_text(row)).encode()) + 1
+
+
+def view_bytes(view: View) -> int:
+    """Return what a view takes as JSON."""
+    return len(json_text(view).encode())
 
 
 def rows_that_fit(rows: Iterable[View], *, used_bytes: int = 0) -> list[View]:

@@ -8,8 +8,6 @@ section 1; acceptance Q4, W1-W4). Lists are newest first.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-import orjson
-
 from nostrbot.core.book import Book, Seat
 from nostrbot.core.commands import Code, Refused
 from nostrbot.core.fleet import Sighting
@@ -19,7 +17,7 @@ from nostrbot.core.plan_views import fixed_view
 from nostrbot.core.records import Deposit
 from nostrbot.core.registry import find_lp, find_machine
 from nostrbot.core.replies import Data
-from nostrbot.core.room import DATA_BYTES_MAX
+from nostrbot.core.room import DATA_BYTES_MAX, view_bytes
 from nostrbot.core.states import SettlementStatus
 from nostrbot.core.views import View, cash_view, deposit_view, lp_view, machine_view, sats_view
 from nostrbot.core.worklist import STUCK_AFTER_S
@@ -221,6 +219,6 @@ def _bucket(stored: Sequence[StoredSettlement]) -> list[View]:
 def _trim(buckets: dict[str, list[View]]) -> dict[str, list[View]]:
     """The buckets, the longest of them shortened until all fit in one event."""
     fitting = {bucket: list(rows) for bucket, rows in buckets.items()}
-    while len(orjson.dumps(fitting)) > DATA_BYTES_MAX:
+    while view_bytes(fitting) > DATA_BYTES_MAX:
         max(fitting.values(), key=len).pop()
     return fitting

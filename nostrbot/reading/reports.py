@@ -12,8 +12,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
 from nostrbot.core.book import Book
 from nostrbot.core.commands import Refused
 from nostrbot.core.daybook import DAY_S, local_day, moment_of
@@ -22,7 +20,7 @@ from nostrbot.core.facts import Leg
 from nostrbot.core.forms import Period
 from nostrbot.core.registry import find_machine
 from nostrbot.core.replies import Data
-from nostrbot.core.room import rows_that_fit
+from nostrbot.core.room import rows_that_fit, view_bytes
 from nostrbot.core.states import Direction, LegStatus, LegType, SettlementStatus
 from nostrbot.core.views import View
 from nostrbot.money import format_minor
@@ -237,6 +235,6 @@ def _fitting(tills: Mapping[str, Takings], totals: Mapping[str, Takings]) -> Vie
     busy.sort(key=lambda takings: -sum(takings.statuses.values()))
     sums = [takings for takings in totals.values() if takings.says_something]
     view: dict[str, Any] = {"totals": rows_that_fit(one.view() for one in sums)}
-    view["machines"] = rows_that_fit((one.view() for one in busy), used_bytes=len(orjson.dumps(view)))
+    view["machines"] = rows_that_fit((one.view() for one in busy), used_bytes=view_bytes(view))
     is_whole = len(view["machines"]) == len(busy) and len(view["totals"]) == len(sums)
     return view if is_whole else view | {"more": True}

@@ -11,15 +11,13 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
-import orjson
-
 from nostrbot.core.book import Book
 from nostrbot.core.commands import Refused
 from nostrbot.core.daybook import days_before, local_day
 from nostrbot.core.forms import Range
 from nostrbot.core.prices import price_in_force
 from nostrbot.core.replies import Data
-from nostrbot.core.room import rows_that_fit
+from nostrbot.core.room import rows_that_fit, view_bytes
 from nostrbot.core.rules import RULES
 from nostrbot.core.states import DepositStatus, LegType
 from nostrbot.core.views import View
@@ -177,7 +175,7 @@ def _stack_view(stack: Stack, today: str) -> View:
     # Any operator may enrol an LP at as many machines, in as many currencies, as it likes: what it uses comes first.
     holdings = [one for one in stack.holdings.values() if one.invested_minor or one.pending_minor or one.last_at]
     holdings.sort(key=lambda one: (-one.purchases, -one.remaining_minor, one.currency))
-    currencies = rows_that_fit(map(_holding_view, holdings), used_bytes=len(orjson.dumps(view)))
+    currencies = rows_that_fit(map(_holding_view, holdings), used_bytes=view_bytes(view))
     rows = [
         {
             ("month" if stack.by_months else "day"): day,
@@ -188,7 +186,7 @@ def _stack_view(stack: Stack, today: str) -> View:
         for (day, currency), sats in sorted(stack.sats.items(), reverse=True)
     ]
     view["currencies"] = currencies
-    view["accumulation"] = rows_that_fit(rows, used_bytes=len(orjson.dumps(view)))
+    view["accumulation"] = rows_that_fit(rows, used_bytes=view_bytes(view))
     is_whole = len(currencies) == len(holdings) and len(view["accumulation"]) == len(rows)
     return view if is_whole else view | {"more": True}
 

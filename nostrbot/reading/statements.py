@@ -17,13 +17,11 @@ from datetime import date
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-import orjson
-
 from nostrbot.core.book import Book
 from nostrbot.core.commands import Code, Refused
 from nostrbot.core.daybook import local_day, moment_of
 from nostrbot.core.replies import Data
-from nostrbot.core.room import rows_that_fit
+from nostrbot.core.room import rows_that_fit, view_bytes
 from nostrbot.core.views import View
 from nostrbot.money import format_minor
 from nostrbot.reading.question import NOT_THERE, Question
@@ -270,7 +268,7 @@ def _fitting(accounts: Sequence[Account], machine: str | None) -> View:
     lines = [line for account in accounts for line in account.lines if machine in (None, line["machine"])]
     lines.sort(key=itemgetter("at"))
     view: dict[str, Any] = {"sats": rows_that_fit(account.sats_row() for account in accounts)}
-    view["cash"] = rows_that_fit((row for _, row in rows), used_bytes=len(orjson.dumps(view)))
-    view["lines"] = rows_that_fit(lines, used_bytes=len(orjson.dumps(view)))
+    view["cash"] = rows_that_fit((row for _, row in rows), used_bytes=view_bytes(view))
+    view["lines"] = rows_that_fit(lines, used_bytes=view_bytes(view))
     is_cut = len(view["cash"]) < len(rows) or len(view["lines"]) < len(lines) or len(view["sats"]) < len(accounts)
     return view | {"more": True} if is_cut else view
