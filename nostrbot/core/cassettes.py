@@ -23,9 +23,14 @@ from nostrbot.core.inputs import Signed
 from nostrbot.core.orders import Order
 from nostrbot.core.records import ATM_BOOTSTRAP, Cassette, Machine
 from nostrbot.core.registry import find_machine, find_speaker
+from nostrbot.core.rules import SOUND
 from nostrbot.core.till import in_order
 from nostrbot.money import unit_minor
 from nostrbot.refusals import Reason, Refusal
+
+COUNTED_MAX = (
+    10**15
+)  # whole units of fiat: what a count may find too much or too little; minor units then fit in an entry
 
 
 def decide_statement(book: Book, given: Signed, at: int, rules: int) -> tuple[Fact, ...] | Refusal:
@@ -97,6 +102,11 @@ def count_cassettes(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     if isinstance(counts, Refused):
         return counts
     variance = sum((count - known[place].count) * known[place].denomination for place, count in counts.items())
+    if order.rules >= SOUND and abs(variance) > COUNTED_MAX:
+        return Refused(
+            Code.TOO_MUCH,
+            f"{machine.handle} expects more cash than there is: `cassette set {machine.handle} <position> count=<notes>` first",
+        )
     counted = tuple(
         replace(known[place], count=counts[place], updated_by=order.author, updated_at=order.at)
         for place in sorted(counts, key=in_order)

@@ -53,6 +53,7 @@ class Code(StrEnum):
     PRICE_UNSETTLED = "price_unsettled"
     NOT_ENOUGH_CASH = "not_enough_cash"
     NOT_ENOUGH_SATS = "not_enough_sats"
+    TOO_MUCH = "too_much"
 
 
 @dataclass(frozen=True, slots=True)

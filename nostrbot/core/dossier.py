@@ -65,6 +65,7 @@ class Settlement:
         owed_sats: what the customer of a corrected settlement is owed.
         notes: newest first.
         since: when it came to its status.
+        booked_at: when it was shared out the first time, 0 before that; a correction does not change it.
         is_frozen: its machine's key may have been a thief's when it was signed; is_checked: the operator found it true.
     """
 
@@ -89,6 +90,7 @@ class Settlement:
     created_at: int
     since: int
     processed_at: int | None
+    booked_at: int = 0
     is_frozen: bool = False
     is_checked: bool = False
 
@@ -130,18 +132,19 @@ def _newborn(fact: SettlementFact, at: int) -> Settlement:
         created_at=at,
         since=at,
         processed_at=at if isinstance(fact, SettlementProcessed) else None,
+        booked_at=at if isinstance(fact, SettlementProcessed) else 0,
     )
 
 
 def _follow(now: Settlement, fact: Later, at: int) -> Settlement:
     match fact:
         case SettlementProcessed():
-            return replace(
-                now, status=fact.status, error=None, legs=_replaced(now, (), fact.legs), since=at, processed_at=at
-            )
+            booked = replace(now, status=fact.status, error=None, legs=_replaced(now, (), fact.legs))
+            return replace(booked, since=at, processed_at=at, booked_at=at)
         case SettlementRetried():
             legs = _replaced(now, fact.voided, fact.legs)
-            return replace(now, status=SettlementStatus.PROCESSED, error=None, legs=legs, since=at, processed_at=at)
+            booked = replace(now, status=SettlementStatus.PROCESSED, error=None, legs=legs)
+            return replace(booked, since=at, processed_at=at, booked_at=at)
         case SettlementMoved():
             moved = replace(now, status=fact.status, error=fact.error, legs=_replaced(now, fact.voided, ()), since=at)
             return _noted(moved, fact.by, fact.note, at)

@@ -31,6 +31,7 @@ from nostrbot.core import (
 from nostrbot.core.atm.settlement import Sale, read_settlement
 from nostrbot.core.atm.subject import Subject, subject_of
 from nostrbot.core.book import ROOT, Book
+from nostrbot.core.bounds import refuse_outgrown
 from nostrbot.core.commands import SUSPENDED, Code, Command, Misunderstood, Refused, not_yours, parse
 from nostrbot.core.evolution import Place, evolve
 from nostrbot.core.facts import BotRotated, Fact, PredecessorNamed
@@ -217,7 +218,10 @@ def decide_command(book: Book, given: Signed, said: Command | Misunderstood, at:
     if decider is None:
         return Decision(instead=Refused(Code.NOT_ALLOWED, f"{said.verb} asks, it changes nothing"))
     decided = decider(book, order)
-    return Decision(instead=decided) if isinstance(decided, Refused) else Decision(decided)
+    if isinstance(decided, Refused):
+        return Decision(instead=decided)
+    refused = refuse_outgrown(book, decided, rules)
+    return Decision(decided) if refused is None else Decision(instead=refused)
 
 
 def check_fresh(created_at: int, at: int) -> Refused | None:

@@ -143,11 +143,14 @@ def _(fact: PlatformFeeSet, book: Book, place: Place) -> None:
 @_apply.register(MachineChanged)
 def _(fact: MachineAdded | MachineChanged, book: Book, place: Place) -> None:
     machine = fact.machine
+    before = book.machines.get(machine.handle)
     book.machines[machine.handle] = machine
     book.machine_of_key[machine.pubkey] = machine.handle  # a key rotated out stays known: what it says is rejected
     if machine.handle not in book.tills:
         book.seats[machine.handle] = []
         book.tills[machine.handle] = Till()
+    elif place.rules >= SOUND and before is not None and before.pubkey != machine.pubkey:
+        book.tills[machine.handle].volume_sats = 0  # what a key may settle is counted by key
 
 
 @_apply.register
@@ -261,6 +264,16 @@ def _drop_rate(book: Book, fact: SettlementRefunded | SettlementFrozen | Settlem
         book.tills[fact.machine].drop_rate(fact.number)
 
 
+def _give_back(
+    book: Book, fact: SettlementCorrected | SettlementRefunded, place: Place, *, wire_sats: int, fiat_minor: int
+) -> None:
+    """Count so much less of a settlement against its machine's limits; what its former key settled counts no more."""
+    if place.rules >= SOUND and fact.booked_at:
+        is_of_key = fact.sale.machine == book.machines[fact.machine].pubkey
+        day = local_day(book.tz, fact.booked_at)
+        book.tills[fact.machine].give_back(wire_sats if is_of_key else 0, fiat_minor, day=day)
+
+
 def _number_legs(book: Book, legs: tuple[Leg, ...]) -> None:
     if legs:
         book.leg_count = legs[-1].number
@@ -293,6 +306,8 @@ def _(fact: SettlementCorrected, book: Book, place: Place) -> None:
     _spend(book, fact.machine, fact.legs)
     if fact.was_fiat_minor > fact.fiat_minor:
         book.tills[fact.machine].put_back(fact.sale, fact.was_fiat_minor - fact.fiat_minor, fact.reported_at)
+    given_back_sats = fact.owed_sats - fact.was_owed_sats
+    _give_back(book, fact, place, wire_sats=given_back_sats, fiat_minor=fact.was_fiat_minor - fact.fiat_minor)
     _follow_up(book, fact, place)
 
 
@@ -303,6 +318,9 @@ def _(fact: SettlementRefunded, book: Book, place: Place) -> None:
         book.tills[fact.machine].put_back(fact.sale, fact.sale.fiat_minor, fact.reported_at)
     if fact.fiat_minor:
         _drop_rate(book, fact, place)
+        _give_back(book, fact, place, wire_sats=fact.sats, fiat_minor=fact.fiat_minor)
+    if place.rules >= SOUND:
+        book.tills[fact.machine].forget_fee(fact.number)
     _let_go(book, fact.machine, fact.number)
     frozen = book.frozen.get(fact.number)
     if frozen is not None and (fact.voided or fact.fiat_minor or not (frozen.parts or frozen.own_sats)):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, get_args
 
 from nostrbot.core.atm.settlement import Sale
-from nostrbot.core.plain import plain, reader
+from nostrbot.core.plain import plain, reader, since_rules_2
 from nostrbot.core.records import (
     AlertPlan,
     Cassette,
@@ -288,6 +288,7 @@ class SettlementCorrected:
         was_owed_sats: what the customer was owed by an earlier correction, reversed too.
         owed_sats: received above the new wire, owed to the customer until it is refunded.
         voided: the legs of the sharing before, as they now stand; legs: the new ones.
+        booked_at: when the sharing before all corrections was made; 0 in an entry of rules 1.
     """
 
     name: ClassVar[str] = "settlement_corrected"
@@ -310,6 +311,7 @@ class SettlementCorrected:
     legs: tuple[Leg, ...]
     by: str
     note: str
+    booked_at: int = since_rules_2(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +322,7 @@ class SettlementRefunded:
     Attributes:
         voided: the legs that are reversed, as they now stand.
         sats: what leaves (cash-out) or comes back (cash-in); fiat_minor: the cash that moves the other way.
+        booked_at: when it was shared out; 0 for one never booked, and in an entry of rules 1.
     """
 
     name: ClassVar[str] = "settlement_refunded"
@@ -332,6 +335,7 @@ class SettlementRefunded:
     fiat_minor: int
     by: str
     note: str
+    booked_at: int = since_rules_2(0)
 
 
 class FrozenPart(NamedTuple):

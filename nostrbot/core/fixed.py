@@ -13,12 +13,14 @@ from typing import NamedTuple
 
 from nostrbot.core.amounts import read_limit
 from nostrbot.core.book import Book, Lp, Seat
+from nostrbot.core.bounds import BOOK_SATS_MAX
 from nostrbot.core.commands import Refused
 from nostrbot.core.daybook import local_day, moment_of
 from nostrbot.core.facts import Fact, FixedPlanSet, Leg, LpPaid, SlotsKept
 from nostrbot.core.orders import Order
 from nostrbot.core.own_sats import sats_for
 from nostrbot.core.prices import price_in_force
+from nostrbot.core.rules import SOUND
 from nostrbot.core.states import LegStatus, LegType, Mode, SkipReason
 from nostrbot.money import minor_digits, parse_decimal
 
@@ -86,6 +88,8 @@ def decide_slots(book: Book, at: int, rules: int) -> tuple[Fact, ...]:
     payments = list(_payments(book, day, len(due), rules))
     wanted_sats = sum(payment.sats for payment in payments)
     short_sats = max(0, wanted_sats - book.free_sats()) if wanted_sats else 0
+    if rules >= SOUND:
+        short_sats = min(short_sats, BOOK_SATS_MAX)  # at an absurd price the LPs are due more than an entry can say
     by_machine: dict[str, list[_Payment]] = {}
     for payment in _serve(payments, book.free_sats()):
         by_machine.setdefault(payment.machine, []).append(payment)

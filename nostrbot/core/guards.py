@@ -11,6 +11,7 @@ from typing import Any
 from nostrbot.core.amounts import read_amount
 from nostrbot.core.atm.settlement import FIAT_MINOR_MAX, Sale
 from nostrbot.core.book import Book
+from nostrbot.core.bounds import DAY_MINOR_MAX
 from nostrbot.core.commands import Code, Refused
 from nostrbot.core.daybook import local_day
 from nostrbot.core.facts import Fact, MachineChanged
@@ -18,6 +19,7 @@ from nostrbot.core.orders import Order
 from nostrbot.core.prices import is_off, median, rates_that_count
 from nostrbot.core.records import Guard, Machine
 from nostrbot.core.registry import find_machine
+from nostrbot.core.rules import SOUND
 from nostrbot.core.states import Hold, Trust
 from nostrbot.money import parse_decimal
 
@@ -30,16 +32,15 @@ def find_hold(book: Book, machine: Machine, sale: Sale, at: int, rules: int) -> 
     """Why a sale that breaks no rule must wait all the same, or None."""
     if machine.trust is Trust.WALLET:
         return Hold.AWAITING_WALLET
-    guard = machine.guard
+    guard, till = machine.guard, book.tills[machine.handle]
+    day_minor = till.booked_minor(local_day(book.tz, at)) + sale.fiat_minor
     if guard == _UNGUARDED:
-        return None
+        return Hold.PER_DAY if rules >= SOUND and day_minor > DAY_MINOR_MAX else None
     if guard.per_settlement_minor is not None and sale.fiat_minor > guard.per_settlement_minor:
         return Hold.PER_SETTLEMENT
-    till = book.tills[machine.handle]
-    if guard.per_day_minor is not None:
-        booked_minor = till.booked_minor(local_day(book.tz, at))
-        if booked_minor + sale.fiat_minor > guard.per_day_minor:
-            return Hold.PER_DAY
+    limits = (guard.per_day_minor, DAY_MINOR_MAX if rules >= SOUND else None)
+    if any(limit is not None and day_minor > limit for limit in limits):
+        return Hold.PER_DAY
     rates = rates_that_count(book, machine.handle, sale.direction, rules)
     if guard.rate_ppm is not None and len(rates) >= RATES_WANTED:
         usual = parse_decimal(median(rates))

@@ -36,7 +36,7 @@ def add_settlement(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
         return Refused(
             Code.ALREADY_BOOKED, f"this payment hash is s{earlier.number} already: settlement show s{earlier.number}"
         )
-    broken = find_broken_amount(book, machine, sale)
+    broken = find_broken_amount(book, machine, sale, order.rules)
     if broken is not None:
         return Refused(
             Code.BAD_ARGUMENT,

@@ -5,8 +5,9 @@ Made for frozen dataclasses, named tuples, enums, tuples, and optional members o
 """
 
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass
+from dataclasses import field, fields, is_dataclass
 from enum import Enum
+from functools import cache
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -23,11 +24,28 @@ def plain(value: Any) -> Any:
         return dict(zip(names, value, strict=True))
     if isinstance(value, Enum):
         return value.value
-    fields = {name: getattr(value, name) for name in value.__slots__}
-    for name, member in fields.items():
+    found = {name: getattr(value, name) for name in value.__slots__}
+    for name, member in found.items():
         if type(member) not in _AS_IT_IS:
-            fields[name] = plain(member)
-    return fields
+            found[name] = plain(member)
+    for name, default in _added_fields(value.__class__).items():
+        if found[name] == default:
+            del found[name]
+    return found
+
+
+def since_rules_2(default: Any) -> Any:
+    """Declare a field that a class had not under rules 1. It is left out of plain data where it has its default."""
+    return field(default=default, metadata=_ADDED)
+
+
+_ADDED = {"added": True}
+
+
+@cache
+def _added_fields(kind: Any) -> dict[str, Any]:
+    """Return the fields that a class had not always, with their defaults."""
+    return {one.name: one.default for one in fields(kind) if "added" in one.metadata} if is_dataclass(kind) else {}
 
 
 _AS_IT_IS = {str, int, bool, type(None)}
@@ -62,9 +80,13 @@ def _reader(kind: Any) -> Callable[[Any], Any]:
     hints = get_type_hints(kind)
     names = [field.name for field in fields(kind)] if is_dataclass(kind) else list(kind._fields)
     members = [(name, reader(hints[name])) for name in names]
+    added = _added_fields(kind)
 
     def read(values: Any) -> Any:
         return kind(*[read_member(values[name]) for name, read_member in members])
+
+    if added:
+        return lambda values: read(added | values)
 
     return read
 

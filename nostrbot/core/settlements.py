@@ -10,19 +10,17 @@ from hashlib import sha256
 
 from nostrbot.core.atm.settlement import Sale
 from nostrbot.core.book import Book, Booked
+from nostrbot.core.bounds import NOTES_MAX, SALE_MINOR_MAX, VOLUME_SATS_MAX, outgrows_sats
 from nostrbot.core.dca import Partaker, flow_candidates, share_flow
 from nostrbot.core.facts import Leg, SettlementFact, SettlementPending, SettlementProcessed, SettlementRejected
 from nostrbot.core.fees import FeeCheck, check_fee, is_out_of_tolerance, share_fee
 from nostrbot.core.guards import find_hold
 from nostrbot.core.inputs import Signed
 from nostrbot.core.records import Machine
-from nostrbot.core.states import Direction, LegStatus, LegType, SkipReason, Trust
+from nostrbot.core.rules import SOUND
+from nostrbot.core.states import Direction, Hold, LegStatus, LegType, SkipReason, Trust
 from nostrbot.money import SATS_MAX, minor_digits
 from nostrbot.refusals import Reason
-
-# All a machine can ever settle: a hundred times every satoshi there is. Past it a key is rogue, and its sums would in time
-# outgrow what databases and JSON can hold.
-VOLUME_SATS_MAX = 100 * SATS_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +41,7 @@ def decide_settlement(book: Book, given: Signed, sale: Sale, at: int, rules: int
         return Duplicate(earlier)
     machine = book.machines[book.machine_of_key[signer]]
     fees = check_fees(book, machine, sale)
-    reason = find_broken_rule(book, machine, signer, sale)
+    reason = find_broken_rule(book, machine, signer, sale, rules)
     if reason is None and earlier is not None:
         reason = Reason.PAYMENT_HASH_CONFLICT
     if reason is None and machine.enforce_fee_match and is_out_of_tolerance(fees.mismatch_sats, sale.principal_sats):
@@ -55,7 +53,10 @@ def decide_settlement(book: Book, given: Signed, sale: Sale, at: int, rules: int
     hold = find_hold(book, machine, sale, at, rules)
     if hold is not None:
         return SettlementPending(*common, hold)
-    return SettlementProcessed(*common, share_out(book, machine.handle, sale, fees.platform_sats))
+    processed = SettlementProcessed(*common, share_out(book, machine.handle, sale, fees.platform_sats))
+    if rules >= SOUND and outgrows_sats(book, (processed,)):
+        return SettlementPending(*common, Hold.BOOK_TOTAL)
+    return processed
 
 
 def check_fees(book: Book, machine: Machine, sale: Sale) -> FeeCheck:
@@ -65,13 +66,13 @@ def check_fees(book: Book, machine: Machine, sale: Sale) -> FeeCheck:
     return check_fee(sale.principal_sats, sale.fee_sats, book.platform_ppm(cash_in=cash_in), operator_ppm)
 
 
-def find_broken_rule(book: Book, machine: Machine, signer: str, sale: Sale) -> Reason | None:
+def find_broken_rule(book: Book, machine: Machine, signer: str, sale: Sale, rules: int) -> Reason | None:
     """The first rule of section 3.1 that does not hold, in the order written there; None when all hold."""
     if sale.machine != signer:
         return Reason.ATTRIBUTION_MISMATCH
     if not (machine.active and book.active and machine.pubkey == signer):
         return Reason.MACHINE_INACTIVE
-    broken = find_broken_amount(book, machine, sale)
+    broken = find_broken_amount(book, machine, sale, rules)
     if broken is not None:
         return broken
     if sale.preimage is None:
@@ -81,32 +82,36 @@ def find_broken_rule(book: Book, machine: Machine, signer: str, sale: Sale) -> R
     return None
 
 
-def find_broken_amount(book: Book, machine: Machine, sale: Sale) -> Reason | None:
+def find_broken_amount(book: Book, machine: Machine, sale: Sale, rules: int) -> Reason | None:
     """The first rule that a sale's amounts break."""
     fee = sale.fee_sats if sale.direction is Direction.CASH_OUT else -sale.fee_sats
     if sale.wire_sats != sale.principal_sats + fee:
         return Reason.AMOUNTS_INCONSISTENT
-    if not _rate_holds(sale):
+    if not _rate_holds(sale, rules):
         return Reason.RATE_INCONSISTENT
     if sale.currency != machine.fiat:
         return Reason.CURRENCY_MISMATCH
-    if not _amounts_in_range(sale) or book.tills[machine.handle].volume_sats + sale.wire_sats > VOLUME_SATS_MAX:
+    if not _amounts_in_range(sale, rules) or book.tills[machine.handle].volume_sats + sale.wire_sats > VOLUME_SATS_MAX:
         return Reason.AMOUNT_OUT_OF_RANGE
     return None
 
 
-def _rate_holds(sale: Sale) -> bool:
-    """fiat x rate equals the principal within 0.1 %, or within what one minor unit of fiat buys. Exact integers.
+def _rate_holds(sale: Sale, rules: int) -> bool:
+    """fiat x rate equals the principal within 0.1 %, within what one minor unit of fiat buys, or within one sat.
+
+    The sat came with rules 2: machines floor what they sell. Exact integers.
 
     Everything is multiplied by 10**(minor digits + rate places), so nothing is divided.
     """
     scale = int(10 ** (minor_digits(sale.currency) + sale.price.places))
     expected = sale.fiat_minor * sale.price.digits
     off = abs(sale.principal_sats * scale - expected)
-    return off * 1000 <= abs(expected) or off <= abs(sale.price.digits)
+    return off * 1000 <= abs(expected) or off <= abs(sale.price.digits) or (rules >= SOUND and off <= scale)
 
 
-def _amounts_in_range(sale: Sale) -> bool:
+def _amounts_in_range(sale: Sale, rules: int) -> bool:
+    if rules >= SOUND and not _is_within_bounds(sale):
+        return False
     notes = [*sale.bills, *((denomination, count) for _, denomination, count in sale.cassettes)]
     return (
         1 <= sale.wire_sats <= SATS_MAX
@@ -116,6 +121,11 @@ def _amounts_in_range(sale: Sale) -> bool:
         and sale.price.digits > 0
         and all(denomination > 0 and count >= 0 for denomination, count in notes)
     )
+
+
+def _is_within_bounds(sale: Sale) -> bool:
+    notes = (*sale.bills, *((denomination, count) for _, denomination, count in sale.cassettes))
+    return sale.fiat_minor <= SALE_MINOR_MAX and all(number <= NOTES_MAX for pair in notes for number in pair)
 
 
 _TAKEN = (LegStatus.COMPLETED, None)

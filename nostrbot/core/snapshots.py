@@ -45,7 +45,11 @@ _read_alert_plan = reader(AlertPlan)
 
 
 def take_snapshot(book: Book) -> dict[str, Any]:
-    """The book's whole state as plain data."""
+    """Return the book's whole state as plain data.
+
+    Sums of many amounts are text: JSON's integers end where a rogue machine could take a sum. A book that began when sums had
+    no bounds is kept as it is.
+    """
     return {
         **{name: getattr(book, name) for name in _SCALARS},
         "operators": [plain(operator) for operator in book.operators.values()],
@@ -69,19 +73,18 @@ def take_snapshot(book: Book) -> dict[str, Any]:
         # Enrolment order decides ties, so seats are kept machine by machine in that order; `machines` of an LP is the
         # order of its own enrolments, in which facts and answers name them.
         "seats": [
-            [seat.lp, plain(seat.enrolment), seat.deposited_minor, seat.spent_minor]
+            [seat.lp, plain(seat.enrolment), str(seat.deposited_minor), str(seat.spent_minor)]
             for seats in book.seats.values()
             for seat in seats
         ],
         "deposits": [plain(deposit) for deposit in book.deposits.values()],
         "splits": [[machine, plain(splits)] for machine, splits in book.splits.items()],
-        # Sums of many amounts, as text: JSON's integers end where a rogue machine could take a sum.
         "balances": [[account, unit, str(amount)] for (account, unit), amount in book.balances.items()],
         "keys": book.machine_of_key,
         "tills": {machine: _plain_till(till) for machine, till in book.tills.items()},
         "fixed_plan": plain(book.fixed_plan),
         "fixed_slots": sorted(book.fixed_slots),
-        "fixed_given": [[lp, currency, given] for (lp, currency), given in book.fixed_given_minor.items()],
+        "fixed_given": [[lp, currency, str(given)] for (lp, currency), given in book.fixed_given_minor.items()],
         "alert_plan": plain(book.alert_plan),
     }
 
@@ -107,7 +110,7 @@ def restore_snapshot(state: dict[str, Any]) -> Book:
         book.lps[lp.handle] = lp
         book.lp_of_key[lp.pubkey] = lp.handle
     for handle, enrolment, deposited_minor, spent_minor in state["seats"]:
-        seat = Seat(handle, _read_enrolment(enrolment), deposited_minor, spent_minor)
+        seat = Seat(handle, _read_enrolment(enrolment), int(deposited_minor), int(spent_minor))
         book.lps[handle].seats[seat.enrolment.machine] = seat
         book.seats[seat.enrolment.machine].append(seat)
     for fields in state["lps"]:
@@ -122,7 +125,7 @@ def restore_snapshot(state: dict[str, Any]) -> Book:
     book.tills = {machine: _read_till(till) for machine, till in state["tills"].items()}
     book.fixed_plan = _read_fixed_plan(state["fixed_plan"])
     book.fixed_slots = set(state["fixed_slots"])
-    book.fixed_given_minor = {(lp, currency): given for lp, currency, given in state["fixed_given"]}
+    book.fixed_given_minor = {(lp, currency): int(given) for lp, currency, given in state["fixed_given"]}
     book.alert_plan = _read_alert_plan(state["alert_plan"])
     return book
 
@@ -131,13 +134,13 @@ def _plain_till(till: Till) -> dict[str, Any]:
     return {
         "volume_sats": str(till.volume_sats),
         "day": till.day,
-        "day_minor": till.day_minor,
+        "day_minor": str(till.day_minor),
         "booked_rates": {direction.value: [[*rate] for rate in rates] for direction, rates in till.rates.items()},
         "last_rate": till.last_rate,
         "newest": till.counter.newest,
         "gaps": [[gap.first, gap.last, gap.at] for gap in till.counter.gaps],
-        "cassettes": [plain(cassette) for cassette in till.cassettes.values()],
-        "taken": till.taken,
+        "cassettes": [plain(cassette) | {"count": str(cassette.count)} for cassette in till.cassettes.values()],
+        "taken": {day: {place: str(notes) for place, notes in taken.items()} for day, taken in till.taken.items()},
         "fees_off": till.fees_off and [*till.fees_off],
         "rejections": [[*rejection] for rejection in till.rejections],
         "held": till.held,
@@ -146,19 +149,19 @@ def _plain_till(till: Till) -> dict[str, Any]:
 
 
 def _read_till(state: dict[str, Any]) -> Till:
-    cassettes = [_read_cassette(fields) for fields in state["cassettes"]]
+    cassettes = [_read_cassette(fields | {"count": int(fields["count"])}) for fields in state["cassettes"]]
     fees_told_at, cassettes_told_at = state["told"]
     return Till(
         volume_sats=int(state["volume_sats"]),
         day=state["day"],
-        day_minor=state["day_minor"],
+        day_minor=int(state["day_minor"]),
         rates={
             Direction(direction): [Rate(*rate) for rate in rates] for direction, rates in state["booked_rates"].items()
         },
         last_rate=state["last_rate"],
         counter=Counter(state["newest"], [Gap(*gap) for gap in state["gaps"]]),
         cassettes={cassette.position: cassette for cassette in cassettes},
-        taken={day: dict(taken) for day, taken in state["taken"].items()},
+        taken={day: {place: int(notes) for place, notes in taken.items()} for day, taken in state["taken"].items()},
         fees_off=FeesOff(*state["fees_off"]) if state["fees_off"] else None,
         rejections=[Rejection(*rejection) for rejection in state["rejections"]],
         held=list(state["held"]),

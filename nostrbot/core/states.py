@@ -90,6 +90,7 @@ class Hold(StrEnum):
     PER_SETTLEMENT = "guard_per_settlement"
     PER_DAY = "guard_per_day"
     RATE = "guard_rate"
+    BOOK_TOTAL = "guard_book_total"  # with it the book would owe more sats than there are
 
 
 # The legal moves. None is birth. Anything else is refused; nothing is ever deleted (acceptance O1).

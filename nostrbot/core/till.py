@@ -95,8 +95,8 @@ class Till:
     """One machine's running figures.
 
     Attributes:
-        volume_sats: everything it ever settled.
-        day, day_minor: the local day of its last settlement, and the fiat booked on it.
+        volume_sats: everything that its present key settled and that was not given back.
+        day, day_minor: the local day of its last settlement, and the fiat booked on it that was not given back.
         rates: of its last settlements booked, by direction (a machine may buy and sell at different ones), newest last.
         last_rate: of the last settlement booked; "" before the first, and after its key was stolen until the next. What
             entries of rules 1 were priced by.
@@ -142,6 +142,17 @@ class Till:
     def booked_minor(self, day: str) -> int:
         """The fiat booked on a local day; known of the day of the last settlement only, 0 for any other."""
         return self.day_minor if self.day == day else 0
+
+    def give_back(self, wire_sats: int, fiat_minor: int, *, day: str) -> None:
+        """Count so much less of a settlement that was booked on this local day: it was undone, in whole or in part."""
+        self.volume_sats = max(0, self.volume_sats - wire_sats)
+        if day == self.day:
+            self.day_minor = max(0, self.day_minor - fiat_minor)
+
+    def forget_fee(self, number: int) -> None:
+        """Say no more of the fee of a settlement that was undone."""
+        if self.fees_off is not None and self.fees_off.number == number:
+            self.fees_off = None
 
     def reject(self, reason: str, at: int) -> None:
         """Note a rejection."""

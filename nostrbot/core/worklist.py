@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from nostrbot.core.amounts import read_amount
 from nostrbot.core.book import Book
+from nostrbot.core.bounds import outgrows_sats
 from nostrbot.core.commands import Code, Refused
 from nostrbot.core.daybook import MINUTE_S
 from nostrbot.core.dca import Partaker
@@ -28,11 +29,13 @@ from nostrbot.core.facts import (
 )
 from nostrbot.core.guards import find_hold
 from nostrbot.core.orders import Order
+from nostrbot.core.rules import SOUND
 from nostrbot.core.settlements import find_broken_amount, share_among, share_out
 from nostrbot.core.states import (
     MOVES_WHEN_FROZEN,
     SETTLEMENT_MOVES,
     Direction,
+    Hold,
     LegStatus,
     LegType,
     SettlementStatus,
@@ -122,17 +125,20 @@ def _judge(book: Book, settlement: Settlement, order: Order, *, held_again: bool
             f"{machine.handle} is suspended: if you trust s{number} all the same, `machine resume {machine.handle}` "
             f'first; if not, settlement refund s{number} reason="…"',
         )
-    broken = find_broken_amount(book, machine, settlement.sale)
+    broken = find_broken_amount(book, machine, settlement.sale, order.rules)
     if broken is not None:
         return Refused(
             Code.WRONG_STATUS, f's{number} breaks a rule by now ({broken}): settlement refund s{number} reason="…"'
         )
     hold = find_hold(book, machine, settlement.sale, order.at, order.rules) if held_again else None
-    if hold is not None:
-        return (SettlementMoved(number, machine.handle, SettlementStatus.PENDING, hold, (), order.author, ""),)
     legs = share_out(book, machine.handle, settlement.sale, settlement.platform_fee_sats)
     fees = (settlement.platform_fee_sats, settlement.operator_fee_sats, settlement.fee_mismatch_sats)
-    return (SettlementProcessed(number, machine.handle, settlement.event_id, settlement.sale, *fees, legs),)
+    processed = SettlementProcessed(number, machine.handle, settlement.event_id, settlement.sale, *fees, legs)
+    if held_again and hold is None and order.rules >= SOUND and outgrows_sats(book, (processed,)):
+        hold = Hold.BOOK_TOTAL
+    if hold is not None:
+        return (SettlementMoved(number, machine.handle, SettlementStatus.PENDING, hold, (), order.author, ""),)
+    return (processed,)
 
 
 def _retry_rest(book: Book, settlement: Settlement) -> tuple[Fact, ...] | Refused:
@@ -207,6 +213,7 @@ def correct_settlement(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
             legs=_share_anew(book, settlement, fiat_minor, dispensed),
             by=order.author,
             note=order.args["note"],
+            booked_at=settlement.booked_at if order.rules >= SOUND else 0,
         ),
     )
 
@@ -301,6 +308,7 @@ def refund_settlement(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
             fiat_minor,
             order.author,
             order.args["reason"],
+            settlement.booked_at if order.rules >= SOUND else 0,
         ),
     )
 

@@ -10,6 +10,8 @@ from nostrbot.core.states import LegStatus
 from tests.houses import House, succession
 from tests.machines import statement
 
+LATER = ("booked_at",)  # fields that facts of rules 1 had not
+
 
 def every_fact() -> list[Fact]:
     """At least one of each class, from lives of real houses."""
@@ -104,8 +106,9 @@ def test_what_is_not_that_fact_does_not_read(fact: Fact) -> None:
     """A missing field, a value of another type, an unknown name: named errors, never a wrong fact."""
     plain = orjson.loads(orjson.dumps(plain_fact(fact)))
     for name in plain:
-        with pytest.raises((KeyError, TypeError, ValueError)):
-            read_fact({field: value for field, value in plain.items() if field != name})
+        if name not in LATER:
+            with pytest.raises((KeyError, TypeError, ValueError)):
+                read_fact({field: value for field, value in plain.items() if field != name})
         with pytest.raises((KeyError, TypeError, ValueError)):
             read_fact(plain | {name: 1.5})
     with pytest.raises(KeyError):

@@ -55,7 +55,7 @@ def test_the_house_has_something_of_everything() -> None:
     }
     assert sorted(book.frozen) == [2, 3]
     till = book.tills["m2"]
-    assert (till.rates, till.day_minor, till.counter.newest) == ({"cash_out": []}, 400_000, 9)
+    assert (till.rates, till.day_minor, till.counter.newest) == ({"cash_out": []}, 350_000, 9)
     assert [(gap.first, gap.last) for gap in till.counter.gaps] == [(3, 8)]
     assert list(till.cassettes) == ["2", "10"]
     assert book.machine_of_key == {person(name).pubkey: machine for name, machine in

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from nostrbot.core.facts import SettlementPending, SettlementProcessed, SettlementRejected
 from nostrbot.core.records import Cassette
-from nostrbot.core.till import GAPS_KEPT, Counter, Rate, Till, in_order
+from nostrbot.core.till import GAPS_KEPT, Counter, Till, in_order
 from tests.houses import House, person
 
 FURTHEST = 2**53 - 1  # the highest number a machine can report
@@ -145,15 +145,19 @@ def test_a_report_without_a_number_is_no_gap(house: House) -> None:
 
 
 def test_volumes_and_rates_are_of_what_was_booked(house: House) -> None:
-    """A refund does not undo volumes: they are about what the machine did. Its rate prices nothing any more."""
+    """A14: a rejected sale never counts; what was corrected counts as far as it is true, what was refunded no more."""
     house.sell()
     house.sell(wire_sats=1, rate="60")
-    house.sell(rate="51")
+    house.sell()
     till = house.book.tills["m1"]
-    assert till.rates == {"cash_out": [Rate(1, "50"), Rate(3, "51")]}
+    assert (till.volume_sats, till.day_minor) == (215_540, 400_000)
+    assert till.rates == {"cash_out": [(1, "50"), (3, "50")]}
+    house.say("operator", "settlement partial s3 fiat=500 note=jam")
+    assert (till.volume_sats, till.day_minor) == (107_770 + 26_942, 250_000)
     house.say("operator", "settlement refund s1 reason=odd")
-    assert (till.volume_sats, till.day_minor) == (217_695, 400_000)
-    assert till.rates == {"cash_out": [Rate(3, "51")]}
+    assert (till.volume_sats, till.day_minor, till.rates) == (26_942, 50_000, {"cash_out": [(3, "50")]})
+    house.say("operator", "settlement refund s3 reason=paid")  # the customer has the rest: what was dispensed counts
+    assert (till.volume_sats, till.day_minor) == (26_942, 50_000)
 
 
 def test_banknotes_leave_the_first_cassettes_of_their_kind() -> None:

@@ -158,6 +158,7 @@ class AnyLife(Life):
         self.preferences: dict[str, dict[str, Any]] = {}  # by LP
         self.limit = "2000.00"
         self.day_minor: Counter[tuple[str, str]] = Counter()  # booked at a machine on a local day
+        self.booked_on: dict[int, str] = {}  # by settlement: the local day on which it was shared out first
         self.given_minor: Counter[tuple[str, str, str]] = Counter()  # to (LP, currency) on a local day
         self.first_legs: dict[int, list[dict[str, Any]]] = {}  # how each settlement was shared out first
         self.kept: set[tuple[str, str]] = set()  # (local day, slot)
@@ -372,10 +373,15 @@ class AnyLife(Life):
                         self.first_legs[fact["number"]] = fact["legs"]
                         self.check_flow(fact)
                         self.day_minor[fact["machine"], day] += fact["sale"]["fiat_minor"]
+                        self.booked_on[fact["number"]] = day
                 case "settlement_corrected":
-                    self.put_back(fact, fact["was_fiat_minor"] - fact["fiat_minor"])
+                    less_minor = fact["was_fiat_minor"] - fact["fiat_minor"]
+                    self.put_back(fact, less_minor)
+                    self.day_minor[fact["machine"], self.booked_on[fact["number"]]] -= less_minor
                 case "settlement_refunded" if not is_corrected[fact["number"]]:
                     self.put_back(fact, fact["sale"]["fiat_minor"])
+                    if fact["number"] in self.booked_on:
+                        self.day_minor[fact["machine"], self.booked_on[fact["number"]]] -= fact["fiat_minor"]
                 case "slots_kept" if "tick" in given:
                     assert self.kept.isdisjoint((fact["day"], slot) for slot in fact["slots"])
                     assert fact["day"] == day
@@ -399,6 +405,7 @@ class AnyLife(Life):
             "guard_per_settlement": guard["per_settlement_minor"] is not None
             and fiat_minor > guard["per_settlement_minor"],
             "guard_per_day": guard["per_day_minor"] is not None and day_minor > guard["per_day_minor"],
+            "guard_book_total": False,  # no life is that long
         }
         assert machine["pubkey"] == author
         assert machine["active"]

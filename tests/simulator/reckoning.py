@@ -101,6 +101,8 @@ class Sold:
     shares: list[Share] = field(default_factory=list)
     had: dict[str, int] = field(default_factory=dict)  # by LP: what it had at the first sharing
     born_at: int = 0
+    booked_day: str = ""
+    given_out: int = 0  # of its fiat, what counts
     is_checked: bool = False
     frozen_own: int | None = None  # what of it the operator may not use; None: it is not frozen
 
@@ -361,7 +363,7 @@ class Reckoning:
             or machine.key != signer
             or not (machine.active and self.active)
             or sold.wire != sold.principal + (sold.fee if sold.way == "cash_out" else -sold.fee)
-            or (off > abs(expected) / 1000 and off > abs(sold.rate) * coin)
+            or (off > abs(expected) / 1000 and off > abs(sold.rate) * coin and off > 1)
             or said["fiat_code"] != machine.fiat
             or not (1 <= sold.wire <= SATS_MAX and 1 <= sold.principal <= SATS_MAX and 0 <= sold.fee <= SATS_MAX)
             or sold.minor <= 0
@@ -404,6 +406,7 @@ class Reckoning:
         machine.day_minor = sold.minor + (machine.day_minor if machine.day == today else 0)
         machine.day = today
         machine.sold[sold.way] = [*machine.sold[sold.way], sold][-RATES_KEPT:]
+        sold.booked_day, sold.given_out = today, sold.minor
 
     def _forget_rate(self, sold: Sold) -> None:
         machine = self.machines[sold.machine]
@@ -418,6 +421,13 @@ class Reckoning:
         beside = rates[0] if len(rates) == 2 else usual
         band = to_ppm(machine.guard["rate"]) if machine.guard.get("rate", "off") != "off" else RATE_OFF_PPM
         return usual if abs(rates[-1] - beside) <= beside * band / 10**6 else None
+
+    def _give_back(self, sold: Sold, minor: int) -> None:
+        """Of a sale only `minor` counts from now on."""
+        machine = self.machines[sold.machine]
+        if sold.booked_day == machine.day:
+            machine.day_minor -= sold.given_out - minor
+        sold.given_out = minor
 
     def _seated(self, machine: str) -> list[Provider]:
         """LPs that take part at a machine, in the order of their enrolment there."""
@@ -492,6 +502,7 @@ class Reckoning:
             left = self.cash[lp, sold.machine]
             stakes.append((lp, left, min(had, left)))
         self._share(sold, minor, stakes)
+        self._give_back(sold, minor)
         sold.state = "partial"
 
     def _say_settlement_refund(self, plain: list[str], named: Plain, **_: Any) -> None:
@@ -500,6 +511,7 @@ class Reckoning:
             self._book(sold.shares, sold.machine, -1)
             if sold.way == "cash_in":
                 self.own += sold.principal
+            self._give_back(sold, 0)
         if sold.state != "partial":
             sold.shares, sold.frozen_own = [], None
             self._forget_rate(sold)
