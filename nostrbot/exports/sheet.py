@@ -5,7 +5,9 @@ docs/protocol.md section 8; acceptance B5, B9. Columns are named as in the JSON.
 the operator is; other times are unix seconds, sats are whole numbers, fiat is decimal.
 """
 
+import codecs
 import csv
+import re
 from io import StringIO
 from typing import Any
 
@@ -34,11 +36,27 @@ DEPOSIT_COLUMNS = (
 # What makes a spreadsheet read a cell as a formula; the wide forms count in East Asian settings.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _GUARD = "'"
+# What a spreadsheet would make a number, a date or a truth of, and show otherwise than it stands there.
+_MONTH = (
+    "(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
+    "|nov(?:ember)?|dec(?:ember)?)"
+)
+_MISTAKEN = re.compile(
+    r"\s*[0-9.,][0-9.,:/\s-]*(?:e[+-]?[0-9]+|[ap]m?|%)?\s*|true|false"
+    rf"|[0-9]{{1,4}}[-/. ]*{_MONTH}(?:[-/. ,]*[0-9]{{1,4}})?|{_MONTH}[-/. ]*[0-9]{{1,4}}(?:[-/. ,]+[0-9]{{1,4}})?",
+    re.IGNORECASE | re.ASCII,
+)
+_TEXT_COLUMNS = frozenset(
+    {
+        *("operator", "machine", "lp", "label", "party", "txid", "payment_hash", "preimage", "event_id", "entry_hash"),
+        *("note", "fiat_code", "currency"),
+    }
+)
 
 
 def header(columns: tuple[str, ...]) -> bytes:
-    """The first line of a sheet."""
-    return _line(columns)
+    """The first line of a sheet, after the mark by which Excel knows UTF-8."""
+    return codecs.BOM_UTF8 + _line(columns)
 
 
 def row_line(columns: tuple[str, ...], view: View, tz: str) -> bytes:
@@ -46,7 +64,7 @@ def row_line(columns: tuple[str, ...], view: View, tz: str) -> bytes:
     flat = _flat(view)
     at = flat["at"] if "at" in flat else flat["created_at"]
     flat["date"] = local_time(tz, at).strftime("%Y-%m-%d %H:%M:%S")
-    return _line(tuple(_cell(flat.get(name)) for name in columns))
+    return _line(tuple(_cell(flat.get(name), is_text=name in _TEXT_COLUMNS) for name in columns))
 
 
 def _flat(view: View) -> View:
@@ -58,19 +76,21 @@ def _flat(view: View) -> View:
     return view | {f"reported_{name}": reported[name] for name in names}
 
 
-def _cell(value: Any) -> str | int:
+def _cell(value: Any, *, is_text: bool) -> str | int:
     if value is None:
         return ""
     if isinstance(value, int):
         return value
-    return _guarded(value) if isinstance(value, str) else orjson.dumps(value).decode()
+    return _guarded(value, is_text=is_text) if isinstance(value, str) else orjson.dumps(value).decode()
 
 
-def _guarded(text: str) -> str:
+def _guarded(text: str, *, is_text: bool) -> str:
     """Text that is only ever text: with a `'` before what would be a formula, and before a `'`, so that taking one away
-    from the beginning of a cell gives back what was there. A negative number is none.
+    from the beginning of a cell gives back what was there. A negative number is none. In columns of text a number, a date
+    or a truth is text as well: `00123` is a txid, `3-4` a machine, `may1` an LP.
     """
-    if text.startswith(_GUARD) or (text.startswith(_FORMULA_STARTS) and parse_decimal(text) is None):
+    is_formula = text.startswith(_FORMULA_STARTS) and (is_text or parse_decimal(text) is None)
+    if text.startswith(_GUARD) or is_formula or (is_text and _MISTAKEN.fullmatch(text)):
         return _GUARD + text
     return text
 

@@ -19,7 +19,12 @@ def test_an_export_is_printed(home: Home) -> None:
     """CSV unless something else is asked for; line ends and all; nothing on stderr that is no terminal."""
     done = nostrbot("export", "deposits", "--home", home.path, "--operator", OPERATOR.npub)
     assert (done.returncode, done.stderr) == (0, "")
-    assert [row["id"] for row in csv.DictReader(StringIO(done.stdout))] == ["d1", "d2", "d3", "d4"]
+    assert [row["id"] for row in csv.DictReader(StringIO(done.stdout.removeprefix("\ufeff")))] == [
+        "d1",
+        "d2",
+        "d3",
+        "d4",
+    ]
 
 
 def test_an_export_is_a_file_that_bean_check_takes(home: Home, tmp_path: Path) -> None:

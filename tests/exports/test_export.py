@@ -3,6 +3,7 @@
 The home is the story of story.py: corrections, refunds, a release, reversals, fixed mode, two operators.
 """
 
+import codecs
 import csv
 import json
 import sqlite3
@@ -42,7 +43,7 @@ async def exported(home: Home, subject: Subject, form: Form, operator: str | Non
     """What `nostrbot export` writes."""
     async with opened(home) as store:
         pieces = export(store, Wish(subject, form, operator), BOT.pubkey, PLATFORM.pubkey)
-        return b"".join([piece async for piece in pieces]).decode()
+        return b"".join([piece async for piece in pieces]).decode("utf-8-sig")
 
 
 async def sheet(home: Home, subject: Subject, operator: str | None = OPERATOR.pubkey) -> list[Row]:
@@ -299,7 +300,7 @@ async def test_an_export_is_of_one_moment(tmp_path: Path, form: Form, monkeypatc
             await at.take(report(3))
             await at.say((OPERATOR, 'settlement refund s2 reason="gone"'))
             written += [piece async for piece in pieces]
-        assert b"".join(written).decode() == before
+        assert b"".join(written).decode("utf-8-sig") == before
         assert await exported(home, Subject.SETTLEMENTS, form) != before
 
 
@@ -316,3 +317,41 @@ async def test_a_ledger_that_is_not_its_entries_is_not_exported(tmp_path: Path) 
         connection.execute("UPDATE entry SET body = CAST(replace(body, '107770', '107771') AS BLOB) WHERE seq = 12")
     with pytest.raises(BooksError, match="the journal is damaged at entry 12"):
         await exported(home, Subject.LEGS, Form.BEANCOUNT)
+
+
+# --- spreadsheets (review row F13) --------------------------------------------------------------------------------
+
+
+async def test_f13_a_sheet_begins_with_the_mark_excel_knows_utf_8_by(home: Home) -> None:
+    """And nothing else does: programs that read JSON and ledgers would stumble over it."""
+    for form in Form:
+        async with opened(home) as store:
+            pieces = export(store, Wish(Subject.LEGS, form, OPERATOR.pubkey), BOT.pubkey, PLATFORM.pubkey)
+            written = b"".join([piece async for piece in pieces])
+        assert written.startswith(codecs.BOM_UTF8) is (form is Form.CSV)
+        assert written.count(codecs.BOM_UTF8) == (form is Form.CSV)
+
+
+@pytest.mark.parametrize(
+    "text", ["00123", "12345678901234567890", "1e5", "3-4", "2026-10", "10:30", "1/2", "1.5", ".5", "5%", "may1", "1-mar", "TRUE",
+             "jan 2026", "-5", "1 000"],
+)  # fmt: skip
+def test_f13_text_that_a_spreadsheet_would_make_something_else_of(text: str) -> None:
+    """A txid of digits, a machine called 3-4, an LP called may1: kept as text, and given back by one rule."""
+    for column in ("txid", "machine", "lp", "label", "payment_hash", "note"):
+        (row,) = csv.reader(StringIO(row_line((column,), {"created_at": 0, column: text}, "UTC").decode(), newline=""))
+        assert row == [f"'{text}"]
+    for column in ("fiat_amount", "rate"):
+        (row,) = csv.reader(
+            StringIO(row_line((column,), {"created_at": 0, column: "-5.00"}, "UTC").decode(), newline="")
+        )
+        assert row == ["-5.00"]
+
+
+@pytest.mark.parametrize(
+    "text", ["m1", "ana", "s12", "march-hare", "tx-00123", "ab" * 32, "paid by hand", "maya", "decker", "1a2b"]
+)
+def test_f13_other_text_is_left_alone(text: str) -> None:
+    """No mark where nothing can be mistaken."""
+    (row,) = csv.reader(StringIO(row_line(("txid",), {"created_at": 0, "txid": text}, "UTC").decode(), newline=""))
+    assert row == [text]
