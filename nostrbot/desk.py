@@ -9,8 +9,6 @@ again.
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from zoneinfo import available_timezones
 
 import orjson
 from loguru import logger
@@ -79,6 +77,7 @@ from nostrbot.refusals import Reason, Refusal
 from nostrbot.store.batch import ArchiveRow, Batch, Owed, RefusalRow
 from nostrbot.store.queries import Queries
 from nostrbot.store.store import LiveBook
+from nostrbot.zones import zone_names
 
 ENROLLING = frozenset({"operator add", "operator replace", "machine add", "machine rotate", "lp add"})
 # Decided with much of a machine's past at hand, which must not change between looking it up and deciding.
@@ -95,9 +94,6 @@ TOO_FAST = Refused(
     Code.RATE_LIMITED, f"too many commands at once: I take {COMMANDS_PER_S} a second. Wait, then send it again"
 )
 SNAPSHOT_EVERY_ENTRIES = 5_000  # folding so many entries at a start takes about a second
-
-
-_time_zones = cache(available_timezones)  # it walks through a folder of files
 
 
 @dataclass(slots=True)
@@ -363,7 +359,7 @@ class Desk:
             }
             limit = read_limit(Order(said, author, 0), "limit", purses)
             return limit if isinstance(limit, Refused) else None
-        if said.verb == "operator add" and said.args.get("tz", "UTC") not in _time_zones():
+        if said.verb == "operator add" and said.args.get("tz", "UTC") not in zone_names():
             return Refused(Code.BAD_ARGUMENT, "tz must be an IANA time zone, like America/Guatemala")
         return None
 

@@ -20,7 +20,7 @@ LAYERS = [
     {"core"},
     {"journal"},
     {"relays", "rails", "feeds", "store", "web"},
-    {"keyfile", "config", "audit"},
+    {"keyfile", "config", "audit", "zones"},
     {
         "allowance",
         "fair_queue",

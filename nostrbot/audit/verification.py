@@ -22,7 +22,7 @@ from nostrbot.audit.summary import Carried, Summary
 from nostrbot.core.book import ROOT, Book, check_books
 from nostrbot.core.checkpoint import Checkpoint
 from nostrbot.core.commands import Command, parse
-from nostrbot.core.daybook import local_day
+from nostrbot.core.daybook import is_known_zone, local_day
 from nostrbot.core.engine import apply, decide
 from nostrbot.core.facts import (
     BookOpened,
@@ -185,7 +185,7 @@ class Verifying:
         if not book.handle and book.key != ROOT:
             raise TrailError(seq, "facts", "the book was never opened by a platform")
         if seq == 1:
-            _check_time_zone(book, content["at"])
+            _check_time_zone(book)
             if (type(self._opened_at), self._opened_at) != (int, content["at"]):
                 raise TrailError(0, "created_at", "is not the time of the first entry")
         summary.head, summary.entries, self._last_at = content["hash"], seq, content["at"]
@@ -286,9 +286,7 @@ def _newcomer(book: Book, facts: tuple[Fact, ...]) -> str | None:
     return None
 
 
-def _check_time_zone(book: Book, opened_at: int) -> None:
+def _check_time_zone(book: Book) -> None:
     """The days of a book are those of its operator's time zone, so this program must know it."""
-    try:
-        local_day(book.tz, opened_at)
-    except (KeyError, ValueError, OSError):  # not there, no name of one, a folder of them
-        raise TrailError(1, "facts", f"are of a time zone that is not known here: {book.tz!r}") from None
+    if not is_known_zone(book.tz):
+        raise TrailError(1, "facts", f"are of a time zone that is not known here: {book.tz!r}; upgrade tzdata")

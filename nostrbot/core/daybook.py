@@ -1,14 +1,18 @@
 """Local days and times: which day it is where an operator's machines stand.
 
 What lives here: unix seconds -> local day and time of a time zone, and back. What does not: whose time zone
-(core/book.py) and what is due when (core/fixed.py). The tz database decides, daylight saving included: an auditor needs
-one that knows the same history. docs/protocol.md section 5; acceptance O12.
+(core/book.py) and what is due when (core/fixed.py). The tz database of the package `tzdata` decides, daylight saving
+included: an auditor needs one that knows the same history. docs/protocol.md section 5; acceptance O12.
 """
 
 from bisect import bisect_left
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, reset_tzpath
+
+# Of the package `tzdata` alone, which is pinned: what is sealed must not depend on the files of one host, where a zone may
+# be missing, mean something else, or be there under a name of that host's (`localtime`, `posix/…`).
+reset_tzpath(to=())
 
 MINUTE_S = 60
 HOUR_S = 60 * MINUTE_S
@@ -21,7 +25,21 @@ _SECOND = timedelta(seconds=1)
 
 @lru_cache(maxsize=256)
 def _zone(tz: str) -> ZoneInfo:
-    return ZoneInfo(tz)
+    """A zone; UTC in the place of one that is not known here: its book is closed, but questions about it are answered."""
+    return _found(tz) or _found("UTC") or ZoneInfo("UTC")
+
+
+def _found(tz: str) -> ZoneInfo | None:
+    try:
+        return ZoneInfo.no_cache(tz)  # somebody may have had one of the host's before
+    except (KeyError, ValueError, OSError):  # not there, no name of one, a folder of them
+        return None
+
+
+@lru_cache(maxsize=256)
+def is_known_zone(tz: str) -> bool:
+    """Whether the days of a time zone can be told here. Nothing may be decided in a book where they cannot."""
+    return _found(tz) is not None
 
 
 def local_time(tz: str, at: int) -> datetime:

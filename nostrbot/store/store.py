@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from nostrbot.core.book import ROOT, Book, check_books
+from nostrbot.core.daybook import is_known_zone
 from nostrbot.core.engine import apply
 from nostrbot.core.facts import read_fact
 from nostrbot.core.inputs import effect_id, reopen
@@ -29,6 +30,7 @@ from nostrbot.store.queries import Queries, StoredEntry, StoredSnapshot, read_li
 from nostrbot.store.schema import is_current, migrate
 from nostrbot.store.writer import Writer
 
+UNKNOWN_ZONE = "its time zone {!r} is not known here: upgrade tzdata, then start the bot again"
 FOREIGN = "this home's journal belongs to another bot or platform: restore its own keys"
 ROTATED = "this bot has another key since: finish its rotation with `nostrbot rotate finish`"
 
@@ -156,6 +158,8 @@ class Store:
                     follow(live, stored)
                     live.book.recall.forget()
             check_books(live.book)
+            if not is_known_zone(live.book.tz):
+                raise BooksError(UNKNOWN_ZONE.format(live.book.tz))
         except BooksError as error:
             live.flaw = str(error)
         if await self._is_foreign(live, book.platform):

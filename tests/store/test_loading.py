@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from nostrbot import desk
+from nostrbot.audit.verification import verify_trail
 from nostrbot.core.snapshots import take_snapshot
-from nostrbot.errors import BooksError
+from nostrbot.errors import BooksError, TrailError
+from nostrbot.exports.trail import export_trail
 from nostrbot.nostr.giftwrap import make_wrap
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Envelope
@@ -236,3 +238,25 @@ async def test_a_book_that_a_gift_wrap_opened_is_the_home_s_own(tmp_path: Path) 
         assert at.book.handle == "antigua"
     async with office(path) as at:
         assert at.book.handle == "antigua"
+
+
+async def test_f4_a_book_of_a_zone_that_is_not_known_is_closed_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another host knew it. Here its book has a flaw that names it, the others go on; its trail does not verify, and why is said."""
+    mars, path = Keys.from_secret(b"\x07" * 32), tmp_path / "bot.sqlite"
+    monkeypatch.setattr(desk, "zone_names", lambda: {"Mars/Olympus"})
+    async with office(path) as at:
+        await at.say((PLATFORM, f"operator add {mars.npub} name=mars tz=Mars/Olympus"))
+        await at.take(report(1))
+    store = await Store.open(sqlite_url(path))
+    try:
+        live = await store.load_books(BOT.pubkey, PLATFORM.pubkey)
+        flaws = {key: one.flaw for key, one in live.items() if one.flaw is not None}
+        assert list(flaws) == [mars.pubkey]
+        assert "its time zone 'Mars/Olympus' is not known here: upgrade tzdata" in flaws[mars.pubkey]
+        lines = [line async for line in export_trail(store.queries, BOT.pubkey, mars.pubkey)]
+    finally:
+        await store.close()
+    with pytest.raises(TrailError, match="a time zone that is not known here: 'Mars/Olympus'; upgrade tzdata"):
+        verify_trail(lines, bot=BOT.pubkey)
