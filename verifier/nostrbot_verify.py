@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from nostrbot.audit.verdicts import TrailCase, Verdict, cores, judge_proof, judge_trail
 from nostrbot.errors import ConfigError, KeyTextError
-from nostrbot.nostr.keys import read_pubkey
+from nostrbot.nostr.identifiers import read_identifier
 
 HOLDS, DOES_NOT, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -86,9 +86,9 @@ def _add_files(parser: argparse.ArgumentParser, option: str, what: str) -> None:
 
 def _public_key(text: str) -> str:
     try:
-        return read_pubkey(text)
-    except KeyTextError:
-        raise argparse.ArgumentTypeError("must be an npub or the 64 hex digits of a public key") from None
+        return read_identifier(text)
+    except KeyTextError as error:
+        raise argparse.ArgumentTypeError(f"must be an npub or the 64 hex digits of a public key; {error}") from None
 
 
 def _jobs(text: str) -> int:

@@ -24,6 +24,7 @@ from nostrbot.cli.terminal import (
 )
 from nostrbot.errors import ConfigError, file_trouble
 from nostrbot.keyfile import read_key_file
+from nostrbot.nostr.identifiers import SECRET
 from nostrbot.nostr.sealing import TEXT_MAX_BYTES, Scheme
 
 app = typer.Typer()
@@ -55,6 +56,9 @@ def dm(
     keys, bot = read_key_file(key, passphrase()), public_key("--to", to)
     if scheme is Scheme.PLAIN:
         raise ConfigError("--scheme must be nip04, nip44 or nip17: a bot takes no command that anyone could read")
+
+    if SECRET.search(command):
+        raise ConfigError("there is a secret key in the command, and it was not sent: say the npub")
 
     async def ask() -> int:
         async with Client(keys, bot, relay) as client:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from nostrbot.errors import ConfigError, KeyTextError, file_trouble
-from nostrbot.nostr.keys import read_pubkey
+from nostrbot.nostr.identifiers import SECRET, read_identifier
 
 if TYPE_CHECKING:
     from nostrbot.config import Home  # it brings pydantic and YAML along: not for `--help`
@@ -36,8 +36,11 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for program
 
 def complain(sentence: str) -> None:
     """Say what is wrong, in one line on stderr."""
+    line = SECRET.sub(
+        "nsec1…", " ".join(sentence.split())
+    )  # pasted into a wrong place, it is not to be in a log as well
     with suppress(OSError):  # nobody can be told; the exit code is left
-        print(f"nostrbot: {' '.join(sentence.split())}", file=sys.stderr)
+        print(f"nostrbot: {line}", file=sys.stderr)
 
 
 def open_streams() -> None:
@@ -101,9 +104,9 @@ def home_at(path: Path | None) -> "Home":
 def public_key(option: str, text: str) -> str:
     """The key (hex) an option names. Raises ConfigError that names the option and not the text."""
     try:
-        return read_pubkey(text)
-    except KeyTextError:
-        raise ConfigError(f"{option} must be an npub or the 64 hex digits of a public key") from None
+        return read_identifier(text)
+    except KeyTextError as error:
+        raise ConfigError(f"{option} must be an npub or the 64 hex digits of a public key; {error}") from None
 
 
 def passphrase() -> str | None:

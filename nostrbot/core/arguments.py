@@ -16,6 +16,7 @@ from nostrbot.core.rules import SOUND
 from nostrbot.errors import KeyTextError
 from nostrbot.money import SATS_MAX, is_plainly_written, parse_decimal, parse_ppm
 from nostrbot.nostr.event import INT_MAX
+from nostrbot.nostr.identifiers import read_identifier
 from nostrbot.nostr.keys import read_pubkey
 
 LIST_LIMIT_MAX = 1000
@@ -52,6 +53,14 @@ def handle(text: str) -> str | Wanted:
 
 
 def public_key(text: str) -> str | Wanted:
+    """A public key as hex, as clients give it: an npub, an nprofile, `nostr:` before it, or hex."""
+    try:
+        return read_identifier(text)
+    except KeyTextError as error:
+        return Wanted(f"an npub or 64 hex digits of a public key; {error}")
+
+
+def public_key_of_first_rules(text: str) -> str | Wanted:
     """A public key as hex, from an npub or hex."""
     try:
         return read_pubkey(text)
@@ -278,8 +287,12 @@ def one_of(choices: type[StrEnum]) -> Callable[[str], StrEnum | Wanted]:
     return read
 
 
+# Numbers that could be read in two ways if anything around them were overlooked.
+PLAINLY_WRITTEN = frozenset({amount, amount_or_off, rate, percentage, percentage_or_off, sats, note_value, note_count})
+
 # How an argument was read where reading it has changed.
 _OF_FIRST_RULES: Mapping[Callable[[str], Any], Callable[[str], Any]] = {
+    public_key: public_key_of_first_rules,
     amount: amount_of_first_rules,
     amount_or_off: amount_or_off_of_first_rules,
     rate: amount_of_first_rules,

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from nostrbot.core.arguments import Wanted, by_rules
+from nostrbot.core.arguments import PLAINLY_WRITTEN, Wanted, by_rules
 from nostrbot.core.forms import Form, Role
+from nostrbot.core.handwriting import QUOTES_OF_FIRST_RULES, as_one_line, asks_for_json, bare_word, plain_word
 from nostrbot.core.phrasebook import FORMS, TABLE
-from nostrbot.core.rules import RULES
+from nostrbot.core.rules import RULES, SOUND
+from nostrbot.nostr.identifiers import INVISIBLE, SECRET
 
 COMMAND_CHARS_MAX = 4096  # a command is a line a person types
 LIST_LIMIT_DEFAULT = 20
@@ -89,28 +91,35 @@ class Misunderstood:
     json: bool
 
 
-_QUOTES = str.maketrans({"“": '"', "”": '"', "„": '"', "\u00a0": " ", "\u202f": " "})
+HAS_SECRET = Refused(
+    Code.BAD_ARGUMENT,
+    "there is a secret key in your message, and nothing was done. Whoever reads it has the key: use another from now on, "
+    "and say its npub",
+)
 
 
 def parse(text: str, rules: int = RULES) -> Command | Misunderstood:
     """Understand a message, by the rules of this number. Lines of clients (`[//]: …`), `/` and `!`, smart quotes and CRLF are taken in stride."""
-    lines = [line for line in text.translate(_QUOTES).splitlines() if not line.lstrip().startswith("[//]:")]
-    json = "--json" in text
+    json = "--json" in text or (rules >= SOUND and any(map(asks_for_json, text.split())))
     if len(text) > COMMAND_CHARS_MAX:
         too_long = f"a command has at most {COMMAND_CHARS_MAX} characters"
         return Misunderstood(Refused(Code.BAD_ARGUMENT, too_long), "", json)
+    if rules >= SOUND and SECRET.search(text.translate(INVISIBLE)):
+        return Misunderstood(HAS_SECRET, "", json)
     try:
-        words = shlex.split(" ".join(lines))
+        words = _split(text, rules)
     except ValueError:
         return Misunderstood(
             Refused(Code.BAD_QUOTING, 'a quote or an apostrophe is not closed: put text in "…"'), "", json
         )
-    json = "--json" in words
-    words = [word for word in words if word != "--json"]
-    preview = bool(words) and words[0].lstrip("/!").lower() == "preview"
+    is_json = asks_for_json if rules >= SOUND else "--json".__eq__
+    json = any(map(is_json, words))
+    words = [word for word in words if not is_json(word)]
+    first = words[0].lstrip("/!") if words else ""
+    preview = (bare_word(first) if rules >= SOUND else first).lower() == "preview"
     if preview:
         words = words[1:]
-    form, words = _find_form(words)
+    form, words = _find_form(words, rules)
     if form is None:
         said = " ".join(words[:2])[:40]
         sentence = f"there is no command {said!r}" if said else "that is no command"
@@ -120,6 +129,17 @@ def parse(text: str, rules: int = RULES) -> Command | Misunderstood:
         return Misunderstood(args, form.verb, json)
     values, rest = args
     return Command(form, values, rest, json, preview)
+
+
+def _split(text: str, rules: int) -> list[str]:
+    """A message's words. Raises ValueError where a quote is not closed."""
+    if rules < SOUND:
+        lines = text.translate(QUOTES_OF_FIRST_RULES).splitlines()
+        return shlex.split(" ".join(line for line in lines if not line.lstrip().startswith("[//]:")))
+    words = shlex.split(as_one_line(text))
+    if len(words) == 1 and " " in words[0]:
+        words = shlex.split(words[0])  # all of it was quoted
+    return [word for word in words if plain_word(word) or not word]
 
 
 SUSPENDED = Refused(Code.OPERATOR_SUSPENDED, "the platform has suspended you: ask it why")
@@ -137,13 +157,15 @@ def name_what_there_is(refused: Refused, said: str, roles: tuple[Role, ...]) -> 
     return Refused(refused.code, f"{refused.message}. There is: {', '.join(near or verbs)}")
 
 
-def _find_form(words: list[str]) -> tuple[Form | None, list[str]]:
+def _find_form(words: list[str], rules: int) -> tuple[Form | None, list[str]]:
     """The row whose verb begins the words (two words before one), and what follows the verb."""
     lowered = [word.lower() for word in words[:2]]
     if lowered:
         lowered[0] = lowered[0].lstrip("/!")
     for length in (2, 1):
         form = FORMS.get(" ".join(lowered[:length])) if len(lowered) >= length else None
+        if form is None and rules >= SOUND and len(lowered) >= length:
+            form = FORMS.get(" ".join(bare_word(word) for word in lowered[:length]).lower())
         if form is not None:
             return form, words[length:]
     return None, words
@@ -161,12 +183,13 @@ def _read_args(
     form: Form, words: list[str], rules: int
 ) -> tuple[dict[str, Any], tuple[tuple[str, str], ...]] | Refused:
     if form.verb == "help":
-        return {"topic": " ".join(words).lower()}, ()
+        topic = " ".join(words) if rules < SOUND else bare_word(" ".join(words))
+        return {"topic": topic.lower()}, ()
     reading = _Reading()
     places = [arg for arg in form.args if arg.positional]
     keyed = {arg.name: arg for arg in form.args if not arg.positional}
     for word in words:
-        key, equals, value = word.partition("=")
+        key, equals, value = word.partition("=" if rules < SOUND or "＝" not in word.partition("=")[0] else "＝")
         if equals and key.lower() in keyed:
             arg = keyed[key.lower()]
         elif equals and form.rest:
@@ -179,6 +202,9 @@ def _read_args(
         if arg.name in reading.values:
             return Refused(Code.BAD_ARGUMENT, f"{arg.name} is given twice")
         read = by_rules(arg.read, rules)(value)
+        if isinstance(read, Wanted) and rules >= SOUND and arg.name != "name" and arg.read not in PLAINLY_WRITTEN:
+            again = arg.read(bare_word(value))  # as it was meant; a new name and money are taken as they were typed
+            read = read if isinstance(again, Wanted) else again
         if isinstance(read, Wanted):
             return Refused(Code.BAD_ARGUMENT, f"{arg.name} must be {read.what}")
         reading.values[arg.name] = read

@@ -13,9 +13,7 @@ from nostrbot.core.facts import Fact, SplitsSet
 from nostrbot.core.orders import Order
 from nostrbot.core.records import Split
 from nostrbot.core.registry import find_machine
-from nostrbot.errors import KeyTextError
 from nostrbot.money import PPM, format_ppm, split
-from nostrbot.nostr.keys import read_pubkey
 
 SELF = "self"
 LABEL_CHARS_MAX = 32
@@ -66,9 +64,8 @@ def _read_rule(book: Book, label: str, text: str, rules: int) -> Split | Refused
         return Split(label, ppm, None, None)
     if target.lower() in book.lps:
         return Split(label, ppm, target.lower(), None)
-    try:
-        pubkey = read_pubkey(target)
-    except KeyTextError:
+    pubkey = arguments.by_rules(arguments.public_key, rules)(target)
+    if isinstance(pubkey, arguments.Wanted):
         return Refused(Code.NOT_FOUND, f"{label}: say self, the name of one of your LPs, or an npub after the colon")
     if pubkey == book.operator:
         return Split(label, ppm, None, None)

@@ -1,5 +1,6 @@
 """Commands: what people type, understood or refused with the reason (docs/protocol.md section 6)."""
 
+import nostr_sdk
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 from nostrbot.core.commands import COMMAND_CHARS_MAX, Code, Command, Misunderstood, Refused, name_what_there_is, parse
 from nostrbot.core.forms import Form, Role
 from nostrbot.core.phrasebook import FORMS, TABLE
+from nostrbot.core.rules import FIRST, RULES
 from nostrbot.core.states import DepositStatus, Mode, Trust
 from tests.houses import person, told
 
@@ -279,3 +281,119 @@ def test_no_salad_of_the_table_s_own_words_makes_the_parser_raise(salad: list[st
     outcome = parse(" ".join(salad))
     if isinstance(outcome, Misunderstood):
         assert outcome.refused.message
+
+
+# --- as people type (review rows F8, F13) -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["balance —json", "balance –json", "balance −json", "balance -json", "balance ――json", "balance --JSON", "—json balance",
+     "balance --json.", "balance \u200b--json", "balance －－ｊｓｏｎ"],
+)  # fmt: skip
+def test_f13_json_as_keyboards_write_it(text: str) -> None:
+    """Two hyphens become a dash on the way."""
+    command = understood(text)
+    assert (command.verb, command.json) == ("balance", True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Balance.", "balance. ", "BALANCE!", "balance…", "balance?", "\u200bbalance\u200b", "\ufeffbalance", "\u202abalance\u202c",
+     "\u00a0balance\u2003", "`balance`", '"balance"', "“balance”", "‘balance’", "ｂａｌａｎｃｅ", "/balance.", "bal\u00adance", "\u2060 balance"],
+)  # fmt: skip
+def test_f13_a_command_with_what_surrounds_it(text: str) -> None:
+    """Punctuation, characters that nobody sees, quotes of every kind."""
+    assert understood(text).verb == "balance"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["deposit confirm d1.", "Deposit confirm d1!", "deposit confirm, d1", "deposit confirm d1\u200b", "deposit confirm \u202ad1\u202c",
+     "deposit confirm <d1>", "deposit confirm ｄ１", '"deposit confirm d1"', "`deposit confirm d1`", "deposit\u3000confirm\u2009d1",
+     "deposit confirm \u200b d1", "preview. deposit confirm d1"],
+)  # fmt: skip
+def test_f13_arguments_with_what_surrounds_them(text: str) -> None:
+    """What must be one of a kind, and is none as it stands, is read as it was meant."""
+    assert understood(text).args == {"deposit": 1}
+
+
+def test_f13_dashes_and_wide_signs_within_arguments() -> None:
+    """A date with en dashes, an equals sign of a Japanese keyboard."""
+    assert understood("history since=2026–11–01").args == understood("history since=2026-11-01").args
+    assert understood("lp show m‑1").args == {"lp": "m-1"}
+    assert understood("deposit list lp＝ana").args == {"lp": "ana"}
+    assert understood("settlement note s7 ‘two bundles’").args == {"settlement": 7, "text": "two bundles"}
+
+
+@pytest.mark.parametrize("text", ["don’t — really…", "価格：５", "a\u200bb", "`x`.", "<b>", "50 %."])
+def test_f13_free_text_keeps_every_character(text: str) -> None:
+    """Nothing is made plain that may be anything."""
+    assert understood(f'settlement note s7 "{text}"').args["text"] == text
+
+
+@pytest.mark.parametrize("text", ["deposit add ana 500. machine=m1", "fixed limit ５００", "settle ana 5\u200b machine=m1",
+                                  "machine set m1 cash_in=5%.", "lp add @ana machine=m1 name=ana."])  # fmt: skip
+def test_f13_money_and_new_names_are_taken_as_they_were_typed(text: str) -> None:
+    """A number may be cut off, and a name is for ever."""
+    assert refused(text).code is Code.BAD_ARGUMENT
+
+
+@pytest.mark.parametrize("text", ["balance —json", "Balance.", "lp show ana.", "deposit confirm ｄ１", "‘balance’"])
+def test_f13_the_first_rules_did_not_understand(text: str) -> None:
+    """So no entry of theirs can be of such a text."""
+    assert isinstance(parse(text, FIRST), Misunderstood)
+    assert isinstance(parse(text, RULES), Command)
+
+
+@pytest.mark.parametrize(
+    "around",
+    ["{}", "nostr:{}", "NOSTR:{}", "nostr://{}", "web+nostr:{}", "@{}", "<{}>", "{},", "{}.", "({})", "\u200b{}\u200b", "nostr:{}.",
+     "`{}`"],
+)  # fmt: skip
+def test_f8_keys_as_clients_give_them(around: str) -> None:
+    """npub in either case, nprofile with relays that are not needed, hex; whatever was pasted around them."""
+    ana = person("ana")
+    profile = nostr_sdk.Nip19Profile(
+        nostr_sdk.PublicKey.parse(ana.npub), [nostr_sdk.RelayUrl.parse("wss://r.example")]
+    ).to_bech32()
+    for key in (
+        ana.npub,
+        ana.npub.upper(),
+        ana.npub.capitalize(),
+        ana.pubkey,
+        ana.pubkey.upper(),
+        profile,
+        profile.upper(),
+    ):
+        command = parse(f'lp add "{around.format(key)}" machine=m1 name=ana')
+        assert isinstance(command, Command), command
+        assert command.args["npub"] == ana.pubkey
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [("note1" + "q" * 58, "a note"), ("naddr1" + "q" * 60, "address of an event"), ("nevent1" + "q" * 60, "an event"),
+     ("ana@example.com", "an address (NIP-05)"), ("npub1" + "q" * 57, "cut off or mistyped"), ("nprofile1" + "q" * 40, "cut off or mistyped"),
+     ("f" * 64, "not a public key"), ("npub1", "npub is cut off"), ("a" * 2000, "longer than any key")],
+)  # fmt: skip
+def test_f8_what_is_no_key_is_told_what_it_is(text: str, why: str) -> None:
+    """In a sentence that begins as ever."""
+    message = refused(f"lp add {text} machine=m1 name=ana").message
+    assert message.startswith("npub must be an npub or 64 hex digits of a public key; ")
+    assert why in message
+    assert text not in message
+
+
+@pytest.mark.parametrize(
+    "text", ["lp add {} machine=m1 name=ana", "{}", "frob {}", "machine set {}", "lp add nostr:{} machine=m1 name=ana", "help {}",
+             'settlement note s7 "my key is {}"', "deposit confirm d1 {}", "splits set a=100%:{}", "lp add {} --json"]
+)  # fmt: skip
+def test_f8_a_secret_key_is_refused_and_never_repeated(text: str) -> None:
+    """Wherever it stands, in either case and with characters that nobody sees in it: said why, and not said again."""
+    nsec = person("ana").nsec()
+    for secret in (nsec, nsec.upper(), f"{nsec[:20]}\u200b{nsec[20:]}"):
+        outcome = parse(text.format(secret))
+        assert isinstance(outcome, Misunderstood)
+        assert "there is a secret key in your message" in outcome.refused.message
+        assert nsec[5:20] not in repr(outcome).lower()
