@@ -33,7 +33,7 @@ def test_every_part_runs_and_its_figures_are_written(tmp_path: Path) -> None:
         "verification": 1,
         "engine": 2,
         "end_to_end": 2,
-        "questions": 2,
+        "questions": 3,
         "startup": 2,
         "audit": 1,
         "liabilities": 1,
