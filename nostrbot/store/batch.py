@@ -7,7 +7,10 @@ that came out of one turn of the bot: entries, projections, what is owed, what w
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import orjson
+
 from nostrbot.core.facts import (
+    Fact,
     Leg,
     LpPaid,
     SettlementChange,
@@ -24,7 +27,9 @@ from nostrbot.core.facts import (
     SettlementRetried,
 )
 from nostrbot.core.states import SettlementStatus
+from nostrbot.core.takings import Takings, takings_of
 from nostrbot.journal.entry import Entry
+from nostrbot.store.sums import Made, News, Step
 
 Row = tuple[object, ...]
 
@@ -122,17 +127,27 @@ def entry_row(number: int, entry: Entry) -> Row:
     return (number, entry.seq, entry.at, bytes.fromhex(entry.hash), event_id, entry.body)
 
 
-def settlement_row(number: int, fact: SettlementFact, seq: int, at: int) -> Row:
-    """The projection of one settlement, at its birth."""
+def settlement_row(number: int, fact: SettlementFact, takings: Takings, seq: int, at: int) -> Row:
+    """The projection of one settlement, at its birth, with its figures."""
     accepted = not isinstance(fact, SettlementRejected)
     payment_hash = bytes.fromhex(fact.sale.payment_hash)
-    return (number, fact.number, fact.machine, fact.status.value, payment_hash, accepted, seq, at, at)
+    figures = orjson.dumps(takings.plain())
+    return (number, fact.number, fact.machine, fact.status.value, payment_hash, accepted, seq, at, at, figures)
 
 
 def leg_row(number: int, settlement: int | None, machine: str, leg: Leg, seq: int) -> Row:
     """The projection of one leg, as it is made."""
     kind, status = leg.type.value, leg.status.value
     return (number, leg.number, settlement, machine, leg.lp, kind, status, leg.sats, leg.fiat_minor, seq, None)
+
+
+class Outcome(NamedTuple):
+    """What projections are made of an entry: the id that its event is known by, and what was decided."""
+
+    seq: int
+    at: int
+    event_id: str | None
+    facts: tuple[Fact, ...]
 
 
 @dataclass(slots=True)
@@ -144,53 +159,70 @@ class Projections:
     legs: list[Row] = field(default_factory=list)
     moved: list[Row] = field(default_factory=list)  # (status, since, book, number)
     voided: list[Row] = field(default_factory=list)  # (the entry its booking was reversed in or None, book, number)
+    news: News = field(default_factory=News)  # what changes in sums
 
     def add(self, number: int, entry: Entry) -> None:
         """Project one entry of book `number`. Rows go in before others are changed, so that one batch may do both."""
+        self.add_facts(number, Outcome(entry.seq, entry.at, entry.given.id, entry.facts))
+
+    def add_facts(self, number: int, entry: Outcome) -> None:
+        """Project what was decided in an entry."""
         for fact in entry.facts:
             match fact:
                 case SettlementProcessed() | SettlementPending() | SettlementRejected():
                     self._add_settlement(number, fact, entry)
                 case SettlementRetried():
                     self._move(number, fact, SettlementStatus.PROCESSED, entry)
-                    self._void(number, fact.voided, None)
+                    self._void(number, fact.voided, None, entry.at)
                     self._add_legs(number, fact, entry)
                 case SettlementMoved():
                     self._move(number, fact, fact.status, entry)
-                    self._void(number, fact.voided, None)
+                    self._void(number, fact.voided, None, entry.at)
                 case SettlementCorrected():
                     self._move(number, fact, SettlementStatus.PARTIAL, entry)
-                    self._void(number, fact.voided, entry.seq)
+                    self._void(number, fact.voided, entry.seq, entry.at)
                     self._add_legs(number, fact, entry)
                 case SettlementRefunded():
                     self._move(number, fact, SettlementStatus.REFUNDED, entry)
-                    self._void(number, fact.voided, entry.seq)
+                    self._void(number, fact.voided, entry.seq, entry.at)
                 case SettlementNoted() if len(entry.facts) == 1:  # one that is born with a note has it in its birth
                     self.changes.append((number, fact.number, entry.seq))
                 case SettlementFrozen() | SettlementLifted():
                     self.changes.append((number, fact.number, entry.seq))
                 case LpPaid():
-                    self.legs.extend([leg_row(number, None, fact.machine, leg, entry.seq) for leg in fact.legs])
+                    self._add_made(number, None, fact.machine, fact.legs, entry)
 
-    def _add_settlement(self, number: int, fact: SettlementFact, entry: Entry) -> None:
-        if fact.event_id == entry.given.id:
-            self.settlements.append(settlement_row(number, fact, entry.seq, entry.at))
+    def _add_settlement(self, number: int, fact: SettlementFact, entry: Outcome) -> None:
+        if fact.event_id == entry.event_id:
+            takings = takings_of(fact)
+            self.settlements.append(settlement_row(number, fact, takings, entry.seq, entry.at))
+            self.news.steps.append(Step(number, fact.number, fact.machine, entry.at, fact, takings))
         else:
             self._move(number, fact, fact.status, entry)
         if isinstance(fact, SettlementProcessed):
             self._add_legs(number, fact, entry)
 
     def _move(
-        self, number: int, fact: SettlementChange | SettlementFact, status: SettlementStatus, entry: Entry
+        self, number: int, fact: SettlementChange | SettlementFact, status: SettlementStatus, entry: Outcome
     ) -> None:
         self.changes.append((number, fact.number, entry.seq))
         self.moved.append((status.value, entry.at, number, fact.number))
+        assert not isinstance(fact, SettlementNoted), "a note moves nothing"
+        self.news.steps.append(Step(number, fact.number, fact.machine, entry.at, fact))
 
     def _add_legs(
-        self, number: int, fact: SettlementProcessed | SettlementRetried | SettlementCorrected, entry: Entry
+        self, number: int, fact: SettlementProcessed | SettlementRetried | SettlementCorrected, entry: Outcome
     ) -> None:
-        self.legs.extend([leg_row(number, fact.number, fact.machine, leg, entry.seq) for leg in fact.legs])
+        self._add_made(number, fact.number, fact.machine, fact.legs, entry)
 
-    def _void(self, number: int, legs: tuple[Leg, ...], reversed_seq: int | None) -> None:
+    def _add_made(
+        self, number: int, settlement: int | None, machine: str, legs: tuple[Leg, ...], entry: Outcome
+    ) -> None:
+        self.legs.extend([leg_row(number, settlement, machine, leg, entry.seq) for leg in legs])
+        self.news.made.extend([Made(number, machine, settlement is None, leg, entry.at) for leg in legs])
+
+    def _void(self, number: int, legs: tuple[Leg, ...], reversed_seq: int | None, at: int) -> None:
         """`reversed_seq`: the entry the legs' booking was reversed in; None for legs that were never booked."""
         self.voided.extend([(reversed_seq, number, leg.number) for leg in legs])
+        if reversed_seq is not None:
+            self.news.reversed.extend([(number, leg.number, at) for leg in legs])

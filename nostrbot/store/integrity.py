@@ -33,7 +33,20 @@ REBUILD = "stop the bot and run `nostrbot rebuild`"
 
 _END = re.compile(rb',"prev":"([0-9a-f]{64})","rules":([0-9]+),"seq":([0-9]+)\}\Z')
 _END_BYTES_MAX = 160
-_TABLES = ("entry", "settlement", "settlement_change", "leg", "balance", "snapshot", "checkpoint", "outbox")
+_TABLES = (
+    "entry",
+    "settlement",
+    "settlement_change",
+    "leg",
+    "leg_quarter",
+    "leg_month",
+    "sale_quarter",
+    "sale_month",
+    "balance",
+    "snapshot",
+    "checkpoint",
+    "outbox",
+)
 # Numbered from 1 on, without gaps: how many there are, the highest number, and how many point to what is not there.
 _NUMBERED = """
 SELECT count(*), coalesce(max(number), 0), coalesce(sum({orphan}), 0) FROM {table} WHERE book = :book
@@ -47,6 +60,27 @@ _LEGS = _NUMBERED.format(
 _BIRTHS = "SELECT seq, at, machine, payment_hash, accepted FROM settlement WHERE book = ? ORDER BY number"
 _CHANGES = "SELECT seq, number FROM settlement_change WHERE book = ?"
 _OF_SETTLEMENT, _REJECTED = b'"fact":"settlement_', b'"fact":"settlement_rejected"'
+# Sums are compared with what they are sums of: how many, and how much in halves (sums.py).
+_IN_FORCE = "status = 'completed' AND sats > 0"
+_RECEIVED = "lp IS NOT NULL AND sats > 0 AND type IN ('dca', 'settlement', 'operator_split')"
+_COUNTED = {
+    "made": f"{_RECEIVED} AND (status = 'completed' OR reversed_seq IS NOT NULL)",
+    "taken": f"{_RECEIVED} AND reversed_seq IS NOT NULL",
+    "reversed": f"{_RECEIVED} AND reversed_seq IS NOT NULL",
+    "apart": f"{_IN_FORCE} AND settlement IS NULL",
+    "pot": f"{_IN_FORCE} AND type = 'operator_split'",
+}
+_OF_LEGS = """
+SELECT count(*), sum(sats >> 32), sum(sats & 4294967295), sum(coalesce(fiat_minor, 0) >> 32),
+  sum(coalesce(fiat_minor, 0) & 4294967295) FROM leg WHERE book = ? AND {}
+"""
+_LEG_SUMS = """
+SELECT what, sum(count), sum(sats_high), sum(sats_low), sum(fiat_high), sum(fiat_low) FROM {} WHERE book = ? GROUP BY what
+"""
+_SALES = (
+    "SELECT machine, status, count(*) FROM settlement WHERE book = ? AND figures IS NOT NULL GROUP BY machine, status"
+)
+_SALE_SUMS = "SELECT machine, status, sum(count) FROM {} WHERE book = ? GROUP BY machine, status HAVING sum(count) <> 0"
 _BALANCES = "SELECT account, unit, amount FROM balance WHERE book = ?"
 _NEWEST_CHECKPOINT = "SELECT seq, event FROM checkpoint WHERE book = ? ORDER BY number DESC LIMIT 1"
 _HASH = "SELECT hash FROM entry WHERE book = ? AND seq = ?"
@@ -106,6 +140,7 @@ def _book_flaws(path: Path, books: Mapping[str, Book]) -> dict[str, str]:
                 _check_end(connection, number, entries)
                 _check_projections(connection, number, entries, books[key])
                 index.check()
+                _check_sums(connection, number)
             except BooksError as error:
                 flaws[key] = str(error)
             except sqlite3.DatabaseError as error:
@@ -261,3 +296,20 @@ def _check_projections(connection: sqlite3.Connection, number: int, entries: int
     kept = {(account, unit): amount for account, unit, amount in connection.execute(_BALANCES, (number,))}
     if kept != {place: str(amount) for place, amount in book.balances.items()}:
         raise BooksError(f"the table of balances does not fit the journal: {REBUILD}")
+
+
+def _check_sums(connection: sqlite3.Connection, number: int) -> None:
+    """Raise BooksError unless the sums come to what they are sums of. Which quarter each is in, only rebuilding looks at."""
+    expected = {}
+    for what, which in _COUNTED.items():  # one narrow walk each: all at once takes five times as long
+        [(count, *halves)] = connection.execute(_OF_LEGS.format(which), (number,))
+        if count:
+            expected[what] = (count, *halves)
+    for table in ("leg_quarter", "leg_month"):
+        kept = {what: tuple(sums) for what, *sums in connection.execute(_LEG_SUMS.format(table), (number,))}
+        if {what: sums for what, sums in kept.items() if any(sums)} != expected:
+            raise BooksError(f"the sums of legs do not fit the journal: {REBUILD}")
+    sales = set(connection.execute(_SALES, (number,)))
+    for table in ("sale_quarter", "sale_month"):
+        if set(connection.execute(_SALE_SUMS.format(table), (number,))) != sales:
+            raise BooksError(f"the sums of settlements do not fit the journal: {REBUILD}")

@@ -38,7 +38,17 @@ from nostrbot.store.store import LiveBook, Store
 from nostrbot.store.workplace import workplace
 
 ENTRIES_AT_ONCE = 500  # a commit each: as many as the journal is read in
-PROJECTIONS = (tables.settlement, tables.settlement_change, tables.leg, tables.balance, tables.snapshot)
+PROJECTIONS = (
+    tables.settlement,
+    tables.settlement_change,
+    tables.leg,
+    tables.leg_quarter,
+    tables.leg_month,
+    tables.sale_quarter,
+    tables.sale_month,
+    tables.balance,
+    tables.snapshot,
+)
 
 Progress = Callable[[int], None]
 

@@ -11,6 +11,9 @@ from pathlib import Path
 from sqlalchemy import Connection, column, inspect, select, table
 
 from nostrbot.errors import ConfigError
+from nostrbot.store.filling import fill_sums
+
+WITHOUT_SUMS = ("0001", "0002")  # homes of before have no sums yet, and what they are made of
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -35,6 +38,8 @@ def migrate(connection: Connection) -> None:
     if now is not None and now not in known:
         raise ConfigError("the database was made by a newer nostrbot: upgrade nostrbot")
     command.upgrade(config, "head")
+    if now in WITHOUT_SUMS:
+        fill_sums(connection)
 
 
 def is_current(connection: Connection) -> bool:

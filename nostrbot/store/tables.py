@@ -22,6 +22,8 @@ from sqlalchemy import (
     text,
 )
 
+from nostrbot.core.takings import Amounts
+
 metadata = MetaData()
 
 book = Table(
@@ -57,6 +59,7 @@ settlement = Table(
     Column("seq", BigInteger, nullable=False),  # of the entry it was born in
     Column("at", BigInteger, nullable=False),
     Column("since", BigInteger, nullable=False),  # when it came to its status
+    Column("figures", LargeBinary),  # what it adds to the sums below, as JSON (core/takings.py)
 )
 # The entries after its birth in which something became of a settlement.
 settlement_change = Table(
@@ -119,6 +122,55 @@ Index(
     sqlite_where=text("settlement IS NULL"),
     postgresql_where=text("settlement IS NULL"),
 )
+
+
+def _leg_sums(name: str) -> Table:
+    """What legs come to from `start` on, by whose they are (sums.py); amounts as halves of 32 bits."""
+    return Table(
+        name,
+        metadata,
+        Column("book", ForeignKey("book.id"), primary_key=True),
+        Column("lp", String, primary_key=True),  # "" for all parties
+        Column("what", String, primary_key=True),
+        Column("start", BigInteger, primary_key=True),
+        Column("machine", String, primary_key=True),
+        Column("type", String, primary_key=True),
+        Column("count", BigInteger, nullable=False),
+        Column("sats_high", BigInteger, nullable=False),
+        Column("sats_low", BigInteger, nullable=False),
+        Column("fiat_high", BigInteger, nullable=False),
+        Column("fiat_low", BigInteger, nullable=False),
+        Column("first_number", BigInteger, nullable=False),
+        Column("last_number", BigInteger, nullable=False),
+        Column("first_at", BigInteger, nullable=False),
+        Column("last_at", BigInteger, nullable=False),
+        sqlite_with_rowid=False,
+    )
+
+
+def _sale_sums(name: str) -> Table:
+    """What settlements come to that were born from `start` on, as they stand now."""
+    halves = [f"{amount}_{half}" for amount in Amounts._fields for half in ("high", "low")]
+    return Table(
+        name,
+        metadata,
+        Column("book", ForeignKey("book.id"), primary_key=True),
+        Column("start", BigInteger, primary_key=True),
+        Column("machine", String, primary_key=True),
+        Column("direction", String, primary_key=True),
+        Column("status", String, primary_key=True),
+        Column("reason", String, primary_key=True),  # of rejected ones, else ""
+        Column("count", BigInteger, nullable=False),
+        Column("beyond", BigInteger, nullable=False),  # so many are counted, and their amounts are in no sum
+        *[Column(half, BigInteger, nullable=False) for half in halves],
+        Column("first_number", BigInteger, nullable=False),
+        Column("last_number", BigInteger, nullable=False),
+        sqlite_with_rowid=False,
+    )
+
+
+leg_quarter, leg_month = _leg_sums("leg_quarter"), _leg_sums("leg_month")
+sale_quarter, sale_month = _sale_sums("sale_quarter"), _sale_sums("sale_month")
 
 balance = Table(
     "balance",

@@ -4,6 +4,7 @@ What lives here: committing a batch. What does not: reading (queries.py). The jo
 second writer on the same books fails loudly here and changes nothing.
 """
 
+import contextlib
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
@@ -21,6 +22,7 @@ from nostrbot.errors import FenceError, UnwritableError
 from nostrbot.store import tables
 from nostrbot.store.batch import Batch, Projections, Row, entry_row
 from nostrbot.store.database import Driver
+from nostrbot.store.sums import News, sum_up
 
 CHECKPOINTS_WITH_LEAVES = 31  # of each book: a month's proofs can be had again, some 100 bytes an LP each
 SNAPSHOTS_KEPT = 2  # the newest, and one before it should the newest be damaged
@@ -112,6 +114,7 @@ class Writer:
         await _run(connection, sql.entry, entries)
         await _run(connection, sql.settlement, projections.settlements)
         await _run(connection, sql.leg, projections.legs)
+        await _sum_up(connection, projections.news)
         await _run(connection, sql.settlement_change, projections.changes)
         await _run(connection, sql.moved, projections.moved)
         await _run(connection, sql.voided, projections.voided)
@@ -178,6 +181,18 @@ def _sighting_rows(batch: Batch) -> Iterator[tuple[str, str, bytes]]:
 async def _run(connection: aiosqlite.Connection, sql: str, rows: Sequence[Any]) -> None:
     if rows:
         await connection.executemany(sql, rows)
+
+
+async def _sum_up(connection: aiosqlite.Connection, news: News) -> None:
+    asking = sum_up(news)
+    with contextlib.suppress(StopIteration):
+        ask = next(asking)
+        while True:
+            if ask.is_reading:
+                ask = asking.send(list(await connection.execute_fetchall(ask.sql, ask.rows)))
+            else:
+                await _run(connection, ask.sql, ask.rows)
+                ask = next(asking)
 
 
 class _Statements:

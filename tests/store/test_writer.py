@@ -113,9 +113,7 @@ async def test_the_database_itself_refuses_a_second_use_of_a_payment_hash(tmp_pa
     path = tmp_path / "bot.sqlite"
     async with office(path) as at:
         await at.take(report(1))
-    again = (
-        "INSERT INTO settlement SELECT book, number + 1, machine, status, payment_hash, {}, seq, at, at FROM settlement"
-    )
+    again = "INSERT INTO settlement SELECT book, number + 1, machine, status, payment_hash, {}, seq, at, at, NULL FROM settlement"
     with closing(sqlite3.connect(path)) as connection:
         with pytest.raises(sqlite3.IntegrityError, match=r"settlement\.payment_hash"):
             connection.execute(again.format("accepted"))
