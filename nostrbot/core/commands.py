@@ -47,6 +47,7 @@ class Code(StrEnum):
     BOOK_CLOSED = "book_closed"
     OUR_FAULT = "our_fault"
     TOO_LONG = "too_long"
+    TOO_MANY = "too_many"
     RATE_LIMITED = "rate_limited"
     NOT_STUCK = "not_stuck"
     ALREADY_BOOKED = "already_booked"

@@ -14,9 +14,11 @@ from nostrbot.core.facts import DepositChanged, Fact
 from nostrbot.core.orders import Order
 from nostrbot.core.records import Deposit, Reversal
 from nostrbot.core.registry import find_lp, find_machine
+from nostrbot.core.rules import SOUND
 from nostrbot.core.states import DEPOSIT_MOVES, DepositStatus
 from nostrbot.money import format_minor
 
+REVERSALS_MAX = 100  # of one deposit, in parts: each of its entries has all of them
 DEPOSIT_MINOR_MAX = 10**15  # more than any machine holds
 
 
@@ -99,6 +101,11 @@ def reverse_deposit(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
         unspent = format_minor(unspent_minor, deposit.currency)
         hint = f": add amount={unspent} to take that much back" if unspent_minor else ""
         return Refused(Code.DEPOSIT_SPENT, f"only {unspent} {deposit.currency} of d{deposit.number} is not spent{hint}")
+    if order.rules >= SOUND and returned_minor < left_minor and len(deposit.reversals) >= REVERSALS_MAX:
+        return Refused(
+            Code.TOO_MANY,
+            f"d{deposit.number} was taken back in parts {REVERSALS_MAX} times: take back the rest of it, or from another one",
+        )
     status = DepositStatus.REVERSED if returned_minor == left_minor else deposit.status
     after = replace(deposit, status=status, reversals=(*deposit.reversals, Reversal(order.at, returned_minor)))
     return (DepositChanged(after, order.args["reason"], returned_minor),)

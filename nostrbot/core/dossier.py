@@ -4,6 +4,7 @@ What lives here: the facts about one settlement in order, folded into a Settleme
 it (core/worklist.py) and where its facts are found again (store/). docs/protocol.md section 5; acceptance S1, S6, S14.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -42,7 +43,11 @@ class Dossier:
 
     def followed_by(self, fact: Later, at: int) -> "Dossier":
         """The dossier with one more fact."""
-        return replace(self, later=(*self.later, (fact, at)))
+        return self.followed_by_all([(fact, at)])
+
+    def followed_by_all(self, facts: Iterable[tuple[Later, int]]) -> "Dossier":
+        """The dossier with more facts, each with its time."""
+        return replace(self, later=(*self.later, *facts))
 
 
 class Note(NamedTuple):
@@ -66,6 +71,7 @@ class Settlement:
         notes: newest first.
         since: when it came to its status.
         booked_at: when it was shared out the first time, 0 before that; a correction does not change it.
+        changes, corrections: how many facts came after its birth, and how many of them were corrections.
         is_frozen: its machine's key may have been a thief's when it was signed; is_checked: the operator found it true.
     """
 
@@ -93,19 +99,33 @@ class Settlement:
     booked_at: int = 0
     is_frozen: bool = False
     is_checked: bool = False
+    changes: int = 0
+    corrections: int = 0
 
     @property
     def legs_in_force(self) -> tuple[Leg, ...]:
         """The legs that were not replaced."""
-        return tuple(leg for leg in self.legs if leg.status is not LegStatus.VOIDED)
+        return tuple(filter(_is_in_force, self.legs))
 
 
 def as_it_stands(dossier: Dossier) -> Settlement:
-    """Fold a dossier into the settlement of now."""
+    """Fold a dossier into the settlement of now. What grows is put together once, so this takes as long as it is."""
     settlement = _newborn(dossier.birth, dossier.at)
+    legs, notes = {leg.number: leg for leg in settlement.legs}, list[Note]()
     for fact, at in dossier.later:
-        settlement = _follow(settlement, fact, at)
-    return settlement
+        legs |= {leg.number: leg for leg in _changed(fact)}
+        settlement = _follow(settlement, fact, at, legs)
+        note = _note_of(fact, at)
+        if note is not None:
+            notes.append(note)
+    corrections = sum(isinstance(fact, SettlementCorrected) for fact, _ in dossier.later)
+    return replace(
+        settlement,
+        legs=tuple(legs.values()),
+        notes=tuple(reversed(notes)),
+        changes=len(dossier.later),
+        corrections=corrections,
+    )
 
 
 def _newborn(fact: SettlementFact, at: int) -> Settlement:
@@ -136,20 +156,31 @@ def _newborn(fact: SettlementFact, at: int) -> Settlement:
     )
 
 
-def _follow(now: Settlement, fact: Later, at: int) -> Settlement:
+def _changed(fact: Later) -> tuple[Leg, ...]:
+    """The legs that a fact adds, or replaces by how they stand now."""
     match fact:
         case SettlementProcessed():
-            booked = replace(now, status=fact.status, error=None, legs=_replaced(now, (), fact.legs))
-            return replace(booked, since=at, processed_at=at, booked_at=at)
+            return fact.legs
+        case SettlementRetried() | SettlementCorrected():
+            return (*fact.voided, *fact.legs)
+        case SettlementMoved() | SettlementRefunded():
+            return fact.voided
+        case _:
+            return ()
+
+
+def _follow(now: Settlement, fact: Later, at: int, legs: Mapping[int, Leg]) -> Settlement:
+    """The settlement after one more fact, but for its legs and notes."""
+    match fact:
+        case SettlementProcessed():
+            return replace(now, status=fact.status, error=None, since=at, processed_at=at, booked_at=at)
         case SettlementRetried():
-            legs = _replaced(now, fact.voided, fact.legs)
-            booked = replace(now, status=SettlementStatus.PROCESSED, error=None, legs=legs)
+            booked = replace(now, status=SettlementStatus.PROCESSED, error=None)
             return replace(booked, since=at, processed_at=at, booked_at=at)
         case SettlementMoved():
-            moved = replace(now, status=fact.status, error=fact.error, legs=_replaced(now, fact.voided, ()), since=at)
-            return _noted(moved, fact.by, fact.note, at)
+            return replace(now, status=fact.status, error=fact.error, since=at)
         case SettlementCorrected():
-            corrected = replace(
+            return replace(
                 now,
                 status=SettlementStatus.PARTIAL,
                 error=None,
@@ -160,33 +191,32 @@ def _follow(now: Settlement, fact: Later, at: int) -> Settlement:
                 platform_fee_sats=fact.platform_fee_sats,
                 operator_fee_sats=fact.operator_fee_sats,
                 fee_mismatch_sats=fact.fee_mismatch_sats,
-                legs=_replaced(now, fact.voided, fact.legs),
                 owed_sats=fact.owed_sats,
                 since=at,
                 processed_at=at,
             )
-            return _noted(corrected, fact.by, fact.note, at)
         case SettlementRefunded():
-            legs = _replaced(now, fact.voided, ())
             refunded = replace(
-                now, status=SettlementStatus.REFUNDED, error=None, legs=legs, owed_sats=0, since=at, processed_at=at
+                now, status=SettlementStatus.REFUNDED, error=None, owed_sats=0, since=at, processed_at=at
             )
             # Of a corrected one only the rest went back: what was shared out is there still, and as doubtful as before.
-            refunded = replace(refunded, is_frozen=now.is_frozen and bool(refunded.legs_in_force))
-            return _noted(refunded, fact.by, fact.note, at)
-        case SettlementNoted():
-            return _noted(now, fact.by, fact.note, at)
+            return replace(refunded, is_frozen=now.is_frozen and any(map(_is_in_force, legs.values())))
         case SettlementFrozen():
             return replace(now, is_frozen=True)
         case SettlementLifted():
             return replace(now, is_frozen=False, is_checked=True)
+        case SettlementNoted():
+            return now
 
 
-def _replaced(now: Settlement, voided: tuple[Leg, ...], new: tuple[Leg, ...]) -> tuple[Leg, ...]:
-    """The legs with some of them as they stand now, and new ones behind."""
-    changed = {leg.number: leg for leg in voided}
-    return (*(changed.get(leg.number, leg) for leg in now.legs), *new)
+def _is_in_force(leg: Leg) -> bool:
+    return leg.status is not LegStatus.VOIDED
 
 
-def _noted(now: Settlement, by: str, text: str, at: int) -> Settlement:
-    return replace(now, notes=(Note(at, by, text), *now.notes)) if text else now
+def _note_of(fact: Later, at: int) -> Note | None:
+    """The operator's word that came with a fact."""
+    match fact:
+        case SettlementMoved() | SettlementCorrected() | SettlementRefunded() | SettlementNoted() if fact.note:
+            return Note(at, fact.by, fact.note)
+        case _:
+            return None

@@ -42,6 +42,8 @@ from nostrbot.core.states import (
 )
 from nostrbot.money import format_minor
 
+CHANGES_MAX = 200  # of one settlement: notes, corrections, resets
+CORRECTIONS_MAX = 20  # of one settlement: each makes all its legs again, and receipts for them
 STUCK_AFTER_S = 30 * MINUTE_S  # acceptance W2; counted from when it came to its status, not from when it was created
 RESET = "force-reset by operator (was stuck)"  # acceptance S10
 
@@ -69,7 +71,7 @@ def next_step(settlement: Settlement) -> str:
 
 def note_settlement(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     """Add a note: any settlement, any time (S14)."""
-    settlement = _find(book, order)
+    settlement = _find_changeable(book, order)
     if isinstance(settlement, Refused):
         return settlement
     return (SettlementNoted(settlement.number, order.author, order.args["text"]),)
@@ -92,6 +94,8 @@ def release_settlement(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
 def reset_settlement(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     """Set a stuck settlement aside; one that is fresh only with a reason (faults.md row 39)."""
     settlement = _find_movable(book, order, SettlementStatus.ERRORED)
+    if isinstance(settlement, Settlement):
+        settlement = _check_room(settlement, order)
     if isinstance(settlement, Refused):
         return settlement
     reason, waited_s = order.args.get("reason", ""), order.at - settlement.since
@@ -177,6 +181,8 @@ class _Dispensed:
 def correct_settlement(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     """Less was dispensed than reported: reverse the sharing and share out what really left the machine (S11-S13)."""
     settlement = _find_movable(book, order, SettlementStatus.PARTIAL)
+    if isinstance(settlement, Settlement):
+        settlement = _check_room(settlement, order)
     if isinstance(settlement, Refused):
         return settlement
     sale = settlement.sale
@@ -342,6 +348,28 @@ def _find(book: Book, order: Order) -> Settlement | Refused:
     if dossier is None:
         return Refused(Code.NOT_FOUND, f"there is no settlement s{number}: `settlement list` shows yours")
     return as_it_stands(dossier)
+
+
+def _find_changeable(book: Book, order: Order) -> Settlement | Refused:
+    settlement = _find(book, order)
+    return settlement if isinstance(settlement, Refused) else _check_room(settlement, order)
+
+
+def _check_room(settlement: Settlement, order: Order) -> Settlement | Refused:
+    """Refuse what could go on for ever: all of a settlement's life is read each time that somebody names it.
+
+    What ends it is never refused for that: its release, its retry and its refund.
+    """
+    name = f"s{settlement.number}"
+    if order.rules < SOUND:
+        return settlement
+    if order.verb == "settlement partial" and settlement.corrections >= CORRECTIONS_MAX:
+        said = f"{name} was corrected {settlement.corrections} times, and that is as often as it can be"
+    elif settlement.changes >= CHANGES_MAX:
+        said = f"{name} has had {settlement.changes} notes and changes, and there is no room for more"
+    else:
+        return settlement
+    return Refused(Code.TOO_MANY, f"{said}. What is possible still: {next_step(settlement)}")
 
 
 def _find_movable(

@@ -3,6 +3,7 @@
 import pytest
 
 from nostrbot.core.commands import Code, Refused
+from nostrbot.core.deposits import REVERSALS_MAX
 from nostrbot.core.facts import DepositChanged
 from nostrbot.core.records import Deposit
 from nostrbot.core.states import DepositStatus
@@ -187,3 +188,15 @@ def test_one_deposit_gives_back_no_more_than_itself(house: House) -> None:
     house.sell(fiat="1200.00")
     assert refused(house.say("operator", "deposit reverse d2 reason=x"))[0] is Code.DEPOSIT_SPENT
     assert deposit(house.say("operator", "deposit reverse d2 amount=300 reason=x")).reversed_minor == 30_000
+
+
+def test_a6_so_many_reversals_in_part(house: House) -> None:
+    """Each entry has all of them. The rest can be taken back at once."""
+    house.say("operator", "deposit add ana 1000 machine=m1")
+    house.say("operator", "deposit confirm d1")
+    for _ in range(REVERSALS_MAX):
+        deposit(house.say("operator", "deposit reverse d1 reason=x amount=1"))
+    code, words = refused(house.say("operator", "deposit reverse d1 reason=x amount=1"))
+    assert code is Code.TOO_MANY
+    assert "the rest" in words
+    assert deposit(house.say("operator", "deposit reverse d1 reason=x")).status is DepositStatus.REVERSED

@@ -1,10 +1,13 @@
 """Dossiers: a settlement folded from its facts (docs/protocol.md section 5; acceptance S1, S6, S14)."""
 
+import gc
+import time
 from typing import Any
 
 import pytest
 
 from nostrbot.core.dossier import Settlement, as_it_stands
+from nostrbot.core.facts import SettlementNoted
 from nostrbot.core.states import LegStatus, SettlementStatus
 from tests.houses import House, person
 
@@ -142,3 +145,30 @@ def test_a_rejected_one_has_neither_legs_nor_a_time_of_processing(house: House) 
         (),
         None,
     )
+
+
+@pytest.mark.parametrize("what", ["notes", "corrections"])
+def test_a6_folding_takes_as_long_as_it_is(house: House, what: str) -> None:
+    """Ten times the life takes some ten times as long, not a hundred times: a home of before may have any number."""
+    house.sell()
+    for n in range(20):
+        house.say("operator", f"settlement partial s1 fiat={1900 - n} note=jammed")
+    dossier = house.book.recall.dossiers[1]
+    noted = SettlementNoted(1, person("operator").pubkey, "a word")
+    kind = noted if what == "notes" else dossier.later[-1][0]
+
+    def seconds(count: int) -> float:
+        long = dossier.followed_by_all([(kind, house.now)] * count)
+        began = time.process_time()
+        settlement = as_it_stands(long)
+        took = time.process_time() - began
+        assert settlement.changes == 20 + count
+        return took
+
+    gc.disable()  # what it looks at are all tests' objects
+    try:
+        short = min(seconds(2_000) for _ in range(5))
+        long = min(seconds(20_000) for _ in range(5))
+    finally:
+        gc.enable()
+    assert long < 40 * short

@@ -39,6 +39,7 @@ from nostrbot.core.settlements import Duplicate
 from nostrbot.core.snapshots import take_snapshot
 from nostrbot.core.states import Direction, LegStatus, LegType, SettlementStatus
 from nostrbot.core.views import settlement_view
+from nostrbot.core.worklist import CHANGES_MAX, CORRECTIONS_MAX
 from tests.effort import examples
 from tests.houses import House, Outcome, person, report
 from tests.machines import statement
@@ -983,3 +984,41 @@ Troubles.TestCase.settings = settings(
     max_examples=examples(60), stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TestTroubles = Troubles.TestCase
+
+
+def test_a6_a_settlement_has_room_for_so_many_notes_and_changes(house: House) -> None:
+    """Then it says so; what ends it is possible still, and a trail with all of it verifies."""
+    house.sell()
+    for n in range(CHANGES_MAX):
+        assert isinstance(house.say("operator", f"settlement note s1 word-{n}"), SettlementNoted)
+    for words in ("settlement note s1 more", "settlement partial s1 fiat=100 note=jammed"):
+        outcome = house.say("operator", words)
+        assert isinstance(outcome, Refused)
+        assert outcome.code is Code.TOO_MANY
+        assert "settlement show s1" in outcome.message
+    assert isinstance(house.say("operator", "settlement refund s1 reason=x"), SettlementRefunded)
+
+
+def test_a6_one_that_is_set_aside_again_and_again_ends(house: House) -> None:
+    """Reset and held once more, until there is no room: then it can be released or refunded only."""
+    house.say("operator", "guard m1 per_settlement=1")
+    house.sell()
+    rounds = 0
+    while isinstance(house.say("operator", "settlement reset s1 reason=again"), SettlementMoved):
+        house.say("operator", "settlement retry s1")
+        rounds += 1
+    assert rounds == CHANGES_MAX // 2
+    assert isinstance(house.say("operator", "settlement release s1"), SettlementProcessed)
+
+
+def test_a6_so_many_corrections(house: House) -> None:
+    """Each makes all its legs again; the last one stands, and the rest is paid back."""
+    house.sell()
+    for n in range(CORRECTIONS_MAX):
+        assert isinstance(
+            house.say("operator", f"settlement partial s1 fiat={1900 - n} note=jammed"), SettlementCorrected
+        )
+    outcome = house.say("operator", "settlement partial s1 fiat=100 note=jammed")
+    assert isinstance(outcome, Refused)
+    assert outcome.code is Code.TOO_MANY
+    assert isinstance(house.say("operator", "settlement refund s1 reason=x"), SettlementRefunded)
