@@ -62,6 +62,12 @@ def days_before(day: str, days: int) -> str:
     return (date.fromisoformat(day) - timedelta(days=days)).isoformat()
 
 
+def month_after(month: str) -> str:
+    """The month after one, both `YYYY-MM`."""
+    year, number = divmod(int(month[:4]) * 12 + int(month[5:]), 12)
+    return f"{year:04}-{number + 1:02}"
+
+
 def local_minute(tz: str, at: int) -> str:
     """The local time of day, `HH:MM`."""
     return local_time(tz, at).strftime("%H:%M")

@@ -2,11 +2,9 @@
 
 What lives here: `report`. What does not: sentences (core/figures_words.py), single settlements (operators.py). A report
 is about the settlements born in its period, as they stand now, and about what was paid to LPs apart from them in it.
-Amounts are of what is booked: of a corrected settlement what is in force, of a refunded one nothing. The journal is read
-a few entries at a time: others wait for the same event loop.
+Amounts are of what is booked: of a corrected settlement what is in force, of a refunded one nothing (core/takings.py).
 """
 
-import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,22 +13,21 @@ from typing import Any
 from nostrbot.core.book import Book
 from nostrbot.core.commands import Refused
 from nostrbot.core.daybook import DAY_S, local_day, moment_of
-from nostrbot.core.dossier import Settlement, as_it_stands
-from nostrbot.core.facts import Leg
 from nostrbot.core.forms import Period
 from nostrbot.core.registry import find_machine
 from nostrbot.core.replies import Data
 from nostrbot.core.room import rows_that_fit, view_bytes
-from nostrbot.core.states import Direction, LegStatus, LegType, SettlementStatus
+from nostrbot.core.states import Direction, LegType, SettlementStatus
 from nostrbot.core.views import View
 from nostrbot.money import format_minor
-from nostrbot.pages import ENTRIES_AT_ONCE
 from nostrbot.reading.question import Question
 from nostrbot.store.leg_sums import LegSum
 from nostrbot.store.queries import Queries
+from nostrbot.store.sale_sums import SaleSum
 
 PERIOD_S = {Period.WEEK: 7 * DAY_S, Period.MONTH: 30 * DAY_S}
 PAYOUTS = {LegType.DCA: "fixed", LegType.SETTLEMENT: "settle"}  # what legs apart from settlements are for
+FEES = ("platform", "yours", "lps", "others")
 OPEN = {
     SettlementStatus.PENDING: "held",
     SettlementStatus.PROCESSING: "held",
@@ -84,32 +81,22 @@ class Takings:
     rejected: Counter[str] = field(default_factory=Counter)
     open: Counter[str] = field(default_factory=Counter)
 
-    def add(self, settlement: Settlement) -> None:
-        """Take in one settlement."""
-        direction = settlement.sale.direction
-        self.statuses[direction, settlement.status] += 1
-        if settlement.status is SettlementStatus.REJECTED:
-            self.rejected[str(settlement.error)] += 1
-        if not _is_booked(settlement):
-            return
-        self.wire[direction].add(settlement.wire_sats, settlement.fiat_minor)
-        self.principal[direction] += settlement.principal_sats
-        self.mismatch_sats += settlement.fee_mismatch_sats
-        self.owed_sats += settlement.owed_sats
-        for leg in settlement.legs_in_force:
-            if leg.status is LegStatus.COMPLETED:
-                self._add_leg(leg)
-
-    def _add_leg(self, leg: Leg) -> None:
-        match leg.type:
-            case LegType.SUPER_FEE:
-                self.fees["platform"] += leg.sats
-            case LegType.OPERATOR_SPLIT:
-                self.fees["lps" if leg.lp else "others" if leg.pubkey else "yours"] += leg.sats
-            case LegType.OPERATOR:
-                self.own.add(leg.sats, leg.fiat_minor or 0)
-            case _:
-                self.lps.add(leg.sats, leg.fiat_minor or 0)
+    def add(self, sales: SaleSum) -> None:
+        """Take in settlements of one kind."""
+        direction, status = Direction(sales.direction), SettlementStatus(sales.status)
+        if sales.sales:
+            self.statuses[direction, status] += sales.sales
+        if sales.reason and sales.sales:
+            self.rejected[sales.reason] += sales.sales
+        amounts = sales.amounts
+        self.wire[direction].add(amounts.wire_sats, amounts.fiat_minor, amounts.booked)
+        self.principal[direction] += amounts.principal_sats
+        self.mismatch_sats += amounts.mismatch_sats
+        self.owed_sats += amounts.owed_sats
+        fees = (amounts.platform_sats, amounts.yours_sats, amounts.lps_sats, amounts.others_sats)
+        self.fees.update(dict(zip(FEES, fees, strict=True)))
+        self.lps.add(amounts.to_lps_sats, amounts.to_lps_minor, amounts.to_lps_count)
+        self.own.add(amounts.own_sats, amounts.own_minor, amounts.own_count)
 
     def add_payouts(self, legs: LegSum) -> None:
         """Take in what LPs were paid apart from settlements."""
@@ -141,7 +128,7 @@ class Takings:
             "currency": currency,
             "settlements": statuses,
             **sales,
-            "fees": {whose: self.fees[whose] for whose in ("platform", "yours", "lps", "others")},
+            "fees": {whose: self.fees[whose] for whose in FEES},
             "mismatch_sats": self.mismatch_sats,
             "to_lps": self.lps.view(currency),
             "own_part": self.own.view(currency),
@@ -151,17 +138,6 @@ class Takings:
             "held": self.open["held"],
             "errored": self.open["errored"],
         }
-
-
-def _is_booked(settlement: Settlement) -> bool:
-    """Whether its sats and cash are in the ledger. A corrected one that was refunded still has what was dispensed."""
-    match settlement.status:
-        case SettlementStatus.PROCESSED | SettlementStatus.PARTIAL:
-            return True
-        case SettlementStatus.REFUNDED:
-            return bool(settlement.legs_in_force)
-        case _:
-            return False
 
 
 class ReportReading:
@@ -184,7 +160,9 @@ class ReportReading:
         since = _start(book.tz, period, question.at)
         tills = {name: Takings(name, machine.fiat) for name, machine in book.machines.items() if only in (None, name)}
         totals = {one.currency: Takings(None, one.currency) for one in tills.values()}
-        await self._add_settlements(book, only, since, tills, totals)
+        for sales in await self._queries.sale_sums.since(book.key, since, only):
+            for takings in _of_machine(sales.machine, tills, totals):
+                takings.add(sales)
         for legs in await self._queries.leg_sums.apart(book.key, since=since):
             for takings in _of_machine(legs.machine, tills, totals):
                 takings.add_payouts(legs)
@@ -193,24 +171,6 @@ class ReportReading:
                 takings.open[OPEN[status]] += count
         frame = {"period": period, "since": since, "until": question.at, "tz": book.tz}
         return {"report": {**frame, **_fitting(tills, totals)}}
-
-    async def _add_settlements(
-        self, book: Book, only: str | None, since: int, tills: dict[str, Takings], totals: dict[str, Takings]
-    ) -> None:
-        """Numbers go up with time, so the first one that is older than the period ends it."""
-        before: int | None = None
-        while True:
-            page = await self._queries.settlements(book.key, machine=only, before=before, limit=ENTRIES_AT_ONCE)
-            for stored in page:
-                if stored.birth.at < since:
-                    return
-                settlement = as_it_stands(stored.dossier())
-                for takings in _of_machine(settlement.machine, tills, totals):
-                    takings.add(settlement)
-                before = stored.number
-                await asyncio.sleep(0)
-            if len(page) < ENTRIES_AT_ONCE:
-                return
 
 
 def _start(tz: str, period: Period, now: int) -> int:

@@ -1,19 +1,19 @@
 """Stacking: what an LP's sats come to over time, with every operator it is with.
 
-What lives here: `stats`. What does not: sentences (core/figures_words.py), months (statements.py), one leg after the
+What lives here: `stats`, from sums by days and months. What does not: sentences (core/figures_words.py), months (statements.py), one leg after the
 other (lps.py). Acceptance B2, B8, B9, B14. A day is a day where the machine's operator is. Legs that were voided do not
 count. Commission counts as sats received; it cost nothing, so it is no purchase and no part of a rate.
 """
 
-import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
+from itertools import pairwise
 
 from nostrbot.core.book import Book
 from nostrbot.core.commands import Refused
-from nostrbot.core.daybook import days_before, local_day
+from nostrbot.core.daybook import days_before, local_day, moment_of, month_after
 from nostrbot.core.forms import Range
 from nostrbot.core.prices import price_in_force
 from nostrbot.core.replies import Data
@@ -23,15 +23,15 @@ from nostrbot.core.states import DepositStatus, LegType
 from nostrbot.core.views import View
 from nostrbot.money import SATS_PER_BTC, format_minor, format_ratio, minor_digits, parse_decimal
 from nostrbot.reading.question import Question
-from nostrbot.store.leg_sums import QuarterSum
+from nostrbot.store.leg_sums import Bought, LegSum, Span
 from nostrbot.store.queries import Queries
+from nostrbot.store.sums import What
 
 RANGE_DAYS = {Range.WEEK: 7, Range.MONTH: 30, Range.QUARTER: 90, Range.YEAR: 365}
 DAYS_SHOWN_MAX = 90  # a longer range is shown by months
 MILESTONES = (10_000, 50_000, 100_000, 500_000, 1_000_000, 5_000_000, 10_000_000, 50_000_000, 100_000_000)
 WEEK_DAYS = 7
 BASIS_PLACES = 4  # decimals of sats per unit of fiat: of a small currency less than one is had
-ROWS_AT_ONCE = 500  # others wait for the same event loop
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ class Stack:
     holdings: dict[str, Holding] = field(default_factory=dict)
     sats: Counter[tuple[str, str]] = field(default_factory=Counter)  # by day or month of the range, and currency
     spent_minor: Counter[tuple[str, str]] = field(default_factory=Counter)
-    sats_of_day: Counter[str] = field(default_factory=Counter)  # ever
+    sats_of_day: Counter[str] = field(default_factory=Counter)  # ever; months in which no milestone was reached as one
     commission_sats: int = 0
     purchases_ever: int = 0
     first_at: int | None = None
@@ -86,36 +86,35 @@ class Stack:
             if deposit.lp == lp and deposit.status is DepositStatus.PENDING:
                 self.holding(deposit.currency).pending_minor += deposit.amount_minor
 
-    def add_legs(self, book: Book, quarter: QuarterSum) -> None:
-        """Add what was received in a quarter of an hour at one machine."""
-        legs, day = quarter.legs, local_day(book.tz, quarter.quarter_at)
-        currency, is_purchase = book.machines[legs.machine].fiat, legs.type is not LegType.OPERATOR_SPLIT
-        self.sats_of_day[day] += legs.sats
-        if is_purchase:
-            self._note_purchase(book, quarter, day)
-        if day < self.first_day:
-            return
-        period = (day[:7] if self.by_months else day, currency)
-        self.sats[period] += legs.sats
-        self.spent_minor[period] += legs.fiat_minor
-        if is_purchase:
+    def add_ever(self, book: Book, legs: LegSum) -> None:
+        """Add what was received at one machine, whenever."""
+        if legs.type is not LegType.OPERATOR_SPLIT:
+            self.purchases_ever += legs.count
+            self.holding(book.machines[legs.machine].fiat).bought_sats += legs.sats
+
+    def add_times(self, book: Book, bought: Bought) -> None:
+        """Add when was bought first and last at one machine."""
+        self.first_at = bought.first_at if self.first_at is None else min(self.first_at, bought.first_at)
+        self.last_at = bought.last_at if self.last_at is None else max(self.last_at, bought.last_at)
+        day = local_day(book.tz, bought.first_at)
+        self.first_purchase_day = min(self.first_purchase_day or day, day)
+        holding = self.holding(book.machines[bought.machine].fiat)
+        if bought.last_at >= holding.last_at:
+            price = price_in_force(book, bought.machine, RULES)
+            holding.last_at, holding.price = bought.last_at, price and price.usual
+
+    def add_in_range(self, book: Book, period: str, legs: LegSum) -> None:
+        """Add what was received at one machine on a day, or in a month, of the range."""
+        currency = book.machines[legs.machine].fiat
+        self.sats[period, currency] += legs.sats
+        self.spent_minor[period, currency] += legs.fiat_minor
+        if legs.type is LegType.OPERATOR_SPLIT:
+            self.commission_sats += legs.sats
+        else:
             holding = self.holding(currency)
             holding.sats += legs.sats
             holding.spent_minor += legs.fiat_minor
             holding.purchases += legs.count
-        else:
-            self.commission_sats += legs.sats
-
-    def _note_purchase(self, book: Book, quarter: QuarterSum, day: str) -> None:
-        self.purchases_ever += quarter.legs.count
-        self.first_at = quarter.first_at if self.first_at is None else min(self.first_at, quarter.first_at)
-        self.last_at = quarter.last_at if self.last_at is None else max(self.last_at, quarter.last_at)
-        self.first_purchase_day = min(self.first_purchase_day or day, day)
-        holding = self.holding(book.machines[quarter.legs.machine].fiat)
-        holding.bought_sats += quarter.legs.sats
-        if quarter.last_at >= holding.last_at:
-            price = price_in_force(book, quarter.legs.machine, RULES)
-            holding.last_at, holding.price = quarter.last_at, price and price.usual
 
 
 class StackReading:
@@ -137,13 +136,77 @@ class StackReading:
         days = RANGE_DAYS.get(chosen)
         first_day = "" if days is None else days_before(today, days - 1)
         stack = Stack(first_day, by_months=days is None or days > DAYS_SHOWN_MAX)
-        for book, lp in enrolled:
+        reached = [(book, lp, await self._queries.leg_sums.reach(book.key, lp)) for book, lp in enrolled]
+        for book, lp, _ in reached:
             stack.add_cash(book, lp)
-            for place, quarter in enumerate(await self._queries.leg_sums.by_quarter(book.key, lp)):
-                stack.add_legs(book, quarter)
-                if place % ROWS_AT_ONCE == 0:
-                    await asyncio.sleep(0)
+        ever = [_Received(self._queries, book, lp, *reach) for book, lp, reach in reached if reach is not None]
+        for received in ever:
+            for month, legs in await received.by_months(""):
+                stack.add_ever(received.book, legs)
+                stack.sats_of_day[month] += legs.sats
+                if stack.by_months and not first_day:
+                    stack.add_in_range(received.book, month, legs)
+            for bought in await self._queries.leg_sums.bought(received.book.key, received.lp):
+                stack.add_times(received.book, bought)
+            if first_day:
+                in_range = received.by_months(first_day) if stack.by_months else received.by_days(first_day, "")
+                for period, legs in await in_range:
+                    stack.add_in_range(received.book, period, legs)
+        for month in months_of_milestones(stack.sats_of_day):
+            del stack.sats_of_day[month]
+            for received in ever:
+                for day, legs in await received.by_days(f"{month}-01", month):
+                    stack.sats_of_day[day] += legs.sats
         return {"stats": {"range": chosen, **_standing(enrolled), **_stack_view(stack, today)}}
+
+
+@dataclass(slots=True)
+class _Received:
+    """What an LP received in one book, from `first_at` to `last_at`, less what was taken back."""
+
+    queries: Queries
+    book: Book
+    lp: str
+    first_at: int
+    last_at: int
+
+    async def by_months(self, first_day: str) -> list[tuple[str, LegSum]]:
+        """By local months, from a day on; "": all there ever was."""
+        first = max(first_day, local_day(self.book.tz, self.first_at))
+        last = local_day(self.book.tz, self.last_at)
+        begins = [first]
+        while begins[-1][:7] < last[:7]:
+            begins.append(f"{month_after(begins[-1][:7])}-01")
+        return await self._between([*begins, f"{month_after(begins[-1][:7])}-01"], letters=7)
+
+    async def by_days(self, first_day: str, month: str) -> list[tuple[str, LegSum]]:
+        """By local days, from one on; of one month where it is named."""
+        first = max(first_day, local_day(self.book.tz, self.first_at))
+        last = local_day(self.book.tz, self.last_at)
+        days = []
+        while first <= last and first.startswith(month):
+            days.append(first)
+            first = days_before(first, -1)
+        return await self._between([*days, first], letters=10)
+
+    async def _between(self, begins: Sequence[str], *, letters: int) -> list[tuple[str, LegSum]]:
+        """What was received between one of these local days and the next, named by so many of its letters."""
+        tz = self.book.tz
+        moments = [(day[:letters], at) for day in begins if (at := moment_of(tz, day, "00:00")) is not None]
+        spans = [Span(name, start, end) for (name, start), (_, end) in pairwise(moments)]
+        sums: dict[tuple[str, str, LegType], LegSum] = {}
+        found = await self.queries.leg_sums.in_spans(self.book.key, self.lp, spans, What.MADE, What.TAKEN)
+        for period, what, legs in found:
+            sign = 1 if what is What.MADE else -1
+            place = (period, legs.machine, legs.type)
+            known = sums.get(place, LegSum(legs.machine, legs.type, 0, 0, 0))
+            sums[place] = replace(
+                known,
+                count=known.count + sign * legs.count,
+                sats=known.sats + sign * legs.sats,
+                fiat_minor=known.fiat_minor + sign * legs.fiat_minor,
+            )
+        return [(period, legs) for (period, _, _), legs in sorted(sums.items()) if legs.count]
 
 
 def _standing(enrolled: Iterable[tuple[Book, str]]) -> View:
@@ -223,6 +286,16 @@ def _worth(sats: int, price: str, currency: str) -> str:
     rate = parse_decimal(price)
     assert rate is not None, "a rate was read before it came here"
     return format_ratio(sats * 10**rate.places, rate.digits, minor_digits(currency))
+
+
+def months_of_milestones(sats_of_month: Mapping[str, int]) -> list[str]:
+    """In which months milestones were reached: on what days of them is still to be looked up."""
+    total, months = 0, []
+    for month, sats in sorted(sats_of_month.items()):
+        if any(total < milestone <= total + sats for milestone in MILESTONES):
+            months.append(month)
+        total += sats
+    return months
 
 
 def milestones(sats_of_day: Mapping[str, int]) -> View:

@@ -12,23 +12,25 @@ is what `balance` says.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 from nostrbot.core.book import Book
 from nostrbot.core.commands import Code, Refused
-from nostrbot.core.daybook import local_day, moment_of
+from nostrbot.core.daybook import local_day, moment_of, month_after
 from nostrbot.core.replies import Data
 from nostrbot.core.room import rows_that_fit, view_bytes
 from nostrbot.core.views import View
 from nostrbot.money import format_minor
 from nostrbot.reading.question import NOT_THERE, Question
-from nostrbot.store.leg_sums import LegSum, WindowSum
+from nostrbot.store.leg_sums import LegSum, Span, SpanSum
 from nostrbot.store.queries import Queries
+from nostrbot.store.sums import What
 
 CORRECTIONS_SHOWN_MAX = 100  # with an operator
+BEFORE, WITHIN = "before", "within"  # the month
 
 
 class Month(NamedTuple):
@@ -111,27 +113,30 @@ class Account:
 
     async def add_legs(self, queries: Queries) -> None:
         """Add what was paid out and what of it was corrected, and a line for each correction."""
-        window = (self.book.key, self.lp, self.month.start, self.month.end)
-        for summed in await queries.leg_sums.in_window(*window):
+        month = self.month
+        spans = [Span(BEFORE, 0, month.start), Span(WITHIN, month.start, month.end)]
+        for summed in await queries.leg_sums.in_spans(self.book.key, self.lp, spans, What.MADE, What.REVERSED):
             self._add_sum(summed)
+        window = (self.book.key, self.lp, month.start, month.end)
         for leg in await queries.leg_sums.reversed_within(*window, limit=CORRECTIONS_SHOWN_MAX):
             self._tell("correction", f"l{leg.number}", leg.machine, leg.at, leg.fiat_minor, sats=leg.sats)
 
-    def _add_sum(self, summed: WindowSum) -> None:
+    def _add_sum(self, summed: SpanSum) -> None:
         legs = summed.legs
         cash = self.cash.setdefault(legs.machine, CashMonth())  # commission comes from other machines, too
-        if summed.is_made_within:
-            self.sats.received += legs.sats
-            _gather(cash.payouts, legs)
-        else:
-            self.sats.opening += legs.sats
-            cash.opening_minor -= legs.fiat_minor
-        if summed.is_reversed_within:
-            self.sats.corrections += legs.sats
-            cash.corrections_minor += legs.fiat_minor
-        elif summed.is_reversed_before:
-            self.sats.opening -= legs.sats
-            cash.opening_minor += legs.fiat_minor
+        match summed.what, summed.span:
+            case What.MADE, "within":
+                self.sats.received += legs.sats
+                cash.payouts.append(legs)
+            case What.MADE, _:
+                self.sats.opening += legs.sats
+                cash.opening_minor -= legs.fiat_minor
+            case _, "within":
+                self.sats.corrections += legs.sats
+                cash.corrections_minor += legs.fiat_minor
+            case _:
+                self.sats.opening -= legs.sats
+                cash.opening_minor += legs.fiat_minor
 
     def _is_within(self, at: int) -> bool:
         return self.month.start <= at < self.month.end
@@ -193,20 +198,6 @@ class Account:
         }
 
 
-def _gather(sums: list[LegSum], more: LegSum) -> None:
-    """Add to the sum of the same type, or begin one."""
-    for place, legs in enumerate(sums):
-        if legs.type is more.type:
-            sums[place] = replace(
-                legs,
-                count=legs.count + more.count,
-                sats=legs.sats + more.sats,
-                fiat_minor=legs.fiat_minor + more.fiat_minor,
-            )
-            return
-    sums.append(more)
-
-
 class StatementReading:
     """Answers what an LP's month was."""
 
@@ -246,13 +237,8 @@ def _month_before(month: str) -> str:
     return first.fromordinal(first.toordinal() - 1).isoformat()[:7]
 
 
-def _month_after(month: str) -> str:
-    year, number = divmod(int(month[:4]) * 12 + int(month[5:]), 12)
-    return f"{year:04}-{number + 1:02}"
-
-
 def _month_of(tz: str, month: str) -> Month:
-    start, end = (moment_of(tz, f"{one}-01", "00:00") for one in (month, _month_after(month)))
+    start, end = (moment_of(tz, f"{one}-01", "00:00") for one in (month, month_after(month)))
     assert start is not None, "no time zone ever left out the first day of a month of this century"
     assert end is not None, "nor will one"
     return Month(start, end)

@@ -1,23 +1,27 @@
-"""Leg sums: what legs come to, added up by the database.
+# ruff: noqa: S608 - the words that are put into statements are ours
+"""Leg sums: what legs come to, from the sums that are kept of them.
 
-What lives here: sums over an LP's legs and over what was paid apart from settlements. What does not: the legs
-themselves (queries.py) and what the sums are for (reading/). Sums are exact however large: the database adds the upper
-and the lower 32 bits of every amount apart, so that neither outgrows 64 bits, and Python puts them together.
+What lives here: sums over an LP's legs and over what was paid apart from settlements, for any span of time that begins and
+ends on a quarter of an hour. What does not: how sums are kept (sums.py), the legs themselves (queries.py) and what the sums
+are for (reading/). A span is read as months and the quarters at its ends, so an answer costs what it shows and not what
+there ever was. Halves are put together here, so sums are exact however large.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, case, func, select
+import orjson
+from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from nostrbot.core.daybook import QUARTER_S
 from nostrbot.core.states import LegStatus, LegType
+from nostrbot.store.sums import HALF, NOBODY, RECEIVED, What, month_of
 from nostrbot.store.tables import book, entry, leg
 
-# What an LP receives; of the other types none is its gain.
-_RECEIVED = leg.c.type.in_([kind.value for kind in (LegType.DCA, LegType.SETTLEMENT, LegType.OPERATOR_SPLIT)])
+ENDLESS = 2**40  # later than any entry
+_RECEIVED = leg.c.type.in_([kind.value for kind in RECEIVED])
 _made, _reversed, _named = entry.alias("made"), entry.alias("reversed"), leg.alias("named")
 
 
@@ -32,22 +36,28 @@ class LegSum:
     fiat_minor: int
 
 
-class QuarterSum(NamedTuple):
-    """Legs in force that were made in the quarter of an hour from `quarter_at` on; the first and last of them."""
+class SpanSum(NamedTuple):
+    """What legs come to in the span that was asked for by this name."""
 
-    quarter_at: int
+    span: str
+    what: What
+    legs: LegSum
+
+
+class Span(NamedTuple):
+    """A span of time by a name, from `start` to before `end`, unix seconds on a quarter of an hour."""
+
+    name: str
+    start: int
+    end: int
+
+
+class Bought(NamedTuple):
+    """When an LP bought first and last at a machine, of what it may keep."""
+
+    machine: str
     first_at: int
     last_at: int
-    legs: LegSum
-
-
-class WindowSum(NamedTuple):
-    """Legs booked before the end of a window of time: made in it or before, reversed before it, in it, or not yet."""
-
-    is_made_within: bool
-    is_reversed_before: bool
-    is_reversed_within: bool
-    legs: LegSum
 
 
 class ReversedLeg(NamedTuple):
@@ -60,47 +70,120 @@ class ReversedLeg(NamedTuple):
     fiat_minor: int | None
 
 
+class Piece(NamedTuple):
+    """Rows of a sum table that are part of a span: they are added, or taken away from what a whole month has too much."""
+
+    span: str
+    sign: int
+    start: int
+    end: int
+
+
+def pieces_of(spans: Iterable[Span]) -> tuple[list[Piece], list[Piece]]:
+    """Return the months and the quarters that spans are made of."""
+    months, quarters = [], []
+    for name, start, end in spans:
+        first, last = _nearest_month(start), _nearest_month(end)
+        if first < last:
+            months.append(Piece(name, 1, first, last))
+            quarters += [_between(name, start, first), _between(name, last, end)]
+        else:
+            quarters.append(Piece(name, 1, start, end))
+    return months, [piece for piece in quarters if piece.start < piece.end]
+
+
+def _nearest_month(at: int) -> int:
+    """The beginning of a month that is nearest: a local month begins some hours before or after one of UTC."""
+    if at >= ENDLESS:
+        return ENDLESS
+    before = month_of(at)
+    after = month_of(before + 32 * 24 * 60 * 60)
+    return before if at - before <= after - at else after
+
+
+def _between(name: str, start: int, end: int) -> Piece:
+    """What lies between: to be added where `end` is later, to be taken away where it is earlier."""
+    return Piece(name, 1, start, end) if start <= end else Piece(name, -1, end, start)
+
+
 class LegSums:
     """Sums over legs, each on a connection of its own."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def by_quarter(self, key: str, lp: str) -> list[QuarterSum]:
-        """All that an LP received and may keep, oldest first."""
-        quarter = (_made.c.at // QUARTER_S).label("quarter")
-        rows = await self._all(
-            select(quarter, func.min(_made.c.at), func.max(_made.c.at), *_SUM)
-            .select_from(_LEGS)
-            .where(_of_lp(key, lp), leg.c.status == LegStatus.COMPLETED.value, _RECEIVED)
-            .group_by(quarter, leg.c.machine, leg.c.type)
-            .order_by(quarter, leg.c.machine, leg.c.type)
-        )
-        return [QuarterSum(row[0] * QUARTER_S, row[1], row[2], _sum(row[3:])) for row in rows]
+    async def in_spans(self, key: str, lp: str, spans: Sequence[Span], *whats: What) -> list[SpanSum]:
+        """What an LP's legs come to in each span, by machine and type, in order of these."""
+        months, quarters = pieces_of(spans)
+        sums: dict[tuple[str, str, str, str], list[int]] = {}
+        for table, pieces in (("leg_month", months), ("leg_quarter", quarters)):
+            asked = orjson.dumps([[what, *piece] for what in whats for piece in pieces]).decode()
+            for *place, count, sats_high, sats_low, fiat_high, fiat_low in await self._rows(
+                _IN_SPANS.format(table=table), (asked, key, lp)
+            ):
+                found = sums.setdefault((place[0], place[1], place[2], place[3]), [0, 0, 0])
+                found[0] += count
+                found[1] += (sats_high << HALF) + sats_low
+                found[2] += (fiat_high << HALF) + fiat_low
+        return [
+            SpanSum(name, What(what), LegSum(machine, LegType(kind), *values))
+            for (name, what, machine, kind), values in sorted(sums.items())
+            if any(values)
+        ]
 
-    async def in_window(self, key: str, lp: str, start: int, end: int) -> list[WindowSum]:
-        """All that an LP received before `end`, and what of it was taken back, as seen from `start` to before `end`."""
-        phases = (
-            _is(_made.c.at >= start).label("made_within"),
-            _is(_reversed.c.at < start).label("reversed_before"),
-            _is(and_(_reversed.c.at >= start, _reversed.c.at < end)).label("reversed_within"),
+    async def reach(self, key: str, lp: str) -> tuple[int, int] | None:
+        """When an LP's first leg was booked and when its last, whatever became of them; None without any."""
+        [(first, last)] = await self._rows(_REACH, (key, lp))
+        return None if first is None else (first, last)
+
+    async def bought(self, key: str, lp: str) -> list[Bought]:
+        """When an LP bought first and last at each machine, of what it may keep."""
+        purchases: dict[str, dict[str, list[Any]]] = {}
+        for row in await self._rows(_STANDING.format(table="leg_month", within=""), (key, lp)):
+            purchases.setdefault(row[0], {}).setdefault(row[1], []).append(row)
+        found: dict[str, Bought] = {}
+        for machine, by_type in purchases.items():
+            for rows in by_type.values():
+                first = await self._edge(key, lp, rows, newest=False)
+                last = await self._edge(key, lp, rows, newest=True)
+                if first is not None and last is not None:
+                    known = found.get(machine, Bought(machine, first, last))
+                    found[machine] = Bought(machine, min(known.first_at, first), max(known.last_at, last))
+        return [found[machine] for machine in sorted(found)]
+
+    async def _edge(self, key: str, lp: str, months: Sequence[Any], *, newest: bool) -> int | None:
+        """The first or last time in months of one machine and type, down to the leg where some were taken back."""
+        standing = [row for row in months if row.count > row.taken]
+        if not standing:
+            return None
+        month = standing[-1] if newest else standing[0]
+        if not month.taken:
+            return int(month.last_at if newest else month.first_at)
+        within = "AND machine = ? AND type = ? AND start >= ? AND start < ?"
+        ends = (month.start, month_of(month.start + 32 * 24 * 60 * 60))
+        quarters = await self._rows(
+            _STANDING.format(table="leg_quarter", within=within), (key, lp, month.machine, month.type, *ends)
         )
-        rows = await self._all(
-            select(*phases, *_SUM)
-            .select_from(_LEGS.outerjoin(_reversed, _WAS_REVERSED))
-            .where(_of_lp(key, lp), _made.c.at < end, _BOOKED, _RECEIVED)
-            .group_by(*phases, leg.c.machine, leg.c.type)
-            .order_by(leg.c.machine, leg.c.type)
-        )
-        return [WindowSum(bool(row[0]), bool(row[1]), bool(row[2]), _sum(row[3:])) for row in rows]
+        standing = [row for row in quarters if row.count > row.taken]
+        quarter = standing[-1] if newest else standing[0]
+        if not quarter.taken:
+            return int(quarter.last_at if newest else quarter.first_at)
+        numbers = (quarter.first_number, quarter.last_number)
+        place = (key, lp, *numbers, month.machine, month.type, quarter.start, quarter.start + QUARTER_S)
+        [(first, last)] = await self._rows(_TIMES, place)
+        return int(last if newest else first)
 
     async def reversed_within(self, key: str, lp: str, start: int, end: int, *, limit: int) -> list[ReversedLeg]:
         """The legs of an LP that were reversed from `start` to before `end`, newest first; skipped ones apart."""
+        numbers = await self._rows(_REVERSED_NUMBERS, (key, lp, start // QUARTER_S * QUARTER_S, end))
+        low, high = numbers[0]
+        if low is None:
+            return []
         rows = await self._all(
             select(leg.c.number, leg.c.machine, _reversed.c.at, leg.c.sats, leg.c.fiat_minor)
-            .select_from(_LEGS.join(_reversed, _WAS_REVERSED))
-            .where(_of_lp(key, lp), _reversed.c.at >= start, _reversed.c.at < end)
-            .where(_BOOKED, _RECEIVED)
+            .select_from(leg.join(_reversed, _WAS_REVERSED))
+            .where(_of_lp(key, lp, low, high), _reversed.c.at >= start, _reversed.c.at < end)
+            .where(leg.c.sats > 0, _RECEIVED)
             .order_by(_reversed.c.at.desc(), leg.c.number.desc())
             .limit(limit)
         )
@@ -108,22 +191,27 @@ class LegSums:
 
     async def apart(self, key: str, *, since: int) -> list[LegSum]:
         """What LPs were paid out of the operator's own sats since then: `dca` in fixed mode, `settlement` by hand."""
-        rows = await self._all(
-            select(*_SUM)
-            .select_from(_LEGS)
-            .where(_numbered(key, _named.c.settlement.is_(None)), leg.c.status == LegStatus.COMPLETED.value)
-            .where(_made.c.at >= since)
-            .group_by(leg.c.machine, leg.c.type)
-        )
-        return [_sum(row) for row in rows]
+        whole = -(-since // QUARTER_S) * QUARTER_S
+        sums: dict[tuple[str, LegType], list[int]] = {}
+        for _, _, legs in await self.in_spans(key, NOBODY, [Span("", whole, ENDLESS)], What.APART):
+            sums[legs.machine, legs.type] = [legs.count, legs.sats, legs.fiat_minor]
+        for machine, kind, sats, minor in await self._rows(_APART_IN_QUARTER, (key, whole - QUARTER_S, since, whole)):
+            found = sums.setdefault((machine, LegType(kind)), [0, 0, 0])
+            for place, amount in enumerate((1, sats, minor)):
+                found[place] += amount
+        return [LegSum(machine, kind, *values) for (machine, kind), values in sorted(sums.items())]
 
     async def pots(self, key: str, machines: Sequence[str], *, since: int) -> list[tuple[int, int]]:
         """The operator's pots of these machines' settlements since then: (sats, how many settlements had that much)."""
+        [(lowest,)] = await self._rows(_FIRST_POT, (key, since // QUARTER_S * QUARTER_S))
+        if lowest is None:
+            return []
         pot = func.sum(leg.c.sats).label("pot")
         each = (
             select(pot)
             .select_from(_LEGS)
-            .where(leg.c.book == _number_of(key), leg.c.machine.in_(machines), _made.c.at >= since)
+            .where(leg.c.book == _number_of(key), leg.c.number >= lowest)
+            .where(leg.c.machine.in_(machines), _made.c.at >= since)
             .where(leg.c.type == LegType.OPERATOR_SPLIT.value, leg.c.status == LegStatus.COMPLETED.value)
             .group_by(leg.c.settlement)
             .subquery()
@@ -135,42 +223,67 @@ class LegSums:
         async with self._engine.connect() as connection:
             return [tuple(row) for row in await connection.execute(statement)]
 
+    async def _rows(self, sql: str, values: tuple[Any, ...]) -> Sequence[Any]:
+        async with self._engine.connect() as connection:
+            return (await connection.exec_driver_sql(sql, values)).all()
+
 
 def _number_of(key: str) -> ColumnElement[int]:
     """The number of a book."""
     return select(book.c.id).where(book.c.key == key).scalar_subquery()
 
 
-def _of_lp(key: str, lp: str) -> ColumnElement[bool]:
-    return _numbered(key, _named.c.lp == lp)
-
-
-def _numbered(key: str, which: ColumnElement[bool]) -> ColumnElement[bool]:
-    """These legs of a book. They are looked up by number so that the narrow index that knows them is used.
+def _of_lp(key: str, lp: str, low: int, high: int) -> ColumnElement[bool]:
+    """An LP's legs of these numbers. They are looked up by number so that the narrow index that knows them is used.
 
     Asked for outright, SQLite reads all legs of the book: it knows no more of the one index than of the other.
     """
     number = _number_of(key)
-    return and_(leg.c.book == number, leg.c.number.in_(select(_named.c.number).where(_named.c.book == number, which)))
+    named = select(_named.c.number).where(
+        _named.c.book == number, _named.c.lp == lp, _named.c.number.between(low, high)
+    )
+    return and_(leg.c.book == number, leg.c.number.in_(named))
 
 
-def _is(condition: ColumnElement[bool]) -> ColumnElement[int]:
-    """1 or 0; what is not known, is not."""
-    return case((condition, 1), else_=0)
-
-
-def _halves(amount: ColumnElement[Any]) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
-    """The sums of the upper and of the lower 32 bits."""
-    return func.sum(amount.bitwise_rshift(32)), func.sum(amount.bitwise_and(0xFFFF_FFFF))
-
-
-def _sum(row: Sequence[Any]) -> LegSum:
-    machine, kind, count, sats_high, sats_low, minor_high, minor_low = row
-    return LegSum(machine, LegType(kind), count, (sats_high << 32) + sats_low, (minor_high << 32) + minor_low)
-
-
-_SUM = (leg.c.machine, leg.c.type, func.count(), *_halves(leg.c.sats), *_halves(func.coalesce(leg.c.fiat_minor, 0)))
 _LEGS = leg.join(_made, and_(_made.c.book == leg.c.book, _made.c.seq == leg.c.seq))
 _WAS_REVERSED = and_(_reversed.c.book == leg.c.book, _reversed.c.seq == leg.c.reversed_seq)
-# A skipped leg carries nothing, and is voided with the others.
-_BOOKED = and_(leg.c.sats > 0, (leg.c.status == LegStatus.COMPLETED.value) | leg.c.reversed_seq.is_not(None))
+_BOOK = "(SELECT id FROM book WHERE key = ?)"
+_PIECE = "json_extract(piece.value, '$[{}]')"
+# Pieces come first, so that each is one walk along the table's key.
+_IN_SPANS = f"""
+SELECT {_PIECE.format(1)}, sums.what, sums.machine, sums.type, sum(sign * sums.count), sum(sign * sums.sats_high),
+  sum(sign * sums.sats_low), sum(sign * sums.fiat_high), sum(sign * sums.fiat_low)
+FROM (SELECT value, {_PIECE.format(2)} AS sign FROM json_each(?) AS piece) AS piece CROSS JOIN {{table}} AS sums
+ON sums.book = {_BOOK} AND sums.lp = ? AND sums.what = {_PIECE.format(0)}
+  AND sums.start >= {_PIECE.format(3)} AND sums.start < {_PIECE.format(4)}
+GROUP BY 1, 2, 3, 4
+"""
+_REACH = f"SELECT min(first_at), max(last_at) FROM leg_month WHERE book = {_BOOK} AND lp = ? AND what = 'made'"
+# Purchases by machine and type, and how many of them were taken back.
+_STANDING = f"""
+SELECT machine, type, start, sum(count * (what = 'made')) AS count, sum(count * (what = 'taken')) AS taken,
+  min(first_number) AS first_number, max(last_number) AS last_number, min(first_at) AS first_at, max(last_at) AS last_at
+FROM {{table}} WHERE book = {_BOOK} AND lp = ? AND what IN ('made', 'taken') AND type IN ('dca', 'settlement') {{within}}
+GROUP BY machine, type, start ORDER BY start
+"""
+_TIMES = f"""
+SELECT min(entry.at), max(entry.at) FROM leg JOIN entry ON entry.book = leg.book AND entry.seq = leg.seq
+WHERE leg.book = {_BOOK} AND leg.lp = ? AND leg.number BETWEEN ? AND ? AND leg.machine = ? AND leg.type = ?
+  AND leg.status = 'completed' AND leg.sats > 0 AND entry.at >= ? AND entry.at < ?
+"""
+_REVERSED_NUMBERS = f"""
+SELECT min(first_number), max(last_number) FROM leg_quarter
+WHERE book = {_BOOK} AND lp = ? AND what = 'reversed' AND start >= ? AND start < ?
+"""
+_FIRST_POT = (
+    f"SELECT min(first_number) FROM leg_quarter WHERE book = {_BOOK} AND lp = '' AND what = 'pot' AND start >= ?"
+)
+_APART_IN_QUARTER = f"""
+SELECT leg.machine, leg.type, leg.sats, coalesce(leg.fiat_minor, 0)
+FROM leg_quarter AS sums
+JOIN leg ON leg.book = sums.book AND leg.settlement IS NULL AND leg.number BETWEEN sums.first_number AND sums.last_number
+  AND leg.machine = sums.machine AND leg.type = sums.type
+JOIN entry ON entry.book = leg.book AND entry.seq = leg.seq
+WHERE sums.book = {_BOOK} AND sums.lp = '' AND sums.what = 'apart' AND sums.start = ?
+  AND leg.status = 'completed' AND entry.at >= ? AND entry.at < ?
+"""

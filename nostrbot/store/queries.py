@@ -29,6 +29,7 @@ from nostrbot.store import tables
 from nostrbot.store.checkpoints import Checkpoints
 from nostrbot.store.database import NEWER, Driver
 from nostrbot.store.leg_sums import LegSums
+from nostrbot.store.sale_sums import SaleSums
 from nostrbot.store.tables import answered, book, entry, leg, outbox, refusal, runtime, settlement, snapshot
 
 PAGE_ROWS = 500  # entries read at once: some 2 MiB
@@ -63,11 +64,10 @@ class StoredSettlement:
         """All that is known of it."""
         born = next(fact for fact in _facts_about(self.number, self.birth) if isinstance(fact, SettlementFact))
         dossier = Dossier(born, self.birth.seq, self.birth.at, self.birth.hash)
-        for stored in (self.birth, *self.changes):
-            for fact in _facts_about(self.number, stored):
-                if fact != born:
-                    dossier = dossier.followed_by(fact, stored.at)
-        return dossier
+        facts = [
+            (fact, stored.at) for stored in (self.birth, *self.changes) for fact in _facts_about(self.number, stored)
+        ]
+        return dossier.followed_by_all((fact, at) for fact, at in facts if fact != born)
 
 
 def _facts_about(number: int, stored: StoredEntry) -> list[Any]:
@@ -125,6 +125,7 @@ class Queries:
     def __init__(self, engine: AsyncEngine, moment: AsyncConnection | None = None) -> None:
         self._moment = moment
         self.leg_sums = LegSums(engine)
+        self.sale_sums = SaleSums(engine)
         self.checkpoints = Checkpoints(engine)
         self._engine = engine
         self._scout: Driver | None = None

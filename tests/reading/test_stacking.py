@@ -151,10 +151,13 @@ async def test_an_lp_sees_whether_it_takes_part(at: Office, words: tuple[Signer,
 
 
 async def test_sums_beyond_64_bits_are_exact(at: Office, tmp_path: Path) -> None:
-    """The database adds halves: no sum of what hostile machines report outgrows it, or becomes a float."""
+    """Sums are kept in halves: no sum of what hostile machines report outgrows the database, or becomes a float."""
     await at.take(*[small_sale(number, at.now) for number in range(1, 4)])
     with closing(sqlite3.connect(tmp_path / "bot.sqlite")) as connection, connection:
-        connection.execute("UPDATE leg SET sats = ?, fiat_minor = ? WHERE lp = 'ana'", (2**62 + 1, 2**62 + 3))
+        for table in ("leg_quarter", "leg_month"):
+            halves = [3 * half for amount in (2**62 + 1, 2**62 + 3) for half in (amount >> 32, amount & 0xFFFF_FFFF)]
+            sql = "UPDATE {} SET sats_high = ?, sats_low = ?, fiat_high = ?, fiat_low = ? WHERE lp = 'ana'"
+            connection.execute(sql.format(table), halves)
     stats = (await asked(at, ANA, "stats"))["stats"]
     assert stats["sats"] == 3 * (2**62 + 1)
     assert stats["currencies"][0]["spent"] == "138350580552821637.21"  # 3 x (2**62 + 3) hundredths
