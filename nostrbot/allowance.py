@@ -18,8 +18,8 @@ class Allowance:
         self._seconds = seconds
         self._buckets: OrderedDict[str, tuple[int, int]] = OrderedDict()  # key -> tokens left, as of which second
 
-    def take(self, key: str, now: int) -> bool:
-        """Take one token of a key's at unix seconds `now`; False when there is none.
+    def take(self, key: str, now: int, count: int = 1) -> bool:
+        """Take so many tokens of a key's at unix seconds `now`; False, and none is taken, when there are fewer.
 
         A clock that steps back gives none; time is counted on from there.
         """
@@ -28,10 +28,11 @@ class Allowance:
         periods = (now - at) // self._seconds
         left = min(self._burst, left + periods * self._tokens)
         at = now if left == self._burst else at + periods * self._seconds
-        self._buckets[key] = (max(0, left - 1), at)
+        is_enough = left >= count
+        self._buckets[key] = (left - count if is_enough else left, at)
         if len(self._buckets) > KEYS_MAX:
             self._buckets.popitem(last=False)
-        return left > 0
+        return is_enough
 
     def give(self, key: str) -> None:
         """Give a key one token back; a full bucket stays as it is."""

@@ -28,7 +28,7 @@ from nostrbot.core.commands import (
     name_what_there_is,
     not_yours,
 )
-from nostrbot.core.daybook import DAY_S, MINUTE_S
+from nostrbot.core.daybook import MINUTE_S
 from nostrbot.core.directory import Directory, Standing
 from nostrbot.core.engine import (
     apply,
@@ -55,11 +55,11 @@ from nostrbot.core.inputs import Input, Signed, Tick, reopen
 from nostrbot.core.orders import Order
 from nostrbot.core.outcomes import outcome_view
 from nostrbot.core.receipts import Message, Sealed, ack, ack_text, direct_message, owes_messages
+from nostrbot.core.records import Split
 from nostrbot.core.registry import find_speaker
 from nostrbot.core.replies import answer, answer_that_fits, refusal
 from nostrbot.core.rules import RULES
 from nostrbot.core.settlements import Duplicate
-from nostrbot.core.splits import share_pots
 from nostrbot.core.states import Direction, SettlementStatus
 from nostrbot.core.views import View
 from nostrbot.errors import BooksError
@@ -70,7 +70,7 @@ from nostrbot.nostr.event import VerifiedEvent, read_event
 from nostrbot.nostr.keys import npub
 from nostrbot.nostr.sealing import Envelope, Scheme
 from nostrbot.outbox import message_body
-from nostrbot.reading.question import Question
+from nostrbot.reading.question import Begun, Question
 from nostrbot.reading.reading import Reading
 from nostrbot.recollection import Recollection
 from nostrbot.refusals import Reason, Refusal
@@ -87,7 +87,6 @@ ALONE = frozenset({"machine compromised"})
 RECORDS_AT_ONCE = 120
 # Of one machine's beacons and telemetry, then one a minute: nobody's history crowds out another's.
 ARCHIVED_AT_ONCE = 60
-MONTH_S = 30 * DAY_S  # `preview splits set` looks back so far
 STORED_BEACONS_S = MINUTE_S  # relays hand on what they keep right after a start: those beacons are no sign of life
 HUSHED = "From now on I answer only commands for a while, and go on hearing them"
 TOO_FAST = Refused(
@@ -393,7 +392,10 @@ class Desk:
         carried = elsewhere and elsewhere[1].preferences
         view = outcome_view(home.book, author, said, decision.facts, at=at, carried=carried)
         if said.preview and said.verb == "splits set":
-            view |= await self._last_month(home.book, said, decision.facts, at)
+            # What is shown of the past is looked up beside the sales, as for a question.
+            rules = _splits_in_force(home.book, said, decision.facts)
+            turn.questions.append((Question(said, author, one.standing, now, Begun(view, rules)), given))
+            return
         if not said.preview and decision.facts:
             self._seal(home, given, decision.facts, now, turn)
             turn.registry_changed = turn.registry_changed or said.verb in ENROLLING
@@ -404,15 +406,6 @@ class Desk:
             if decision.facts and said.verb in ("operator add", "lp add"):
                 await self._carry(said, home, now, turn)
         self._owe_answer(given, said, answer(said.verb, view, json=said.json, preview=said.preview), now, turn)
-
-    async def _last_month(self, book: Book, said: Command, facts: tuple[Fact, ...], at: int) -> View:
-        """What a set of splits would have paid over the last 30 days, where it is to be in force."""
-        machine = said.args.get("machine")
-        rules = facts[0].splits if facts and isinstance(facts[0], SplitsSet) else book.splits[machine]
-        machines = [machine] if machine else [name for name in book.machines if not book.splits.get(name)]
-        pots = await self._queries.leg_sums.pots(book.key, machines, since=at - MONTH_S)
-        parts = share_pots(rules, pots)
-        return {"last_month": [{"label": rule.label, "sats": sats} for rule, sats in zip(rules, parts, strict=True)]}
 
     def _decide_beside(self, key: str, given: Signed, said: Command, now: int, turn: Turn) -> None:
         """Enter a command that was answered from its first book into another that it concerns."""
@@ -543,6 +536,11 @@ def _is_due(live: LiveBook, now: int) -> bool:
 def answer_message(given: Signed, text: str) -> Message:
     """The answer to a command, the same way the command came."""
     return direct_message(given.author, f"answer:{given.id}", text, given.scheme, in_reply_to=given.id)
+
+
+def _splits_in_force(book: Book, said: Command, facts: tuple[Fact, ...]) -> tuple[Split, ...]:
+    """The set of splits as it would be."""
+    return facts[0].splits if facts and isinstance(facts[0], SplitsSet) else book.splits[said.args.get("machine")]
 
 
 def _name_entry(book: Book, view: View, turn: Turn) -> None:

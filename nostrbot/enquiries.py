@@ -24,6 +24,7 @@ from nostrbot.core.inputs import Signed
 from nostrbot.core.phrasebook import CHECKPOINT
 from nostrbot.core.replies import answer, answer_that_fits, fits, refusal
 from nostrbot.desk import Desk, answer_message
+from nostrbot.errors import FenceError
 from nostrbot.fair_queue import WAITING_PER_KEY_MAX, FairQueue
 from nostrbot.nostr.sealing import Scheme
 from nostrbot.notary import Notary
@@ -31,6 +32,7 @@ from nostrbot.outbox import Outbox
 from nostrbot.reading.question import Question
 
 READERS = 2  # questions answered at once, of different keys: one that takes long is not waited for
+SLICE_S = 0.001  # after so much work it is looked whether something is to be decided
 STAND_BACK_S, LOOK_AGAIN_S = 0.05, 0.002  # a slice waits so long for turns to end, and looks so often
 ATTEMPTS = 3  # then an answer is made while no turn may begin
 HOLD_MAX_S = 0.02  # unless it took longer than this
@@ -96,6 +98,10 @@ class Enquiries:
             work = _Work(self._stand_back)
             try:
                 await self._answer(question, given, work)
+            except FenceError:
+                raise
+            except Exception:  # noqa: BLE001 - the boundary of this task: a fault of ours costs one answer
+                logger.opt(exception=True).error("could not answer {}", question.command.verb)
             finally:
                 self._queue.done(key, work.took_s, time.monotonic())
                 self._wake.set()
@@ -117,12 +123,14 @@ class Enquiries:
 
     async def _answer(self, question: Question, given: Signed, work: "_Work") -> None:
         if question.command.verb == CHECKPOINT:
-            signing = asyncio.create_task(self._sign(question, given))
+            began_s, signing = time.monotonic(), asyncio.create_task(self._sign(question, given))
             try:
                 await asyncio.shield(signing)
             except asyncio.CancelledError:
                 await signing
                 raise
+            finally:
+                work.took_s += time.monotonic() - began_s
             return
         text = await self._committed(question, given.scheme, work)
         if text is not None:
@@ -171,9 +179,12 @@ class _Work:
     def _slices(self, work: Coroutine[Any, Any, Result]) -> Generator[Any, None, Result]:
         """Drive a coroutine as an event loop does: what it waits for is handed on, what is thrown at it as well."""
         thrown: BaseException | None = None
+        paused_at_s = -SLICE_S
         try:
             while True:
-                yield from self._before_each().__await__()
+                if self.took_s - paused_at_s >= SLICE_S:
+                    yield from self._before_each().__await__()
+                    paused_at_s = self.took_s
                 began_s = time.monotonic()
                 try:
                     awaited = work.send(None) if thrown is None else work.throw(thrown)

@@ -60,7 +60,9 @@ class Hearing:
         return Heard.IN_SILENCE
 
     def _has_token(self, author: str, said: Command, now: int) -> bool:
-        return (_protects(said) and self._protecting.take(author, now)) or self._commands.take(author, now)
+        weight = said.form.weight
+        is_protecting = _protects(said) and self._protecting.take(author, now, weight)
+        return is_protecting or self._commands.take(author, now, weight)
 
     def _hear_no_command(self, author: str, said: Misunderstood, now: int) -> Heard:
         answers = self._slips if said.verb in FORMS else self._chatter

@@ -4,7 +4,7 @@ What lives here: when a checkpoint is due, making and signing it, and the one co
 owed for it. What does not: what it says (core/checkpoint.py), the tree (core/liabilities.py), publishing (outbox.py).
 
 Only what is committed is signed: the entry that a checkpoint speaks of is looked up in the journal first. So of one
-journal there are never two checkpoints with one seq and two heads. The tree is made on a thread, because ten thousand LPs
+journal there are never two checkpoints with one seq and two heads. The tree is made piece by piece, because ten thousand LPs
 take a quarter of a second, and sales go on meanwhile: a checkpoint speaks of where its book stood when it was begun.
 """
 
@@ -30,6 +30,7 @@ from nostrbot.nostr import kinds
 from nostrbot.nostr.event import VerifiedEvent, read_event, sign_event
 from nostrbot.nostr.keys import Keys
 from nostrbot.outbox import message_body, signed_body
+from nostrbot.reading.proofs import in_pieces
 from nostrbot.reading.question import Question
 from nostrbot.refusals import Refusal
 from nostrbot.store.batch import Batch, CheckpointRow, Owed
@@ -171,7 +172,7 @@ class Notary:
         # Another seed at each entry: nobody can tell from two trees which leaves are one LP's.
         seed = self._keys.derive(f"liabilities:{key}:{standpoint.seq}:{standpoint.head}".encode())
         leaves = Leaves(seed, balances)
-        return Draft(standpoint, leaves, await asyncio.to_thread(Tree, leaves))
+        return Draft(standpoint, leaves, await in_pieces(Tree.growing(leaves)))
 
     async def _commit(
         self, key: str, draft: Draft | None, asked: tuple[Question, Signed] | None

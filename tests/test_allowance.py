@@ -46,3 +46,22 @@ def test_never_more_than_the_rate_in_the_long_run(pauses_s: list[int]) -> None:
         now += pause_s
         taken += allowance.take("ana", now)
         assert taken <= 5 + 2 * now
+
+
+def test_what_weighs_more_takes_more() -> None:
+    """Tokens that are too few for it stay for what weighs less."""
+    allowance = Allowance(burst=10, tokens=1, seconds=1)
+    assert [allowance.take("ana", 0, 4) for _ in range(3)] == [True, True, False]
+    assert [allowance.take("ana", 0) for _ in range(3)] == [True, True, False]
+
+
+def test_a_token_given_back() -> None:
+    """One more may be done, but never more than at once."""
+    allowance = Allowance(burst=1, tokens=1, seconds=10**6)
+    allowance.give("ana")
+    assert allowance.has_left("ana")
+    assert [allowance.take("ana", 0), allowance.take("ana", 0)] == [True, False]
+    assert not allowance.has_left("ana")
+    allowance.give("ana")
+    allowance.give("ana")
+    assert [allowance.take("ana", 0), allowance.take("ana", 0)] == [True, False]

@@ -26,6 +26,7 @@ from nostrbot.hearing import (
 from nostrbot.nostr.giftwrap import make_wrap
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Envelope
+from nostrbot.refusals import Reason
 from tests.offices import ANA, BOT, OPENED_AT, OPERATOR, Office, command, office
 from tests.signers import Plain
 
@@ -73,7 +74,7 @@ async def test_a7_old_commands_handed_on_take_nothing_from_their_author(at: Offi
     assert [fact.name for entry in turn.batch.entries for fact in entry.facts] == ["machine_changed"]
     assert sum("too_old" in text for text in texts(turn)) == MISDATED_AT_ONCE
     assert len(turn.batch.answered) == MISDATED_AT_ONCE + 1
-    assert at.desk.refusals["rate_limited"] == 400 - MISDATED_AT_ONCE
+    assert at.desk.refusals[Reason.RATE_LIMITED] == 400 - MISDATED_AT_ONCE
 
 
 async def test_a7_what_was_answered_costs_its_author_nothing(at: Office) -> None:
@@ -172,3 +173,16 @@ async def test_f9_silence_ends_by_itself(at: Office) -> None:
     await at.take(*[command(ANA, "Delivered", OPENED_AT - n) for n in range(50)])
     at.now += 60 * 60
     assert len(texts(await at.take(*[command(ANA, "Delivered", at.now - n) for n in range(50)]))) == 1
+
+
+def test_a5_what_has_much_of_the_past_looked_up_weighs_more() -> None:
+    """A stolen key's drill reads all that a machine sold: a few at once, and its preview no more."""
+    hearing, drill = Hearing(), understood("machine compromised m1 since=2026-11-01")
+    preview = understood("preview machine compromised m1 since=2026-11-01")
+
+    def heard(author: str, said: Command) -> int:
+        hear = [hearing.hear(author, said, 0, is_fresh=True, is_unlimited=False) for _ in range(100)]
+        return hear.count(Heard.TAKEN)
+
+    assert heard("ana", drill) == (PROTECTING_AT_ONCE + COMMANDS_AT_ONCE) // drill.form.weight
+    assert heard("ben", preview) == COMMANDS_AT_ONCE // drill.form.weight

@@ -62,6 +62,7 @@ class Form:
     args: tuple[Arg, ...] = ()
     rest: str = ""  # how help shows free key=value pairs, where the command takes them
     example: str = ""
+    weight: int = 1  # how much of what its author may say at once it takes: it has much of the past looked up
     protects: bool = False  # it stops money from going where it should not: never passed over in silence
 
     @property

@@ -11,7 +11,7 @@ another one at every checkpoint.
 
 import hmac
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from enum import StrEnum
 from hashlib import sha256
 from typing import NamedTuple
@@ -25,6 +25,7 @@ from nostrbot.money import DIGITS_MAX, format_minor, parse_minor
 from nostrbot.nostr.event import INT_MAX
 
 PARTS = 2  # leaves of one LP
+LPS_AT_ONCE = 100  # then whoever grows a tree may do something else: some milliseconds of work
 PATH_MAX = 64  # steps from a leaf to the top: more leaves than there will ever be people
 
 # No bound of what may be owed, only of what can be written down: sats are JSON integers, fiat is decimal text.
@@ -218,8 +219,23 @@ class Leaves(NamedTuple):
 
 def read_leaves(body: bytes) -> Leaves:
     """The inverse of Leaves.body()."""
+    reading = reading_leaves(body)
+    while True:
+        try:
+            next(reading)
+        except StopIteration as done:
+            read: Leaves = done.value
+            return read
+
+
+def reading_leaves(body: bytes) -> Generator[None, None, Leaves]:
+    """Read what Leaves.body() wrote piece by piece."""
     fields = orjson.loads(body)
-    balances = {lp: read_sums(owed) or {} for lp, owed in fields["balances"].items()}
+    balances: dict[str, Sums] = {}
+    for nth, (lp, owed) in enumerate(fields["balances"].items(), start=1):
+        balances[lp] = read_sums(owed) or {}
+        if nth % LPS_AT_ONCE == 0:
+            yield
     return Leaves(bytes.fromhex(fields["seed"]), balances)
 
 
@@ -228,15 +244,38 @@ class Tree:
 
     def __init__(self, leaves: Leaves) -> None:
         """Raises BooksError for what is negative or beyond all bounds."""
+        self._places: dict[tuple[str, int], int] = {}
+        self._leaves: list[Leaf] = []
+        self._levels: list[list[Node]] = [[]]
+        for _ in self._grow(leaves):
+            pass
+
+    @classmethod
+    def growing(cls, leaves: Leaves) -> Generator[None, None, "Tree"]:
+        """Grow a tree piece by piece, so that whoever grows it may do something else between. Raises as Tree() does."""
+        tree = cls(Leaves(leaves.seed, {}))
+        yield from tree._grow(leaves)
+        return tree
+
+    def _grow(self, leaves: Leaves) -> Iterator[None]:
         units = sorted(add_up(leaves.balances.values()))
-        whole = {lp: {unit: owed.get(unit, 0) for unit in units} for lp, owed in leaves.balances.items()}
-        placed = [(leaf_node(leaf), leaf) for lp, owed in whole.items() for leaf in _cut(lp, owed, leaves.seed)]
+        placed = []
+        for nth, (lp, owed) in enumerate(leaves.balances.items(), start=1):
+            whole = {unit: owed.get(unit, 0) for unit in units}
+            placed += [(leaf_node(leaf), leaf) for leaf in _cut(lp, whole, leaves.seed)]
+            if nth % LPS_AT_ONCE == 0:
+                yield
         placed.sort(key=lambda of: of[0].hash)
         self._places = {(leaf.lp, leaf.part): place for place, (_, leaf) in enumerate(placed)}
         self._leaves = [leaf for _, leaf in placed]
         self._levels = [[node for node, _ in placed]]
+        yield
         while len(self._levels[-1]) > 1:
-            self._levels.append(_level_above(self._levels[-1]))
+            above, level = list[Node](), self._levels[-1]
+            for first in range(0, len(level), 2 * LPS_AT_ONCE):
+                above += _level_above(level[first : first + 2 * LPS_AT_ONCE])
+                yield
+            self._levels.append(above)
 
     @property
     def top(self) -> Node:

@@ -87,6 +87,7 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
         "a machine's key was stolen: suspend it, and freeze what it sold since then until you have looked into each sale",
         (place("machine", arguments.handle), must("since", arguments.moment, "<unix time or YYYY-MM-DD>")),
         example="machine compromised m1 since=2026-11-20",
+        weight=60,
         protects=True,
     ),
     Form(

@@ -5,8 +5,9 @@ What lives here: the figures of a settlement from its birth on, folded fact by f
 is in force, of a refunded one nothing. docs/protocol.md section 6, `report`.
 """
 
+import json
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from nostrbot.core.atm.settlement import Sale
 from nostrbot.core.facts import (
@@ -84,14 +85,14 @@ class Takings(NamedTuple):
         """What it is counted under."""
         return self.direction, self.status, self.reason
 
-    def plain(self) -> list[Any]:
-        """The figures as plain data; read_takings() is the inverse."""
-        return [*self[:-1], *self.amounts]
+    def body(self) -> bytes:
+        """The figures as they are kept: JSON of any numbers, for a book of before may have larger ones than orjson writes."""
+        return json.dumps([*self[:-1], *self.amounts], separators=(",", ":")).encode()
 
 
-def read_takings(plain: list[Any]) -> Takings:
-    """Read what plain() wrote."""
-    direction, status, reason, has_legs, *amounts = plain
+def read_takings(body: bytes) -> Takings:
+    """The inverse of Takings.body()."""
+    direction, status, reason, has_legs, *amounts = json.loads(body)
     return Takings(direction, status, reason, has_legs, Amounts(*amounts))
 
 

@@ -1,27 +1,29 @@
 """What LPs can prove: that their balances are part of what the bot signed.
 
 What lives here: finding the checkpoint and making the proof. What does not: signing checkpoints (notary.py), the tree
-(core/liabilities.py), sentences (core/trust_words.py). A tree is made on a thread and the last few are remembered: ten
+(core/liabilities.py), sentences (core/trust_words.py). A tree is made piece by piece and the last few are remembered: ten
 thousand LPs who ask one after the other cost one tree.
 """
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from typing import NamedTuple, TypeVar
 
 import orjson
 
 from nostrbot.core.book import Book
 from nostrbot.core.checkpoint import Checkpoint, proof_view, read_checkpoint
 from nostrbot.core.commands import Code, Refused
-from nostrbot.core.liabilities import Tree, add_up, read_leaves, root_of
+from nostrbot.core.liabilities import Tree, add_up, reading_leaves, root_of
 from nostrbot.core.replies import Data
 from nostrbot.errors import BooksError
 from nostrbot.nostr.event import read_event
 from nostrbot.reading.question import Question
 from nostrbot.refusals import Refusal
 from nostrbot.store.queries import Queries
+
+Result = TypeVar("Result")
 
 TREES_REMEMBERED = 4  # some 20 MB each with ten thousand LPs
 NO_CHECKPOINT = Refused(
@@ -75,19 +77,30 @@ class ProofReading:
             return None
         place = (key, stored.number)
         if place not in self._grown:
-            self._grown[place] = await asyncio.to_thread(_grow, stored.event, stored.leaves)
+            self._grown[place] = await _grow(stored.event, stored.leaves)
             if len(self._grown) > TREES_REMEMBERED:
                 self._grown.popitem(last=False)
         self._grown.move_to_end(place)
         return self._grown[place]
 
 
-def _grow(event: bytes, leaves: bytes) -> Grown:
+async def in_pieces(work: Generator[None, None, Result]) -> Result:
+    """Do something long piece by piece, and let others do theirs between: a thread would hold them up just as much."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as done:
+            result: Result = done.value
+            return result
+        await asyncio.sleep(0)
+
+
+async def _grow(event: bytes, leaves: bytes) -> Grown:
     signed = read_event(orjson.loads(event))
     checkpoint = signed if isinstance(signed, Refusal) else read_checkpoint(signed)
     if isinstance(checkpoint, Refusal):
         raise BooksError("a checkpoint that was kept is damaged: restore a backup")
-    tree = Tree(read_leaves(leaves))
+    tree = await in_pieces(Tree.growing(await in_pieces(reading_leaves(leaves))))
     if root_of(checkpoint.standpoint, tree.top) != checkpoint.root:
         raise BooksError("what was kept beside a checkpoint is not what was signed: restore a backup")
     return Grown(checkpoint, tree)

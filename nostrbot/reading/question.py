@@ -6,23 +6,33 @@ readers, and what an answer may be (core/replies.py).
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from nostrbot.core.book import Book
 from nostrbot.core.commands import Code, Command, Refused
 from nostrbot.core.directory import Standing
+from nostrbot.core.records import Split
+from nostrbot.core.views import View
 
 NOT_THERE = Refused(Code.NOT_FOUND, "you are at no such machine: `balance` shows where you are")
 
 
+class Begun(NamedTuple):
+    """An answer of which a part is there: what a preview of splits comes to, and the set it is about."""
+
+    view: View
+    splits: tuple[Split, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A command that asks, by whom, and when (unix seconds)."""
+    """A command that asks, by whom, and when (unix seconds). `begun`: of a preview that looks back."""
 
     command: Command
     author: str
     standing: Standing
     at: int
+    begun: Begun | None = None
 
     @property
     def args(self) -> Mapping[str, Any]:

@@ -17,6 +17,7 @@ from nostrbot.nostr.keys import npub
 from nostrbot.pages import page_of
 from nostrbot.reading.lps import LpReading
 from nostrbot.reading.operators import OperatorReading
+from nostrbot.reading.previews import add_last_month
 from nostrbot.reading.proofs import ProofReading
 from nostrbot.reading.question import Question
 from nostrbot.reading.reports import ReportReading
@@ -32,6 +33,7 @@ class Reading:
         self, books: Mapping[str, Book], sightings: Mapping[tuple[str, str], Sighting], queries: Queries
     ) -> None:
         self._books = books
+        self._queries = queries
         self._readers: Mapping[str, Callable[[Question], Awaitable[Data | Refused]]] = {
             "operator list": self._operators,
             "platform status": self._platform,
@@ -48,6 +50,8 @@ class Reading:
 
     async def answer(self, question: Question) -> Data | Refused:
         """The data of the answer, or why there is none."""
+        if question.begun is not None:
+            return await add_last_month(self._books, self._queries, question, question.begun)
         return await self._readers[question.command.verb](question)
 
     async def _operators(self, question: Question) -> Data | Refused:

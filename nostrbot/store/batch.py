@@ -7,8 +7,6 @@ that came out of one turn of the bot: entries, projections, what is owed, what w
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import orjson
-
 from nostrbot.core.facts import (
     Fact,
     Leg,
@@ -131,7 +129,7 @@ def settlement_row(number: int, fact: SettlementFact, takings: Takings, seq: int
     """The projection of one settlement, at its birth, with its figures."""
     accepted = not isinstance(fact, SettlementRejected)
     payment_hash = bytes.fromhex(fact.sale.payment_hash)
-    figures = orjson.dumps(takings.plain())
+    figures = takings.body()
     return (number, fact.number, fact.machine, fact.status.value, payment_hash, accepted, seq, at, at, figures)
 
 

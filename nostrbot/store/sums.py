@@ -16,7 +16,6 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-import orjson
 from sqlalchemy import Table, func
 from sqlalchemy.dialects import sqlite
 
@@ -188,7 +187,7 @@ def _sum_sales(steps: Iterable[Step], *, births_too: bool) -> Asking:
             continue
         if place not in known:
             for born_at, figures in (yield Ask(_SETTLEMENT, place, is_reading=True)):
-                known[place] = born_at, read_takings(orjson.loads(figures))
+                known[place] = born_at, read_takings(figures)
         born_at, before = known[place]
         now = follow(before, fact)
         if now is not before:
@@ -199,7 +198,7 @@ def _sum_sales(steps: Iterable[Step], *, births_too: bool) -> Asking:
     months: dict[SaleKey, list[int]] = {}
     for key, values in quarters.items():
         _merge(months, (key[0], month_of(key[1]), *key[2:]), values, _SALE_ADDED)
-    yield Ask(_FIGURES, [(orjson.dumps(known[place][1].plain()), *place) for place in sorted(changed)])
+    yield Ask(_FIGURES, [(known[place][1].body(), *place) for place in sorted(changed)])
     yield Ask(_SALE_QUARTER, [(*key, *values) for key, values in quarters.items()])
     yield Ask(_SALE_MONTH, [(*key, *values) for key, values in months.items()])
 

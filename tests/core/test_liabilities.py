@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from nostrbot.core.checkpoint import Checkpoint, proof_view
 from nostrbot.core.liabilities import (
+    LPS_AT_ONCE,
     NOBODY,
     Leaf,
     Leaves,
@@ -291,3 +292,21 @@ def test_the_example_of_the_document() -> None:
     document = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
     assert [one for one in shown if f"`{one}`" not in document] == []
     assert independent_root(proof_of({lp: {"sat": 90_000, "GTQ": 720_000}}, lp), 0) == shown[-1]
+
+
+@pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 250])
+def test_a_tree_that_grows_piece_by_piece_is_the_same(count: int) -> None:
+    """And so are leaves that are read so: a checkpoint of ten thousand LPs holds nobody up."""
+    balances = {key(n): {"sat": n, "GTQ": 7 * n} for n in range(count)}
+    leaves, pieces = Leaves(SEED, balances), 0
+    growing = Tree.growing(leaves)
+    while True:
+        try:
+            next(growing)
+            pieces += 1
+        except StopIteration as done:
+            tree = done.value
+            break
+    assert tree.top == Tree(leaves).top
+    assert pieces >= count // LPS_AT_ONCE
+    assert read_leaves(leaves.body()) == leaves

@@ -20,6 +20,7 @@ from nostrbot.store import sums
 from nostrbot.store.leg_sums import ENDLESS, Span, pieces_of
 from nostrbot.store.rebuilding import rebuild
 from nostrbot.store.sums import month_of
+from tests.effort import examples
 from tests.offices import ANA, BEN, BOT, MACHINE, OPERATOR, PLATFORM, Office, contents, office
 from tests.peers.figures_one_by_one import Figures, figures_of
 from tests.reading.asking import asked, small_sale
@@ -185,7 +186,7 @@ def minor(text: str) -> int:
 
 
 @given(tz=st.sampled_from(ZONES), life=st.lists(deeds, min_size=5, max_size=18), bits=st.sampled_from([62, 62, 16]))
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(30), deadline=None, suppress_health_check=list(HealthCheck))
 def test_a5_answers_from_sums_are_those_of_every_entry(tz: str, life: list[Deed], bits: int) -> None:
     """Whatever happens; a home that is loaded again and one whose sums are made again say the same.
 
