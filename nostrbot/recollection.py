@@ -12,6 +12,8 @@ from nostrbot.core.commands import Command, Misunderstood
 from nostrbot.core.compromise import FREEZE_MAX, may_be_frozen
 from nostrbot.core.evolution import recall_settlement
 from nostrbot.core.facts import SettlementFact, read_fact
+from nostrbot.core.payments import PRICED_SHOWN_MAX
+from nostrbot.core.states import LegStatus
 from nostrbot.mailroom import Opened
 from nostrbot.refusals import Refusal
 from nostrbot.store.queries import Queries, StoredEntry
@@ -39,6 +41,7 @@ class Recollection:
             if isinstance(one.said, Command) and operator is not None and operator not in self._closed:
                 await self._recall_settlement(self._books[operator], one.said)
                 await self._recall_past(self._books[operator], one.said)
+                await self._recall_leg(self._books[operator], one.said)
                 if one.said.verb == "settlement add":
                     hashes.append(one.said.args.get("payment_hash", one.given.id))
         stored += await self._queries.entries_of_payments(hashes)
@@ -55,11 +58,24 @@ class Recollection:
             if stored is not None:
                 book.recall.dossiers[number] = stored.dossier()
 
+    async def _recall_leg(self, book: Book, said: Command) -> None:
+        """Have the payment at hand that a command is about."""
+        number = said.args.get("leg")
+        if number is not None and said.form.changes and number not in book.recall.legs:
+            stored = await self._queries.leg(book.key, number)
+            if stored is not None:
+                book.recall.legs[number] = stored.paid()
+
     async def _recall_past(self, book: Book, said: Command) -> None:
-        """Have at hand what a stolen key may have sold: all of it, or more than may be frozen at once."""
+        """Have at hand what a stolen key may have sold: all of it, or more than may be frozen at once; and priced."""
         if said.verb != "machine compromised":
             return
         machine, since = said.args["machine"], said.args["since"]
+        paid = await self._queries.payments(
+            book.key, machine=machine, status=LegStatus.COMPLETED, since=since, limit=PRICED_SHOWN_MAX + 1
+        )
+        for leg in paid:
+            book.recall.legs.setdefault(leg.number, leg.paid())
         found, before = 0, None
         while found <= FREEZE_MAX:
             page = await self._queries.settlements(

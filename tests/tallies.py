@@ -79,6 +79,11 @@ class Tally:
                 self.deposits[fact["deposit"]["number"]] = fact["deposit"]
             case "lp_paid":
                 self.paid.append(fact)
+            case "payment_voided":
+                gone = {leg["number"] for leg in fact["voided"]}
+                self.paid = [
+                    paid | {"legs": [leg for leg in paid["legs"] if leg["number"] not in gone]} for paid in self.paid
+                ]
             case "cassettes_counted":
                 self.variances[fact["machine"], fact["currency"]] += fact["variance_minor"]
 

@@ -72,6 +72,7 @@ class Needs(NamedTuple):
         payments: payment hashes of settlements.
         settlements: numbers that commands name.
         pasts: machines, each with the time (unix seconds) since which its key may have been stolen.
+        legs: numbers of payments that commands name.
     """
 
     effects: list[str]
@@ -79,6 +80,7 @@ class Needs(NamedTuple):
     payments: list[str]
     settlements: list[int]
     pasts: list[tuple[str, int]]
+    legs: list[int]
 
 
 class Examined(NamedTuple):
@@ -135,7 +137,7 @@ def reread(page: Page, trouble: Trouble | None, verified: Verified) -> Examined:
 
 def needs_of(inputs: Iterable[Input]) -> Needs:
     """What deciding these inputs needs to know; from what was signed, not from what the trail says of it."""
-    needs = Needs([], [], [], [], [])
+    needs = Needs([], [], [], [], [], [])
     for given in inputs:
         if isinstance(given, Tick):
             continue
@@ -158,6 +160,8 @@ def needs_of(inputs: Iterable[Input]) -> Needs:
 def _note_needs(needs: Needs, given: Signed, said: Command) -> None:
     if "settlement" in said.args:
         needs.settlements.append(said.args["settlement"])
+    if said.verb == "payment void":
+        needs.legs.append(said.args["leg"])
     if said.verb == "settlement add":
         needs.payments.append(said.args.get("payment_hash", given.id))
     if said.verb == "machine compromised":

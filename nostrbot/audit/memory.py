@@ -16,15 +16,18 @@ from nostrbot.audit.examination import Needs
 from nostrbot.core.book import Book
 from nostrbot.core.compromise import FREEZE_MAX, may_be_frozen
 from nostrbot.core.dossier import Dossier
-from nostrbot.core.evolution import recall_settlement
+from nostrbot.core.evolution import recall_payment, recall_settlement
 from nostrbot.core.facts import (
     Fact,
+    LpPaid,
+    PaymentVoided,
     SettlementChange,
     SettlementFact,
     SettlementRejected,
     read_fact,
 )
 from nostrbot.core.inputs import Input, Signed
+from nostrbot.core.states import LegStatus
 from nostrbot.journal.entry import canonical
 
 PAST_ROWS = 200  # settlements of a machine's past that are read at once
@@ -42,6 +45,8 @@ CREATE TABLE settlement (
 CREATE INDEX settlement_of_machine ON settlement (machine, at) WHERE accepted;
 CREATE TABLE change (number INTEGER NOT NULL, at INTEGER NOT NULL, fact BLOB NOT NULL);
 CREATE INDEX change_of_settlement ON change (number);
+CREATE TABLE paid (number INTEGER PRIMARY KEY, at INTEGER NOT NULL, fact BLOB NOT NULL);
+CREATE TABLE voided (number INTEGER PRIMARY KEY);
 BEGIN;
 """
 
@@ -54,6 +59,8 @@ class _Rows(NamedTuple):
     payments: list[tuple[bytes, int]]
     settlements: list[tuple[int, str, int, int, bool, bytes]]
     changes: list[tuple[int, int, bytes]]
+    paid: list[tuple[int, int, bytes]]
+    voided: list[tuple[int]]
 
 
 class Memory:
@@ -64,7 +71,7 @@ class Memory:
         self._database.executescript(_SCHEMA)
         self._settlements = 0  # the number of the newest
         self._seals: set[str] = set()  # those of this page's seals that were seen before
-        self._put_by = _Rows([], [], [], [], [])
+        self._put_by = _Rows([], [], [], [], [], [], [])
 
     def close(self) -> None:
         """Give the disk back."""
@@ -85,6 +92,7 @@ class Memory:
         for machine, since in needs.pasts:
             for dossier in self._freezable(machine, since):
                 book.recall.dossiers.setdefault(dossier.birth.number, dossier)
+        self._recall_payments(book, needs.legs)
         seals = self._find("SELECT id FROM seal WHERE id IN ({})", map(bytes.fromhex, needs.seals))
         self._seals = {seal.hex() for (seal,) in seals}
 
@@ -106,6 +114,11 @@ class Memory:
                     rows.payments.append((bytes.fromhex(fact.sale.payment_hash), born))
             elif isinstance(fact, SettlementFact | SettlementChange):
                 rows.changes.append((fact.number, at, canonical(fields)))
+            elif isinstance(fact, LpPaid):
+                for leg in fields["legs"]:
+                    rows.paid.append((leg["number"], at, canonical(fields | {"legs": [leg]})))
+            elif isinstance(fact, PaymentVoided):
+                rows.voided.extend([(leg.number,) for leg in fact.voided])
         if isinstance(given, Signed):
             rows.effects.append((bytes.fromhex(given.id), born))
             if given.rumor is not None:
@@ -120,8 +133,21 @@ class Memory:
         write("INSERT INTO payment VALUES (?, ?)", rows.payments)
         write("INSERT INTO settlement VALUES (?, ?, ?, ?, ?, ?)", rows.settlements)
         write("INSERT INTO change VALUES (?, ?, ?)", rows.changes)
+        write("INSERT INTO paid VALUES (?, ?, ?)", rows.paid)
+        write("INSERT INTO voided VALUES (?)", rows.voided)
         for each in rows:
             each.clear()
+
+    def _recall_payments(self, book: Book, numbers: Iterable[int]) -> None:
+        """Have payments at hand as they stand."""
+        wanted = sorted(set(numbers))
+        for at, fields in self._find("SELECT at, fact FROM paid WHERE number IN ({})", wanted):
+            fact = read_fact(orjson.loads(fields))
+            assert isinstance(fact, LpPaid), "nothing else is put there"
+            recall_payment(book, fact, at)
+        for (number,) in self._find("SELECT number FROM voided WHERE number IN ({})", wanted):
+            known = book.recall.legs[number]
+            book.recall.legs[number] = known._replace(leg=known.leg._replace(status=LegStatus.VOIDED))
 
     def _dossiers(self, numbers: Iterable[int]) -> Iterator[Dossier]:
         wanted = {number for number in numbers if number <= self._settlements}

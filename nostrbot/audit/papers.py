@@ -13,7 +13,15 @@ import orjson
 from nostrbot.audit.proof import read_paper, read_signed
 from nostrbot.core.book import Book
 from nostrbot.core.checkpoint import Checkpoint
-from nostrbot.core.facts import Fact, Leg, SettlementCorrected, SettlementMoved, SettlementRefunded, SettlementRetried
+from nostrbot.core.facts import (
+    Fact,
+    Leg,
+    PaymentVoided,
+    SettlementCorrected,
+    SettlementMoved,
+    SettlementRefunded,
+    SettlementRetried,
+)
 from nostrbot.core.liabilities import liabilities_of, sums_view
 from nostrbot.core.receipts import corrected_by, payment_of, receipt_view
 from nostrbot.core.states import LegStatus
@@ -146,5 +154,5 @@ def _receipt_in(receipt: Receipt, book: Book, facts: tuple[Fact, ...], entry_has
 
 
 def _voided_by(facts: tuple[Fact, ...]) -> set[int]:
-    reversing = (SettlementCorrected, SettlementRefunded, SettlementMoved, SettlementRetried)
+    reversing = (SettlementCorrected, SettlementRefunded, SettlementMoved, SettlementRetried, PaymentVoided)
     return {leg.number for fact in facts if isinstance(fact, reversing) for leg in fact.voided}

@@ -11,6 +11,7 @@ from nostrbot.core.facts import (
     Fact,
     Leg,
     LpPaid,
+    PaymentVoided,
     SettlementCorrected,
     SettlementProcessed,
     SettlementRefunded,
@@ -91,7 +92,7 @@ class Summary:
                 self.sats_settled += fact.wire_sats - sum(leg.sats for leg in fact.voided)
             if isinstance(fact, SettlementRefunded) and fact.fiat_minor:
                 self.sats_settled -= fact.sats
-            if isinstance(fact, SettlementCorrected | SettlementRefunded):
+            if isinstance(fact, SettlementCorrected | SettlementRefunded | PaymentVoided):
                 self.receipts -= _receipts(fact.voided, LegStatus.VOIDED)
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from nostrbot.core.atm.settlement import Sale
 from nostrbot.core.dossier import Dossier
-from nostrbot.core.facts import OperatorAdded, SettlementFrozen
+from nostrbot.core.facts import Leg, OperatorAdded, SettlementFrozen
 from nostrbot.core.ledger import accounts
 from nostrbot.core.ledger.balances import Balances
 from nostrbot.core.records import AlertPlan, Deposit, Enrolment, FixedPlan, Machine, Preferences, Split
@@ -32,25 +32,44 @@ class Booked(NamedTuple):
     sale: Sale
 
 
+class PaidLeg(NamedTuple):
+    """A leg as it stands, and what it is part of: a settlement, or what an LP was paid apart from any.
+
+    Attributes:
+        slot: the time slot it was paid for, if any; at: when it was paid (unix seconds).
+        settlement: number of the settlement it is part of; None: of none.
+    """
+
+    leg: Leg
+    machine: str
+    currency: str
+    rate: str
+    slot: str | None
+    at: int
+    settlement: int | None = None
+
+
 class Recall:
-    """What this book already took in: event ids, payment hashes of accepted settlements, and settlements by number.
+    """What this book already took in: event ids, payment hashes of accepted settlements, settlements and legs by number.
 
     The bot fills it from the database before a batch and lets it go afterwards; an auditor keeps all of it. The unique
     keys of the database stand behind it: a Recall that forgot cannot book twice, it can only fail loudly.
     """
 
-    __slots__ = ("dossiers", "events", "payments")
+    __slots__ = ("dossiers", "events", "legs", "payments")
 
     def __init__(self) -> None:
         self.events: dict[str, Booked | None] = {}
         self.payments: dict[str, Booked] = {}
         self.dossiers: dict[int, Dossier] = {}
+        self.legs: dict[int, PaidLeg] = {}
 
     def forget(self) -> None:
         """Drop everything; the owner fills it again when needed."""
         self.events.clear()
         self.payments.clear()
         self.dossiers.clear()
+        self.legs.clear()
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from nostrbot.core.facts import (
     Fact,
     Leg,
     LpPaid,
+    PaymentVoided,
     SettlementCorrected,
     SettlementProcessed,
     SettlementRefunded,
@@ -37,7 +38,9 @@ def book_fact(fact: Fact) -> Transaction | None:
         case SettlementRefunded():
             return _refunded(fact)
         case LpPaid():
-            return _lp_paid(fact)
+            return _lp_paid(fact.legs, fact)
+        case PaymentVoided():
+            return _payment_voided(fact)
         case CassettesCounted():
             return _counted(fact)
         case _:
@@ -122,10 +125,16 @@ def _refunded(fact: SettlementRefunded) -> Transaction | None:
     return Transaction((*postings, *_legs_taken_back(fact.voided, machine, currency)))
 
 
-def _lp_paid(fact: LpPaid) -> Transaction | None:
+def _payment_voided(fact: PaymentVoided) -> Transaction | None:
+    """The reverse of the payment: the sats are the operator's again, the cash the LP's."""
+    paid = _lp_paid(tuple(leg._replace(status=LegStatus.COMPLETED) for leg in fact.voided), fact)
+    return paid and Transaction(tuple((account, unit, -amount) for account, unit, amount in paid.postings))
+
+
+def _lp_paid(legs: Iterable[Leg], fact: LpPaid | PaymentVoided) -> Transaction | None:
     """The operator's own sats become the LP's, the LP's cash the operator's; it stays where it is."""
     postings: list[Posting] = []
-    for leg in fact.legs:
+    for leg in legs:
         if leg.status is LegStatus.COMPLETED and leg.lp is not None and leg.fiat_minor:
             postings += [
                 (accounts.OPERATOR, SAT, leg.sats),

@@ -23,6 +23,7 @@ from nostrbot.core import (
     guards,
     outside,
     own_sats,
+    payments,
     platform,
     registry,
     splits,
@@ -39,6 +40,7 @@ from nostrbot.core.forms import Role
 from nostrbot.core.inputs import Input, Signed, Tick
 from nostrbot.core.ledger.transaction import Transaction
 from nostrbot.core.orders import Order
+from nostrbot.core.rules import SOUND
 from nostrbot.core.settlements import Duplicate, decide_settlement
 from nostrbot.core.succession import read_succession
 from nostrbot.nostr import kinds
@@ -49,6 +51,10 @@ COMMAND_AGE_MAX_S = 24 * 60 * 60
 COMMAND_LEAD_MAX_S = 15 * 60
 # What a book may take over from another one, where it was decided in time; anything else has its moment but once.
 CARRIED = frozenset({"platform fee", "join", "mode", "pause", "resume", "forward"})
+
+
+# What nobody could say before these rules: no entry of older ones can have it.
+SAID_SINCE: Mapping[str, int] = {"payment void": SOUND}
 
 
 class Decision(NamedTuple):
@@ -102,6 +108,7 @@ DECIDERS: Mapping[str, Decider] = {
     "splits set": splits.set_splits,
     "splits clear": splits.clear_splits,
     "settle": own_sats.settle_lp,
+    "payment void": payments.void_payment,
     "fixed schedule": fixed.set_schedule,
     "fixed limit": fixed.set_limit,
     "alerts": alert_plan.set_alerts,
@@ -214,6 +221,8 @@ def decide_command(book: Book, given: Signed, said: Command | Misunderstood, at:
     refused = _check_role(book, order)
     if refused is not None:
         return Decision(instead=refused)
+    if rules < SAID_SINCE.get(said.verb, rules):
+        return Decision(instead=Refused(Code.UNKNOWN_COMMAND, f"{said.verb} is no command of rules {rules}"))
     decider = DECIDERS.get(said.verb)
     if decider is None:
         return Decision(instead=Refused(Code.NOT_ALLOWED, f"{said.verb} asks, it changes nothing"))

@@ -7,7 +7,7 @@ moves (core/booking.py), what is so (core/engine.py).
 from functools import singledispatch
 from typing import Any, NamedTuple
 
-from nostrbot.core.book import ROOT, SCHEMES_KEPT, Book, Booked, Lp, Seat
+from nostrbot.core.book import ROOT, SCHEMES_KEPT, Book, Booked, Lp, PaidLeg, Seat
 from nostrbot.core.booking import book_fact
 from nostrbot.core.daybook import local_day
 from nostrbot.core.dossier import Dossier, Later
@@ -33,6 +33,7 @@ from nostrbot.core.facts import (
     OperatorAdded,
     OperatorReplaced,
     OperatorSwitched,
+    PaymentVoided,
     PlatformFeeSet,
     PredecessorNamed,
     PreferencesSet,
@@ -384,11 +385,32 @@ def recall_settlement(book: Book, fact: SettlementFact) -> None:
 def _(fact: LpPaid, book: Book, place: Place) -> None:
     _number_legs(book, fact.legs)
     _spend(book, fact.machine, fact.legs)
+    recall_payment(book, fact, place.at)
     if fact.slot is not None:
         for leg in fact.legs:
             if leg.lp is not None and leg.status is LegStatus.COMPLETED:
                 key = (leg.lp, fact.currency)
                 book.fixed_given_minor[key] = book.fixed_given_minor.get(key, 0) + (leg.fiat_minor or 0)
+
+
+def recall_payment(book: Book, fact: LpPaid, at: int) -> None:
+    """Note what was paid apart from any settlement, so that it can be voided."""
+    for leg in fact.legs:
+        book.recall.legs[leg.number] = PaidLeg(leg, fact.machine, fact.currency, fact.rate, fact.slot, at)
+
+
+@_apply.register
+def _(fact: PaymentVoided, book: Book, place: Place) -> None:
+    _restore(book, fact.machine, fact.voided)
+    for leg in fact.voided:
+        known = book.recall.legs.get(leg.number)
+        if known is not None:
+            book.recall.legs[leg.number] = known._replace(leg=leg)
+        key = (leg.lp or "", fact.currency)
+        if fact.slot is not None and local_day(book.tz, fact.paid_at) == book.fixed_day:  # it is due again that day
+            left_minor = book.fixed_given_minor.pop(key, 0) - (leg.fiat_minor or 0)
+            if left_minor > 0:
+                book.fixed_given_minor[key] = left_minor
 
 
 @_apply.register

@@ -385,6 +385,24 @@ class LpPaid:
 
 
 @dataclass(frozen=True, slots=True)
+class PaymentVoided:
+    """The operator took back what an LP was paid apart from any settlement: its cash is its own again.
+
+    `slot`: the time slot it was paid for, or None; `paid_at`: when (unix seconds). `voided`: the leg as it now stands.
+    """
+
+    name: ClassVar[str] = "payment_voided"
+    machine: str
+    currency: str
+    rate: str
+    slot: str | None
+    paid_at: int
+    voided: tuple[Leg, ...]
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class SlotsKept:
     """Fixed mode: the slots of a local day that have had their turn now.
 
@@ -507,6 +525,7 @@ Fact = (
     | SettlementFrozen
     | SettlementLifted
     | LpPaid
+    | PaymentVoided
     | SlotsKept
     | FixedPlanSet
     | AlertPlanSet

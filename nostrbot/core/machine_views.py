@@ -9,6 +9,7 @@ from nostrbot.core.daybook import local_day
 from nostrbot.core.dossier import as_it_stands
 from nostrbot.core.facts import CassettesCounted, CassetteSet, CassettesPublished, Fact, SettlementFrozen
 from nostrbot.core.fleet import UNSEEN, Sighting
+from nostrbot.core.payments import PRICED_SHOWN_MAX, priced_since
 from nostrbot.core.prices import price_in_force
 from nostrbot.core.records import ATM_BOOTSTRAP, Cassette, Machine
 from nostrbot.core.rules import RULES
@@ -56,7 +57,10 @@ def cassette_outcome(fact: CassetteSet | CassettesCounted | CassettesPublished) 
 
 
 def compromise_view(book: Book, machine: Machine, since: int, facts: tuple[Fact, ...]) -> View:
-    """The data of `machine compromised`: the machine as it is then, and what was frozen by it, in sum."""
+    """The data of `machine compromised`: the machine as it is then, and what was frozen by it, in sum.
+
+    `priced`: what LPs were paid there since then, apart from settlements, at prices that a thief may have set.
+    """
     frozen = [fact for fact in facts if isinstance(fact, SettlementFrozen)]
     statuses: dict[str, dict[str, int]] = {}
     for fact in frozen:
@@ -73,7 +77,13 @@ def compromise_view(book: Book, machine: Machine, since: int, facts: tuple[Fact,
         "own_sats": sum(fact.own_sats for fact in frozen),
         "settlements": shown,
     }
-    return {"machine": machine_view(machine), "frozen": view | ({"more": True} if len(shown) < len(frozen) else {})}
+    priced = [f"l{paid.leg.number}" for paid in priced_since(book.recall.legs.values(), machine.handle, since)]
+    return {
+        "machine": machine_view(machine),
+        "frozen": view | ({"more": True} if len(shown) < len(frozen) else {}),
+        "priced": priced[:PRICED_SHOWN_MAX],
+        **({"more": True} if len(priced) > PRICED_SHOWN_MAX else {}),
+    }
 
 
 def telemetry_view(machine: Machine, sighting: Sighting | None) -> View:

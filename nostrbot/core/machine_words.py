@@ -118,15 +118,27 @@ def _compromised(data: View) -> str:
     machine, frozen = data["machine"], data["frozen"]
     name = machine["name"]
     state = "is active" if machine["active"] else "is suspended"
+    priced = _priced(data)
     if not frozen["count"]:
-        return f"{name} {state}; nothing that it sold since then is left to freeze."
+        return f"{name} {state}; nothing that it sold since then is left to freeze.{priced}"
     sums = ", ".join(f"{one['count']} {status} ({one['wire_sats']} sats)" for status, one in frozen["statuses"].items())
     more = ", …" if frozen.get("more") else ""
     return (
         f"{name} {state}. Frozen: {sums}. Of that {frozen['lp_sats']} sats are LPs', {frozen['own_sats']} yours.\n"
         f"{', '.join(frozen['settlements'])}{more}: `settlement list machine={name} since={frozen['since']}` shows all.\n"
         f'Next, for each: settlement release <s> if it is true, settlement refund <s> reason="…" if it is not; then '
-        f"machine rotate {name} <new npub> and machine resume {name}"
+        f"machine rotate {name} <new npub> and machine resume {name}{priced}"
+    )
+
+
+def _priced(data: View) -> str:
+    """What LPs were paid by rates that may be a thief's, and how it is taken back."""
+    if not data["priced"]:
+        return ""
+    more = ", …" if data.get("more") else ""
+    return (
+        f"\nPaid there since then in fixed mode or by settle, at rates that may be false: {', '.join(data['priced'])}{more}"
+        f': payment void <leg> reason="…" takes one back; `payment list machine={data["machine"]["name"]}` shows all'
     )
 
 

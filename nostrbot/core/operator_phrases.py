@@ -397,6 +397,22 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
         ),
         example="settle ana 500 machine=m1",
     ),
+    Form(
+        "payment list",
+        Role.OPERATOR,
+        False,
+        "what you paid LPs out of your own sats, in fixed mode or by `settle`, newest first",
+        (may("lp", arguments.handle, "<lp>"), MACHINE, LIMIT, BEFORE),
+        example="payment list machine=m1",
+    ),
+    Form(
+        "payment void",
+        Role.OPERATOR,
+        True,
+        "take back what you paid an LP in fixed mode or by `settle`: the sats are yours again, the cash is the LP's",
+        (place("leg", arguments.numbered("l")), must("reason", arguments.sentence, '"…"')),
+        example='payment void l7 reason="priced by a false sale"',
+    ),
     Form("fixed show", Role.OPERATOR, False, "when fixed LPs get their sats, and what was given today"),
     Form(
         "fixed schedule",

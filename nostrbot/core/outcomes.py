@@ -24,6 +24,7 @@ from nostrbot.core.facts import (
     OperatorAdded,
     OperatorReplaced,
     OperatorSwitched,
+    PaymentVoided,
     PlatformFeeSet,
     PreferencesSet,
     SettlementChange,
@@ -32,7 +33,7 @@ from nostrbot.core.facts import (
 )
 from nostrbot.core.forms import Role
 from nostrbot.core.machine_views import cassette_outcome, cassette_view, compromise_view
-from nostrbot.core.plan_views import alerts_view, fixed_plan_view, settle_view
+from nostrbot.core.plan_views import alerts_view, fixed_plan_view, settle_view, void_view
 from nostrbot.core.platform import find_operator
 from nostrbot.core.records import Preferences
 from nostrbot.core.room import rows_that_fit, view_bytes
@@ -147,6 +148,8 @@ def _of_running(book: Book, fact: Fact) -> View:
             return {"alerts": alerts_view(fact.plan)}
         case LpPaid():
             return {"leg": settle_view(book, fact)}
+        case PaymentVoided():
+            return {"leg": void_view(book, fact)}
     raise TypeError(f"no command decides {type(fact).__name__}")
 
 

@@ -1,13 +1,13 @@
-"""Plan views: fixed mode, alerts and `settle`, as the JSON that people and programs get to see.
+"""Plan views: fixed mode, alerts, `settle` and what undoes it, as the JSON that people and programs get to see.
 
 What lives here: one function an answer. What does not: their sentences (core/plan_words.py), other nouns (core/views.py).
 docs/protocol.md section 6.
 """
 
 from nostrbot.core.amounts import show_limit
-from nostrbot.core.book import Book
+from nostrbot.core.book import Book, PaidLeg
 from nostrbot.core.daybook import local_day
-from nostrbot.core.facts import LpPaid
+from nostrbot.core.facts import LpPaid, PaymentVoided
 from nostrbot.core.fixed import next_slot_at
 from nostrbot.core.prices import off_pct
 from nostrbot.core.records import AlertPlan, FixedPlan
@@ -45,6 +45,29 @@ def fixed_plan_view(book: Book, plan: FixedPlan) -> View:
 def alerts_view(plan: AlertPlan) -> View:
     """What an operator is told by itself. `sheet` None: no daily sheet."""
     return {"down_s": plan.down_s, "stuck_s": plan.stuck_s, "low": plan.low_notes, "sheet": plan.sheet or None}
+
+
+def payment_view(paid: PaidLeg) -> View:
+    """One leg that is part of no settlement, with where and when it was paid."""
+    return {
+        **leg_view(paid.leg, settlement=None, currency=paid.currency, rate=paid.rate),
+        "machine": paid.machine,
+        "slot": paid.slot,
+        "at": paid.at,
+    }
+
+
+def void_view(book: Book, fact: PaymentVoided) -> View:
+    """A leg that is voided, with its machine and the LP's balance there before and after it."""
+    (leg,) = fact.voided
+    assert leg.lp is not None
+    before_minor = book.lps[leg.lp].seats[fact.machine].remaining_minor
+    return {
+        **leg_view(leg, settlement=None, currency=fact.currency, rate=fact.rate),
+        "machine": fact.machine,
+        "balance_before": format_minor(before_minor, fact.currency),
+        "balance_after": format_minor(before_minor + (leg.fiat_minor or 0), fact.currency),
+    }
 
 
 def settle_view(book: Book, fact: LpPaid) -> View:

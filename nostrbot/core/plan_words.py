@@ -1,4 +1,4 @@
-"""Plan words: fixed mode, alerts and `settle` in sentences, and the notices of a slot that paid less than was due.
+"""Plan words: fixed mode, alerts, `settle` and what undoes it, in sentences, and the notices of a slot that paid less than was due.
 
 What lives here: the words of their data. What does not: the data (core/plan_views.py) and all other words
 (core/replies.py). Names here are handles, so nothing needs escaping. Acceptance X9, Q3.
@@ -9,6 +9,7 @@ from typing import Any
 
 from nostrbot.core.daybook import local_time
 from nostrbot.core.facts import Fact, LpPaid, SlotsKept
+from nostrbot.core.lines import listing
 from nostrbot.core.states import SkipReason
 from nostrbot.core.views import View
 
@@ -92,10 +93,33 @@ def _settled(data: View) -> str:
     )
 
 
+def _voided(data: View) -> str:
+    leg = data["leg"]
+    return (
+        f"{leg['id']} is void: {leg['sats']} sats are yours again, and {leg['lp']} has its {leg['fiat']} {leg['currency']} "
+        f"back at {leg['machine']}: {leg['balance_after']} {leg['currency']} left there. {leg['lp']} is told."
+    )
+
+
+def _payments(data: View) -> str:
+    return listing(data["payments"], "You paid no LP out of your own sats yet.", _payment_line, data)
+
+
+def _payment_line(leg: View) -> str:
+    how = "settle" if leg["slot"] is None else f"fixed {leg['slot']}"
+    state = leg["status"] if leg["reason"] is None else f"{leg['status']}: {leg['reason']}"
+    return (
+        f"{leg['id']} {leg['lp']} at {leg['machine']}: {leg['sats']} sats for {leg['fiat']} {leg['currency']} "
+        f"({leg['rate']} sats per {leg['currency']}), {how}, {state}"
+    )
+
+
 PLAN_WORDS: Mapping[str, Callable[[Any], str]] = {
     "fixed show": _fixed,
     "fixed schedule": _fixed_set,
     "fixed limit": _fixed_set,
     "alerts": _alerts,
     "settle": _settled,
+    "payment list": _payments,
+    "payment void": _voided,
 }

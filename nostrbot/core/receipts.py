@@ -19,6 +19,7 @@ from nostrbot.core.facts import (
     FeesPublished,
     Leg,
     LpPaid,
+    PaymentVoided,
     SettlementCorrected,
     SettlementFact,
     SettlementFrozen,
@@ -30,7 +31,7 @@ from nostrbot.core.facts import (
 )
 from nostrbot.core.machine_messages import machine_message
 from nostrbot.core.plan_words import shortage_notice, unsettled_notice
-from nostrbot.core.replies import frozen_words, receipt_words, rotated_words, void_words
+from nostrbot.core.replies import frozen_words, payment_void_words, receipt_words, rotated_words, void_words
 from nostrbot.core.states import LegStatus
 from nostrbot.core.views import View
 from nostrbot.money import format_minor
@@ -44,7 +45,7 @@ TAG = "aio-dca"  # how metrics know these payments (acceptance X12)
 # Facts that are told to somebody.
 _SPEAKING = (
     *(SettlementProcessed, SettlementPending, SettlementRejected, SettlementCorrected, SettlementRefunded),
-    *(SettlementRetried, SettlementFrozen, LpPaid, FeesPublished, CassettesPublished, BotRotated),
+    *(SettlementRetried, SettlementFrozen, LpPaid, PaymentVoided, FeesPublished, CassettesPublished, BotRotated),
 )
 
 
@@ -167,6 +168,8 @@ def entry_messages(book: Book, entry: Sealed) -> list[Message]:
         if isinstance(fact, FeesPublished | CassettesPublished):
             messages.append(_to_machine(book, fact, entry))
         messages.extend(_receipts(book, fact, entry))
+        if isinstance(fact, PaymentVoided):
+            messages.extend(_payment_voided(book, fact, entry))
         if isinstance(fact, BotRotated):
             messages.extend(_to_everybody(book, fact, entry))
     messages.extend(_frozen(book, entry))
@@ -230,6 +233,16 @@ def corrected_by(fact: Fact, leg: Leg) -> list[str]:
     told = (one.number for one in legs if one.lp == leg.lp and one.status is LegStatus.COMPLETED)
     is_first = next(told, None) == leg.number
     return [f"l{number}" for number in _voided_by_lp(fact).get(leg.lp, ())] if is_first else []
+
+
+def _payment_voided(book: Book, fact: PaymentVoided, entry: Sealed) -> Iterator[Message]:
+    where = f"{fact.machine}, {book.handle}"
+    for leg in fact.voided:
+        assert leg.lp is not None, "a payment is an LP's"
+        cash = f"{format_minor(leg.fiat_minor or 0, fact.currency)} {fact.currency}"
+        given_back = f"{cash} are yours again, {leg.sats} sats are not"
+        words = payment_void_words(where, leg.number, given_back, entry=entry.seq, entry_hash=entry.hash)
+        yield to_lp(book, leg.lp, f"void:{book.key}:{entry.seq}:{leg.number}", words, entry)
 
 
 def _frozen(book: Book, entry: Sealed) -> Iterator[Message]:

@@ -355,6 +355,14 @@ def void_words(where: str, number: int, legs: list[int], *, entry: int, entry_ha
     )
 
 
+def payment_void_words(where: str, leg: int, given_back: str, *, entry: int, entry_hash: str) -> str:
+    """What an LP is told when what it was paid apart from any sale is taken back; `where`: machine, operator."""
+    return (
+        f"Void: receipt l{leg} at {where}. Your operator took this payment back: {given_back}. "
+        f"`balance` shows it.\nJournal entry {entry} {entry_hash}"
+    )
+
+
 def frozen_words(where: str, sats: int, sales: int, *, entry: int, entry_hash: str) -> str:
     """What an LP is told when sats of it are frozen; `where`: machine, operator."""
     what = "a sale" if sales == 1 else f"{sales} sales"

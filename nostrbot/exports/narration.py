@@ -12,6 +12,7 @@ from nostrbot.core.facts import (
     DepositChanged,
     Fact,
     LpPaid,
+    PaymentVoided,
     SettlementCorrected,
     SettlementProcessed,
     SettlementRefunded,
@@ -59,6 +60,10 @@ def _narration(fact: Fact) -> Narration | None:
             return Narration(
                 ", ".join(leg.lp or "" for leg in paid), text, kind, tuple(f"l{leg.number}" for leg in paid)
             )
+        case PaymentVoided():
+            links = tuple(f"l{leg.number}" for leg in fact.voided)
+            text = f"payment {', '.join(links)} at {fact.machine} voided{_because(fact.reason)}"
+            return Narration(", ".join(leg.lp or "" for leg in fact.voided), text, "void", links)
         case CassettesCounted():
             found = _money(fact.variance_minor, fact.currency)
             return Narration(fact.machine, f"cassettes counted: {found} beyond what was expected", "count")

@@ -13,7 +13,7 @@ from nostrbot.core.commands import Code, Refused
 from nostrbot.core.fleet import Sighting
 from nostrbot.core.machine_views import cassettes_view, fleet_row, telemetry_view
 from nostrbot.core.outcomes import show_settlement, splits_view
-from nostrbot.core.plan_views import fixed_view
+from nostrbot.core.plan_views import fixed_view, payment_view
 from nostrbot.core.records import Deposit
 from nostrbot.core.registry import find_lp, find_machine
 from nostrbot.core.replies import Data
@@ -63,6 +63,7 @@ class OperatorReading:
             "telemetry": self._telemetry,
             "cassette list": self._cassettes,
             "fixed show": self._fixed,
+            "payment list": self._payments,
         }
 
     async def _machines(self, question: Question) -> Data | Refused:
@@ -148,6 +149,23 @@ class OperatorReading:
                 await asyncio.sleep(0)
             if not stored:
                 return page.view("settlements")
+
+    async def _payments(self, question: Question) -> Data | Refused:
+        args, key, page = question.args, question.own_book(self._books).key, Page(question.args)
+        before = read_id(args["before"], "l") if "before" in args else None
+        if before is None and "before" in args:
+            return NOT_IN_LIST
+        while True:
+            stored = await self._queries.payments(
+                key, lp=args.get("lp"), machine=args.get("machine"), before=before, limit=page.entries_wanted
+            )
+            for one in stored:
+                if not page.take(f"l{one.number}", payment_view(one.paid())):
+                    return page.view("payments")
+                before = one.number
+                await asyncio.sleep(0)
+            if not stored:
+                return page.view("payments")
 
     async def _settlement(self, question: Question) -> Data | Refused:
         number = question.args["settlement"]

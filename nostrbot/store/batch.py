@@ -11,6 +11,7 @@ from nostrbot.core.facts import (
     Fact,
     Leg,
     LpPaid,
+    PaymentVoided,
     SettlementChange,
     SettlementCorrected,
     SettlementFact,
@@ -187,6 +188,8 @@ class Projections:
                     self.changes.append((number, fact.number, entry.seq))
                 case SettlementFrozen() | SettlementLifted():
                     self.changes.append((number, fact.number, entry.seq))
+                case PaymentVoided():
+                    self._void(number, fact.voided, entry.seq)
                 case LpPaid():
                     self._add_made(number, None, fact.machine, fact.legs, entry)
 

@@ -19,9 +19,11 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from nostrbot.core.alarms import Told, read_told
+from nostrbot.core.book import PaidLeg
 from nostrbot.core.dossier import Dossier
-from nostrbot.core.facts import SettlementChange, SettlementFact, read_fact
+from nostrbot.core.facts import Leg, LpPaid, SettlementChange, SettlementFact, read_fact
 from nostrbot.core.fleet import Sighting, read_sighting
+from nostrbot.core.receipts import payment_of
 from nostrbot.core.rules import are_known
 from nostrbot.core.states import LegStatus, LegType, SettlementStatus
 from nostrbot.errors import BooksError
@@ -76,11 +78,25 @@ def _facts_about(number: int, stored: StoredEntry) -> list[Any]:
 
 
 class StoredLeg(NamedTuple):
-    """An LP's leg: its number, how it stands now, and the entry it was made in."""
+    """A leg: its number, how it stands now, and the entry it was made in."""
 
     number: int
     status: LegStatus
     made: StoredEntry
+
+    def paid(self) -> PaidLeg:
+        """The leg as it stands, and what it is part of; the legs beside it are not read."""
+        for fields in self.made.plain()["facts"]:
+            mine = [leg for leg in fields.get("legs", ()) if leg["number"] == self.number]
+            if mine:
+                fact = read_fact(fields | {"legs": mine})
+                paid = payment_of(fact)
+                assert paid is not None, "only a payment has legs"
+                leg: Leg = fact.legs[0]  # type: ignore[union-attr]
+                slot = fact.slot if isinstance(fact, LpPaid) else None
+                leg = leg._replace(status=self.status)
+                return PaidLeg(leg, paid.machine, paid.currency, paid.rate, slot, self.made.at, paid.number)
+        raise AssertionError("a leg lies in the entry it was made in")
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,6 +361,50 @@ class Queries:
             .limit(limit)
         )
         return [(row.number, LegStatus(row.status), row.seq) for row in rows]
+
+    async def leg(self, key: str, number: int) -> StoredLeg | None:
+        """One leg of a book, whosever it is."""
+        at = and_(leg.c.book == entry.c.book, leg.c.seq == entry.c.seq)
+        rows = await self._all(
+            select(leg.c.number, leg.c.status, *_ENTRY)
+            .select_from(leg.join(book, book.c.id == leg.c.book).join(entry, at))
+            .where(book.c.key == key, leg.c.number == number)
+        )
+        found = [StoredLeg(row.number, LegStatus(row.status), _stored(row[2:])) for row in rows]
+        return found[0] if found else None
+
+    async def payments(
+        self,
+        key: str,
+        *,
+        lp: str | None = None,
+        machine: str | None = None,
+        status: LegStatus | None = None,
+        since: int | None = None,
+        before: int | None = None,
+        limit: int,
+    ) -> list[StoredLeg]:
+        """What LPs were paid apart from any settlement, newest first; `since`: then or later."""
+        conditions = [book.c.key == key, leg.c.settlement.is_(None)]
+        if lp is not None:
+            conditions.append(leg.c.lp == lp)
+        if machine is not None:
+            conditions.append(leg.c.machine == machine)
+        if status is not None:
+            conditions.append(leg.c.status == status.value)
+        if since is not None:
+            conditions.append(entry.c.at >= since)
+        if before is not None:
+            conditions.append(leg.c.number < before)
+        at = and_(leg.c.book == entry.c.book, leg.c.seq == entry.c.seq)
+        rows = await self._all(
+            select(leg.c.number, leg.c.status, *_ENTRY)
+            .select_from(leg.join(book, book.c.id == leg.c.book).join(entry, at))
+            .where(*conditions)
+            .order_by(leg.c.number.desc())
+            .limit(limit)
+        )
+        return [StoredLeg(row.number, LegStatus(row.status), _stored(row[2:])) for row in rows]
 
     async def legs_of(
         self,

@@ -299,6 +299,7 @@ def test_the_answer_says_what_was_frozen(house: House) -> None:
             "own_sats": 6_270,
             "settlements": ["s2", "s1"],
         },
+        "priced": [],
     }
     assert answer("machine compromised", view, json=False).splitlines() == [
         "m1 is suspended. Frozen: 1 processed (107770 sats), 1 pending (107770 sats). Of that 100000 sats are LPs', "

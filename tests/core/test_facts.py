@@ -41,7 +41,8 @@ def every_fact() -> list[Fact]:
     house.say("operator", "guard m1 per_settlement=5000 rate=5%")
     house.say("operator", "machine rotate m1 @new-1")
     house.say("operator", "alerts down=5 sheet=off")
-    house.say("operator", "settle ana 500 machine=m1")
+    house.say("operator", "settle ana 5 machine=m1 rate=50")
+    house.say("operator", f"payment void l{house.book.leg_count} reason=odd")
     house.say("ana", "mode fixed limit=500")
     house.say("operator", "fixed schedule 08:00,20:00")
     house.tick(house.now + 86_400)
@@ -74,7 +75,7 @@ def test_a_house_s_life_has_every_fact() -> None:
         "settlement_corrected", "settlement_refunded", "lp_paid", "slots_kept", "fixed_plan_set", "alert_plan_set",
         "fees_published", "cassettes_stated", "cassette_set", "cassettes_counted", "cassettes_published",
         "machine_compromised", "settlement_frozen", "settlement_lifted", "operator_replaced", "bot_rotated",
-        "predecessor_named",
+        "predecessor_named", "payment_voided",
     }  # fmt: skip
     assert {fact.name for fact in FACTS} == {kind.name for kind in get_args(Fact)}
 

@@ -95,6 +95,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "until": ("2026-10-01", "1790000000"),
     "after": ("l1", "l3"),
     "leg": ("l1", "l4"),
+    "payment void leg": tuple(f"l{number}" for number in range(1, 24)),
     "checkpoint": ("1", "x"),
 }  # fmt: skip
 RESTS = {
@@ -110,6 +111,7 @@ SPEAKING = {Role.PLATFORM: ("platform",), Role.OPERATOR: ("operator",), Role.LP:
 OPERATORS = ("operator", "new-operator", "stranger")  # the keys that speak for it, one after the other
 EVERYBODY = ("platform", "operator", *LPS, "m1", "stranger")
 SETTLEMENTS = tuple(form for form in TABLE if form.verb.startswith("settle") and form.changes)
+PAYMENTS = tuple(form for form in TABLE if form.verb in ("settle", "payment void"))
 CASSETTES = tuple(form for form in TABLE if form.verb.startswith("cassette") and form.changes)
 PLANS = tuple(
     form for form in TABLE if form.verb in ("fixed schedule", "fixed limit", "alerts", "guard", "mode", "pause")
@@ -186,6 +188,10 @@ class AnyLife(Life):
 
     @rule(said=st.lists(sayings(SETTLEMENTS), min_size=1, max_size=4))
     def speak_of_settlements(self, said: list[tuple[str, str]]) -> None:
+        self.say(said)
+
+    @rule(said=st.lists(sayings(PAYMENTS), min_size=1, max_size=4))
+    def pay_and_take_back(self, said: list[tuple[str, str]]) -> None:
         self.say(said)
 
     @rule(said=st.lists(sayings(CASSETTES), min_size=1, max_size=4))
@@ -342,6 +348,13 @@ class AnyLife(Life):
         """Any LP, if it has so much cash and the operator so many sats."""
         self.house.say(self.operator, f"settle {lp} {fiat} machine={machine} {rate}")
 
+    @rule(pick=st.randoms(use_true_random=False))
+    def take_a_payment_back(self, pick: Any) -> None:
+        """A leg of fixed mode or of `settle`, if there is one."""
+        legs = [leg["number"] for fact in self.tally.paid for leg in fact["legs"]]
+        if legs:
+            self.house.say(self.operator, f"payment void l{pick.choice(legs)} reason=wrong")
+
     # --- what simpler bookkeeping says of each new entry ------------------------------------------------------------
 
     def take_in(self, content: dict[str, Any]) -> None:
@@ -388,6 +401,8 @@ class AnyLife(Life):
                     self.kept |= {(day, slot) for slot in fact["slots"]}
                 case "lp_paid":
                     self.check_payment(fact, day)
+                case "payment_voided":
+                    self.check_void(fact)
                 case "cassettes_stated":
                     self.note_statement(fact, given["event"])
                 case "cassette_set":
@@ -451,6 +466,14 @@ class AnyLife(Life):
                 assert self.given_minor[key] <= min(int(Fraction(limit) * 100) for limit in limits)
         if completed:
             assert self.tally.ledger().get("equity:operator sat", 0) <= 0
+
+    def check_void(self, fact: dict[str, Any]) -> None:
+        """A3: what was given on a day is due again on that day."""
+        (leg,) = fact["voided"]
+        assert leg["status"] == "voided"
+        if fact["slot"] is not None:
+            day = datetime.fromtimestamp(fact["paid_at"], TZ).date().isoformat()
+            self.given_minor[leg["lp"], fact["currency"], day] -= leg["fiat_minor"]
 
     def note_statement(self, fact: dict[str, Any], event: dict[str, Any]) -> None:
         """T9, T12: a statement counts for the positions of which nothing newer was stated."""

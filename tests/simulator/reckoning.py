@@ -134,9 +134,12 @@ class Reckoning:
     sats: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     put_in: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
     own: int = 0
+    numbers: dict[tuple[str, str], int] = field(default_factory=dict)  # of what was paid in an entry, by LP and machine
+    payments: dict[int, tuple[str, str, int, int, bool, str]] = field(default_factory=dict)  # and all there ever were
 
-    def read(self, given: Plain, at: int) -> None:
-        """The next input of the book, sealed `at`."""
+    def read(self, given: Plain, at: int, numbers: dict[tuple[str, str], int]) -> None:
+        """The next input of the book, sealed `at`; `numbers`: the names that were given to what it paid."""
+        self.numbers = numbers
         if "tick" in given:
             self._tick(at)
             return
@@ -318,7 +321,16 @@ class Reckoning:
         rate = Fraction(named["rate"]) if "rate" in named else self._price(machine)
         self._pay(plain[0], named["machine"], minor, self._buys(machine, minor, rate))
 
-    def _pay(self, lp: str, machine: str, minor: int, sats: int) -> None:
+    def _say_payment_void(self, plain: list[str], named: Plain, **_: Any) -> None:
+        lp, machine, minor, sats, is_slot, day = self.payments.pop(_number(plain[0]))
+        self.cash[lp, machine] += minor
+        self.sats[lp] -= sats
+        self.own += sats
+        if is_slot and day == self.day:
+            self.given[lp, self.machines[machine].fiat] -= minor
+
+    def _pay(self, lp: str, machine: str, minor: int, sats: int, *, is_slot: bool = False) -> None:
+        self.payments[self.numbers[lp, machine]] = (lp, machine, minor, sats, is_slot, self.day)
         self.cash[lp, machine] -= minor
         self.sats[lp] += sats
         self.own -= sats
@@ -557,7 +569,7 @@ class Reckoning:
         for lp, machine, minor, sats in wanted:
             if sats <= free:
                 free -= sats
-                self._pay(lp, machine, minor, sats)
+                self._pay(lp, machine, minor, sats, is_slot=True)
                 self.given[lp, self.machines[machine].fiat] += minor
         self.kept |= set(due)
 

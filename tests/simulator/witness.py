@@ -75,7 +75,11 @@ class Ledger:
         for fact in content["facts"]:
             self._read_fact(fact, seq)
         self.tally.read(content)
-        self.reckoning.read(content["input"], content["at"])
+        paid = [
+            (leg, fact["machine"]) for fact in content["facts"] if fact["fact"] == "lp_paid" for leg in fact["legs"]
+        ]
+        numbers = {(leg["lp"], machine): leg["number"] for leg, machine in paid}
+        self.reckoning.read(content["input"], content["at"], numbers)
         self.owed.append(self.reckoning.owes())
 
     def check_checkpoint(self, said: Plain) -> None:

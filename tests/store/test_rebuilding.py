@@ -25,6 +25,11 @@ async def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             (OPERATOR, 'settlement refund s3 reason="broken"'),
             (OPERATOR, 'settlement note s5 "seen"'),
             (OPERATOR, "settle ben 10 machine=m1 rate=50"),
+            (OPERATOR, "settle ben 20 machine=m1 rate=50"),
+        )
+        paid = at.book.leg_count
+        await at.say(
+            (OPERATOR, f"payment void l{paid} reason=wrong"),
         )
     kept = contents(path)
     assert all(kept[table.name] for table in PROJECTIONS)
