@@ -15,13 +15,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from nostrbot.core.book import Book
+from nostrbot.core.counter import Gap
 from nostrbot.core.daybook import DAY_S, HOUR_S, MINUTE_S, local_day, local_time
 from nostrbot.core.fleet import UNSEEN, Sighting
 from nostrbot.core.lines import escape
 from nostrbot.core.machine_words import duration
 from nostrbot.core.plain import plain, reader
 from nostrbot.core.records import Machine
-from nostrbot.core.till import Gap, Till
+from nostrbot.core.till import Till
 
 REMIND_S = HOUR_S
 FRESH_S = DAY_S  # an alarm that is older and as it was is told once in so long
@@ -30,7 +31,8 @@ GAP_FILLS_S = 2 * MINUTE_S  # settlements may come out of order, and machines re
 SKEW_MAX_S = 15 * MINUTE_S  # what a machine's clock may be off before somebody should look at it
 RELAYS_SHORT_S = MINUTE_S  # connections break and come back
 REJECTED_WITHIN_S = HOUR_S
-GAPS_NAMED_MAX = 5  # in one line
+GAPS_NAMED_MAX = 5  # parts of one gap, in one line
+GAPS_TOLD_MAX = 10  # of a machine within an hour, one by one
 
 WORSE = 1  # level of an alarm that has been told in a milder form
 
@@ -120,6 +122,7 @@ def find_alarms(
             alarms += _low(book, machine, till, around.now)
             alarms += _fees_off(machine, till)
         alarms += _gaps(machine, till, around.now, known)
+        alarms += _strayed(machine, till, around.now, known)
         alarms += _held(machine, till)
         alarms += _rejected(machine, till, around.now)
     if around.short_since is not None and around.now - around.short_since >= RELAYS_SHORT_S:
@@ -199,20 +202,53 @@ def _held(machine: Machine, till: Till) -> Iterator[Alarm]:
 
 
 def _gaps(machine: Machine, till: Till, now: int, known: Mapping[str, Rung]) -> Iterator[Alarm]:
-    """Numbers that others overtook a while ago. Once told they are missing until they come, whatever the clock does."""
-    name = machine.handle
-    fingerprint = f"gap:{name}"
+    """Numbers that others overtook a while ago, an alarm for each gap; the parts of one that was parted are one.
+
+    Once told they are missing until they come or are dismissed, whatever the clock does. Of many within an hour the
+    others are told in one line: a machine that is broken must not tell of each.
+    """
+    name, others, untold = machine.handle, f"gaps:{machine.handle}", 0
+    parted: dict[int, list[Gap]] = {}
+    for gap in till.counter.missing:
+        parted.setdefault(gap.by, []).append(gap)
+    told = sum(
+        fingerprint.startswith(f"gap:{name}:") and now - rung.raised_at < REMIND_S
+        for fingerprint, rung in known.items()
+    )
+    for by, gaps in parted.items():
+        fingerprint = f"gap:{name}:{by}"
+        if fingerprint not in known and told >= GAPS_TOLD_MAX:
+            untold += _is_due(others, gaps[0], now, known)
+        elif _is_due(fingerprint, gaps[0], now, known):
+            told += fingerprint not in known
+            lines = "; ".join(_gap(gap) for gap in gaps[-GAPS_NAMED_MAX:])
+            more = "; more: `fleet`" if len(gaps) > GAPS_NAMED_MAX else ""
+            yield Alarm(fingerprint, f"{name} missing {gaps[0]}", f"{name}: {lines}{more}")
+    if untold:
+        text = f"{name}: more settlements are missing: `fleet` shows which, `gap dismiss {name}` ends the wait"
+        yield Alarm(others, f"{name} missing more", text)
+
+
+def _is_due(fingerprint: str, gap: Gap, now: int, known: Mapping[str, Rung]) -> bool:
     was_told = fingerprint in known and known[fingerprint].is_open
-    gaps = [gap for gap in till.counter.gaps if was_told or now - gap.at >= GAP_FILLS_S]
-    if gaps:
-        older = len(gaps) - GAPS_NAMED_MAX
-        lines = "; ".join(_gap(gap) for gap in gaps[-GAPS_NAMED_MAX:])
-        more = f"; {older} more: `fleet`" if older > 0 else ""
-        yield Alarm(fingerprint, f"{name} missing settlements", f"{name}: {lines}{more}")
+    return was_told or now - gap.at >= GAP_FILLS_S
 
 
 def _gap(gap: Gap) -> str:
     return f"have {gap.first - 1} and {gap.last + 1}, missing {gap}"
+
+
+def _strayed(machine: Machine, till: Till, now: int, known: Mapping[str, Rung]) -> Iterator[Alarm]:
+    """A count that a machine cannot have come to by selling: asked about, not believed."""
+    name, stray = machine.handle, till.counter.stray
+    fingerprint = f"stray:{name}"
+    was_told = fingerprint in known and known[fingerprint].is_open
+    if stray is not None and (was_told or now - stray.at >= GAP_FILLS_S):
+        text = (
+            f"{name}'s counter jumped from {till.counter.newest} to {stray.first}: `gap dismiss {name}` if it was reset; "
+            f"if not, look at `settlement list machine={name}`"
+        )
+        yield Alarm(fingerprint, f"{name} counter jumped", text)
 
 
 def _rejected(machine: Machine, till: Till, now: int) -> Iterator[Alarm]:

@@ -25,6 +25,7 @@ PERCENT_DECIMALS = 4  # parts per million hold no more
 PLAINLY = "digits, and a point before decimals; nothing between thousands"
 POSITION_CHARS_MAX = 32
 SLOTS_MAX = 24
+RUNS_MAX = 50
 DAY_MINUTES = 24 * 60
 NOTE_CHARS_MAX = 280  # a note is a line; it is sealed in the journal for ever
 
@@ -140,6 +141,20 @@ def sats(text: str) -> int | Wanted:
 def sats_of_first_rules(text: str) -> int | Wanted:
     """The same, with zeros in front."""
     return _whole(text, SATS_MAX, "a whole number of sats, without points, commas and blanks")
+
+
+def runs(text: str) -> tuple[tuple[int, int], ...] | Wanted:
+    """Numbers and runs of them, as (first, last)."""
+    read = [_run(part.strip()) for part in text.strip(", ").split(",")]
+    found = tuple(run for run in read if run is not None)
+    whole = len(found) == len(read) <= RUNS_MAX
+    return found if whole else Wanted(f"numbers like 42 or 45-47, at most {RUNS_MAX}")
+
+
+def _run(text: str) -> tuple[int, int] | None:
+    first, dash, last = text.partition("-")
+    begin, end = _whole(first, INT_MAX, ""), _whole(last if dash else first, INT_MAX, "")
+    return (begin, end) if isinstance(begin, int) and isinstance(end, int) and begin <= end else None
 
 
 def note_value(text: str) -> int | Wanted:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from nostrbot.core.arguments import PLAINLY_WRITTEN, Wanted, by_rules
-from nostrbot.core.forms import Form, Role
+from nostrbot.core.forms import Arg, Form, Role
 from nostrbot.core.handwriting import QUOTES_OF_FIRST_RULES, as_one_line, asks_for_json, bare_word, plain_word
 from nostrbot.core.phrasebook import FORMS, TABLE
 from nostrbot.core.rules import RULES, SOUND
@@ -180,6 +180,19 @@ class _Reading:
     rest: list[tuple[str, str]] = field(default_factory=list)
 
 
+def _gathered(words: list[str], places: list[Arg]) -> list[str]:
+    """The words, those for a last place that takes many put together."""
+    plain = [word for word in words if "=" not in word]
+    if not places or not places[-1].many or len(plain) <= len(places):
+        return words
+    rest = plain[len(places) - 1 :]
+    return [*(word for word in words if "=" in word), *plain[: len(places) - 1], ",".join(map(_bare, rest))]
+
+
+def _bare(word: str) -> str:
+    return word.strip(",")
+
+
 def _read_args(
     form: Form, words: list[str], rules: int
 ) -> tuple[dict[str, Any], tuple[tuple[str, str], ...]] | Refused:
@@ -189,7 +202,7 @@ def _read_args(
     reading = _Reading()
     places = [arg for arg in form.args if arg.positional]
     keyed = {arg.name: arg for arg in form.args if not arg.positional}
-    for word in words:
+    for word in _gathered(words, places):
         key, equals, value = word.partition("=" if rules < SOUND or "＝" not in word.partition("=")[0] else "＝")
         if equals and key.lower() in keyed:
             arg = keyed[key.lower()]

@@ -20,6 +20,7 @@ from nostrbot.core import (
     compromise,
     deposits,
     fixed,
+    gaps,
     guards,
     outside,
     own_sats,
@@ -54,7 +55,7 @@ CARRIED = frozenset({"platform fee", "join", "mode", "pause", "resume", "forward
 
 
 # What nobody could say before these rules: no entry of older ones can have it.
-SAID_SINCE: Mapping[str, int] = {"payment void": SOUND}
+SAID_SINCE: Mapping[str, int] = {"payment void": SOUND, "gap dismiss": SOUND}
 
 
 class Decision(NamedTuple):
@@ -81,6 +82,7 @@ DECIDERS: Mapping[str, Decider] = {
     "machine resume": registry.switch_machine,
     "machine rotate": registry.rotate_machine,
     "machine compromised": compromise.declare_compromised,
+    "gap dismiss": gaps.dismiss_gaps,
     "guard": guards.set_guard,
     "cassette set": cassettes.set_cassette,
     "cassette count": cassettes.count_cassettes,

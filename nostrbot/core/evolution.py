@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from nostrbot.core.book import ROOT, SCHEMES_KEPT, Book, Booked, Lp, PaidLeg, Seat
 from nostrbot.core.booking import book_fact
+from nostrbot.core.counter import Counter
 from nostrbot.core.daybook import local_day
 from nostrbot.core.dossier import Dossier, Later
 from nostrbot.core.facts import (
@@ -23,6 +24,7 @@ from nostrbot.core.facts import (
     Fact,
     FeesPublished,
     FixedPlanSet,
+    GapsDismissed,
     Leg,
     LpEnrolled,
     LpPaid,
@@ -151,7 +153,9 @@ def _(fact: MachineAdded | MachineChanged, book: Book, place: Place) -> None:
         book.seats[machine.handle] = []
         book.tills[machine.handle] = Till()
     elif place.rules >= SOUND and before is not None and before.pubkey != machine.pubkey:
-        book.tills[machine.handle].volume_sats = 0  # what a key may settle is counted by key
+        till = book.tills[machine.handle]
+        till.volume_sats = 0  # what a key may settle is counted by key
+        till.counter = Counter()  # what the old key still says is rejected: it is not waited for
 
 
 @_apply.register
@@ -211,7 +215,7 @@ def _(fact: SplitsSet, book: Book, place: Place) -> None:
 def _(fact: SettlementRejected, book: Book, place: Place) -> None:
     till = book.tills[fact.machine]
     if fact.reason not in (Reason.ATTRIBUTION_MISMATCH, Reason.MACHINE_INACTIVE) and fact.sale.n is not None:
-        till.counter.hear(fact.sale.n, place.at)
+        till.counter.hear(fact.sale.n, place.at, place.rules)
     till.reject(fact.reason, place.at)
     _open_dossier(book, fact, place)
 
@@ -247,7 +251,7 @@ def _report(book: Book, fact: SettlementProcessed | SettlementPending, place: Pl
     """What a machine's accepted report says of the machine itself, whether it was booked or waits."""
     till = book.tills[fact.machine]
     if fact.sale.n is not None:
-        till.counter.hear(fact.sale.n, place.at)
+        till.counter.hear(fact.sale.n, place.at, place.rules)
     till.dispense(fact.sale, local_day(book.tz, place.at))
     is_off = is_out_of_tolerance(fact.fee_mismatch_sats, fact.sale.principal_sats)
     till.fees_off = FeesOff(fact.number, fact.sale.fee_sats, fact.fee_mismatch_sats) if is_off else None
@@ -438,6 +442,11 @@ def _(fact: FeesPublished, book: Book, place: Place) -> None:
 @_apply.register
 def _(fact: CassettesPublished, book: Book, place: Place) -> None:
     book.tills[fact.machine].cassettes_told_at = fact.told_at
+
+
+@_apply.register
+def _(fact: GapsDismissed, book: Book, place: Place) -> None:
+    book.tills[fact.machine].counter.dismiss(fact.runs, fact.newest, is_over=fact.is_over)
 
 
 @_apply.register

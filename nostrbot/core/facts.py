@@ -476,6 +476,22 @@ class CassettesCounted:
 
 
 @dataclass(frozen=True, slots=True)
+class GapsDismissed:
+    """The operator waits no longer for settlements that a machine counted and that did not come.
+
+    Attributes:
+        runs: their numbers, as (first, last).
+        newest: what counting goes on from where `is_over`: the count before is; None: from whatever is heard next.
+    """
+
+    name: ClassVar[str] = "gaps_dismissed"
+    machine: str
+    runs: tuple[tuple[int, int], ...]
+    newest: int | None
+    is_over: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CassettesPublished:
     """A machine is to be told what its cassettes hold. `told_at`: as of FeesPublished."""
 
@@ -534,6 +550,7 @@ Fact = (
     | CassetteSet
     | CassettesCounted
     | CassettesPublished
+    | GapsDismissed
 )
 
 _READERS = {fact.name: reader(fact) for fact in get_args(Fact)}

@@ -49,6 +49,7 @@ class Arg:
     positional: bool = False
     required: bool = False
     shown: str = ""  # as help shows the value
+    many: bool = False  # it takes all words that are left, as one text with commas
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,11 @@ def place(name: str, read: Callable[[str], Any]) -> Arg:
 def optional(name: str, read: Callable[[str], Any]) -> Arg:
     """One that stands in its place and may be left out."""
     return Arg(name, read, positional=True)
+
+
+def several(name: str, read: Callable[[str], Any]) -> Arg:
+    """All that stand in the last place; they may be left out."""
+    return Arg(name, read, positional=True, many=True)
 
 
 def must(name: str, read: Callable[[str], Any], shown: str) -> Arg:

@@ -5,6 +5,7 @@ What lives here: one function a noun, with the exact names of docs/protocol.md s
 """
 
 from nostrbot.core.book import Book
+from nostrbot.core.counter import Counter
 from nostrbot.core.daybook import local_day
 from nostrbot.core.dossier import as_it_stands
 from nostrbot.core.facts import CassettesCounted, CassetteSet, CassettesPublished, Fact, SettlementFrozen
@@ -102,10 +103,10 @@ def fleet_row(book: Book, machine: Machine, sighting: Sighting | None, now: int)
     """One machine at a glance, `now` by the bot's clock.
 
     `fiat_today` is what it settled on the operator's local day so far, `cash` what its cassettes are expected to hold,
-    `rate` what `settle` pays by, `missing` the numbers of settlements that have not come, `heard_s` the seconds since a beacon came.
+    `rate` what `settle` pays by, `missing` the numbers of settlements that have not come, `jump` a count it cannot have come to by selling, `heard_s` the seconds since a beacon came.
     """
     seen, till, fiat = sighting or UNSEEN, book.tills[machine.handle], machine.fiat
-    price = price_in_force(book, machine.handle, RULES)
+    price, stray = price_in_force(book, machine.handle, RULES), till.counter.stray
     return {
         "machine": machine.handle,
         "active": machine.active,
@@ -118,8 +119,14 @@ def fleet_row(book: Book, machine: Machine, sighting: Sighting | None, now: int)
         "rate": price and price.usual,
         "notes": sum(cassette.count for cassette in till.cassettes.values()),
         "cash": format_minor(_cash_minor(till, fiat), fiat),
-        "missing": [str(gap) for gap in till.counter.gaps],
+        "missing": [str(gap) for gap in till.counter.missing],
+        "jump": stray and {"from": till.counter.newest, "to": stray.first},
     }
+
+
+def missing_view(machine: str, counter: Counter) -> View:
+    """What is missing in a machine's count."""
+    return {"machine": machine, "missing": [str(gap) for gap in counter.missing]}
 
 
 def _cash_minor(till: Till, fiat: str) -> int:

@@ -91,6 +91,8 @@ def _fleet_line(row: View) -> str:
         parts.append(f"{row['notes']} notes, {row['cash']} {row['fiat']} in its cassettes")
     if row["missing"]:
         parts.append(f"missing settlements {', '.join(row['missing'])}")
+    if row["jump"]:
+        parts.append(f"its counter jumped from {row['jump']['from']} to {row['jump']['to']}")
     return f"{row['machine']}: {'; '.join(part for part in parts if part)}"
 
 
@@ -142,6 +144,13 @@ def _priced(data: View) -> str:
     )
 
 
+def _missing(data: View) -> str:
+    missing = ", ".join(data["missing"])
+    if missing:
+        return f"{data['machine']}: still missing {missing}."
+    return f"{data['machine']}: no settlement is missing; counting goes on with the next one."
+
+
 MACHINE_WORDS: Mapping[str, Callable[[Any], str]] = {
     "machine compromised": _compromised,
     "cassette list": _cassettes,
@@ -150,4 +159,5 @@ MACHINE_WORDS: Mapping[str, Callable[[Any], str]] = {
     "cassette publish": _published,
     "telemetry": _telemetry,
     "fleet": _fleet,
+    "gap dismiss": _missing,
 }

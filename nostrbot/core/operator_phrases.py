@@ -21,6 +21,7 @@ from nostrbot.core.forms import (
     must,
     optional,
     place,
+    several,
 )
 from nostrbot.core.states import DepositStatus, Direction, SettlementStatus, Trust
 
@@ -149,6 +150,15 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
         True,
         "send a machine what its cassettes hold",
         (place("machine", arguments.handle),),
+    ),
+    Form(
+        "gap dismiss",
+        Role.OPERATOR,
+        True,
+        "wait no longer for settlements that a machine counted and that did not come: those named, or all; if its counter "
+        "jumped, it goes on from there",
+        (place("machine", arguments.handle), several("numbers", arguments.runs)),
+        example="gap dismiss m1 42 45-47",
     ),
     Form(
         "alerts",

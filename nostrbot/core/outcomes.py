@@ -15,6 +15,7 @@ from nostrbot.core.facts import (
     DepositChanged,
     Fact,
     FixedPlanSet,
+    GapsDismissed,
     LpEnrolled,
     LpPaid,
     LpSwitched,
@@ -32,7 +33,8 @@ from nostrbot.core.facts import (
     SplitsSet,
 )
 from nostrbot.core.forms import Role
-from nostrbot.core.machine_views import cassette_outcome, cassette_view, compromise_view
+from nostrbot.core.gaps import counter_after
+from nostrbot.core.machine_views import cassette_outcome, cassette_view, compromise_view, missing_view
 from nostrbot.core.plan_views import alerts_view, fixed_plan_view, settle_view, void_view
 from nostrbot.core.platform import find_operator
 from nostrbot.core.records import Preferences
@@ -142,6 +144,8 @@ def _of_running(book: Book, fact: Fact) -> View:
     match fact:
         case CassetteSet() | CassettesCounted() | CassettesPublished():
             return cassette_outcome(fact)
+        case GapsDismissed():
+            return missing_view(fact.machine, counter_after(book.tills[fact.machine].counter, fact))
         case FixedPlanSet():
             return {"fixed": fixed_plan_view(book, fact.plan)}
         case AlertPlanSet():
@@ -172,6 +176,8 @@ def _as_it_is(book: Book, author: str, command: Command) -> View:
         return {"lp": lp_view(book, handle, author)}
     if command.verb == "machine compromised":
         return compromise_view(book, book.machines[args["machine"]], args["since"], ())
+    if command.verb == "gap dismiss":
+        return missing_view(args["machine"], book.tills[args["machine"]].counter)
     if noun in ("machine", "guard"):
         return {"machine": machine_view(book.machines[args["machine"]])}
     if noun == "cassette":

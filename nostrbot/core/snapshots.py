@@ -7,12 +7,13 @@ is a cache of the facts before it; the Recall is not part of it.
 from typing import Any
 
 from nostrbot.core.book import Book, Lp, Seat
+from nostrbot.core.counter import Counter, Gap, Stray
 from nostrbot.core.facts import OperatorAdded, SettlementFrozen
 from nostrbot.core.ledger.balances import Balances
 from nostrbot.core.plain import plain, reader
 from nostrbot.core.records import AlertPlan, Cassette, Deposit, Enrolment, FixedPlan, Machine, Preferences, Split
 from nostrbot.core.states import Direction
-from nostrbot.core.till import Counter, FeesOff, Gap, Rate, Rejection, Till
+from nostrbot.core.till import FeesOff, Rate, Rejection, Till
 from nostrbot.nostr.sealing import Scheme
 
 _SCALARS = (
@@ -130,7 +131,20 @@ def restore_snapshot(state: dict[str, Any]) -> Book:
     return book
 
 
+def _plain_gaps(gaps: list[Gap]) -> list[list[int]]:
+    return [[gap.first, gap.last, gap.at, gap.by] for gap in gaps]
+
+
+def _read_gaps(gaps: list[list[int]]) -> list[Gap]:
+    return [Gap(*gap) for gap in gaps]
+
+
+def _read_stray(state: list[Any] | None) -> Stray | None:
+    return Stray(state[0], state[1], state[2], _read_gaps(state[3])) if state else None
+
+
 def _plain_till(till: Till) -> dict[str, Any]:
+    stray = till.counter.stray
     return {
         "volume_sats": str(till.volume_sats),
         "day": till.day,
@@ -138,7 +152,8 @@ def _plain_till(till: Till) -> dict[str, Any]:
         "booked_rates": {direction.value: [[*rate] for rate in rates] for direction, rates in till.rates.items()},
         "last_rate": till.last_rate,
         "newest": till.counter.newest,
-        "gaps": [[gap.first, gap.last, gap.at] for gap in till.counter.gaps],
+        "gaps": _plain_gaps(till.counter.gaps),
+        "stray": stray and [stray.first, stray.newest, stray.at, _plain_gaps(stray.gaps)],
         "cassettes": [plain(cassette) | {"count": str(cassette.count)} for cassette in till.cassettes.values()],
         "taken": {day: {place: str(notes) for place, notes in taken.items()} for day, taken in till.taken.items()},
         "fees_off": till.fees_off and [*till.fees_off],
@@ -159,7 +174,7 @@ def _read_till(state: dict[str, Any]) -> Till:
             Direction(direction): [Rate(*rate) for rate in rates] for direction, rates in state["booked_rates"].items()
         },
         last_rate=state["last_rate"],
-        counter=Counter(state["newest"], [Gap(*gap) for gap in state["gaps"]]),
+        counter=Counter(state["newest"], _read_gaps(state["gaps"]), _read_stray(state["stray"])),
         cassettes={cassette.position: cassette for cassette in cassettes},
         taken={day: {place: int(notes) for place, notes in taken.items()} for day, taken in state["taken"].items()},
         fees_off=FeesOff(*state["fees_off"]) if state["fees_off"] else None,

@@ -1,6 +1,6 @@
 """Tills: what runs along at one machine while it settles, beside its settings and its LPs' cash.
 
-What lives here: volumes, recent rates, rejections and fees, the counter of its settlements and its gaps, expected
+What lives here: volumes, recent rates, rejections and fees, the counter of its settlements (core/counter.py), expected
 cassettes and their pace; updated by core/evolution.py as facts come. What does not: what follows from them (core/guards.py,
 core/fixed.py, core/cassettes.py, core/alarms.py). docs/protocol.md sections 3.1 (`n`), 3.4, 5. All of it is derived: a
 till is folded from facts.
@@ -11,6 +11,7 @@ from datetime import date
 from typing import NamedTuple
 
 from nostrbot.core.atm.settlement import Sale
+from nostrbot.core.counter import Counter
 from nostrbot.core.daybook import days_before
 from nostrbot.core.records import Cassette
 from nostrbot.core.states import Direction
@@ -19,53 +20,12 @@ from nostrbot.money import unit_minor
 RATES_KEPT = 11  # of the last settlements: their median is what a new rate is compared with
 PACE_DAYS = 7  # how far back the pace of dispensing is taken from: weekends are unlike other days
 REJECTIONS_KEPT = 100  # more within an hour than that need no exact count
-GAPS_KEPT = 50  # runs of missing numbers; a counter that jumps about more than that is broken
 
 
 def in_order(position: str) -> tuple[int, str]:
     """Sorts cassette positions as people do: 2 before 10, and numbers before names."""
     is_number = position.isascii() and position.isdecimal()
     return (int(position), "") if is_number else (2**63, position)
-
-
-@dataclass(slots=True)
-class Gap:
-    """Settlements `first`..`last` of a machine's counter that have not come, noticed `at` by the one after them."""
-
-    first: int
-    last: int
-    at: int
-
-    def __str__(self) -> str:
-        """The numbers that are missing: `42`, or `42-44`."""
-        return f"{self.first}" if self.first == self.last else f"{self.first}-{self.last}"
-
-
-@dataclass(slots=True)
-class Counter:
-    """A machine's own counter of settlements, as far as it was heard. `newest` None: nothing heard yet."""
-
-    newest: int | None = None
-    gaps: list[Gap] = field(default_factory=list)
-
-    def hear(self, n: int, at: int) -> None:
-        """Note one number. The first one heard is where counting begins; what lies before it was never ours."""
-        if self.newest is None or n == self.newest + 1:
-            self.newest = n
-        elif n > self.newest:
-            self.gaps.append(Gap(self.newest + 1, n - 1, at))
-            del self.gaps[:-GAPS_KEPT]
-            self.newest = n
-        else:
-            self._fill(n)
-
-    def _fill(self, n: int) -> None:
-        for place, gap in enumerate(self.gaps):
-            if gap.first <= n <= gap.last:
-                parts = (Gap(gap.first, n - 1, gap.at), Gap(n + 1, gap.last, gap.at))
-                self.gaps[place : place + 1] = [part for part in parts if part.first <= part.last]
-                del self.gaps[:-GAPS_KEPT]
-                return
 
 
 class Rate(NamedTuple):

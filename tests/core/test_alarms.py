@@ -230,14 +230,16 @@ def test_a_gap_is_told_when_nothing_fills_it(house: House) -> None:
     assert found(house, at + 120) == []
 
 
-def test_many_gaps_are_one_line(house: House) -> None:
-    """Runs are named as runs, the newest five of them."""
-    for n in (1, 5, 7, 9, 11, 13, 15):
+def test_each_gap_is_a_line(house: House) -> None:
+    """Runs are named as runs; the parts of one gap, the newest five of them, stay one line."""
+    for n in (1, 3, 17):
         house.sell(n=n)
-    house.sell(n=3)
+    for n in (5, 7, 9, 11, 13, 15):
+        house.sell(n=n)
     assert found(house, house.now + 120) == [
-        "m1: have 5 and 7, missing 6; have 7 and 9, missing 8; have 9 and 11, missing 10; have 11 and 13, missing 12; "
-        "have 13 and 15, missing 14; 2 more: `fleet`"
+        "m1: have 1 and 3, missing 2",
+        "m1: have 7 and 9, missing 8; have 9 and 11, missing 10; have 11 and 13, missing 12; have 13 and 15, missing 14; "
+        "have 15 and 17, missing 16; more: `fleet`",
     ]
 
 

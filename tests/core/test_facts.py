@@ -7,7 +7,7 @@ import pytest
 
 from nostrbot.core.facts import Fact, SettlementProcessed, SettlementRetried, plain_fact, read_fact
 from nostrbot.core.states import LegStatus
-from tests.houses import House, succession
+from tests.houses import House, person, succession
 from tests.machines import statement
 
 LATER = ("booked_at",)  # fields that facts of rules 1 had not
@@ -47,6 +47,9 @@ def every_fact() -> list[Fact]:
     house.say("operator", "fixed schedule 08:00,20:00")
     house.tick(house.now + 86_400)
     house.say("operator", "machine resume m1")
+    house.sell(by="new-1", machine=person("new-1").pubkey, n=50)
+    house.sell(by="new-1", machine=person("new-1").pubkey, n=55)
+    house.say("operator", "gap dismiss m1")
     house.say("operator", "machine compromised m1 since=0")
     house.say("operator", "settlement release s3")
     later = House.empty(bot="new-bot")
@@ -75,7 +78,7 @@ def test_a_house_s_life_has_every_fact() -> None:
         "settlement_corrected", "settlement_refunded", "lp_paid", "slots_kept", "fixed_plan_set", "alert_plan_set",
         "fees_published", "cassettes_stated", "cassette_set", "cassettes_counted", "cassettes_published",
         "machine_compromised", "settlement_frozen", "settlement_lifted", "operator_replaced", "bot_rotated",
-        "predecessor_named", "payment_voided",
+        "predecessor_named", "payment_voided", "gaps_dismissed",
     }  # fmt: skip
     assert {fact.name for fact in FACTS} == {kind.name for kind in get_args(Fact)}
 

@@ -181,6 +181,7 @@ def test_a_machine_at_a_glance(house: House) -> None:
         "notes": 760,
         "cash": "52000.00",
         "missing": ["2-4"],
+        "jump": None,
     }
     assert MACHINE_WORDS["fleet"]({"fleet": [row]}) == (
         "m1: heard 42 s ago; cash-in on, cash-out off, cash level high; today 2500.00 GTQ; "

@@ -94,6 +94,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "since": ("2026-10-01", "1790000000"),
     "until": ("2026-10-01", "1790000000"),
     "after": ("l1", "l3"),
+    "numbers": ("1", "2-9", "42 45-47", "1-9999"),
     "leg": ("l1", "l4"),
     "payment void leg": tuple(f"l{number}" for number in range(1, 24)),
     "checkpoint": ("1", "x"),
