@@ -69,7 +69,7 @@ class Tally:
                     fact["fiat_minor"],
                     fact["owed_sats"],
                 )
-                told.is_corrected = True
+                told.is_corrected = fact["fiat_minor"] < fact["sale"]["fiat_minor"]
             case "settlement_refunded" if number in self.settlements:
                 if self.settlements[number].is_corrected:
                     self.settlements[number].owed_sats, self.settlements[number].is_refunded = 0, True

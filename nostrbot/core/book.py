@@ -151,6 +151,7 @@ class Book:
     splits: dict[str | None, tuple[Split, ...]] = field(default_factory=dict)
     settlement_count: int = 0
     leg_count: int = 0
+    cash_in_sats: int = 0  # principals of cash-ins: what customers were paid, which need not come from here
     frozen: dict[int, SettlementFrozen] = field(default_factory=dict)
     tills: dict[str, Till] = field(default_factory=dict)
     fixed_plan: FixedPlan = field(default_factory=FixedPlan)

@@ -182,7 +182,7 @@ def _follow(now: Settlement, fact: Later, at: int, legs: Mapping[int, Leg]) -> S
         case SettlementCorrected():
             return replace(
                 now,
-                status=SettlementStatus.PARTIAL,
+                status=fact.status,
                 error=None,
                 wire_sats=fact.wire_sats,
                 principal_sats=fact.principal_sats,

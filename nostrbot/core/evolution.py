@@ -57,7 +57,7 @@ from nostrbot.core.fees import is_out_of_tolerance
 from nostrbot.core.ledger.transaction import Transaction
 from nostrbot.core.records import Deposit
 from nostrbot.core.rules import SOUND
-from nostrbot.core.states import LegStatus, SettlementStatus
+from nostrbot.core.states import Direction, LegStatus, SettlementStatus
 from nostrbot.core.till import FeesOff, Till, in_order
 from nostrbot.refusals import Reason
 
@@ -259,6 +259,8 @@ def _report(book: Book, fact: SettlementProcessed | SettlementPending, place: Pl
 
 def _settle(book: Book, fact: SettlementProcessed | SettlementRetried, place: Place) -> None:
     book.tills[fact.machine].settle(fact.number, fact.sale, local_day(book.tz, place.at))
+    if fact.sale.direction is Direction.CASH_IN:
+        book.cash_in_sats += fact.sale.principal_sats
     _number_legs(book, fact.legs)
     _spend(book, fact.machine, fact.legs)
 
@@ -311,6 +313,8 @@ def _(fact: SettlementCorrected, book: Book, place: Place) -> None:
     _spend(book, fact.machine, fact.legs)
     if fact.was_fiat_minor > fact.fiat_minor:
         book.tills[fact.machine].put_back(fact.sale, fact.was_fiat_minor - fact.fiat_minor, fact.reported_at)
+    elif place.rules >= SOUND:
+        book.tills[fact.machine].take_again(fact.sale, fact.fiat_minor - fact.was_fiat_minor, fact.reported_at)
     given_back_sats = fact.owed_sats - fact.was_owed_sats
     _give_back(book, fact, place, wire_sats=given_back_sats, fiat_minor=fact.was_fiat_minor - fact.fiat_minor)
     _follow_up(book, fact, place)
@@ -324,6 +328,8 @@ def _(fact: SettlementRefunded, book: Book, place: Place) -> None:
     if fact.fiat_minor:
         _drop_rate(book, fact, place)
         _give_back(book, fact, place, wire_sats=fact.sats, fiat_minor=fact.fiat_minor)
+        if fact.sale.direction is Direction.CASH_IN:
+            book.cash_in_sats -= fact.sale.principal_sats
     if place.rules >= SOUND:
         book.tills[fact.machine].forget_fee(fact.number)
     _let_go(book, fact.machine, fact.number)

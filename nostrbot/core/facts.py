@@ -283,6 +283,8 @@ class SettlementNoted:
 class SettlementCorrected:
     """The machine dispensed less than it reported: the sharing is reversed and made again on what was dispensed.
 
+    Where that is all it reported, it takes a correction back.
+
     Attributes:
         sale: as it was reported, `reported_at` by the bot's clock; the amounts beside it are what is in force from now on.
         was_owed_sats: what the customer was owed by an earlier correction, reversed too.
@@ -312,6 +314,12 @@ class SettlementCorrected:
     by: str
     note: str
     booked_at: int = since_rules_2(0)
+
+    @property
+    def status(self) -> SettlementStatus:
+        """What it is now: all of what was reported is no correction any more."""
+        is_whole = self.fiat_minor == self.sale.fiat_minor
+        return SettlementStatus.PROCESSED if is_whole else SettlementStatus.PARTIAL
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,7 @@ def take_snapshot(book: Book) -> dict[str, Any]:
     """
     return {
         **{name: getattr(book, name) for name in _SCALARS},
+        "cash_in_sats": str(book.cash_in_sats),
         "operators": [plain(operator) for operator in book.operators.values()],
         "suspended_operators": sorted(book.suspended_operators),
         "operator_keys": book.operator_of_key,
@@ -93,6 +94,7 @@ def take_snapshot(book: Book) -> dict[str, Any]:
 def restore_snapshot(state: dict[str, Any]) -> Book:
     """The book a snapshot was taken of. Raises KeyError, TypeError or ValueError when it is none."""
     book = Book(**{name: state[name] for name in _SCALARS})
+    book.cash_in_sats = int(state["cash_in_sats"])
     for fields in state["operators"]:
         operator = _read_operator(fields)
         book.operators[operator.operator] = operator

@@ -107,7 +107,9 @@ SETTLEMENT_MOVES: Mapping[SettlementStatus | None, frozenset[SettlementStatus]] 
     ),
     SettlementStatus.PROCESSING: frozenset({SettlementStatus.PROCESSED, SettlementStatus.ERRORED}),
     SettlementStatus.PROCESSED: frozenset({SettlementStatus.PARTIAL, SettlementStatus.REFUNDED}),
-    SettlementStatus.PARTIAL: frozenset({SettlementStatus.PARTIAL, SettlementStatus.REFUNDED}),
+    SettlementStatus.PARTIAL: frozenset(
+        {SettlementStatus.PARTIAL, SettlementStatus.PROCESSED, SettlementStatus.REFUNDED}
+    ),
     SettlementStatus.ERRORED: frozenset(
         {SettlementStatus.PENDING, SettlementStatus.PROCESSED, SettlementStatus.REFUNDED}
     ),

@@ -119,7 +119,7 @@ def follow(before: Takings, fact: SettlementFact | SettlementChange) -> Takings:
         case SettlementCorrected():
             in_force = (fact.wire_sats, fact.fiat_minor, fact.principal_sats, fact.fee_mismatch_sats, fact.owed_sats)
             amounts = Amounts(1, *in_force, *_shares(fact.legs))
-            return _now(before, SettlementStatus.PARTIAL, amounts, has_legs=bool(fact.legs))
+            return _now(before, fact.status, amounts, has_legs=bool(fact.legs))
         case SettlementRefunded():
             # Of a corrected one only what was owed went back: what was dispensed stays booked.
             has_legs = bool(before.has_legs) and not fact.voided

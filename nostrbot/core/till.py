@@ -6,6 +6,7 @@ core/fixed.py, core/cassettes.py, core/alarms.py). docs/protocol.md sections 3.1
 till is folded from facts.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from typing import NamedTuple
@@ -138,6 +139,18 @@ class Till:
         Which ones stayed in the machine nobody says, so where this is wrong a count books the difference. A cassette that
         was stated, set or counted after the sale is right already.
         """
+        for position, notes in self._notes_worth(sale, fiat_minor, reported_at):
+            cassette = self.cassettes[position]
+            self.cassettes[position] = cassette.holding(cassette.count + notes)
+
+    def take_again(self, sale: Sale, fiat_minor: int, reported_at: int) -> None:
+        """Cash that was dispensed after all: what put_back() expected again is not there."""
+        for position, notes in self._notes_worth(sale, fiat_minor, reported_at):
+            cassette = self.cassettes[position]
+            self.cassettes[position] = cassette.holding(max(0, cassette.count - notes))
+
+    def _notes_worth(self, sale: Sale, fiat_minor: int, reported_at: int) -> Iterator[tuple[str, int]]:
+        """Banknotes of a sale worth so much, the largest first, and the first cassette of their kind that is as it was."""
         if sale.direction is not Direction.CASH_OUT:
             return
         left = fiat_minor // unit_minor(sale.currency)
@@ -149,9 +162,8 @@ class Till:
                 if cassette.denomination == denomination and cassette.updated_at <= reported_at
             ]
             if notes and places:
-                cassette = self.cassettes[places[0]]
-                self.cassettes[places[0]] = cassette.holding(cassette.count + notes)
                 left -= notes * denomination
+                yield places[0], notes
 
     def _note_taken(self, position: str, notes: int, day: str) -> None:
         if day not in self.taken:

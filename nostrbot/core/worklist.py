@@ -179,7 +179,10 @@ class _Dispensed:
 
 
 def correct_settlement(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
-    """Less was dispensed than reported: reverse the sharing and share out what really left the machine (S11-S13)."""
+    """Less was dispensed than reported: reverse the sharing and share out what really left the machine (S11-S13).
+
+    All that was reported takes a correction back: the sale is processed as if there had been none (rules 2).
+    """
     settlement = _find_movable(book, order, SettlementStatus.PARTIAL)
     if isinstance(settlement, Settlement):
         settlement = _check_room(settlement, order)
@@ -197,7 +200,10 @@ def correct_settlement(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
         return Refused(
             Code.BAD_ARGUMENT, f'that is less than a sat: say `settlement refund s{settlement.number} reason="…"`'
         )
-    in_force = settlement.legs_in_force
+    in_force, legs = settlement.legs_in_force, _share_anew(book, settlement, fiat_minor, dispensed)
+    refused = _check_own_part(book, settlement, legs, order.rules)
+    if refused is not None:
+        return refused
     return (
         SettlementCorrected(
             number=settlement.number,
@@ -216,7 +222,7 @@ def correct_settlement(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
             was_owed_sats=settlement.owed_sats,
             owed_sats=sale.wire_sats - dispensed.wire_sats,
             voided=_voided(in_force),
-            legs=_share_anew(book, settlement, fiat_minor, dispensed),
+            legs=legs,
             by=order.author,
             note=order.args["note"],
             booked_at=settlement.booked_at if order.rules >= SOUND else 0,
@@ -232,6 +238,9 @@ def _read_dispensed(order: Order, settlement: Settlement) -> int | Refused:
     if isinstance(fiat_minor, Refused):
         return fiat_minor
     reported = format_minor(sale.fiat_minor, sale.currency)
+    is_corrected = settlement.status is SettlementStatus.PARTIAL and order.rules >= SOUND
+    if fiat_minor == sale.fiat_minor and is_corrected:
+        return fiat_minor
     if fiat_minor >= sale.fiat_minor:
         return Refused(
             Code.BAD_ARGUMENT,
@@ -299,7 +308,7 @@ def refund_settlement(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     if settlement.status is SettlementStatus.PARTIAL:
         sats = settlement.owed_sats
     elif settlement.status is SettlementStatus.PROCESSED:
-        refused = _check_reversible(book, settlement)
+        refused = _check_reversible(book, settlement) or _check_own_part(book, settlement, (), order.rules)
         if refused is not None:
             return refused
         voided, sats, fiat_minor = _voided(settlement.legs_in_force), settlement.wire_sats, settlement.fiat_minor
@@ -339,6 +348,34 @@ def _check_reversible(book: Book, settlement: Settlement) -> Refused | None:
         Code.ALREADY_PAID_OUT,
         f"sats of s{settlement.number} have left already ({', '.join(gone)}): they cannot be called back. "
         f'Settle it with the customer and say so: settlement note s{settlement.number} "…"',
+    )
+
+
+def _check_own_part(book: Book, settlement: Settlement, legs: tuple[Leg, ...], rules: int) -> Refused | None:
+    """What the operator paid LPs out of its part of a sale has left as well (review A11).
+
+    Its own sats may be below zero all the same: cash-ins are paid from elsewhere.
+    """
+    lost_sats = _own_sats(settlement.legs_in_force) - _own_sats(legs)
+    short_sats = lost_sats - (book.own_sats() + book.cash_in_sats)
+    if rules < SOUND or lost_sats <= 0 or short_sats <= 0:
+        return None
+    return Refused(
+        Code.ALREADY_PAID_OUT,
+        f"you paid LPs out of your part of s{settlement.number}: {short_sats} sats of it have left. `payment list` shows "
+        f'what you paid: `payment void <leg> reason="…"` first, or wait until other sales have brought as much',
+    )
+
+
+def _own_sats(legs: tuple[Leg, ...]) -> int:
+    """What these legs give the operator."""
+    return sum(
+        leg.sats
+        for leg in legs
+        if leg.status is LegStatus.COMPLETED
+        and leg.lp is None
+        and leg.pubkey is None
+        and leg.type is not LegType.SUPER_FEE
     )
 
 
@@ -384,6 +421,8 @@ def _find_movable(
     if is_open and to in SETTLEMENT_MOVES[status] and only in (None, status):
         return settlement
     action, how = order.verb.split()[1], "" if is_open else " and frozen"
+    if status is SettlementStatus.REFUNDED and settlement.legs_in_force:
+        how += ", what was owed to the customer included"
     return Refused(
         Code.WRONG_STATUS, f"s{settlement.number} is {status}{how}: no {action} for it. Next: {next_step(settlement)}"
     )

@@ -178,7 +178,7 @@ class Projections:
                     self._move(number, fact, fact.status, entry)
                     self._void(number, fact.voided, None, entry.at)
                 case SettlementCorrected():
-                    self._move(number, fact, SettlementStatus.PARTIAL, entry)
+                    self._move(number, fact, fact.status, entry)
                     self._void(number, fact.voided, entry.seq, entry.at)
                     self._add_legs(number, fact, entry)
                 case SettlementRefunded():
@@ -189,7 +189,7 @@ class Projections:
                 case SettlementFrozen() | SettlementLifted():
                     self.changes.append((number, fact.number, entry.seq))
                 case PaymentVoided():
-                    self._void(number, fact.voided, entry.seq)
+                    self._void(number, fact.voided, entry.seq, entry.at)
                 case LpPaid():
                     self._add_made(number, None, fact.machine, fact.legs, entry)
 

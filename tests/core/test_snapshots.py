@@ -22,6 +22,7 @@ def lived() -> House:
     house.sell("m1")
     house.sell("m2")
     house.sell("m2", n=9)  # what comes after it fills a gap
+    house.sell(tx_type="cash_in", fiat="0.02", fee_sats=0)
     house.take(statement(at=house.now, by="m2", _10=(100, 480), _2=(50, 30)))
     house.say("operator", "guard m2 per_settlement=5000 per_day=20000 rate=5%")
     house.say("operator", "machine rotate m1 @new-1")

@@ -39,7 +39,7 @@ def test_a_settlement_s_moves() -> None:
         "pending": ["errored", "processed", "processing", "refunded"],
         "processing": ["errored", "processed"],
         "processed": ["partial", "refunded"],
-        "partial": ["partial", "refunded"],
+        "partial": ["partial", "processed", "refunded"],
         "refunded": [],
         "errored": ["pending", "processed", "refunded"],
         "rejected": [],

@@ -248,6 +248,8 @@ class AnyLife(Life):
         """Some eighths of what was reported were dispensed; of none at all the customer has everything back."""
         birth = pick.choice(self.accepted)
         number, sale = birth["number"], birth["sale"]
+        if eighths == 8:  # after something else, so that there is a correction to take back
+            self.house.say(self.operator, f"settlement partial s{number} fiat=0.01 note=jam")
         if eighths:
             fiat = format_minor(max(1, sale["fiat_minor"] * eighths // 8), sale["currency"])
             self.house.say(self.operator, f"settlement partial s{number} fiat={fiat} note=jam")
@@ -390,7 +392,7 @@ class AnyLife(Life):
                         self.booked_on[fact["number"]] = day
                 case "settlement_corrected":
                     less_minor = fact["was_fiat_minor"] - fact["fiat_minor"]
-                    self.put_back(fact, less_minor)
+                    self.put_back(fact, abs(less_minor), sign=1 if less_minor > 0 else -1)
                     self.day_minor[fact["machine"], self.booked_on[fact["number"]]] -= less_minor
                 case "settlement_refunded" if not is_corrected[fact["number"]]:
                     self.put_back(fact, fact["sale"]["fiat_minor"])
@@ -503,8 +505,10 @@ class AnyLife(Life):
                         cassettes[position][1] -= 1
                         break
 
-    def put_back(self, fact: dict[str, Any], fiat_minor: int) -> None:
+    def put_back(self, fact: dict[str, Any], fiat_minor: int, sign: int = 1) -> None:
         """Banknotes that were not dispensed, the largest first, are in the first cassette of their kind again.
+
+        `sign` -1: they were dispensed after all.
 
         Those that somebody looked into since are right as they are.
         """
@@ -518,7 +522,7 @@ class AnyLife(Life):
             for place in first * count if fact["sale"]["direction"] == "cash_out" else []:
                 if fiat_minor >= denomination * 100:
                     fiat_minor -= denomination * 100
-                    cassettes[place][1] += 1
+                    cassettes[place][1] = max(0, cassettes[place][1] + sign)
 
     def check_count(self, fact: dict[str, Any]) -> None:
         """The variance is what was counted less what was expected."""

@@ -515,7 +515,7 @@ class Reckoning:
             stakes.append((lp, left, min(had, left)))
         self._share(sold, minor, stakes)
         self._give_back(sold, minor)
-        sold.state = "partial"
+        sold.state = "partial" if minor < sold.minor else "processed"
 
     def _say_settlement_refund(self, plain: list[str], named: Plain, **_: Any) -> None:
         sold = self.settlements[_number(plain[0])]

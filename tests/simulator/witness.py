@@ -119,7 +119,8 @@ class Ledger:
                     taken = self.accepted.setdefault(fact["sale"]["payment_hash"], number)
                     hold(taken == number, f"I4: s{number} has the payment hash of s{taken}")
             case "settlement_corrected":
-                self.statuses[number] = "partial"
+                is_whole = fact["fiat_minor"] == fact["sale"]["fiat_minor"]
+                self.statuses[number] = "processed" if is_whole else "partial"
             case "settlement_refunded":
                 self.statuses[number] = "refunded"
             case "settlement_retried":
