@@ -130,7 +130,7 @@ class Desk:
         self._queries = queries
         self._recollection = Recollection(self.books, queries, self.closed_books)
         self._next_row = next_row
-        self._hearing = Hearing()
+        self.hearing = Hearing()
         self._records = Allowance(burst=RECORDS_AT_ONCE, tokens=1, seconds=1)
         self._archiving = Allowance(burst=ARCHIVED_AT_ONCE, tokens=1, seconds=60)
         self._heard: dict[tuple[str, str], int] = {}  # when the first beacon of each machine came since the start
@@ -300,7 +300,7 @@ class Desk:
         """Take what a person says, or answer that it is too much, or be silent; what is silent has no effect later."""
         given = one.given
         is_fresh = check_fresh(given.created_at, now) is None
-        heard = self._hearing.hear(given.author, said, now, is_fresh=is_fresh, is_unlimited=one.standing.platform)
+        heard = self.hearing.hear(given.author, said, now, is_fresh=is_fresh, is_unlimited=one.standing.platform)
         if heard in (Heard.TAKEN, Heard.LAST):
             await self._take_command(one, said, now, turn, is_last=heard is Heard.LAST)
             return

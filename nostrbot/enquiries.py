@@ -10,7 +10,6 @@ start, when relays bring it again.
 """
 
 import asyncio
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Generator
 from dataclasses import replace
@@ -90,7 +89,7 @@ class Enquiries:
 
     async def _read(self) -> None:
         while True:
-            taken = self._queue.take(time.monotonic())
+            taken = self._queue.take(_now_s())
             if taken is None:
                 await self._rest()
                 continue
@@ -103,12 +102,12 @@ class Enquiries:
             except Exception:  # noqa: BLE001 - the boundary of this task: a fault of ours costs one answer
                 logger.opt(exception=True).error("could not answer {}", question.command.verb)
             finally:
-                self._queue.done(key, work.took_s, time.monotonic())
+                self._queue.done(key, work.took_s, _now_s())
                 self._wake.set()
 
     async def _rest(self) -> None:
         self._wake.clear()
-        rest_s = self._queue.rest_s(time.monotonic())
+        rest_s = self._queue.rest_s(_now_s())
         try:
             async with asyncio.timeout(None if rest_s is None else rest_s + LOOK_AGAIN_S):
                 await self._wake.wait()
@@ -117,20 +116,20 @@ class Enquiries:
 
     async def _stand_back(self) -> None:
         """Let a turn go first, and what it has to say; though not for ever: there may always be one."""
-        until = time.monotonic() + STAND_BACK_S
-        while self._is_busy() and time.monotonic() < until:  # noqa: ASYNC110 - nobody need know that we wait
+        until = _now_s() + STAND_BACK_S
+        while self._is_busy() and _now_s() < until:  # noqa: ASYNC110 - nobody need know that we wait
             await asyncio.sleep(LOOK_AGAIN_S)
 
     async def _answer(self, question: Question, given: Signed, work: "_Work") -> None:
         if question.command.verb == CHECKPOINT:
-            began_s, signing = time.monotonic(), asyncio.create_task(self._sign(question, given))
+            began_s, signing = _now_s(), asyncio.create_task(self._sign(question, given))
             try:
                 await asyncio.shield(signing)
             except asyncio.CancelledError:
                 await signing
                 raise
             finally:
-                work.took_s += time.monotonic() - began_s
+                work.took_s += _now_s() - began_s
             return
         text = await self._committed(question, given.scheme, work)
         if text is not None:
@@ -185,7 +184,7 @@ class _Work:
                 if self.took_s - paused_at_s >= SLICE_S:
                     yield from self._before_each().__await__()
                     paused_at_s = self.took_s
-                began_s = time.monotonic()
+                began_s = _now_s()
                 try:
                     awaited = work.send(None) if thrown is None else work.throw(thrown)
                     thrown = yield from _handed_on(awaited)
@@ -193,7 +192,7 @@ class _Work:
                     result: Result = done.value
                     return result
                 finally:
-                    self.took_s += time.monotonic() - began_s
+                    self.took_s += _now_s() - began_s
         finally:
             work.close()
 
@@ -214,6 +213,11 @@ class _Slices(Generic[Result]):
 
     def __await__(self) -> Generator[Any, None, Result]:
         return self._begin()
+
+
+def _now_s() -> float:
+    """The loop's own time: what a question waits and takes is measured by what everything else waits by."""
+    return asyncio.get_running_loop().time()
 
 
 async def _answer_that_fits(desk: Desk, question: Question, scheme: Scheme) -> str:
