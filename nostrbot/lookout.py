@@ -32,18 +32,20 @@ MORE = "There is more: `fleet` and `worklist` show all."
 
 
 class Reach(NamedTuple):
-    """Whether a relay is heard, how many can be written to just now, and how many must be."""
+    """Whether a relay is heard, how many can be written to just now, how many must be, and whether some refuse to be heard."""
 
     hears: bool
     writers: int
     min_ok: int
+    is_deaf: bool = False
 
 
 def reach_of(relays: Sequence[RelayConfig], health: Sequence[RelayHealth], min_ok: int, *, deaf: bool = False) -> Reach:
     """The reach over relays, given how each of them does. `deaf`: no relay lets the bot hear some machines."""
     connected = [(relay, how) for relay, how in zip(relays, health, strict=True) if how.connected]
     hears = any(relay.read for relay, _ in connected) and not deaf
-    return Reach(hears, sum(relay.write and how.accepts for relay, how in connected), min_ok)
+    writers = sum(relay.write and how.accepts for relay, how in connected)
+    return Reach(hears, writers, min_ok, is_deaf=deaf and any(relay.read for relay, _ in connected))
 
 
 class Tidings(NamedTuple):
@@ -69,6 +71,7 @@ class Lookout:
         self._looked_at: int | None = None
         self._hearing_since: int | None = None
         self._short_since: int | None = None
+        self._deaf_since: int | None = None
 
     async def look(
         self,
@@ -103,7 +106,8 @@ class Lookout:
         self._looked_at = now
         self._hearing_since = _since(self._hearing_since, now, so=reach.hears, anew=jumped)
         self._short_since = _since(self._short_since, now, so=reach.writers < reach.min_ok, anew=jumped)
-        return Surroundings(now, self._hearing_since, reach.writers, reach.min_ok, self._short_since)
+        self._deaf_since = _since(self._deaf_since, now, so=reach.is_deaf, anew=jumped)
+        return Surroundings(now, self._hearing_since, reach.writers, reach.min_ok, self._short_since, self._deaf_since)
 
     def _look_into(
         self,

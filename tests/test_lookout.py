@@ -311,6 +311,9 @@ def test_reach() -> None:
     assert reach_of(relays, connected(True, True, True), 2) == Reach(hears=True, writers=2, min_ok=2)
     assert reach_of(relays, connected(False, True, False), 2) == Reach(hears=True, writers=0, min_ok=2)
     assert reach_of(relays, connected(False, False, True), 1) == Reach(hears=False, writers=1, min_ok=1)
+    deaf = Reach(hears=False, writers=2, min_ok=2, is_deaf=True)
+    assert reach_of(relays, connected(True, True, True), 2, deaf=True) == deaf
+    assert reach_of(relays, connected(False, False, True), 1, deaf=True) == Reach(hears=False, writers=1, min_ok=1)
 
 
 async def test_without_relays_the_relays_are_told_of_and_not_the_machines(

@@ -30,6 +30,10 @@ CALM_S = MINUTE_S  # what is over stays over for so long before it is said
 GAP_FILLS_S = 2 * MINUTE_S  # settlements may come out of order, and machines repeat what is not acknowledged
 SKEW_MAX_S = 15 * MINUTE_S  # what a machine's clock may be off before somebody should look at it
 RELAYS_SHORT_S = MINUTE_S  # connections break and come back
+DEAF = (
+    "relays: none lets me hear machines, so sales get no ack and machines repeat them; whoever runs this bot finds why in"
+    " `nostrbot status`"
+)
 REJECTED_WITHIN_S = HOUR_S
 GAPS_NAMED_MAX = 5  # parts of one gap, in one line
 GAPS_TOLD_MAX = 10  # of a machine within an hour, one by one
@@ -92,6 +96,7 @@ class Surroundings(NamedTuple):
         hearing_since: since when relays are heard without a break; None: none is.
         writers, min_ok: relays that can be written to just now, and how many must be.
         short_since: since when there are fewer; None: there are enough.
+        deaf_since: since when relays are connected, and none lets the bot hear some machines; None: it hears them.
     """
 
     now: int
@@ -99,6 +104,7 @@ class Surroundings(NamedTuple):
     writers: int
     min_ok: int
     short_since: int | None
+    deaf_since: int | None = None
 
 
 def find_alarms(
@@ -128,6 +134,8 @@ def find_alarms(
     if around.short_since is not None and around.now - around.short_since >= RELAYS_SHORT_S:
         text = f"relays: {around.writers} connected, {around.min_ok} must take a message before it counts as sent"
         alarms.append(Alarm("relays", "too few relays", text))
+    if around.deaf_since is not None and around.now - around.deaf_since >= RELAYS_SHORT_S:
+        alarms.append(Alarm("deaf", "machines cannot be heard", DEAF))
     return tuple(alarms)
 
 

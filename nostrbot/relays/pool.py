@@ -42,7 +42,7 @@ class Hearing(NamedTuple):
     is_essential: bool
     served_by: tuple[str, ...]
     unheard_since: int | None
-    is_missed: bool  # unheard for longer than a reconnection takes, or never heard at all
+    is_missed: bool  # unheard for longer than a reconnection takes; before all essential ones were heard, at once
 
 
 @dataclass(slots=True)
@@ -51,7 +51,6 @@ class _Unheard:
 
     since: float  # monotonic
     unix_since: int
-    was_heard: bool = False
     is_told: bool = False
 
 
@@ -100,6 +99,7 @@ class Pool:
         self._connections = [Connection(relay, self._commons) for relay in self._relays]
         self._wanted: dict[str, Subscription] = {}
         self._unheard: dict[str, _Unheard] = {}  # by subscription
+        self._was_ready = False  # each essential subscription was in force somewhere at once
         self._sources: dict[tuple[str, str], int] = {}  # (url, subscription name) -> its number in sightings
         self._publications: dict[str, Publication] = {}  # not yet sent, by event id
         self._tasks: list[asyncio.Task[None]] = []
@@ -160,14 +160,16 @@ class Pool:
         now, unix_now = _loop_now(), self._commons.wall_clock()
         readers = [relay for relay in self._relays if relay.config.read]
         self._unheard = {name: one for name, one in self._unheard.items() if name in self._wanted}
+        essential = [name for name, subscription in self._wanted.items() if subscription.essential]
+        self._was_ready |= all(any(relay.serves(name) for relay in readers) for name in essential)
         found = []
         for name, subscription in self._wanted.items():
             served_by = tuple(relay.url for relay in readers if relay.serves(name))
             unheard = self._unheard.setdefault(name, _Unheard(now, unix_now))
             if served_by:
-                unheard.was_heard, unheard.since, unheard.unix_since = True, now, unix_now
-            is_missed = not served_by and (not unheard.was_heard or now - unheard.since > self._limits.unheard_s)
-            self._tell(name, unheard, is_missed=is_missed)
+                unheard.since, unheard.unix_since = now, unix_now
+            is_missed = not served_by and (not self._was_ready or now - unheard.since > self._limits.unheard_s)
+            self._tell(name, unheard, is_missed=is_missed and self._was_ready)
             since = None if served_by else unheard.unix_since
             found.append(Hearing(name, subscription.essential, served_by, since, is_missed))
         return found
@@ -175,7 +177,7 @@ class Pool:
     @staticmethod
     def _tell(name: str, unheard: "_Unheard", *, is_missed: bool) -> None:
         """Have the log say once that something is not heard anywhere, and when it is again."""
-        if is_missed and unheard.was_heard and not unheard.is_told:
+        if is_missed and not unheard.is_told:
             logger.error("no relay serves {}: what is sent there is not heard; I go on asking", name)
             unheard.is_told = True
         elif not is_missed and unheard.is_told:

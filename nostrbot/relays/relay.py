@@ -120,7 +120,7 @@ class Relay:
             last_refusal=self.outbox.last_refusal,
             requests=len(self.watches),
             subscriptions=dict.fromkeys(self.parts, NOT_ASKED)
-            | {part.name: _service(watch) for watch in self.watches.values() for part in watch.parts},
+            | {part.name: _service(watch, part) for watch in self.watches.values() for part in watch.parts},
         )
 
     def serves(self, name: str) -> bool:
@@ -195,9 +195,10 @@ class Relay:
         self.outbox.lost()
 
 
-def _service(watch: Watch) -> Service:
+def _service(watch: Watch, part: Part) -> Service:
     if watch.is_in_force:
         return Service(watch.force, unread=watch.past_words)
-    if watch.force is Force.UNASKED or watch.trouble is None:
-        return Service(watch.force, "" if watch.trouble is None else watch.trouble.words)
-    return Service(*watch.trouble)
+    trouble = watch.trouble or part.trouble  # in whatever REQ it was asked last
+    if watch.force is Force.UNASKED or trouble is None:
+        return Service(watch.force, "" if trouble is None else trouble.words)
+    return Service(*trouble)

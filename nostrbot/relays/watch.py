@@ -67,10 +67,27 @@ class Subscription:
         return replace(self, since=None) == replace(other, since=None)
 
 
+class Force(StrEnum):
+    """How a relay serves a REQ on the connection there is."""
+
+    UNASKED = "unasked"
+    ASKED = "asked"
+    IN_FORCE = "in_force"
+    REFUSED = "refused"
+    SILENT = "silent"  # neither EOSE nor event nor CLOSED in time
+
+
+class Trouble(NamedTuple):
+    """Why a REQ is not in force: refused or silent, and what the relay said."""
+
+    force: Force
+    words: str
+
+
 class Part:
     """One subscription at one relay: where its history is read up to, whichever REQ it is asked in."""
 
-    __slots__ = ("cursor", "name", "source", "subscription")
+    __slots__ = ("cursor", "name", "source", "subscription", "trouble")
 
     def __init__(self, name: str, subscription: Subscription, *, source: int) -> None:
         """`source`: its number among all (sightings.py)."""
@@ -78,6 +95,7 @@ class Part:
         self.subscription = subscription
         self.source = source
         self.cursor = subscription.since
+        self.trouble: Trouble | None = None  # of the last REQ it was asked in, until one is in force
 
     def matches(self, event: Event) -> bool:
         """Whether the event is what was asked for."""
@@ -96,23 +114,6 @@ class Part:
     def page(self, *, until: int | None, limit: int) -> list[Filter]:
         """What asks for a page of history."""
         return [replace(one, since=self.since, until=until, limit=limit) for one in self.subscription.filters]
-
-
-class Force(StrEnum):
-    """How a relay serves a REQ on the connection there is."""
-
-    UNASKED = "unasked"
-    ASKED = "asked"
-    IN_FORCE = "in_force"
-    REFUSED = "refused"
-    SILENT = "silent"  # neither EOSE nor event nor CLOSED in time
-
-
-class Trouble(NamedTuple):
-    """Why a REQ is not in force: refused or silent, and what the relay said."""
-
-    force: Force
-    words: str
 
 
 class Watch:
@@ -143,7 +144,7 @@ class Watch:
     def disconnected(self, words: str = "") -> None:
         """There is no connection any more. `words`: why, where the relay ended it and that may have been the answer."""
         if words and self.force is Force.ASKED:
-            self.trouble = Trouble(Force.REFUSED, words)
+            self._note(Trouble(Force.REFUSED, words))
         elif words and self._page_due_at is not None and self._page_id == self.past_id:
             self._page_cuts += 1
             if self._page_cuts >= PAGE_CUTS:
@@ -348,18 +349,25 @@ class Watch:
         if self.force is not Force.ASKED:  # late, but it is there: all that was given up is asked for after all
             self._to_read = deque(part for part in self.parts if part.subscription.stored)
             self._renew_at = now
-        self.force, self.trouble, self._retry_at = Force.IN_FORCE, None, None
+        self.force, self._retry_at = Force.IN_FORCE, None
+        self._note(None)
         self._in_force_since = now
         self.was_served = True
 
     def _fails(self, force: Force, words: str, now: float, *, counts: bool = True) -> None:
         self._forget_failures(now)
         self._begin_anew()
-        self.force, self.trouble = force, Trouble(force, words)
+        self.force = force
+        self._note(Trouble(force, words))
         self.failures += counts
         self._live_limit = (self._live_limit + counts) % len(LIVE_LIMITS)
         self._gave_up = force is Force.SILENT
         self._retry_at = now + self._patience.next_s()
+
+    def _note(self, trouble: Trouble | None) -> None:
+        self.trouble = trouble
+        for part in self.parts:
+            part.trouble = trouble
 
     def _forget_failures(self, now: float) -> None:
         """It was in force for long: what fails now is new."""

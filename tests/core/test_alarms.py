@@ -461,3 +461,10 @@ def test_a_rung_without_its_end_told_is_kept() -> None:
     rung = Rung(DAWN, DAWN, 0, "m1 down", "m1 is down")
     _, known = ring({"silent:m1": rung}, (), DAWN + DAY_S)
     assert known == {"silent:m1": replace(rung, gone_at=DAWN + DAY_S)}
+
+
+def test_f2_relays_that_let_the_bot_hear_no_machine_are_told_of_after_a_minute(house: House) -> None:
+    """Connected is not heard: whoever waits for sales hears that none arrive."""
+    assert found(house, DAWN + 59, deaf_since=DAWN) == []
+    [said] = found(house, DAWN + 60, deaf_since=DAWN)
+    assert "relays: none lets me hear machines, so sales get no ack" in str(said)
