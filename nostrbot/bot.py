@@ -73,8 +73,13 @@ class Bot:
         clock: Clock = unix_now,
         limits: Limits | None = None,
         dial: Dial | None = None,
+        next_key: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """`dial`: how to connect to relays that people announced; by default to public ones only."""
+        """`dial`: how to connect to relays that people announced; by default to public ones only.
+
+        `next_key`: the key (hex) that a rotation on its way is about to give the bot, if there is one.
+        """
+        self._next_key = next_key
         self.keys = keys
         self._platform = platform
         self._database_url = database_url
@@ -140,6 +145,7 @@ class Bot:
             platform=self._platform,
             clock=self._clock,
             stopping=self._stopping,
+            next_bot=self._next_key,
         )
         await self.clerk.load()
         self._notary = Notary(self.clerk, self.keys, self._clock)

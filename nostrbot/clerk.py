@@ -69,8 +69,10 @@ class Clerk:
         platform: str,
         clock: Callable[[], int],
         stopping: asyncio.Event,
+        next_bot: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """`bot`, `platform`: their keys (hex). Nothing is tried again once `stopping` is set."""
+        """`bot`, `platform`: their keys (hex). Nothing is tried again once `stopping` is set. `next_bot`: see Desk."""
+        self._next_bot = next_bot
         self.store = store
         self.lock = asyncio.Lock()  # held by whoever decides and commits
         self.deliveries: Deliveries | None = None
@@ -108,7 +110,7 @@ class Clerk:
                 await self.store.examine(live)
             _, highest_row = await self.store.queries.outbox_state()
             sightings = await self.store.queries.sightings()
-        desk = Desk(live, sightings, self._envelope, self.store.queries, highest_row + 1)
+        desk = Desk(live, sightings, self._envelope, self.store.queries, highest_row + 1, next_bot=self._next_bot)
         if self._desk is not None:
             desk.closed_books |= self._desk.closed_books
             desk.refusals += self._desk.refusals

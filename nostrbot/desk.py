@@ -58,6 +58,7 @@ from nostrbot.core.receipts import Message, Sealed, ack, ack_text, direct_messag
 from nostrbot.core.records import Split
 from nostrbot.core.registry import find_speaker
 from nostrbot.core.replies import answer, answer_that_fits, refusal
+from nostrbot.core.roles import GIVEN_BY, Part, keys_given, taken
 from nostrbot.core.rules import RULES
 from nostrbot.core.settlements import Duplicate
 from nostrbot.core.states import Direction, SettlementStatus
@@ -117,8 +118,13 @@ class Desk:
         envelope: Envelope,
         queries: Queries,
         next_row: int,
+        *,
+        next_bot: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """`sightings`: what is known of machines, by book and name. `next_row`: the first free id of the outbox."""
+        """`sightings`: what is known of machines, by book and name. `next_row`: the first free id of the outbox.
+
+        `next_bot`: the key (hex) that the bot's rotation is about to give it, if one is on the way.
+        """
         self.live = live
         self.books: dict[str, Book] = {key: one.book for key, one in live.items()}
         self.directory = Directory(self.books.values())
@@ -126,7 +132,8 @@ class Desk:
         # What must not be gone on with, and why. They are read, nothing is entered.
         self.closed_books: dict[str, str] = {key: one.flaw for key, one in live.items() if one.flaw is not None}
         self.sightings = sightings
-        self._mailroom = Mailroom(envelope, self.books[ROOT].bot)
+        self._mailroom = Mailroom(envelope, self.books[ROOT].bot, self.books[ROOT].former_bots)
+        self._next_bot = next_bot
         self._queries = queries
         self._recollection = Recollection(self.books, queries, self.closed_books)
         self._next_row = next_row
@@ -345,10 +352,9 @@ class Desk:
         keys = self._concerned(said, standing)
         if not self.closed_books.keys().isdisjoint(keys):
             return Refused(Code.BOOK_CLOSED, "this book is closed for repair: only questions are answered")
-        if said.verb in ("machine add", "machine rotate"):
-            elsewhere = self.directory.machines.get(said.args["npub"])
-            if elsewhere is not None and elsewhere != standing.operator:
-                return Refused(Code.KEY_TAKEN, "this key is already a machine's: give each machine a key of its own")
+        refused = self._find_taken(said, standing)
+        if refused is not None:
+            return refused
         if said.verb == "mode" and "limit" in said.args:
             # The answer is the first book's: a limit must be one in each of them, or it is entered in none.
             purses = {
@@ -361,6 +367,21 @@ class Desk:
         if said.verb == "operator add" and said.args.get("tz", "UTC") not in zone_names():
             return Refused(Code.BAD_ARGUMENT, "tz must be an IANA time zone, like America/Guatemala")
         return None
+
+    def _find_taken(self, said: Command, standing: Standing) -> Refused | None:
+        """Why a key may not get the part that a command gives it, as far as the book that is asked cannot know.
+
+        Operators learn nothing here but that a key is a machine's somewhere: those are no secret, each signs in public.
+        """
+        given = set(keys_given(said))
+        if given and self._next_bot() in given:
+            return taken(Part.BOT)
+        if not given or GIVEN_BY[said.verb] not in (Part.MACHINE, Part.OPERATOR):
+            return None
+        elsewhere = self.directory.machines.get(said.args["npub"])
+        if elsewhere is None or elsewhere == standing.operator:
+            return None
+        return Refused(Code.KEY_TAKEN, "this key is already a machine's: give each machine a key of its own")
 
     def _concerned(self, said: Command, standing: Standing) -> list[str]:
         """The keys of the books a command concerns; the first one answers."""

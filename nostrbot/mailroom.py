@@ -4,12 +4,14 @@ What lives here: section 2 of docs/protocol.md, items 7 to 9: author, age, decry
 (relays/), and what is decided (desk.py, core/). Strangers are not decrypted.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from nostrbot.core.atm.settlement import Sale, read_settlement
 from nostrbot.core.atm.subject import Subject, subject_of
 from nostrbot.core.commands import Command, Misunderstood, parse
 from nostrbot.core.directory import Directory, Standing
+from nostrbot.core.engine import OWN_WORD
 from nostrbot.core.inputs import Signed, open_signed
 from nostrbot.nostr import kinds
 from nostrbot.nostr.event import Tagged, VerifiedEvent, expiration
@@ -37,11 +39,12 @@ def has_expired(said: Tagged, at: int) -> bool:
 
 
 class Mailroom:
-    """Opens what is addressed to the bot `pubkey`, whose envelope this is."""
+    """Opens what is addressed to the bot `pubkey`, whose envelope this is. `former`: the keys that it had before."""
 
-    def __init__(self, envelope: Envelope, pubkey: str) -> None:
+    def __init__(self, envelope: Envelope, pubkey: str, former: Iterable[str] = ()) -> None:
         self._envelope = envelope
         self._pubkey = pubkey
+        self._own = frozenset({pubkey, *former})
 
     def open(self, event: VerifiedEvent, directory: Directory, at: int) -> Opened | Refusal:
         """Check author and age, decrypt and read an event."""
@@ -51,6 +54,8 @@ class Mailroom:
         if isinstance(seal, Refusal):
             return seal
         author = event.pubkey if seal is None else seal.pubkey
+        if author in self._own:
+            return OWN_WORD
         standing = directory.standing(author)
         is_machines = event.kind in OF_MACHINES
         if not (standing.machine if is_machines else standing.roles or standing.machine):

@@ -95,6 +95,7 @@ class Outbox:
         `also` is called with each message handed to the pool; a message may come more than once.
         """
         self._books = books
+        self._own = _own_keys(keys, books)
         self._keys = keys
         self._envelope = envelope
         self._pool = pool
@@ -150,6 +151,7 @@ class Outbox:
     def books_changed(self, books: Mapping[str, Book]) -> None:
         """The books were loaded again."""
         self._books = books
+        self._own = _own_keys(self._keys, books)
 
     def say(self, message: Message, at: int, *, answers: str | None = None) -> None:
         """Publish a message that nothing is owed for: an ack to a repeat, or the answer to question `answers`.
@@ -278,7 +280,7 @@ class Outbox:
         item.count = len(messages)
         self._sending[item.row] = item
         for position, (message, at) in enumerate(messages):
-            if message.outdated:
+            if message.outdated or message.to in self._own:
                 item.delivered.add(position)
             if position in item.delivered:
                 continue
@@ -428,6 +430,11 @@ class Outbox:
             self._progressed.pop(item.row, None)
             self._done.append(item.row)
             logger.debug("outbox row {} is delivered", item.row)
+
+
+def _own_keys(keys: Keys, books: Mapping[str, Book]) -> frozenset[str]:
+    """The bot's key and those it had before. A message to itself would come back to it, and nobody reads it."""
+    return frozenset({keys.pubkey}.union(*(book.former_bots for book in books.values())))
 
 
 def _item(row: StillOwed) -> _Item:

@@ -19,6 +19,7 @@ class Reason(StrEnum):
     WRONG_ID = "wrong_id"
     BAD_SIGNATURE = "bad_signature"
     OFF_FILTER = "off_filter"
+    OWN_WORD = "own_word"  # the bot wrote it itself, with this key or one it had before
     UNKNOWN_AUTHOR = "unknown_author"
     DUPLICATE = "duplicate"
     EXPIRED = "expired"

@@ -10,10 +10,14 @@ not start: its books have the new key and its home the old one.
 
 import secrets
 
+from loguru import logger
+
 from nostrbot.config import Home
+from nostrbot.core.book import ROOT
 from nostrbot.core.engine import apply, decide
 from nostrbot.core.inputs import Signed
 from nostrbot.core.receipts import owes_messages
+from nostrbot.core.roles import parts_of, taken
 from nostrbot.core.rules import RULES
 from nostrbot.core.succession import Statement, Succession, make_statement
 from nostrbot.errors import BooksError, ConfigError, file_trouble
@@ -22,8 +26,35 @@ from nostrbot.keyfile import read_key_file, sync_directory, write_key_file
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Scheme
 from nostrbot.outbox import signed_body
+from nostrbot.refusals import Refusal
 from nostrbot.store.batch import Batch, Owed
 from nostrbot.store.store import LiveBook, Store
+
+ANOTHER_KEY = "For another key remove keys/bot.next.nsec, then `nostrbot rotate begin` again"
+
+
+class NextKey:
+    """Called, it returns the home's next key (hex), or None; a file that did not change is not opened again."""
+
+    def __init__(self, home: Home, passphrase: str | None) -> None:
+        self._home = home
+        self._passphrase = passphrase
+        self._known: tuple[tuple[int, int], str | None] = ((0, 0), None)
+
+    def __call__(self) -> str | None:
+        """The key as the home has it just now."""
+        try:
+            found = self._home.next_key_file.stat()
+        except OSError:
+            return None
+        seen = (found.st_mtime_ns, found.st_ino)
+        if self._known[0] != seen:
+            try:
+                self._known = (seen, read_key_file(self._home.next_key_file, self._passphrase).pubkey)
+            except ConfigError as error:
+                logger.warning("the key that is to be mine next cannot be read: {}", error)
+                self._known = (seen, None)
+        return self._known[1]
 
 
 def begin(home: Home, passphrase: str | None, now: int) -> Statement:
@@ -33,6 +64,15 @@ def begin(home: Home, passphrase: str | None, now: int) -> Statement:
         write_key_file(home.next_key_file, Keys.from_secret(secrets.token_bytes(32)), passphrase)
     new = read_key_file(home.next_key_file, passphrase)
     return Statement(old.pubkey, new.pubkey, make_statement(old, new, now))
+
+
+async def require_free(store: Store, statement: Statement, platform: str) -> None:
+    """Raise ConfigError when the new key is somebody's in one of the books: it could not become the bot's."""
+    for key, live in (await store.load_books(statement.old, platform)).items():
+        held = next(parts_of(live.book, statement.new), None)
+        if held is not None:
+            where = "the platform's book" if key == ROOT else f"the book of {live.book.handle}"
+            raise ConfigError(f"{where} does not take the new key: {taken(held).message}. {ANOTHER_KEY}")
 
 
 async def finish(home: Home, store: Store, succession: Succession, passphrase: str | None, now: int) -> None:
@@ -66,7 +106,9 @@ async def _enter(store: Store, books: dict[str, LiveBook], succession: Successio
         at = live.chain.next_at(now)
         decision = decide(live.book, given, at, RULES)
         if not decision.facts:
-            raise BooksError(f"book {key} does not take this succession: {decision.instead}; nothing was changed")
+            why = decision.instead.detail if isinstance(decision.instead, Refusal) else str(decision.instead)
+            where = "the platform's book" if key == ROOT else f"the book of {live.book.handle}"
+            raise BooksError(f"{where} does not take this succession: {why}; nothing was changed. {ANOTHER_KEY}")
         booked = apply(live.book, given.id, decision.facts, seq=live.chain.seq + 1, at=at, rules=RULES)
         entry = seal(live.chain, given, decision.facts, booked, at=at)
         batch.entries.append(entry)

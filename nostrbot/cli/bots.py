@@ -130,6 +130,8 @@ def run(home: HomeOption = None, metrics: MetricsOption = None, log_format: LogF
     place = home_at(home)
     platform = place.platform()
     keys = read_key_file(place.key_file, passphrase())
+    if platform == keys.pubkey:
+        raise ConfigError(f"{place.platform_file} holds the bot's own npub: it must be the platform's")
     settings = read_relays(place.relays_file)
     address = read_address(metrics) if metrics else None
     with only_bot(place):
@@ -151,8 +153,15 @@ def run(home: HomeOption = None, metrics: MetricsOption = None, log_format: LogF
 async def _run_bot(place: "Home", keys: Keys, platform: str, settings: Any, listener: socket.socket | None) -> int:
     from nostrbot.bot import Bot
     from nostrbot.metrics.endpoint import serving
+    from nostrbot.rotation import NextKey
 
-    bot = Bot(keys=keys, platform=platform, database_url=place.database_url(), settings=settings)
+    bot = Bot(
+        keys=keys,
+        platform=platform,
+        database_url=place.database_url(),
+        settings=settings,
+        next_key=NextKey(place, passphrase()),
+    )
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(log_loop_trouble)
     end_on_signals(loop, bot.stop)

@@ -4,6 +4,7 @@ What lives here: their arguments, and the files that go from one to the next. Wh
 what a succession is (core/succession.py). docs/protocol.md section 8.
 """
 
+import os
 import sys
 import time
 from collections.abc import AsyncGenerator
@@ -35,12 +36,23 @@ def rotate_begin(home: HomeOption = None, output: OutputOption = None) -> int:
 
     Example: nostrbot rotate begin --home ./bot -o statement.json
     """
-    from nostrbot.rotation import begin
+    from nostrbot.rotation import begin, require_free
+    from nostrbot.store.store import Store
 
     place = home_at(home)
-    place.platform()
+    platform = place.platform()
     statement = begin(place, passphrase(), int(time.time()))
-    run_until_done(_write(statement.event, output))
+
+    async def write_if_free() -> int:
+        if place.database_file.exists() or "NOSTRBOT_DATABASE_URL" in os.environ:
+            store = await Store.open_as_it_is(place.database_url())
+            try:
+                await require_free(store, statement, platform)
+            finally:
+                await store.close()
+        return await _write(statement.event, output)
+
+    run_until_done(write_if_free())
     print(f"From {npub(statement.old)} to {npub(statement.new)}.", file=sys.stderr)
     print("Next, at the platform: nostrbot rotate countersign FILE --key KEY -o FILE", file=sys.stderr)
     return DONE

@@ -120,7 +120,7 @@ class Book:
     Attributes:
         bot: the bot's key in force; first_bot: the one the book was opened with; former_bots: all before, by which
             commands carried into it were addressed; rotations: the entries in which this book changed from one to another.
-        operator: the operator's key in force; operator_of_key: in the root book, every key an operator has or had, each
+        operator: the operator's key in force; former_operators: those it had before, in its own book; operator_of_key: in the root book, every key an operator has or had, each
             with its book; the last of a book is in force.
         frozen: settlements that a thief may have signed, by number.
     """
@@ -132,6 +132,7 @@ class Book:
     former_bots: list[str] = field(default_factory=list)
     rotations: list[int] = field(default_factory=list)
     operator: str = ""
+    former_operators: list[str] = field(default_factory=list)
     handle: str = ""
     tz: str = "UTC"
     active: bool = True

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from nostrbot.core.book import Book
+from nostrbot.core.roles import bot_keys
+from nostrbot.core.rules import SOUND
 from nostrbot.core.states import Mode
 from nostrbot.money import split
 
@@ -38,8 +40,11 @@ class FlowShares:
     operator_sats: int
 
 
-def flow_candidates(book: Book, machine: str) -> list[Partaker]:
-    """LPs of a machine that take part: joined, not paused, active there, in flow mode, with cash left; in enrolment order."""
+def flow_candidates(book: Book, machine: str, rules: int) -> list[Partaker]:
+    """LPs of a machine that take part: joined, not paused, active there, in flow mode, with cash left; in enrolment order.
+
+    The bot itself is none, where an operator enrolled one of its keys before that was refused.
+    """
     candidates = []
     for seat in book.seats[machine]:
         preferences = book.lps[seat.lp].preferences
@@ -50,6 +55,7 @@ def flow_candidates(book: Book, machine: str) -> list[Partaker]:
             and not preferences.paused
             and seat.enrolment.active
             and remaining_minor > 0
+            and (rules < SOUND or book.lps[seat.lp].pubkey not in bot_keys(book))
         ):
             candidates.append(Partaker(seat.lp, remaining_minor, remaining_minor))
     return candidates

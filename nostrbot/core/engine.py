@@ -41,6 +41,7 @@ from nostrbot.core.forms import Role
 from nostrbot.core.inputs import Input, Signed, Tick
 from nostrbot.core.ledger.transaction import Transaction
 from nostrbot.core.orders import Order
+from nostrbot.core.roles import bot_keys, parts_of, taken
 from nostrbot.core.rules import SOUND
 from nostrbot.core.settlements import Duplicate, decide_settlement
 from nostrbot.core.succession import read_succession
@@ -56,6 +57,9 @@ CARRIED = frozenset({"platform fee", "join", "mode", "pause", "resume", "forward
 
 # What nobody could say before these rules: no entry of older ones can have it.
 SAID_SINCE: Mapping[str, int] = {"payment void": SOUND, "gap dismiss": SOUND}
+
+# What the bot wrote comes back where a relay, or somebody, hands it on to the bot.
+OWN_WORD = Refusal(Reason.OWN_WORD, "by a key of the bot's own")
 
 
 class Decision(NamedTuple):
@@ -125,12 +129,14 @@ def decide(book: Book, given: Input, at: int, rules: int) -> Decision:
     if isinstance(given, Tick):
         return decide_tick(book, given, at, rules)
     kind = given.event.kind
+    if rules >= SOUND and given.author in bot_keys(book):
+        return Decision(instead=OWN_WORD)
     if given.rumor is not None and given.rumor.kind != kinds.CHAT_MESSAGE:
         return Decision(instead=Refusal(Reason.OFF_FILTER, f"a private message of kind {given.rumor.kind}"))
     if kind == kinds.MACHINE_STATE:
         return decide_machine_state(book, given, at, rules)
     if kind == kinds.APP_DATA:
-        return decide_succession(book, given)
+        return decide_succession(book, given, rules)
     if not (given.is_to(book.bot) or (given.carried and any(given.is_to(bot) for bot in book.former_bots))):
         return Decision(instead=Refusal(Reason.OFF_FILTER, "not addressed to this bot"))
     if kind == kinds.SETTLEMENT:
@@ -180,7 +186,7 @@ def decide_machine_state(book: Book, given: Signed, at: int, rules: int) -> Deci
     return Decision(instead=decided) if isinstance(decided, Refusal) else Decision(decided)
 
 
-def decide_succession(book: Book, given: Signed) -> Decision:
+def decide_succession(book: Book, given: Signed, rules: int) -> Decision:
     """Decide the bot's own rotation; one carried into a book that was opened after it names who was addressed before."""
     if given.id in book.recall.events:
         return Decision(instead=Refusal(Reason.DUPLICATE, "this rotation has had its effect"))
@@ -194,6 +200,9 @@ def decide_succession(book: Book, given: Signed) -> Decision:
     else:
         is_next = old == book.bot and new not in (*book.former_bots, book.platform)
         decided = BotRotated(old, new)
+        held = next(parts_of(book, new), None) if rules >= SOUND and is_next else None
+        if held is not None:
+            return Decision(instead=Refusal(Reason.INVALID, taken(held).message))
     if not is_next:
         return Decision(instead=Refusal(Reason.INVALID, "this rotation does not go on from where this book is"))
     return Decision((decided,))

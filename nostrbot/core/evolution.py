@@ -115,6 +115,7 @@ def _(fact: OperatorReplaced, book: Book, place: Place) -> None:
     if book.key == ROOT:
         book.operator_of_key[fact.pubkey] = fact.operator  # a key that was replaced stays known: it is never free again
     else:
+        book.former_operators.append(book.operator)
         book.operator = fact.pubkey
 
 

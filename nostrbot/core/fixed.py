@@ -20,6 +20,7 @@ from nostrbot.core.facts import Fact, FixedPlanSet, Leg, LpPaid, SlotsKept
 from nostrbot.core.orders import Order
 from nostrbot.core.own_sats import sats_for
 from nostrbot.core.prices import price_in_force
+from nostrbot.core.roles import bot_keys
 from nostrbot.core.rules import SOUND
 from nostrbot.core.states import LegStatus, LegType, Mode, SkipReason
 from nostrbot.money import minor_digits, parse_decimal
@@ -119,6 +120,8 @@ def _payments(book: Book, day: str, due: int, rules: int) -> Iterator[_Payment]:
     for lp in book.lps.values():
         chosen = lp.preferences
         if chosen is None or chosen.mode is not Mode.FIXED or chosen.paused:
+            continue
+        if rules >= SOUND and lp.pubkey in bot_keys(book):
             continue
         for currency, seats in _purses(book, lp).items():
             limits = (book.fixed_plan.limit, chosen.limit)

@@ -45,7 +45,7 @@ def add_settlement(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
         )
     fees = check_fees(book, machine, sale)
     number = book.settlement_count + 1
-    legs = share_out(book, machine.handle, sale, fees.platform_sats)
+    legs = share_out(book, machine.handle, sale, fees.platform_sats, order.rules)
     born = SettlementProcessed(
         number, machine.handle, order.id, sale, fees.platform_sats, fees.operator_sats, fees.mismatch_sats, legs
     )

@@ -12,6 +12,8 @@ from nostrbot.core.orders import Order
 from nostrbot.core.prices import price_in_force
 from nostrbot.core.records import Machine
 from nostrbot.core.registry import find_lp, find_machine
+from nostrbot.core.roles import Part, bot_keys, taken
+from nostrbot.core.rules import SOUND
 from nostrbot.core.states import LegStatus, LegType
 from nostrbot.money import format_minor, minor_digits, parse_decimal
 
@@ -30,6 +32,8 @@ def settle_lp(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
         return lp
     if isinstance(machine, Refused):
         return machine
+    if order.rules >= SOUND and lp.pubkey in bot_keys(book):
+        return taken(Part.BOT)
     name, currency, seat = machine.handle, machine.fiat, lp.seats.get(machine.handle)
     if seat is None:
         return Refused(Code.NOT_FOUND, f"{lp.handle} is not enrolled at {name}: `lp show {lp.handle}` shows where")

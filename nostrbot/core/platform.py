@@ -10,6 +10,8 @@ from nostrbot.core.commands import Code, Refused
 from nostrbot.core.facts import BookOpened, Fact, OperatorAdded, OperatorReplaced, OperatorSwitched, PlatformFeeSet
 from nostrbot.core.orders import Order
 from nostrbot.core.registry import fees_for
+from nostrbot.core.roles import Part, find_bar
+from nostrbot.core.rules import SOUND
 
 
 def add_operator(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
@@ -22,6 +24,9 @@ def add_operator(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     if key in book.operator_of_key:
         taken = book.operators[book.operator_of_key[key]].handle
         return Refused(Code.KEY_TAKEN, f"this key is or was the operator {taken}'s")
+    barred = find_bar(book, key, Part.OPERATOR) if order.rules >= SOUND else None
+    if barred is not None:
+        return barred
     if find_operator(book, handle):
         return Refused(Code.NAME_TAKEN, f"there is already an operator {handle}: choose another name")
     return (OperatorAdded(key, handle, tz),)
@@ -60,6 +65,9 @@ def replace_operator(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     if pubkey in book.operator_of_key:
         taken = book.operators[book.operator_of_key[pubkey]].handle
         return Refused(Code.KEY_TAKEN, f"this key is or was the operator {taken}'s: they make a new one")
+    barred = find_bar(book, pubkey, Part.OPERATOR) if order.rules >= SOUND else None
+    if barred is not None:
+        return barred
     return (OperatorReplaced(operator.operator, handle, pubkey),)
 
 

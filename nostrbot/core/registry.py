@@ -22,6 +22,8 @@ from nostrbot.core.facts import (
 )
 from nostrbot.core.orders import Order
 from nostrbot.core.records import Enrolment, Guard, Machine, Preferences
+from nostrbot.core.roles import Part, find_bar
+from nostrbot.core.rules import SOUND
 from nostrbot.core.states import Mode, Trust
 from nostrbot.refusals import Reason, Refusal
 
@@ -43,6 +45,11 @@ def find_speaker(book: Book, pubkey: str) -> Machine | Refusal:
     return machine
 
 
+def _find_bar(book: Book, order: Order, part: Part) -> Refused | None:
+    """Why the key that is named may not get this part; by the rules of before it might."""
+    return find_bar(book, order.args["npub"], part) if order.rules >= SOUND else None
+
+
 def find_lp(book: Book, handle: str) -> Lp | Refused:
     """An LP by its name."""
     return book.lps.get(handle) or Refused(Code.NOT_FOUND, f"there is no LP {handle}: `lp list` shows yours")
@@ -56,6 +63,9 @@ def add_machine(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     if args["npub"] in book.machine_of_key:
         taken = book.machine_of_key[args["npub"]]
         return Refused(Code.KEY_TAKEN, f"this key is already the machine {taken}")
+    barred = _find_bar(book, order, Part.MACHINE)
+    if barred is not None:
+        return barred
     machine = Machine(
         handle=args["name"],
         pubkey=args["npub"],
@@ -99,6 +109,9 @@ def rotate_machine(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
         return ()
     if taken is not None:
         return Refused(Code.KEY_TAKEN, f"this key is or was {taken}'s: make a new one for the machine")
+    barred = _find_bar(book, order, Part.MACHINE)
+    if barred is not None:
+        return barred
     rotated = replace(machine, pubkey=order.args["npub"], updated_at=order.at)
     return (MachineChanged(rotated), fees_for(book, rotated, order.at))
 
@@ -148,6 +161,9 @@ def enrol_lp(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
             return Refused(Code.NAME_TAKEN, f"there is already an LP {handle} with another key: choose another name")
     elif machine.handle in book.lps[handle].seats:
         return Refused(Code.ALREADY_ENROLLED, f"this key is already the LP {handle} at {machine.handle}")
+    barred = _find_bar(book, order, Part.LP)
+    if barred is not None:
+        return barred
     return (LpEnrolled(handle, args["npub"], Enrolment(machine.handle, True, order.at, order.at)),)
 
 

@@ -17,6 +17,7 @@ from nostrbot.core.fees import FeeCheck, check_fee, is_out_of_tolerance, share_f
 from nostrbot.core.guards import find_hold
 from nostrbot.core.inputs import Signed
 from nostrbot.core.records import Machine
+from nostrbot.core.roles import owner_now
 from nostrbot.core.rules import SOUND
 from nostrbot.core.states import Direction, Hold, LegStatus, LegType, SkipReason, Trust
 from nostrbot.money import SATS_MAX, minor_digits
@@ -53,7 +54,7 @@ def decide_settlement(book: Book, given: Signed, sale: Sale, at: int, rules: int
     hold = find_hold(book, machine, sale, at, rules)
     if hold is not None:
         return SettlementPending(*common, hold)
-    processed = SettlementProcessed(*common, share_out(book, machine.handle, sale, fees.platform_sats))
+    processed = SettlementProcessed(*common, share_out(book, machine.handle, sale, fees.platform_sats, rules))
     if rules >= SOUND and outgrows_sats(book, (processed,)):
         return SettlementPending(*common, Hold.BOOK_TOTAL)
     return processed
@@ -132,14 +133,14 @@ _TAKEN = (LegStatus.COMPLETED, None)
 _TOO_SMALL = (LegStatus.SKIPPED, SkipReason.ZERO_SHARE)
 
 
-def share_out(book: Book, machine: str, sale: Sale, platform_sats: int) -> tuple[Leg, ...]:
+def share_out(book: Book, machine: str, sale: Sale, platform_sats: int, rules: int) -> tuple[Leg, ...]:
     """The legs of a settlement: platform, commission splits, LPs in enrolment order, the operator's part.
 
     `platform_sats`: the platform's fee that was due.
     """
-    legs = _share_fee(book, machine, sale.fee_sats, platform_sats)
+    legs = _share_fee(book, machine, sale.fee_sats, platform_sats, rules)
     if sale.direction is Direction.CASH_OUT:
-        _share_principal(book, legs, flow_candidates(book, machine), sale.fiat_minor, sale.principal_sats)
+        _share_principal(book, legs, flow_candidates(book, machine, rules), sale.fiat_minor, sale.principal_sats)
     return tuple(legs)
 
 
@@ -152,16 +153,20 @@ def share_among(
     principal_sats: int,
     fee_sats: int,
     platform_sats: int,
+    rules: int,
 ) -> tuple[Leg, ...]:
     """The legs of a cash-out whose LPs, and what each may spend, are known already."""
-    legs = _share_fee(book, machine, fee_sats, platform_sats)
+    legs = _share_fee(book, machine, fee_sats, platform_sats, rules)
     _share_principal(book, legs, partakers, fiat_minor, principal_sats)
     return tuple(legs)
 
 
-def _share_fee(book: Book, machine: str, fee_sats: int, platform_sats: int) -> list[Leg]:
+def _share_fee(book: Book, machine: str, fee_sats: int, platform_sats: int, rules: int) -> list[Leg]:
     legs: list[Leg] = []
-    shares = share_fee(fee_sats, platform_sats, book.splits_in_force(machine))
+    splits = book.splits_in_force(machine)
+    if rules >= SOUND:
+        splits = tuple(owner_now(book, rule) for rule in splits)
+    shares = share_fee(fee_sats, platform_sats, splits)
     if shares.platform_sats:
         _add(book, legs, LegType.SUPER_FEE, shares.platform_sats, label="platform")
     for rule, sats in shares.pot:

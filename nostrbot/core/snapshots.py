@@ -57,6 +57,7 @@ def take_snapshot(book: Book) -> dict[str, Any]:
         "operators": [plain(operator) for operator in book.operators.values()],
         "suspended_operators": sorted(book.suspended_operators),
         "operator_keys": book.operator_of_key,
+        "former_operators": book.former_operators,
         "former_bots": book.former_bots,
         "rotations": book.rotations,
         "frozen": [plain(fact) for fact in book.frozen.values()],
@@ -100,6 +101,7 @@ def restore_snapshot(state: dict[str, Any]) -> Book:
         book.operators[operator.operator] = operator
     book.suspended_operators = set(state["suspended_operators"])
     book.operator_of_key = dict(state["operator_keys"])
+    book.former_operators = list(state["former_operators"])
     book.former_bots, book.rotations = list(state["former_bots"]), list(state["rotations"])
     book.frozen = {fact.number: fact for fact in map(_read_frozen, state["frozen"])}
     for fields in state["machines"]:

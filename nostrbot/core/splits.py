@@ -13,6 +13,8 @@ from nostrbot.core.facts import Fact, SplitsSet
 from nostrbot.core.orders import Order
 from nostrbot.core.records import Split
 from nostrbot.core.registry import find_machine
+from nostrbot.core.roles import Part, bot_keys, find_bar, owner_now, taken
+from nostrbot.core.rules import SOUND
 from nostrbot.money import PPM, format_ppm, split
 
 SELF = "self"
@@ -28,7 +30,7 @@ def set_splits(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
             return found
     rules = []
     for label, text in order.command.rest:
-        rule = _read_rule(book, label, text, order.rules)
+        rule = _read_rule(book, order, label, text)
         if isinstance(rule, Refused):
             return rule
         rules.append(rule)
@@ -53,9 +55,9 @@ def clear_splits(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     return (SplitsSet(machine.handle, ()),) if book.splits.get(machine.handle) else ()
 
 
-def _read_rule(book: Book, label: str, text: str, rules: int) -> Split | Refused:
+def _read_rule(book: Book, order: Order, label: str, text: str) -> Split | Refused:
     share, colon, target = text.partition(":")
-    ppm = arguments.by_rules(arguments.percentage, rules)(share)
+    ppm = arguments.by_rules(arguments.percentage, order.rules)(share)
     if not label or len(label) > LABEL_CHARS_MAX or not colon or not isinstance(ppm, int) or ppm == 0:
         return Refused(
             Code.BAD_ARGUMENT, f"{label[:LABEL_CHARS_MAX]!r} must be written <label>=<pct>:<npub, LP or self>"
@@ -63,10 +65,17 @@ def _read_rule(book: Book, label: str, text: str, rules: int) -> Split | Refused
     if target.lower() == SELF:
         return Split(label, ppm, None, None)
     if target.lower() in book.lps:
+        if order.rules >= SOUND and book.lps[target.lower()].pubkey in bot_keys(book):
+            return Refused(Code.KEY_TAKEN, f"{label}: {taken(Part.BOT).message}")
         return Split(label, ppm, target.lower(), None)
-    pubkey = arguments.by_rules(arguments.public_key, rules)(target)
+    pubkey = arguments.by_rules(arguments.public_key, order.rules)(target)
     if isinstance(pubkey, arguments.Wanted):
         return Refused(Code.NOT_FOUND, f"{label}: say self, the name of one of your LPs, or an npub after the colon")
+    if order.rules >= SOUND:
+        barred = find_bar(book, pubkey, Part.PARTY)
+        if barred is not None:
+            return Refused(barred.code, f"{label}: {barred.message}")
+        return owner_now(book, Split(label, ppm, None, pubkey))
     if pubkey == book.operator:
         return Split(label, ppm, None, None)
     return Split(label, ppm, book.lp_of_key.get(pubkey), None if pubkey in book.lp_of_key else pubkey)

@@ -135,7 +135,7 @@ def _judge(book: Book, settlement: Settlement, order: Order, *, held_again: bool
             Code.WRONG_STATUS, f's{number} breaks a rule by now ({broken}): settlement refund s{number} reason="…"'
         )
     hold = find_hold(book, machine, settlement.sale, order.at, order.rules) if held_again else None
-    legs = share_out(book, machine.handle, settlement.sale, settlement.platform_fee_sats)
+    legs = share_out(book, machine.handle, settlement.sale, settlement.platform_fee_sats, order.rules)
     fees = (settlement.platform_fee_sats, settlement.operator_fee_sats, settlement.fee_mismatch_sats)
     processed = SettlementProcessed(number, machine.handle, settlement.event_id, settlement.sale, *fees, legs)
     if held_again and hold is None and order.rules >= SOUND and outgrows_sats(book, (processed,)):
@@ -200,7 +200,7 @@ def correct_settlement(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
         return Refused(
             Code.BAD_ARGUMENT, f'that is less than a sat: say `settlement refund s{settlement.number} reason="…"`'
         )
-    in_force, legs = settlement.legs_in_force, _share_anew(book, settlement, fiat_minor, dispensed)
+    in_force, legs = settlement.legs_in_force, _share_anew(book, settlement, fiat_minor, dispensed, order.rules)
     refused = _check_own_part(book, settlement, legs, order.rules)
     if refused is not None:
         return refused
@@ -268,7 +268,9 @@ def _scale(settlement: Settlement, fiat_minor: int) -> _Dispensed:
     return _Dispensed(principal + fee, principal, fee, platform, operator)
 
 
-def _share_anew(book: Book, settlement: Settlement, fiat_minor: int, dispensed: _Dispensed) -> tuple[Leg, ...]:
+def _share_anew(
+    book: Book, settlement: Settlement, fiat_minor: int, dispensed: _Dispensed, rules: int
+) -> tuple[Leg, ...]:
     """The new legs: among the LPs of the first sharing, by the cash each had then, as far as it has it still.
 
     So nobody pays for a sale that was over before its cash came, and a correction at once shares exactly as if the
@@ -290,6 +292,7 @@ def _share_anew(book: Book, settlement: Settlement, fiat_minor: int, dispensed: 
         principal_sats=dispensed.principal_sats,
         fee_sats=dispensed.fee_sats,
         platform_sats=dispensed.platform_sats,
+        rules=rules,
     )
 
 

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nostrbot.core.dca import Partaker, flow_candidates, share_flow
+from nostrbot.core.rules import RULES
 from tests.houses import House
 
 
@@ -98,7 +99,7 @@ def house() -> House:
 
 
 def candidates(house: House, machine: str = "m1") -> list[str]:
-    return [partaker.lp for partaker in flow_candidates(house.book, machine)]
+    return [partaker.lp for partaker in flow_candidates(house.book, machine, RULES)]
 
 
 def test_candidates_are_in_enrolment_order(house: House) -> None:

@@ -49,6 +49,7 @@ def test_the_house_has_something_of_everything() -> None:
         "platform",
         "first_bot",
         "operator",
+        "former_operators",
         "active",
         "operators",
         "suspended_operators",
