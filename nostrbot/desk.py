@@ -18,7 +18,7 @@ from nostrbot.core.alarms import SKEW_MAX_S
 from nostrbot.core.amounts import read_limit
 from nostrbot.core.atm.settlement import Sale
 from nostrbot.core.atm.subject import Subject
-from nostrbot.core.book import ROOT, Book, Lp
+from nostrbot.core.book import ROOT, Book
 from nostrbot.core.commands import (
     SUSPENDED,
     Code,
@@ -51,7 +51,8 @@ from nostrbot.core.fees import is_out_of_tolerance, tolerance_sats
 from nostrbot.core.fixed import due_slots
 from nostrbot.core.fleet import UNSEEN, Sighting, see_beacon, see_telemetry
 from nostrbot.core.forms import Role
-from nostrbot.core.inputs import Input, Signed, Tick, reopen
+from nostrbot.core.inputs import Input, Signed, Tick
+from nostrbot.core.lp_books import books_concerned, enrolment_notice, lp_in
 from nostrbot.core.orders import Order
 from nostrbot.core.outcomes import outcome_view
 from nostrbot.core.receipts import Message, Sealed, ack, ack_text, direct_message, owes_messages
@@ -67,13 +68,13 @@ from nostrbot.errors import BooksError
 from nostrbot.hearing import COMMANDS_PER_S, Heard, Hearing
 from nostrbot.journal.entry import Chain, seal
 from nostrbot.mailroom import Mailroom, Opened
-from nostrbot.nostr.event import VerifiedEvent, read_event
+from nostrbot.nostr.event import VerifiedEvent
 from nostrbot.nostr.keys import npub
 from nostrbot.nostr.sealing import Envelope, Scheme
 from nostrbot.outbox import message_body
 from nostrbot.reading.question import Begun, Question
 from nostrbot.reading.reading import Reading
-from nostrbot.recollection import Recollection
+from nostrbot.recollection import Recollection, carried_input
 from nostrbot.refusals import Reason, Refusal
 from nostrbot.store.batch import ArchiveRow, Batch, Owed, RefusalRow
 from nostrbot.store.queries import Queries
@@ -349,7 +350,7 @@ class Desk:
 
     def _check_door(self, said: Command, standing: Standing, author: str) -> Refused | None:
         """What a single book cannot know: other operators' machines, and the world's time zones."""
-        keys = self._concerned(said, standing)
+        keys = self._concerned(said, standing, author)
         if not self.closed_books.keys().isdisjoint(keys):
             return Refused(Code.BOOK_CLOSED, "this book is closed for repair: only questions are answered")
         refused = self._find_taken(said, standing)
@@ -383,13 +384,13 @@ class Desk:
             return None
         return Refused(Code.KEY_TAKEN, "this key is already a machine's: give each machine a key of its own")
 
-    def _concerned(self, said: Command, standing: Standing) -> list[str]:
+    def _concerned(self, said: Command, standing: Standing, author: str) -> list[str]:
         """The keys of the books a command concerns; the first one answers."""
         role = said.form.role
         if role is Role.OPERATOR:
             return [standing.operator or ""]
         if role is Role.LP:
-            return list(standing.lp)
+            return books_concerned(self.books, standing.lp, author, said.verb)
         if said.verb == "platform fee":
             return list(self.books)
         if said.verb == "operator add":
@@ -399,7 +400,7 @@ class Desk:
 
     async def _decide_order(self, one: Opened, said: Command, now: int, turn: Turn) -> None:
         given, author = one.given, one.given.author
-        first, *others = self._concerned(said, one.standing)
+        first, *others = self._concerned(said, one.standing, author)
         self.in_hand = first
         home = self.live[first]
         at = home.chain.next_at(now)
@@ -409,9 +410,7 @@ class Desk:
             self._owe_answer(given, said, text, now, turn)
             return
         assert decision.instead is None, "duplicates were sorted out before"
-        elsewhere = self._joined_elsewhere(said, home.book)
-        carried = elsewhere and elsewhere[1].preferences
-        view = outcome_view(home.book, author, said, decision.facts, at=at, carried=carried)
+        view = outcome_view(home.book, author, said, decision.facts, at=at)
         if said.preview and said.verb == "splits set":
             # What is shown of the past is looked up beside the sales, as for a question.
             rules = _splits_in_force(home.book, said, decision.facts)
@@ -422,9 +421,13 @@ class Desk:
             turn.registry_changed = turn.registry_changed or said.verb in ENROLLING
             _name_entry(home.book, view, turn)
         if not said.preview:
+            if decision.facts and said.verb == "lp add":
+                self._tell_of_enrolment(home.book, said.args["npub"], now, turn)
             for key in others:
+                if said.verb == "join":
+                    await self._bring_choices(given, first, key, now, turn)
                 self._decide_beside(key, given, said, now, turn)
-            if decision.facts and said.verb in ("operator add", "lp add"):
+            if decision.facts and said.verb == "operator add":
                 await self._carry(said, home, now, turn)
         self._owe_answer(given, said, answer(said.verb, view, json=said.json, preview=said.preview), now, turn)
 
@@ -440,49 +443,40 @@ class Desk:
             self._seal(live, beside, decision.facts, now, turn)
 
     async def _carry(self, said: Command, home: LiveBook, now: int, turn: Turn) -> None:
-        """Enter what a book must know of before its time, so that it stands alone.
+        """Enter what an operator's book must know of before its time: the platform's fee, and the keys the bot had then."""
+        root = home.book
+        # The newest rotation first: each names who was before one that the book knows.
+        seqs = [seq for seq in (*reversed(root.rotations), root.fee_seq) if seq]
+        await self._enter_again(ROOT, seqs, said.args["npub"], now, turn)
 
-        That is the platform's fee, an LP's choices, and what keys the bot had when they were said.
+    async def _bring_choices(self, join: Signed, known: str, key: str, now: int, turn: Turn) -> None:
+        """Before an LP's `join` with an operator enter what it chose with another one; not earlier.
+
+        Until it says so itself, nothing of an LP is any other operator's to know (review A8).
         """
-        if said.verb == "operator add":
-            root, into = home.book, self.live[said.args["npub"]]
-            # The newest rotation first: each names who was before one that the book knows.
-            wanted = [(ROOT, seq) for seq in (*reversed(root.rotations), root.fee_seq) if seq]
-        else:
-            elsewhere, into = self._joined_elsewhere(said, home.book), home
-            seqs = sorted(set(elsewhere[1].preference_seqs.values())) if elsewhere else []
-            wanted = [(elsewhere[0], seq) for seq in seqs] if elsewhere else []
-        for key, seq in wanted:
-            carried = await self._carried(key, seq, turn)
+        there, here = (lp_in(self.books[book], join.author) for book in (known, key))
+        if there.preferences is not None and here.preferences is None:
+            seqs = sorted(set(there.preference_seqs.values()))
+            await self._enter_again(known, seqs, key, now, turn, but=join.id)
+
+    async def _enter_again(
+        self, key: str, seqs: list[int], other: str, now: int, turn: Turn, *, but: str | None = None
+    ) -> None:
+        """Enter the inputs of these entries of book `key` in another one, `but` not the one of this id."""
+        into = self.live[other]
+        self.in_hand = other
+        for seq in seqs:
+            carried = await carried_input(self._queries, turn.batch, key, seq)
+            if carried.id == but:
+                continue
             decision = decide(into.book, carried, into.chain.next_at(now), RULES)
             if decision.facts:
                 self._seal(into, carried, decision.facts, now, turn)
 
-    def _joined_elsewhere(self, said: Command, home: Book) -> tuple[str, Lp] | None:
-        """The book where the LP of an `lp add` has joined before, and the LP there, unless it has joined in this one."""
-        if said.verb != "lp add":
-            return None
-        in_books = [
-            (key, book.lps[book.lp_of_key[said.args["npub"]]])
-            for key, book in self.books.items()
-            if said.args["npub"] in book.lp_of_key
-        ]
-        joined = [(key, lp) for key, lp in in_books if lp.preferences is not None]
-        return None if not joined or home.key in dict(joined) else joined[0]
-
-    async def _carried(self, key: str, seq: int, turn: Turn) -> Signed:
-        """The input of an entry, from this turn or from the journal."""
-        for entry in turn.batch.entries:
-            if (entry.book, entry.seq) == (key, seq):
-                assert isinstance(entry.given, Signed), "a preference and a fee are commands"
-                return entry.given._replace(carried=True, answered=False)
-        stored = (await self._queries.entries_at(key, [seq]))[seq].plain()["input"]
-        event = read_event(stored["event"])
-        if isinstance(event, Refusal):
-            raise BooksError(f"book {key}: the event of entry {seq} does not verify")
-        given = reopen(event, stored)
-        assert isinstance(given, Signed), "what was sealed could be read"
-        return given._replace(carried=True, answered=False)
+    def _tell_of_enrolment(self, book: Book, pubkey: str, now: int, turn: Turn) -> None:
+        message = enrolment_notice(self.books, book, pubkey)
+        if message is not None:
+            turn.batch.owed.append(Owed(self.new_row(), None, None, message_body(message, now)))
 
     def _owe_answer(self, given: Signed, said: Command | Misunderstood, text: str, now: int, turn: Turn) -> None:
         turn.batch.answered.append((given.id, now))

@@ -12,10 +12,14 @@ from nostrbot.core.commands import Command, Misunderstood
 from nostrbot.core.compromise import FREEZE_MAX, may_be_frozen
 from nostrbot.core.evolution import recall_settlement
 from nostrbot.core.facts import SettlementFact, read_fact
+from nostrbot.core.inputs import Signed, reopen
 from nostrbot.core.payments import PRICED_SHOWN_MAX
 from nostrbot.core.states import LegStatus
+from nostrbot.errors import BooksError
 from nostrbot.mailroom import Opened
+from nostrbot.nostr.event import read_event
 from nostrbot.refusals import Refusal
+from nostrbot.store.batch import Batch
 from nostrbot.store.queries import Queries, StoredEntry
 
 PAST_ROWS = 200  # settlements of a machine's past that are read at once
@@ -94,3 +98,18 @@ def _remember(book: Book, stored: StoredEntry) -> None:
     fact = read_fact(stored.plain()["facts"][0])
     if isinstance(fact, SettlementFact):
         recall_settlement(book, fact)
+
+
+async def carried_input(queries: Queries, batch: Batch, key: str, seq: int) -> Signed:
+    """The input of an entry, of this batch or of the journal, as it is carried into another book."""
+    for entry in batch.entries:
+        if (entry.book, entry.seq) == (key, seq):
+            assert isinstance(entry.given, Signed), "a preference and a fee are commands"
+            return entry.given._replace(carried=True, answered=False)
+    stored = (await queries.entries_at(key, [seq]))[seq].plain()["input"]
+    event = read_event(stored["event"])
+    if isinstance(event, Refusal):
+        raise BooksError(f"book {key}: the event of entry {seq} does not verify")
+    given = reopen(event, stored)
+    assert isinstance(given, Signed), "what was sealed could be read"
+    return given._replace(carried=True, answered=False)

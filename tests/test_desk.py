@@ -284,10 +284,16 @@ async def test_an_operator_added_after_the_platform_fee_has_it(at: Office) -> No
 
 
 @pytest.mark.parametrize("together", [True, False], ids=["in one batch", "a day later"])
-async def test_an_lp_that_joined_with_one_operator_is_onboarded_with_the_next(at: Office, together: bool) -> None:
-    """Its join, and its newest choice, are carried into the other book; that trail stands alone and verifies."""
+async def test_an_lp_that_joined_with_one_operator_brings_its_choices_when_it_joins_the_next(
+    at: Office, together: bool
+) -> None:
+    """Its first join, and its newest choice, are carried into the other book; that trail stands alone and verifies."""
     choices = [(ANA, "mode fixed limit=500"), (ANA, "mode fixed limit=700")]
-    enrolment = [(FLORES, f"lp add {ANA.npub} machine=m3 name=anita"), (FLORES, "deposit add anita 5 machine=m3")]
+    enrolment = [
+        (FLORES, f"lp add {ANA.npub} machine=m3 name=anita"),
+        (ANA, "join  "),
+        (FLORES, "deposit add anita 5 machine=m3"),
+    ]
     if together:
         await at.say(*choices, *SECOND, *enrolment)
     else:
@@ -311,7 +317,7 @@ async def test_an_lp_that_joined_with_one_operator_is_onboarded_with_the_next(at
 
 async def test_what_an_lp_chooses_counts_in_every_book_and_is_answered_once(at: Office) -> None:
     """One command, an entry in each of its books, one answer; both trails verify."""
-    await at.say(*SECOND, (FLORES, f"lp add {ANA.npub} machine=m3 name=ana"))
+    await at.say(*SECOND, (FLORES, f"lp add {ANA.npub} machine=m3 name=ana"), (ANA, "join "))
     turn = await at.say((ANA, "mode fixed limit=250"))
     assert sorted(entry.book for entry in turn.batch.entries) == sorted([OPERATOR.pubkey, FLORES.pubkey])
     assert len(turn.batch.owed) == 1

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from nostrbot.audit.verification import verify_trail
 from nostrbot.config import Home
 from nostrbot.core.receipts import Message
 from nostrbot.desk import Turn
 from nostrbot.errors import BooksError, ConfigError
+from nostrbot.exports.trail import export_trail
 from nostrbot.keyfile import write_key_file
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Scheme
@@ -45,6 +47,12 @@ async def ask(at: Office, who: Signer, text: str) -> dict[str, Any]:
     turn = await at.say((who, f"{text} --json"))
     [said] = answers(turn)
     return said
+
+
+async def summary_of(at: Office, operator: Signer) -> None:
+    """The operator's trail verifies, to the head that the bot has."""
+    lines = [line async for line in export_trail(at.store.queries, BOT.pubkey, operator.pubkey)]
+    assert verify_trail(lines, bot=BOT.pubkey).head == at.desk.live[operator.pubkey].chain.head
 
 
 def code(said: dict[str, Any]) -> str:
@@ -148,3 +156,122 @@ async def test_a15_the_next_key_is_known_as_soon_as_it_is_there(home: Home) -> N
     home.next_key_file.chmod(0o600)
     assert next_key() is None
     assert next_key() is None
+
+
+# --- A8: what an LP has with others ---------------------------------------------------------------------------------
+
+M3, ZOE, NOBODY, GTQ = Signer("m3"), Signer("zoe"), Signer("nobody"), "fiat=GTQ cash_in=5% cash_out=6.27%"
+SECOND = (
+    (PLATFORM, f"operator add {FLORES.npub} name=flores tz=America/Guatemala"),
+    (FLORES, f"machine add {M3.npub} name=m3 {GTQ}"),
+)
+CHOICES = (
+    (ANA, "join mode=flow"),
+    (ANA, "mode fixed limit=700"),
+    (ANA, "forward ana@wallet.example.com"),
+    (ANA, "pause"),
+)
+# Everything an operator can say that names a key, and what it can say of an LP that it enrolled.
+ABOUT_A_KEY = (
+    "lp add {npub} machine=m3 name=who",
+    "lp add {npub} machine=m9 name=who",
+    "deposit add who 50 machine=m3",
+    "settle who 50 machine=m3",
+    "settle who 50 machine=m3 rate=50",
+    "lp suspend who",
+    "lp resume who",
+    "splits set x=100%:{npub}",
+    "lp add {npub} machine=m3 name=other",
+    "machine add {npub} name=m8 fiat=GTQ cash_in=0 cash_out=0",
+    "machine rotate m3 {npub}",
+)
+
+
+async def test_a8_no_command_tells_whether_a_key_is_an_lp_elsewhere(tmp_path: Path) -> None:
+    """Each with its preview: the same words for an LP of antigua's with choices and cash as for nobody."""
+    told = {}
+    for who in (ANA, NOBODY):
+        async with office(tmp_path / f"{who.name}.sqlite") as at:
+            told[who.name] = await told_about(at, who)
+    assert told["ana"] == told["nobody"]
+    assert len(told["ana"]) == 3 * len(ABOUT_A_KEY)
+
+
+async def told_about(at: Office, who: Signer) -> list[str]:
+    """What flores is answered, command by command."""
+    await at.say(*SECOND, *CHOICES)
+    told = []
+    for text in ABOUT_A_KEY:
+        for words in (f"preview {text}", f"preview {text} --json", text):
+            at.now += 1
+            turn = await at.say((FLORES, words.format(npub=who.npub)))
+            rows = [json.loads(row.body) for row in turn.batch.owed if row.body is not None]
+            told += [row["text"].replace(who.npub, "<npub>") for row in rows if row["to"] == FLORES.pubkey]
+            told += [repr(question.begun) for question, _ in turn.questions]
+    return told
+
+
+async def test_a8_an_lp_is_told_and_brings_its_choices_by_its_own_join_only(at: Office) -> None:
+    """Flores enrols ana: she hears of it. What she chose at antigua is flores' to know once she says `join`."""
+    await at.say(*SECOND, *CHOICES)
+    turn = await at.say((FLORES, f"lp add {ANA.npub} machine=m3 name=anita --json"))
+    rows = [json.loads(row.body) for row in turn.batch.owed if row.body is not None]
+    [told] = [row["text"] for row in rows if row["to"] == ANA.pubkey]
+    assert told.startswith("flores enrolled you as anita at m3.")
+    [lp] = [one["data"]["lp"] for one in answers(turn)]
+    nothing = {"lp_onboarded": False, "mode": None, "limit": None, "paused": False, "forward": None}
+    assert {name: lp[name] for name in nothing} == nothing
+    here = at.desk.books[FLORES.pubkey].lps["anita"]
+    at.now += 1
+    await at.say((ANA, "resume"), (ANA, "mode fixed limit=800"))
+    assert (here.preferences, here.brought) == (None, None)
+    assert code(await ask(at, FLORES, "deposit add anita 5 machine=m3")) == "lp_not_onboarded"
+    at.now += 1
+    await at.say((ANA, "join"))
+    there = at.book.lps["ana"].preferences
+    assert here.preferences is not None
+    assert there is not None
+    for name in ("mode", "limit", "paused", "forward"):
+        assert getattr(here.preferences, name) == getattr(there, name)
+    assert here.preferences.joined_at == at.now
+    await at.reload()
+    for operator in (OPERATOR, FLORES):
+        await summary_of(at, operator)
+    assert at.desk.books[FLORES.pubkey].lps["anita"] == here
+
+
+async def test_a8_through_three_books(at: Office) -> None:
+    """What was brought into the second book comes along into the third, and the newest word is the last."""
+    lima, m4 = Signer("lima"), Signer("m4")
+    await at.say(*SECOND, *CHOICES, (FLORES, f"lp add {ANA.npub} machine=m3 name=anita"))
+    at.now += 1
+    await at.say((ANA, "join"), (PLATFORM, f"operator add {lima.npub} name=lima"))
+    await at.say((lima, f"machine add {m4.npub} name=m4 {GTQ}"), (lima, f"lp add {ANA.npub} machine=m4 name=a"))
+    at.desk.directory._lps[ANA.pubkey] = (lima.pubkey, FLORES.pubkey, OPERATOR.pubkey)
+    at.now += 1
+    await at.say((ANA, "join mode=flow"))
+    chosen = [book.lps[book.lp_of_key[ANA.pubkey]].preferences for key, book in at.desk.books.items() if key != "root"]
+    assert [one and (one.mode, one.paused, one.forward) for one in chosen] == [
+        ("flow", True, "ana@wallet.example.com")
+    ] * 3
+    await at.reload()
+    for operator in (OPERATOR, FLORES, lima):
+        await summary_of(at, operator)
+
+
+async def test_a8_an_operator_that_was_not_joined_stands_in_nobody_s_way(at: Office) -> None:
+    """An LP's `pause` counts where it takes part, whoever else enrolled it, and in whatever order."""
+    await at.say(*SECOND, (FLORES, f"lp add {ZOE.npub} machine=m3 name=zoe"))
+    assert code(await ask(at, ZOE, "pause")) == "lp_not_onboarded"
+    await at.say((FLORES, f"lp add {ANA.npub} machine=m3 name=a"))
+    at.desk.directory._lps[ANA.pubkey] = (FLORES.pubkey, OPERATOR.pubkey)
+    assert code(await ask(at, ANA, "pause")) == "ok"
+    assert at.book.lps["ana"].preferences is not None
+    assert at.book.lps["ana"].preferences.paused
+    assert at.desk.books[FLORES.pubkey].lps["a"].preferences is None
+
+
+async def test_a8_who_takes_part_nowhere_is_told_nothing(at: Office) -> None:
+    """The bot writes to strangers at nobody's wish."""
+    turn = await at.say(*SECOND, (FLORES, f"lp add {NOBODY.npub} machine=m3 name=who"))
+    assert all(json.loads(row.body)["to"] != NOBODY.pubkey for row in turn.batch.owed if row.body is not None)

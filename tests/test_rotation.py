@@ -195,6 +195,8 @@ async def test_a_book_opened_later_stands_alone(home: Home, store: Store) -> Non
     await say(PLATFORM, f"operator add {COBAN.npub} name=coban")
     await say(COBAN, f"machine add {M2.npub} name=m2 fiat=GTQ cash_in=5% cash_out=6.27%")
     await say(COBAN, f"lp add {ANA.npub} machine=m2 name=ana")
+    at.now += 1
+    await say(ANA, "join")
     book = at.desk.books[COBAN.pubkey]
     assert (book.first_bot, book.former_bots) == (bot, [succession.new, BOT.pubkey])
     assert book.cash_out_ppm == 15_000

@@ -132,6 +132,7 @@ class Verifying:
         self._last_at = 0
         self._rules = FIRST  # of the entry before
         self._has_keys = False  # whether an entry before kept a message's own keys
+        self._announced: str | None = None  # whose earlier choices were just carried in (hex key)
         self._newcomer: str | None = None  # whose earlier commands may be carried into the book now (hex key)
 
     def take(self, findings: Findings) -> None:
@@ -196,8 +197,18 @@ class Verifying:
         summary.count(facts)
 
     def _check_carried(self, given: Input, seq: int) -> None:
-        """What is carried follows the entry it belongs to at once: later, an old command would be one obeyed again."""
-        if isinstance(given, Signed) and given.carried and given.author != self._newcomer:
+        """What is carried stands beside the entry it belongs to: elsewhere, an old command would be one obeyed again.
+
+        What brings somebody into the book stands before it; by the rules since 2, the `join` of an LP stands after it.
+        """
+        author = given.author if isinstance(given, Signed) else None
+        if self._announced is not None and author != self._announced:
+            raise TrailError(seq, "input", "is not the join of the LP whose earlier choices stand before it")
+        is_carried = isinstance(given, Signed) and given.carried
+        lp = self._book.lps.get(self._book.lp_of_key.get(author or "", ""))
+        is_of_lp = is_carried and self._rules >= SOUND and lp is not None and lp.preferences is None
+        self._announced = author if is_of_lp else None
+        if is_carried and not is_of_lp and author != self._newcomer:
             raise TrailError(
                 seq, "input.carried", "is true, but the entry before brought in nobody whose command it is"
             )

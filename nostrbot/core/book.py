@@ -95,6 +95,7 @@ class Lp:
     """A liquidity provider in this book.
 
     Attributes:
+        brought: what it chose with other operators, carried into this book for its `join` here.
         preference_seqs: by aspect, the entry whose command its choice came from.
         schemes: how it has written, each with the entry from which on, the last SCHEMES_KEPT of them.
     """
@@ -102,6 +103,7 @@ class Lp:
     handle: str
     pubkey: str
     preferences: Preferences | None = None
+    brought: Preferences | None = None
     preference_seqs: dict[str, int] = field(default_factory=dict)
     schemes: list[tuple[int, Scheme]] = field(default_factory=list)
     seats: dict[str, Seat] = field(default_factory=dict)

@@ -38,6 +38,7 @@ from nostrbot.core.facts import (
     PaymentVoided,
     PlatformFeeSet,
     PredecessorNamed,
+    PreferencesCarried,
     PreferencesSet,
     SettlementCorrected,
     SettlementFact,
@@ -55,7 +56,7 @@ from nostrbot.core.facts import (
 )
 from nostrbot.core.fees import is_out_of_tolerance
 from nostrbot.core.ledger.transaction import Transaction
-from nostrbot.core.records import Deposit
+from nostrbot.core.records import Deposit, Preferences
 from nostrbot.core.rules import SOUND
 from nostrbot.core.states import Direction, LegStatus, SettlementStatus
 from nostrbot.core.till import FeesOff, Till, in_order
@@ -183,13 +184,25 @@ def _(fact: LpSwitched, book: Book, place: Place) -> None:
 def _(fact: PreferencesSet, book: Book, place: Place) -> None:
     lp = book.lps[fact.lp]
     before, after = lp.preferences, fact.preferences
-    for aspect, names in PREFERENCE_ASPECTS.items():
-        if before is None or any(getattr(before, name) != getattr(after, name) for name in names):
-            lp.preference_seqs[aspect] = place.seq
+    _note_origins(lp, before or lp.brought, after, place)
     if before is None or before.scheme is not after.scheme:
         lp.schemes.append((place.seq, after.scheme))
         del lp.schemes[:-SCHEMES_KEPT]
     lp.preferences = after
+
+
+def _note_origins(lp: Lp, before: Preferences | None, after: Preferences, place: Place) -> None:
+    """Note of each aspect that is chosen otherwise now in which entry that was said."""
+    for aspect, names in PREFERENCE_ASPECTS.items():
+        if before is None or any(getattr(before, name) != getattr(after, name) for name in names):
+            lp.preference_seqs[aspect] = place.seq
+
+
+@_apply.register
+def _(fact: PreferencesCarried, book: Book, place: Place) -> None:
+    lp = book.lps[fact.lp]
+    _note_origins(lp, lp.brought, fact.preferences, place)
+    lp.brought = fact.preferences
 
 
 @_apply.register

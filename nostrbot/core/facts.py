@@ -170,6 +170,15 @@ class PreferencesSet:
 
 
 @dataclass(frozen=True, slots=True)
+class PreferencesCarried:
+    """What an LP chose with another operator, for the `join` with this one that follows at once; until then it joined not."""
+
+    name: ClassVar[str] = "preferences_carried"
+    lp: str
+    preferences: Preferences
+
+
+@dataclass(frozen=True, slots=True)
 class DepositChanged:
     """A deposit was added, edited, confirmed, cancelled or reversed; `returned_minor` is taken back by this fact."""
 
@@ -536,6 +545,7 @@ Fact = (
     | LpEnrolled
     | LpSwitched
     | PreferencesSet
+    | PreferencesCarried
     | DepositChanged
     | SplitsSet
     | SettlementRejected

@@ -37,7 +37,6 @@ from nostrbot.core.gaps import counter_after
 from nostrbot.core.machine_views import cassette_outcome, cassette_view, compromise_view, missing_view
 from nostrbot.core.plan_views import alerts_view, fixed_plan_view, settle_view, void_view
 from nostrbot.core.platform import find_operator
-from nostrbot.core.records import Preferences
 from nostrbot.core.room import rows_that_fit, view_bytes
 from nostrbot.core.states import SettlementStatus
 from nostrbot.core.views import (
@@ -60,13 +59,8 @@ NOT_REPORTED = (
 )
 
 
-def outcome_view(
-    book: Book, author: str, command: Command, facts: tuple[Fact, ...], *, at: int, carried: Preferences | None = None
-) -> View:
-    """The data of a command's answer, in the book it was decided for `at`; no facts: things are already as was asked.
-
-    `carried`: what an LP that is enrolled here has chosen elsewhere, and brings with it.
-    """
+def outcome_view(book: Book, author: str, command: Command, facts: tuple[Fact, ...], *, at: int) -> View:
+    """The data of a command's answer, in the book it was decided for `at`; no facts: things are already as was asked."""
     if not facts:
         return _as_it_is(book, author, command)
     if isinstance(facts[0], SettlementProcessed | SettlementChange):
@@ -75,7 +69,7 @@ def outcome_view(
         changed = [fact.machine for fact in facts if isinstance(fact, MachineChanged)]
         machine = changed[0] if changed else book.machines[facts[0].machine]
         return compromise_view(book, machine, facts[0].since, facts)
-    return _of_fact(book, facts[0], carried)
+    return _of_fact(book, facts[0])
 
 
 def _settlement_after(book: Book, facts: tuple[Fact, ...], at: int) -> View:
@@ -111,7 +105,7 @@ def show_settlement(dossier: Dossier, *, after: int = 0) -> View:
     return view if len(legs) == len(left) else view | {"more": True, "after": f"l{left[len(legs) - 1].number}"}
 
 
-def _of_fact(book: Book, fact: Fact, carried: Preferences | None) -> View:
+def _of_fact(book: Book, fact: Fact) -> View:
     match fact:
         case OperatorAdded():
             return {"operator": operator_view(fact, fact.operator, active=True)}
@@ -126,7 +120,7 @@ def _of_fact(book: Book, fact: Fact, carried: Preferences | None) -> View:
         case MachineAdded() | MachineChanged():
             return {"machine": machine_view(fact.machine)}
         case LpEnrolled():
-            return {"lp": lp_view(book, fact.lp, fact.pubkey, enrolments=(fact.enrolment,), preferences=carried)}
+            return {"lp": lp_view(book, fact.lp, fact.pubkey, enrolments=(fact.enrolment,))}
         case LpSwitched():
             return {"lp": lp_view(book, fact.lp, book.lps[fact.lp].pubkey, enrolments=fact.enrolments)}
         case PreferencesSet():

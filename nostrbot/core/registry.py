@@ -18,6 +18,7 @@ from nostrbot.core.facts import (
     MachineAdded,
     MachineChanged,
     PlatformFeeSet,
+    PreferencesCarried,
     PreferencesSet,
 )
 from nostrbot.core.orders import Order
@@ -193,17 +194,38 @@ def _read_limit(book: Book, lp: Lp, order: Order) -> str | Refused | None:
     return str(order.args["limit"]) if isinstance(read, Refused) and order.carried else read
 
 
+NOT_JOINED = Refused(Code.LP_NOT_ONBOARDED, "you have not joined yet: say `join`")
+
+
+def _chosen_before(lp: Lp, order: Order, *, is_brought: bool) -> Preferences | None:
+    """What an order changes; None where there is nothing yet, and only a `join` makes it."""
+    if lp.preferences is not None:
+        return lp.preferences
+    if is_brought:
+        # A choice whose `join`, with the other operator, is older than what is carried in.
+        return lp.brought or (None if order.verb == "join" else Preferences(order.at, Mode.FLOW, None))
+    if lp.brought is None or order.verb != "join":
+        return None
+    return replace(lp.brought, joined_at=order.at, scheme=order.scheme, scheme_before=order.scheme)
+
+
 def set_preferences(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
-    """An LP joins, or makes one of its choices; what it does not name stays."""
+    """An LP joins, or makes one of its choices; what it does not name stays.
+
+    What it chose with other operators is carried in just before its `join` with this one, and counts with that join only.
+    """
     lp = book.lps[book.lp_of_key[order.author]]
-    now = lp.preferences
+    is_brought = order.carried and order.rules >= SOUND
+    if is_brought and lp.preferences is not None:
+        return Refused(Code.NOT_ALLOWED, "this LP has chosen for itself here")
+    now = _chosen_before(lp, order, is_brought=is_brought)
     if order.verb == "join":
         mode = order.args.get("mode") or (now.mode if now else Mode.FLOW)
         limit = now.limit if now and mode is now.mode else None
         first = Preferences(order.at, mode, limit)
         chosen = replace(now, mode=mode, limit=limit) if now else first
     elif now is None:
-        return Refused(Code.LP_NOT_ONBOARDED, "you have not joined yet: say `join`")
+        return NOT_JOINED
     elif order.verb == "mode":
         read = _read_limit(book, lp, order)
         if isinstance(read, Refused):
@@ -217,4 +239,6 @@ def set_preferences(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
         chosen = replace(chosen, scheme=order.scheme, scheme_before=order.scheme)
     elif order.scheme is not now.scheme:
         chosen = replace(chosen, scheme=order.scheme, scheme_before=now.scheme)
-    return () if chosen == now else (PreferencesSet(lp.handle, chosen),)
+    if is_brought:
+        return () if chosen == lp.brought else (PreferencesCarried(lp.handle, chosen),)
+    return () if chosen == lp.preferences else (PreferencesSet(lp.handle, chosen),)

@@ -373,6 +373,14 @@ def frozen_words(where: str, sats: int, sales: int, *, entry: int, entry_hash: s
     )
 
 
+def enrolled_words(operator: str, machine: str, name: str) -> str:
+    """What an LP is told that takes part with another operator when this one enrolled it."""
+    return (
+        f"{operator} enrolled you as {name} at {machine}. It knows nothing of what you chose with other operators, and you "
+        f"take no part there, until you send `join`. If you do not know {operator}, do nothing."
+    )
+
+
 def rotated_words(old: str, new: str) -> str:
     """What people are told when the bot has another key; both are npubs."""
     return (

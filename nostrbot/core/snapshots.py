@@ -67,6 +67,7 @@ def take_snapshot(book: Book) -> dict[str, Any]:
                 "handle": lp.handle,
                 "pubkey": lp.pubkey,
                 "preferences": plain(lp.preferences),
+                "brought": plain(lp.brought),
                 "preference_seqs": lp.preference_seqs,
                 "schemes": lp.schemes,
                 "machines": list(lp.seats),
@@ -111,7 +112,8 @@ def restore_snapshot(state: dict[str, Any]) -> Book:
     for fields in state["lps"]:
         preferences = _read_preferences(fields["preferences"])
         schemes = [(seq, Scheme(scheme)) for seq, scheme in fields["schemes"]]
-        lp = Lp(fields["handle"], fields["pubkey"], preferences, dict(fields["preference_seqs"]), schemes)
+        brought = _read_preferences(fields["brought"])
+        lp = Lp(fields["handle"], fields["pubkey"], preferences, brought, dict(fields["preference_seqs"]), schemes)
         book.lps[lp.handle] = lp
         book.lp_of_key[lp.pubkey] = lp.handle
     for handle, enrolment, deposited_minor, spent_minor in state["seats"]:

@@ -570,26 +570,43 @@ def test_a_sale_addressed_to_another_bot() -> None:
     assert smuggled(Signed(event, payload, Scheme.PLAIN)) == (12, "facts")
 
 
-def test_what_is_carried_follows_at_once_whom_it_belongs_to() -> None:
-    """The fee as the book opens, an LP's choices as it is enrolled. Later it would be an old command obeyed again."""
+def carried(who: str, text: str, days: int) -> Signed:
+    """What somebody said to the bot so many days ago, as it is entered in another book."""
+    return letter(who, text, at=DAWN - days * 86_400)._replace(carried=True, answered=False)
+
+
+def test_a8_what_an_lp_chose_elsewhere_is_followed_at_once_by_its_join_here() -> None:
+    """Anywhere else it would be an old command obeyed again, or an LP's affairs told to an operator it did not join."""
     house = House.open()
-    join = letter("ana", "join mode=flow", at=DAWN - 10 * 86_400)._replace(carried=True, answered=False)
-    mode = letter("ana", "mode fixed", at=DAWN - 9 * 86_400)._replace(carried=True, answered=False)
     house.say("operator", "lp add @ana machine=m1 name=ana")
-    house.take(join)
-    house.take(mode)
+    house.take(carried("ana", "join mode=flow", 10))
+    house.take(carried("ana", "mode fixed limit=7", 9))
+    assert house.book.lps["ana"].preferences is None
+    house.say("ana", "join")
+    assert house.book.lps["ana"].preferences is not None
+    assert house.book.lps["ana"].preferences.limit == "7"
     assert verify_trail(house.trail()).entries == len(house.entries)
+    house.say("operator", "lp add @ben machine=m1 name=ben")
+    house.take(carried("ben", "join", 8))
+    assert verify_trail(house.trail()).entries == len(house.entries)  # so far nothing is wrong with it
     house.say("operator", "machine set m1 location=Mercado")
-    house.take(letter("ana", "pause", at=DAWN - 8 * 86_400)._replace(carried=True, answered=False))
-    assert trouble(house.trail()) == (len(house.entries), "input.carried")
+    assert trouble(house.trail()) == (len(house.entries), "input")
 
 
-def test_nobody_elses_commands_come_with_an_lp() -> None:
-    """Who was enrolled long ago has its choices in the book already."""
+def test_a8_the_join_of_somebody_else_is_not_what_was_announced() -> None:
+    """Each LP brings its own choices."""
     house = House.open()
     house.say("operator", "lp add @ana machine=m1 name=ana")
     house.say("operator", "lp add @ben machine=m1 name=ben")
-    house.take(letter("ana", "join mode=flow", at=DAWN - 10 * 86_400)._replace(carried=True))
+    house.take(carried("ana", "join mode=flow", 10))
+    house.say("ben", "join")
+    assert trouble(house.trail()) == (len(house.entries), "input")
+
+
+def test_what_is_carried_otherwise_follows_at_once_whom_it_belongs_to() -> None:
+    """The fee as the book opens. Later it would be an old command obeyed again."""
+    house = House.open()
+    house.take(carried("platform", "platform fee cash_in=1% cash_out=9%", 9))
     assert trouble(house.trail()) == (len(house.entries), "input.carried")
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from nostrbot.core.commands import Code, Refused
 from nostrbot.core.engine import COMMAND_AGE_MAX_S, COMMAND_LEAD_MAX_S, DECIDERS, decide
-from nostrbot.core.facts import PlatformFeeSet, PreferencesSet
+from nostrbot.core.facts import PlatformFeeSet, PreferencesCarried, PreferencesSet
 from nostrbot.core.forms import Role
 from nostrbot.core.inputs import Signed
 from nostrbot.core.phrasebook import TABLE
@@ -125,7 +125,9 @@ def test_what_another_book_decided_in_time_may_be_carried_over(house: House) -> 
     ten_days_ago = house.now - 10 * 86_400
     fee = carried(letter("platform", "platform fee cash_in=2% cash_out=3%", at=ten_days_ago))
     assert house.take(fee) == PlatformFeeSet(20_000, 30_000)
-    assert isinstance(house.take(carried(letter("ana", "join mode=flow", at=ten_days_ago))), PreferencesSet)
+    house.say("operator", "lp add @dora machine=m1 name=dora")
+    assert isinstance(house.take(carried(letter("dora", "join mode=flow", at=ten_days_ago))), PreferencesCarried)
+    assert code(house.take(carried(letter("ana", "mode fixed", at=ten_days_ago)))) is Code.NOT_ALLOWED
 
 
 def test_nothing_else_may_be_carried_over(house: House) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from nostrbot.core.facts import Fact, SettlementProcessed, SettlementRetried, plain_fact, read_fact
 from nostrbot.core.states import LegStatus
-from tests.houses import House, person, succession
+from tests.houses import House, letter, person, succession
 from tests.machines import statement
 
 LATER = ("booked_at",)  # fields that facts of rules 1 had not
@@ -55,6 +55,9 @@ def every_fact() -> list[Fact]:
     later = House.empty(bot="new-bot")
     later.say("platform", "operator add @operator name=antigua")
     later.take(succession("bot", "new-bot", at=later.now)._replace(carried=True))
+    later.say("operator", "machine add @m1 name=m1 fiat=GTQ cash_in=0 cash_out=0")
+    later.say("operator", "lp add @ana machine=m1 name=ana")
+    later.take(letter("ana", "join", at=later.now, to="new-bot")._replace(carried=True))
     facts = [fact for entry in (*root.entries, *house.entries, *later.entries) for fact in entry.facts]
     return [*facts, retried(next(fact for fact in facts if isinstance(fact, SettlementProcessed)))]
 
@@ -78,7 +81,7 @@ def test_a_house_s_life_has_every_fact() -> None:
         "settlement_corrected", "settlement_refunded", "lp_paid", "slots_kept", "fixed_plan_set", "alert_plan_set",
         "fees_published", "cassettes_stated", "cassette_set", "cassettes_counted", "cassettes_published",
         "machine_compromised", "settlement_frozen", "settlement_lifted", "operator_replaced", "bot_rotated",
-        "predecessor_named", "payment_voided", "gaps_dismissed",
+        "predecessor_named", "payment_voided", "gaps_dismissed", "preferences_carried",
     }  # fmt: skip
     assert {fact.name for fact in FACTS} == {kind.name for kind in get_args(Fact)}
 

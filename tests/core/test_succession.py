@@ -14,6 +14,7 @@ from nostrbot.core.facts import (
     LpEnrolled,
     PlatformFeeSet,
     PredecessorNamed,
+    PreferencesCarried,
     PreferencesSet,
     SettlementProcessed,
 )
@@ -169,7 +170,8 @@ def test_a_book_opened_later_is_told_who_was_before() -> None:
     house.add_machine("m1")
     assert isinstance(house.say("operator", "lp add @ana machine=m1 name=ana"), LpEnrolled)
     assert isinstance(house.take(joined), Refusal)
-    assert isinstance(house.take(carried(joined)), PreferencesSet)
+    assert isinstance(house.take(carried(joined)), PreferencesCarried)
+    assert isinstance(house.say("ana", "join"), PreferencesSet)
     assert house.book.first_bot == person("third-bot").pubkey
     assert verify_trail(house.trail(), bot=person("third-bot").pubkey).head == house.chain.head
     assert house.take(succession("third-bot", "bot", at=DAWN)) == Refusal(
