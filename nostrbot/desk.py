@@ -14,7 +14,6 @@ import orjson
 from loguru import logger
 
 from nostrbot.allowance import Allowance
-from nostrbot.core.alarms import SKEW_MAX_S
 from nostrbot.core.amounts import read_limit
 from nostrbot.core.atm.settlement import Sale
 from nostrbot.core.atm.subject import Subject
@@ -41,13 +40,9 @@ from nostrbot.core.engine import (
 )
 from nostrbot.core.facts import (
     Fact,
-    SettlementFact,
-    SettlementPending,
-    SettlementProcessed,
     SettlementRejected,
     SplitsSet,
 )
-from nostrbot.core.fees import is_out_of_tolerance, tolerance_sats
 from nostrbot.core.fixed import due_slots
 from nostrbot.core.fleet import UNSEEN, Sighting, see_beacon, see_telemetry
 from nostrbot.core.forms import Role
@@ -55,6 +50,7 @@ from nostrbot.core.inputs import Input, Signed, Tick
 from nostrbot.core.lp_books import books_concerned, enrolment_notice, lp_in
 from nostrbot.core.orders import Order
 from nostrbot.core.outcomes import outcome_view
+from nostrbot.core.phrasebook import DISMISS
 from nostrbot.core.receipts import Message, Sealed, ack, ack_text, direct_message, owes_messages
 from nostrbot.core.records import Split
 from nostrbot.core.registry import find_speaker
@@ -62,23 +58,24 @@ from nostrbot.core.replies import answer, answer_that_fits, refusal
 from nostrbot.core.roles import GIVEN_BY, Part, keys_given, taken
 from nostrbot.core.rules import RULES
 from nostrbot.core.settlements import Duplicate
-from nostrbot.core.states import Direction, SettlementStatus
+from nostrbot.core.states import SettlementStatus
 from nostrbot.core.views import View
 from nostrbot.errors import BooksError
-from nostrbot.hearing import COMMANDS_PER_S, Heard, Hearing
+from nostrbot.hearing import COMMANDS_PER_S, TOO_MANY_CHOICES, Heard, Hearing
 from nostrbot.journal.entry import Chain, seal
 from nostrbot.mailroom import Mailroom, Opened
 from nostrbot.nostr.event import VerifiedEvent
-from nostrbot.nostr.keys import npub
 from nostrbot.nostr.sealing import Envelope, Scheme
 from nostrbot.outbox import message_body
 from nostrbot.reading.question import Begun, Question
 from nostrbot.reading.reading import Reading
 from nostrbot.recollection import Recollection, carried_input
 from nostrbot.refusals import Reason, Refusal
-from nostrbot.store.batch import ArchiveRow, Batch, Owed, RefusalRow
+from nostrbot.sale_log import log_settlement
+from nostrbot.store.batch import ArchiveRow, Batch, Owed
 from nostrbot.store.queries import Queries
 from nostrbot.store.store import LiveBook
+from nostrbot.unread_reports import UnreadReports
 from nostrbot.zones import zone_names
 
 ENROLLING = frozenset({"operator add", "operator replace", "machine add", "machine rotate", "lp add"})
@@ -135,6 +132,7 @@ class Desk:
         self.sightings = sightings
         self._mailroom = Mailroom(envelope, self.books[ROOT].bot, self.books[ROOT].former_bots)
         self._next_bot = next_bot
+        self._unread = UnreadReports(sightings)
         self._queries = queries
         self._recollection = Recollection(self.books, queries, self.closed_books)
         self._next_row = next_row
@@ -214,9 +212,10 @@ class Desk:
         match decision.instead:
             case Refusal() as refused:
                 self.refuse(refused, event)
-                detail = refused.detail[:256]
-                turn.batch.refusals.append(RefusalRow(now, refused.reason, event.pubkey, event.id, detail))
-                self._ack(given, ack_text(event.id, None, "invalid", None, refused.reason), now, turn)
+                if self._records.take(given.author, now):  # beyond that not answered: a true machine says it again
+                    self._ack(
+                        given, self._unread.note(live.book, given, sale, refused, now=now, batch=turn.batch), now, turn
+                    )
             case Duplicate(booked):
                 status = "rejected" if booked.status is SettlementStatus.REJECTED else "duplicate"
                 text = ack_text(event.id, booked.sale.payment_hash, status, booked.number, booked.error)
@@ -226,7 +225,9 @@ class Desk:
                     self.refuse(Refusal(Reason.RATE_LIMITED), event)  # not answered: a true machine says it again
                     return
                 self._seal(live, given, decision.facts, now, turn)
-                self._log_settlement(live.book, event, decision.facts[0], now)
+                if isinstance(sale, Sale) and not isinstance(decision.facts[0], SettlementRejected):
+                    self._unread.forget(live.book, sale.payment_hash, turn.batch)
+                log_settlement(live.book, event, decision.facts[0], now)
 
     def _take_state(self, one: Opened, subject: Subject, now: int, turn: Turn) -> None:
         """What a machine states of its cassettes is its book's; beacons and telemetry change what is known of it."""
@@ -293,15 +294,6 @@ class Desk:
         event = given.event
         turn.say.append(ack(event.pubkey, event.id, given.scheme, text, f"again:{event.id}:{now}"))
 
-    def _log_settlement(self, book: Book, event: VerifiedEvent, fact: Fact, now: int) -> None:
-        # Worth a warning; the sale is booked all the same, for the cash is gone.
-        if event.created_at > now + SKEW_MAX_S:
-            logger.warning("machine {} is {} s ahead of my clock", npub(event.pubkey)[:16], event.created_at - now)
-        if isinstance(fact, SettlementRejected):
-            logger.warning("{} s{} from {} is rejected: {}", book.handle, fact.number, fact.machine, fact.reason)
-        if isinstance(fact, SettlementProcessed | SettlementPending):
-            _warn_of_fees(book, event.pubkey, fact)
-
     # --- people ---------------------------------------------------------------------------------------------------
 
     async def _hear(self, one: Opened, said: Command | Misunderstood, now: int, turn: Turn) -> None:
@@ -328,7 +320,10 @@ class Desk:
             self._owe_answer(one.given, said, refusal(said.verb, refused, json=said.json), now, turn)
             return
         assert isinstance(said, Command), "what is misunderstood is refused"
-        if said.form.changes:
+        if said.verb == DISMISS:
+            text = self._unread.dismiss(self.books[one.standing.operator or ""], said, turn.batch)
+            self._owe_answer(one.given, said, text, now, turn)
+        elif said.form.changes:
             await self._decide_order(one, said, now, turn)
         else:
             turn.questions.append((Question(said, one.given.author, one.standing, now), one.given))
@@ -405,11 +400,14 @@ class Desk:
         home = self.live[first]
         at = home.chain.next_at(now)
         decision = decide_command(home.book, given, said, at, RULES)
-        if isinstance(decision.instead, Refused):
-            text = refusal(said.verb, decision.instead, json=said.json)
+        refused = decision.instead
+        if decision.facts and said.form.role is Role.LP and not (said.preview or self.hearing.may_choose(author, now)):
+            refused = TOO_MANY_CHOICES
+        if isinstance(refused, Refused):
+            text = refusal(said.verb, refused, json=said.json)
             self._owe_answer(given, said, text, now, turn)
             return
-        assert decision.instead is None, "duplicates were sorted out before"
+        assert refused is None, "duplicates were sorted out before"
         view = outcome_view(home.book, author, said, decision.facts, at=at)
         if said.preview and said.verb == "splits set":
             # What is shown of the past is looked up beside the sales, as for a question.
@@ -570,26 +568,3 @@ def _misunderstood(standing: Standing, said: Misunderstood) -> Refused:
     if said.refused.code is Code.UNKNOWN_COMMAND:
         return name_what_there_is(said.refused, said.verb, standing.roles)
     return said.refused
-
-
-def _warn_of_fees(book: Book, machine: str, fact: SettlementFact) -> None:
-    """Acceptance S17: a fee out of tolerance is worth a line with all its numbers."""
-    sale, settings = fact.sale, book.machines[fact.machine]
-    if not is_out_of_tolerance(fact.fee_mismatch_sats, sale.principal_sats):
-        return
-    cash_in = sale.direction is Direction.CASH_IN
-    logger.warning(
-        "fee mismatch: s{} of {}: fee_sats={} expected={} delta={} tolerance={} principal={} "
-        "platform_ppm={} operator_ppm={} tx_type={} machine={}",
-        fact.number,
-        book.handle,
-        sale.fee_sats,
-        fact.platform_fee_sats + fact.operator_fee_sats,
-        fact.fee_mismatch_sats,
-        tolerance_sats(sale.principal_sats),
-        sale.principal_sats,
-        book.platform_ppm(cash_in=cash_in),
-        settings.cash_in_ppm if cash_in else settings.cash_out_ppm,
-        sale.direction,
-        npub(machine)[:16],
-    )

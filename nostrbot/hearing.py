@@ -11,7 +11,7 @@ What is no command is answered a few times and then no more: it may be a machine
 from enum import Enum, auto
 
 from nostrbot.allowance import Allowance
-from nostrbot.core.commands import Command, Misunderstood
+from nostrbot.core.commands import Code, Command, Misunderstood, Refused
 from nostrbot.core.daybook import HOUR_S, MINUTE_S
 from nostrbot.core.phrasebook import FORMS
 
@@ -20,7 +20,14 @@ PROTECTING_AT_ONCE = 60  # commands that protect money, beyond the others; then 
 WARNINGS_AT_ONCE = 5  # of the commands beyond that, this many are answered, and one a second; the others in silence
 MISDATED_AT_ONCE = 5  # answers that a command is too old, or dated ahead; then one an hour
 CHATTER_AT_ONCE = 10  # answers to what is no command; then one an hour, and one more for each command
+# Of one LP's choices, then one a minute: each is an entry in every book it is in, for ever.
+CHOICES_AT_ONCE = 60
 SLIPS_AT_ONCE = 60  # answers to a command with something wrong in it; then one a minute
+
+TOO_MANY_CHOICES = Refused(
+    Code.RATE_LIMITED,
+    f"you have changed your choices {CHOICES_AT_ONCE} times just now: I take one a minute. Send it again then",
+)
 
 
 class Heard(Enum):
@@ -42,6 +49,7 @@ class Hearing:
         self._warnings = Allowance(burst=WARNINGS_AT_ONCE, tokens=1, seconds=1)
         self._misdated = Allowance(burst=MISDATED_AT_ONCE, tokens=1, seconds=HOUR_S)
         self._chatter = Allowance(burst=CHATTER_AT_ONCE, tokens=1, seconds=HOUR_S)
+        self._choices = Allowance(burst=CHOICES_AT_ONCE, tokens=1, seconds=MINUTE_S)
         self._slips = Allowance(burst=SLIPS_AT_ONCE, tokens=1, seconds=MINUTE_S)
 
     def hear(
@@ -58,6 +66,10 @@ class Hearing:
         if _protects(said) or self._warnings.take(author, now):
             return Heard.TOO_FAST
         return Heard.IN_SILENCE
+
+    def may_choose(self, lp: str, now: int) -> bool:
+        """Whether an LP (hex key) may change what it has chosen once more."""
+        return self._choices.take(lp, now)
 
     def _has_token(self, author: str, said: Command, now: int) -> bool:
         weight = said.form.weight

@@ -97,6 +97,24 @@ def is_plainly_written(text: str) -> bool:
     return _PLAIN.fullmatch(text) is not None
 
 
+Denomination = int | str  # of a banknote, in whole units of fiat: 100; where it has a fraction, as text: "0.5"
+
+
+def read_denomination(value: int | str) -> Denomination | None:
+    """Read what a machine says a note is worth: `100`, `"100"`, `"0.5"` (half a dinar). None when it is no plain decimal."""
+    if isinstance(value, int):
+        return value
+    amount = parse_decimal(value)
+    if amount is None:
+        return None
+    return amount.digits if amount.places == 0 else str(amount)
+
+
+def denomination_minor(value: Denomination, currency: str) -> int | None:
+    """What a note is worth in minor units; None when that is finer than the currency goes."""
+    return value * unit_minor(currency) if isinstance(value, int) else parse_minor(value, currency)
+
+
 def format_minor(amount_minor: int, currency: str) -> str:
     """Print minor units as people write them: 200000, GTQ -> `2000.00`."""
     return format_digits(amount_minor, minor_digits(currency))

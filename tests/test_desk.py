@@ -12,8 +12,10 @@ from nostrbot.audit.summary import Summary
 from nostrbot.audit.verification import verify_trail
 from nostrbot.core.ledger.transaction import Transaction
 from nostrbot.core.snapshots import restore_snapshot
-from nostrbot.desk import SNAPSHOT_EVERY_ENTRIES, Turn
+from nostrbot.core.unread import UNREAD_KEPT
+from nostrbot.desk import RECORDS_AT_ONCE, SNAPSHOT_EVERY_ENTRIES, Turn
 from nostrbot.exports.trail import export_trail
+from nostrbot.hearing import CHOICES_AT_ONCE
 from tests.offices import (
     ANA,
     BOT,
@@ -145,7 +147,8 @@ async def test_a_settlement_years_old_is_booked_if_its_machine_is_enrolled(at: O
     assert [fact.name for entry in turn.batch.entries for fact in entry.facts] == ["settlement_processed"]
     await at.say((OPERATOR, "machine suspend m1"))
     turn = await at.take(report(2, OPENED_AT - 5 * YEARS))
-    assert [fact.reason for entry in turn.batch.entries for fact in entry.facts] == ["machine_inactive"]
+    assert turn.batch.entries == []
+    assert acks(turn)[0]["error"] == "machine_inactive"
 
 
 async def test_the_journals_time_never_runs_back(at: Office) -> None:
@@ -357,7 +360,8 @@ async def test_a_suspended_operator_is_told_so_and_its_machines_are_rejected(at:
         command(OPERATOR, "deposit add ana 5 machine=m1 --json"), command(OPERATOR, "worklist --json"), report(1)
     )
     assert [answer["error"]["code"] for answer in answers(turn)] == ["operator_suspended"] * 2
-    assert [fact.reason for entry in turn.batch.entries for fact in entry.facts] == ["machine_inactive"]
+    assert turn.batch.entries == []
+    assert [ack["error"] for ack in acks(turn)] == ["machine_inactive"]
     await at.say((PLATFORM, "operator resume antigua"))
     turn = await at.take(report(2))
     assert [fact.name for entry in turn.batch.entries for fact in entry.facts] == ["settlement_processed"]
@@ -413,3 +417,80 @@ async def test_a_rogue_machine_cannot_fill_the_books_with_sums_no_database_holds
     assert kept is not None
     restored = restore_snapshot(json.loads(kept.body))
     assert restored.balances.of("assets:sats", "sat") == live.book.balances.of("assets:sats", "sat") >= 2**70
+
+
+# --- what no book holds -------------------------------------------------------------------------------------------
+
+
+async def asked(at: Office, text: str) -> dict[str, Any]:
+    """The data of an answer to the operator's question."""
+    turn = await at.take(command(OPERATOR, text, at.now))
+    [(question, _)] = turn.questions
+    found = await at.desk.reading.answer(question)
+    assert isinstance(found, dict), found
+    return found
+
+
+HALF = {"bills": [{"denomination": 0.5, "count": 4}]}
+
+
+async def test_f3_a_sale_that_cannot_be_read_is_on_the_worklist_until_somebody_has_dealt_with_it(at: Office) -> None:
+    """The cash is out: the machine is told `invalid` and its operator which field of which event it is."""
+    bad = report(1, **HALF)
+    turn = await at.take(bad)
+    assert [ack["status"] for ack in acks(turn)] == ["invalid"]
+    [row] = (await asked(at, "worklist"))["unreadable"]
+    assert (row["machine"], row["event_id"], row["field"]) == ("m1", bad["id"], "bills.0.denomination")
+    await at.reload()
+    [kept] = (await asked(at, "worklist"))["unreadable"]
+    assert kept == row
+    unknown = await at.take(command(OPERATOR, f"unreadable dismiss {'0' * 64} --json"))
+    assert answers(unknown)[0]["error"]["code"] == "not_found"
+    shown = await at.take(command(OPERATOR, f"preview unreadable dismiss {bad['id']} --json"))
+    assert answers(shown)[0]["data"] == {"unreadable": []}
+    assert "unreadable" in await asked(at, "worklist")
+    done = await at.take(command(OPERATOR, f"unreadable dismiss {bad['id']} --json"))
+    assert answers(done)[0]["data"] == {"unreadable": []}
+    assert "unreadable" not in await asked(at, "worklist")
+    assert (done.batch.entries, (await summary_of(at, OPERATOR)).settlements) == ([], 0)
+
+
+async def test_f3_a_good_report_of_the_same_sale_takes_it_off(at: Office) -> None:
+    """Known by its payment hash, as `settlement add` knows it too."""
+    await at.take(report(1, **HALF))
+    assert len((await asked(at, "worklist"))["unreadable"]) == 1
+    await at.take(report(1))
+    assert "unreadable" not in await asked(at, "worklist")
+
+
+async def test_a20_a_suspended_machine_is_answered_and_noted_and_enters_nothing(at: Office) -> None:
+    """Its operator sees what it says it sold; resumed, the machine may say it again, and it is booked."""
+    await at.say((OPERATOR, "machine suspend m1"))
+    turn = await at.take(report(1))
+    assert turn.batch.entries == []
+    assert [(ack["status"], ack["error"], ack["settlement"]) for ack in acks(turn)] == [
+        ("rejected", "machine_inactive", None)
+    ]
+    [row] = (await asked(at, "worklist"))["unreadable"]
+    assert (row["field"], row["detail"]) == ("signer", "machine_inactive: cash_out of 2000.00 GTQ, 107770 sats")
+    await at.say((OPERATOR, "machine resume m1"))
+    turn = await at.take(report(1))
+    assert [fact.name for entry in turn.batch.entries for fact in entry.facts] == ["settlement_processed"]
+    assert "unreadable" not in await asked(at, "worklist")
+
+
+async def test_a20_what_cannot_be_read_is_answered_so_many_times_and_no_more(at: Office) -> None:
+    """A true machine says it again; one that floods costs no answers."""
+    floods = [report(n, **HALF) for n in range(RECORDS_AT_ONCE + 30)]
+    turn = await at.take(*floods)
+    assert len(acks(turn)) == RECORDS_AT_ONCE
+    assert len(at.desk.sightings[OPERATOR.pubkey, "m1"].unread) == UNREAD_KEPT
+
+
+async def test_a20_an_lp_changes_its_mind_so_often_and_no_more(at: Office) -> None:
+    """Each choice is an entry for ever; what is beyond is refused with a word."""
+    flips = [command(ANA, f"{'pause' if n % 2 else 'resume'} --json", at.now) for n in range(1, CHOICES_AT_ONCE + 12)]
+    turn = await at.take(*flips)
+    assert len(turn.batch.entries) <= CHOICES_AT_ONCE
+    refused = [answer["error"]["code"] for answer in answers(turn) if not answer["ok"]]
+    assert set(refused) == {"rate_limited"}

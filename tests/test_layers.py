@@ -31,6 +31,8 @@ LAYERS = [
         "reading",
         "outbox",
         "lookout",
+        "unread_reports",
+        "sale_log",
         "health",
         "client",
         "subscriptions",

@@ -37,6 +37,7 @@ DEAF = (
 REJECTED_WITHIN_S = HOUR_S
 GAPS_NAMED_MAX = 5  # parts of one gap, in one line
 GAPS_TOLD_MAX = 10  # of a machine within an hour, one by one
+UNREAD_NAMED_MAX = 3  # of one machine
 
 WORSE = 1  # level of an alarm that has been told in a milder form
 
@@ -121,8 +122,8 @@ def find_alarms(
     alarms: list[Alarm] = []
     for machine in book.machines.values():
         till = book.tills[machine.handle]
+        sighting = sightings.get((book.key, machine.handle), UNSEEN)
         if machine.active:
-            sighting = sightings.get((book.key, machine.handle), UNSEEN)
             alarms += _silent(book, machine, sighting, around, known)
             alarms += _skewed(machine, sighting)
             alarms += _low(book, machine, till, around.now)
@@ -131,6 +132,7 @@ def find_alarms(
         alarms += _strayed(machine, till, around.now, known)
         alarms += _held(machine, till)
         alarms += _rejected(machine, till, around.now)
+        alarms += _unread(machine, sighting)
     if around.short_since is not None and around.now - around.short_since >= RELAYS_SHORT_S:
         text = f"relays: {around.writers} connected, {around.min_ok} must take a message before it counts as sent"
         alarms.append(Alarm("relays", "too few relays", text))
@@ -264,6 +266,20 @@ def _rejected(machine: Machine, till: Till, now: int) -> Iterator[Alarm]:
     if reasons:
         name, why = machine.handle, ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
         yield Alarm(f"rejected:{name}", f"{name} rejected settlements", f"{name}: rejected within the hour: {why}")
+
+
+def _unread(machine: Machine, sighting: Sighting) -> Iterator[Alarm]:
+    """Sales that the machine says it made and no book holds: the cash may be out. Each is told, a flood of them once."""
+    name, unread = machine.handle, sighting.unread
+    for sale in unread[:UNREAD_NAMED_MAX]:
+        text = (
+            f"{name} reported a sale that I cannot book: {sale.detail} (event {sale.event_id[:8]}…): `worklist` has it"
+        )
+        yield Alarm(f"unread:{name}:{sale.event_id}", f"{name} reported a sale that I could not book", text)
+    more = len(unread) - UNREAD_NAMED_MAX
+    if more > 0:
+        text = f"{name} reported {more} more that I cannot book: `worklist` has them"
+        yield Alarm(f"unread:{name}", f"{name} reported sales that I could not book", text)
 
 
 def ring(known: Mapping[str, Rung], alarms: Iterable[Alarm], now: int) -> tuple[list[str], dict[str, Rung]]:

@@ -14,7 +14,7 @@ from typing import Any
 from nostrbot.core.daybook import DAY_S
 from nostrbot.core.rules import SOUND
 from nostrbot.errors import KeyTextError
-from nostrbot.money import SATS_MAX, is_plainly_written, parse_decimal, parse_ppm
+from nostrbot.money import SATS_MAX, Denomination, is_plainly_written, parse_decimal, parse_ppm, read_denomination
 from nostrbot.nostr.event import INT_MAX
 from nostrbot.nostr.identifiers import read_identifier
 from nostrbot.nostr.keys import read_pubkey
@@ -157,15 +157,22 @@ def _run(text: str) -> tuple[int, int] | None:
     return (begin, end) if isinstance(begin, int) and isinstance(end, int) and begin <= end else None
 
 
-def note_value(text: str) -> int | Wanted:
-    """What a banknote is worth, in whole units of fiat."""
-    return note_value_of_first_rules(text if is_plainly_written(text) else "")
+def note_value(text: str) -> Denomination | Wanted:
+    """What a banknote is worth, in whole units of fiat; half a dinar is `0.5`."""
+    value = read_denomination(text) if is_plainly_written(text) else None
+    return value if value is not None and is_note_value(value) else Wanted("the value of a banknote, like 100 or 0.5")
 
 
-def note_value_of_first_rules(text: str) -> int | Wanted:
-    """The same, with zeros in front."""
+def note_value_of_first_rules(text: str) -> Denomination | Wanted:
+    """The same, whole units only, with zeros in front."""
     number = _whole(text, NOTES_MAX, "")
     return number if isinstance(number, int) and number else Wanted("the value of a banknote, like 100")
+
+
+def is_note_value(value: Denomination) -> bool:
+    """Return whether a banknote may be worth that: more than nothing, and not absurdly much."""
+    worth = parse_decimal(str(value))
+    return worth is not None and 0 < worth.digits <= NOTES_MAX * 10**worth.places
 
 
 def note_count(text: str) -> int | Wanted:

@@ -25,7 +25,7 @@ from nostrbot.core.records import ATM_BOOTSTRAP, Cassette, Machine
 from nostrbot.core.registry import find_machine, find_speaker
 from nostrbot.core.rules import SOUND
 from nostrbot.core.till import in_order
-from nostrbot.money import unit_minor
+from nostrbot.money import denomination_minor, unit_minor
 from nostrbot.refusals import Reason, Refusal
 
 COUNTED_MAX = (
@@ -46,6 +46,8 @@ def decide_statement(book: Book, given: Signed, at: int, rules: int) -> tuple[Fa
     statement = read_statement(given.text)
     if isinstance(statement, Refusal):
         return statement
+    if any(denomination_minor(stated.denomination, machine.fiat) is None for stated in statement):
+        return Refusal(Reason.INVALID, f"positions.denomination: finer than {machine.fiat} goes")
     known = book.tills[machine.handle].cassettes
     if len(known.keys() | {stated.position for stated in statement}) > CASSETTES_MAX:
         return Refusal(Reason.INVALID, "more cassettes than any machine has")
@@ -86,6 +88,8 @@ def set_cassette(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     if cassette is None:
         return _no_such_cassette(machine, known)
     changes = {name: order.args[name] for name in ("denomination", "count") if name in order.args}
+    if "denomination" in changes and denomination_minor(changes["denomination"], machine.fiat) is None:
+        return Refused(Code.BAD_ARGUMENT, f"denomination is finer than {machine.fiat} goes")
     if replace(cassette, **changes) == cassette:
         return ()
     changed = replace(cassette, **changes, updated_by=order.author, updated_at=order.at)
@@ -101,8 +105,11 @@ def count_cassettes(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     counts = _read_counts(order, machine, known)
     if isinstance(counts, Refused):
         return counts
-    variance = sum((count - known[place].count) * known[place].denomination for place, count in counts.items())
-    if order.rules >= SOUND and abs(variance) > COUNTED_MAX:
+    variance_minor = sum(
+        (count - known[place].count) * (denomination_minor(known[place].denomination, machine.fiat) or 0)
+        for place, count in counts.items()
+    )
+    if order.rules >= SOUND and abs(variance_minor) > COUNTED_MAX * unit_minor(machine.fiat):
         return Refused(
             Code.TOO_MUCH,
             f"{machine.handle} expects more cash than there is: `cassette set {machine.handle} <position> count=<notes>` first",
@@ -111,7 +118,7 @@ def count_cassettes(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
         replace(known[place], count=counts[place], updated_by=order.author, updated_at=order.at)
         for place in sorted(counts, key=in_order)
     )
-    return (CassettesCounted(machine.handle, machine.fiat, counted, variance * unit_minor(machine.fiat)),)
+    return (CassettesCounted(machine.handle, machine.fiat, counted, variance_minor),)
 
 
 def _read_counts(order: Order, machine: Machine, known: Mapping[str, Cassette]) -> dict[str, int] | Refused:

@@ -17,9 +17,11 @@ from nostrbot.core.dossier import Dossier, Settlement, as_it_stands
 from nostrbot.core.facts import Fact, FrozenPart, MachineChanged, MachineCompromised, SettlementFrozen
 from nostrbot.core.orders import Order
 from nostrbot.core.registry import find_machine
+from nostrbot.core.rules import SOUND
 from nostrbot.core.states import Direction, LegStatus, LegType, SettlementStatus
 
 FREEZE_MAX = 1_000  # settlements of one command: some 200 bytes each, in one entry
+FREEZE_PARTS_MAX = 50_000  # LPs' parts in them: some 70 bytes each
 
 
 def declare_compromised(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
@@ -40,6 +42,12 @@ def declare_compromised(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
             f"time first, then go back: `machine suspend {machine.handle}` stops it meanwhile",
         )
     frozen = tuple(_frozen(as_it_stands(dossier)) for dossier in sorted(found, key=lambda one: one.birth.number))
+    if order.rules >= SOUND and sum(len(fact.parts) for fact in frozen) > FREEZE_PARTS_MAX:
+        return Refused(
+            Code.TOO_LONG,
+            f"what {machine.handle} sold since then has more than {FREEZE_PARTS_MAX} parts of LPs, and I freeze so many at "
+            f"once: say a later time first, then go back: `machine suspend {machine.handle}` stops it meanwhile",
+        )
     suspended = (MachineChanged(replace(machine, active=False, updated_at=order.at)),) if machine.active else ()
     return (MachineCompromised(machine.handle, since), *suspended, *frozen) if suspended or frozen else ()
 

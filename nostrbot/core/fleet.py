@@ -17,6 +17,7 @@ import orjson
 from nostrbot.core.atm.beacon import Beacon, read_beacon, read_telemetry
 from nostrbot.core.atm.subject import is_dated_ahead, is_newer
 from nostrbot.core.inputs import Signed
+from nostrbot.core.unread import UnreadSale, read_unread
 from nostrbot.refusals import Reason, Refusal
 
 NOTHING_SAID = Beacon()
@@ -32,6 +33,7 @@ class Sighting:
         heard_at: when a beacon came last, by the bot's clock.
         skew_s: by how much the machine's clock is ahead of the bot's (negative: behind), as measured last.
         telemetry: the newest telemetry's text, as it came.
+        unread: its reports of sales that no book holds (core/unread.py), the newest last.
     """
 
     beacon: Beacon = NOTHING_SAID
@@ -42,6 +44,7 @@ class Sighting:
     telemetry: str = ""
     telemetry_at: int = 0
     telemetry_id: str = ""
+    unread: tuple[UnreadSale, ...] = ()
 
     def told(self) -> dict[str, Any] | None:
         """The newest telemetry as an object, or None."""
@@ -58,12 +61,14 @@ class Sighting:
             "telemetry": self.telemetry,
             "telemetry_at": self.telemetry_at,
             "telemetry_id": self.telemetry_id,
+            "unread": [[*sale] for sale in self.unread],
         }
 
 
 def read_sighting(plain: dict[str, Any]) -> Sighting:
     """The sighting that Sighting.plain() described. Raises TypeError or ValueError on anything else."""
-    return Sighting(**{**plain, "beacon": Beacon.model_validate(plain["beacon"])})
+    unread = read_unread(plain.get("unread", ()))  # rows of before have none
+    return Sighting(**{**plain, "beacon": Beacon.model_validate(plain["beacon"]), "unread": unread})
 
 
 UNSEEN = Sighting()

@@ -16,7 +16,7 @@ from nostrbot.core.records import ATM_BOOTSTRAP, Cassette, Machine
 from nostrbot.core.rules import RULES
 from nostrbot.core.till import Till
 from nostrbot.core.views import View, machine_view
-from nostrbot.money import format_minor, unit_minor
+from nostrbot.money import denomination_minor, format_minor
 from nostrbot.nostr.keys import npub
 
 FROZEN_SHOWN_MAX = 200  # of one answer; `settlement list machine= since=` shows all
@@ -130,5 +130,4 @@ def missing_view(machine: str, counter: Counter) -> View:
 
 
 def _cash_minor(till: Till, fiat: str) -> int:
-    whole = sum(cassette.count * cassette.denomination for cassette in till.cassettes.values())
-    return whole * unit_minor(fiat)
+    return sum(each.count * (denomination_minor(each.denomination, fiat) or 0) for each in till.cassettes.values())

@@ -371,6 +371,14 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
     ),
     Form("worklist", Role.OPERATOR, False, "settlements that need you, each with the next safe step"),
     Form(
+        "unreadable dismiss",
+        Role.OPERATOR,
+        False,
+        "takes a report that could not be booked off your worklist, once you have dealt with it",
+        (place("event", arguments.hash_hex),),
+        example="unreadable dismiss 4b697394206581b03ca5222b37449a9cdca1741b122d78defc177444e2536f49",
+    ),
+    Form(
         "balances",
         Role.OPERATOR,
         False,

@@ -70,6 +70,8 @@ def _reader(kind: Any) -> Callable[[Any], Any]:
     if origin is tuple:
         items = tuple(reader(part) for part in inner)
         return lambda values: tuple(read(value) for read, value in zip(items, values, strict=True))
+    if set(inner) == {int, str}:
+        return _whole_or_text
     if origin in (Union, UnionType):
         (some,) = (reader(part) for part in inner if part is not type(None))
         return lambda value: None if value is None else some(value)
@@ -89,6 +91,13 @@ def _reader(kind: Any) -> Callable[[Any], Any]:
         return lambda values: read(added | values)
 
     return read
+
+
+def _whole_or_text(value: Any) -> int | str:
+    if type(value) not in (int, str):
+        raise TypeError(f"expected int or str, found {type(value).__name__}")
+    found: int | str = value
+    return found
 
 
 def _exactly(kind: type) -> Callable[[Any], Any]:

@@ -9,6 +9,7 @@ Acceptance M1, L1, L3, L6, D1, X18.
 from dataclasses import dataclass, replace
 
 from nostrbot.core.states import DepositStatus, Mode, Trust
+from nostrbot.money import Denomination
 from nostrbot.nostr.sealing import Scheme
 
 
@@ -56,9 +57,9 @@ class Cassette:
     """
 
     position: str
-    denomination: int
+    denomination: Denomination
     count: int
-    state_denomination: int
+    state_denomination: Denomination
     state_count: int
     state_at: int
     state_event_id: str

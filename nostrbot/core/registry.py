@@ -28,6 +28,12 @@ from nostrbot.core.rules import SOUND
 from nostrbot.core.states import Mode, Trust
 from nostrbot.refusals import Reason, Refusal
 
+# One sale is one entry with a leg for each LP there, and a slot of fixed mode one with a leg for each place: entries, and the
+# messages that follow from them, stay within what a verifier reads (audit/examination.py).
+LPS_AT_MACHINE_MAX = 1_000
+SEATS_MAX = 10_000
+MACHINES_MAX = 10_000
+
 
 def find_machine(book: Book, handle: str) -> Machine | Refused:
     """A machine by its name."""
@@ -61,6 +67,8 @@ def add_machine(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     args = order.args
     if args["name"] in book.machines:
         return Refused(Code.NAME_TAKEN, f"there is already a machine {args['name']}: choose another name")
+    if order.rules >= SOUND and len(book.machines) >= MACHINES_MAX:
+        return Refused(Code.TOO_MANY, f"you have {MACHINES_MAX} machines, as many as a book has room for")
     if args["npub"] in book.machine_of_key:
         taken = book.machine_of_key[args["npub"]]
         return Refused(Code.KEY_TAKEN, f"this key is already the machine {taken}")
@@ -165,6 +173,14 @@ def enrol_lp(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     barred = _find_bar(book, order, Part.LP)
     if barred is not None:
         return barred
+    if order.rules >= SOUND and len(book.seats[machine.handle]) >= LPS_AT_MACHINE_MAX:
+        return Refused(
+            Code.TOO_MANY, f"{machine.handle} has {LPS_AT_MACHINE_MAX} LPs, as many as one sale is shared among at most"
+        )
+    if order.rules >= SOUND and sum(map(len, book.seats.values())) >= SEATS_MAX:
+        return Refused(
+            Code.TOO_MANY, f"your LPs have {SEATS_MAX} places at machines in all, as many as a book has room for"
+        )
     return (LpEnrolled(handle, args["npub"], Enrolment(machine.handle, True, order.at, order.at)),)
 
 

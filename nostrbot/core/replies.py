@@ -7,6 +7,7 @@ event.
 """
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -258,10 +259,26 @@ def _worklist(data: View) -> str:
     for bucket, rows in data.items():
         if isinstance(rows, list) and rows:
             lines.append(f"{bucket.replace('_', ' ')}:")
-            lines += [f"  {_settlement_line(row)}: {row['next']}" for row in rows]
+            if bucket == "unreadable":
+                lines += [f"  {line}" for line in _unreadable_lines(rows)]
+            else:
+                lines += [f"  {_settlement_line(row)}: {row['next']}" for row in rows]
     if data.get("more"):
         lines.append("There is more: `settlement list status=…` shows all.")
     return "\n".join(lines) or _NO_WORK
+
+
+def _unreadable(data: View) -> str:
+    lines = [f"still there: {line}" for line in _unreadable_lines(data["unreadable"])]
+    return "\n".join(["It is off your worklist.", *lines])
+
+
+def _unreadable_lines(rows: list[View]) -> list[str]:
+    return [
+        f"{escape(row['machine'])} {datetime.fromtimestamp(row['at'], UTC):%Y-%m-%d %H:%M} UTC: {escape(row['detail'])}: ask the machine what it sold, book it by "
+        f"`settlement add`, then `unreadable dismiss {row['event_id']}`"
+        for row in rows
+    ]
 
 
 def _splits(data: View) -> str:
@@ -438,6 +455,7 @@ WORDS: Mapping[str, Callable[[Any], str]] = {
     "machine rotate": _machine_rotated,
     "guard": _machine,
     "worklist": _worklist,
+    "unreadable dismiss": _unreadable,
     "splits show": _splits,
     "splits set": _splits,
     "splits clear": _splits,

@@ -17,11 +17,12 @@ from nostrbot.core.fees import FeeCheck, check_fee, is_out_of_tolerance, share_f
 from nostrbot.core.guards import find_hold
 from nostrbot.core.inputs import Signed
 from nostrbot.core.records import Machine
+from nostrbot.core.registry import find_speaker
 from nostrbot.core.roles import owner_now
 from nostrbot.core.rules import SOUND
 from nostrbot.core.states import Direction, Hold, LegStatus, LegType, SkipReason, Trust
-from nostrbot.money import SATS_MAX, minor_digits
-from nostrbot.refusals import Reason
+from nostrbot.money import SATS_MAX, denomination_minor, minor_digits, unit_minor
+from nostrbot.refusals import Reason, Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +32,13 @@ class Duplicate:
     booked: Booked
 
 
-def decide_settlement(book: Book, given: Signed, sale: Sale, at: int, rules: int) -> SettlementFact | Duplicate:
-    """Judge a sale that a machine of this book reported in `given`, accepted `at`."""
+def decide_settlement(
+    book: Book, given: Signed, sale: Sale, at: int, rules: int
+) -> SettlementFact | Duplicate | Refusal:
+    """Judge a sale that a machine of this book reported in `given`, accepted `at`.
+
+    A key that may not speak writes into no journal: its report is refused, where rules of before recorded it as rejected.
+    """
     signer, event_id = given.author, given.id
     known = book.recall.events.get(event_id)
     if known is not None:
@@ -40,6 +46,8 @@ def decide_settlement(book: Book, given: Signed, sale: Sale, at: int, rules: int
     earlier = book.recall.payments.get(sale.payment_hash)
     if earlier is not None and earlier.sale == sale and sale.machine == signer:
         return Duplicate(earlier)
+    if rules >= SOUND and isinstance(silenced := find_speaker(book, signer), Refusal):
+        return silenced
     machine = book.machines[book.machine_of_key[signer]]
     fees = check_fees(book, machine, sale)
     reason = find_broken_rule(book, machine, signer, sale, rules)
@@ -120,13 +128,17 @@ def _amounts_in_range(sale: Sale, rules: int) -> bool:
         and 0 <= sale.fee_sats <= SATS_MAX
         and sale.fiat_minor > 0
         and sale.price.digits > 0
-        and all(denomination > 0 and count >= 0 for denomination, count in notes)
+        and all((denomination_minor(value, sale.currency) or 0) > 0 and count >= 0 for value, count in notes)
     )
 
 
 def _is_within_bounds(sale: Sale) -> bool:
     notes = (*sale.bills, *((denomination, count) for _, denomination, count in sale.cassettes))
-    return sale.fiat_minor <= SALE_MINOR_MAX and all(number <= NOTES_MAX for pair in notes for number in pair)
+    note_minor_max = NOTES_MAX * unit_minor(sale.currency)
+    return sale.fiat_minor <= SALE_MINOR_MAX and all(
+        (denomination_minor(value, sale.currency) or 0) <= note_minor_max and count <= NOTES_MAX
+        for value, count in notes
+    )
 
 
 _TAKEN = (LegStatus.COMPLETED, None)

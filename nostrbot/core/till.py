@@ -16,7 +16,7 @@ from nostrbot.core.counter import Counter
 from nostrbot.core.daybook import days_before
 from nostrbot.core.records import Cassette
 from nostrbot.core.states import Direction
-from nostrbot.money import unit_minor
+from nostrbot.money import denomination_minor
 
 RATES_KEPT = 11  # of the last settlements: their median is what a new rate is compared with
 PACE_DAYS = 7  # how far back the pace of dispensing is taken from: weekends are unlike other days
@@ -153,16 +153,17 @@ class Till:
         """Banknotes of a sale worth so much, the largest first, and the first cassette of their kind that is as it was."""
         if sale.direction is not Direction.CASH_OUT:
             return
-        left = fiat_minor // unit_minor(sale.currency)
-        for denomination, count in sorted(sale.bills, reverse=True):
-            notes = min(count, left // denomination) if denomination > 0 else 0
+        left_minor = fiat_minor
+        worth = [(denomination_minor(value, sale.currency) or 0, value, count) for value, count in sale.bills]
+        for note_minor, denomination, count in sorted(worth, key=lambda bill: (bill[0], bill[2]), reverse=True):
+            notes = min(count, left_minor // note_minor) if note_minor > 0 else 0
             places = [
                 place
                 for place, cassette in self.cassettes.items()
                 if cassette.denomination == denomination and cassette.updated_at <= reported_at
             ]
             if notes and places:
-                left -= notes * denomination
+                left_minor -= notes * note_minor
                 yield places[0], notes
 
     def _note_taken(self, position: str, notes: int, day: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from nostrbot.core.book import Book, Seat
 from nostrbot.core.commands import Code, Refused
-from nostrbot.core.fleet import Sighting
+from nostrbot.core.fleet import UNSEEN, Sighting
 from nostrbot.core.machine_views import cassettes_view, fleet_row, telemetry_view
 from nostrbot.core.outcomes import show_settlement, splits_view
 from nostrbot.core.plan_views import fixed_view, payment_view
@@ -19,6 +19,7 @@ from nostrbot.core.registry import find_lp, find_machine
 from nostrbot.core.replies import Data
 from nostrbot.core.room import DATA_BYTES_MAX, view_bytes
 from nostrbot.core.states import SettlementStatus
+from nostrbot.core.unread import unread_view
 from nostrbot.core.views import View, cash_view, deposit_view, lp_view, machine_view, sats_view
 from nostrbot.core.worklist import STUCK_AFTER_S
 from nostrbot.pages import NOT_IN_LIST, Page, page_of, read_id
@@ -195,6 +196,14 @@ class OperatorReading:
             more = more or len(frozen) > WORKLIST_ROWS
             newest = await self._queries.settlements(book.key, numbers=frozen[:WORKLIST_ROWS], limit=WORKLIST_ROWS)
             buckets["frozen"] = _bucket(newest)
+        unread = [
+            unread_view(machine, sale)
+            for machine in book.machines
+            for sale in self._sightings.get((book.key, machine), UNSEEN).unread
+        ]
+        if unread:
+            more = more or len(unread) > WORKLIST_ROWS
+            buckets["unreadable"] = sorted(unread, key=lambda row: -row["at"])[:WORKLIST_ROWS]
         fitting = _trim(buckets)
         more = more or sum(map(len, fitting.values())) < sum(map(len, buckets.values()))
         return {**fitting, **({"more": True} if more else {})}

@@ -10,7 +10,7 @@ from nostrbot.core.book import ROOT, Book
 from nostrbot.core.commands import Code, Refused
 from nostrbot.core.fleet import Sighting
 from nostrbot.core.forms import Role
-from nostrbot.core.phrasebook import CHECKPOINT, FORMS, TABLE
+from nostrbot.core.phrasebook import CHECKPOINT, DISMISS, FORMS, TABLE
 from nostrbot.core.replies import Data
 from nostrbot.core.views import operator_view, platform_view
 from nostrbot.nostr.keys import npub
@@ -46,7 +46,7 @@ class Reading:
             "help": self._help,
             "whoami": self._whoami,
         }
-        assert set(self._readers) == {form.verb for form in TABLE if not form.changes} - {CHECKPOINT}
+        assert set(self._readers) == {form.verb for form in TABLE if not form.changes} - {CHECKPOINT, DISMISS}
 
     async def answer(self, question: Question) -> Data | Refused:
         """The data of the answer, or why there is none."""

@@ -14,6 +14,7 @@ from nostrbot.core.alarms import WORSE, Alarm, Rung, Surroundings, Told, find_al
 from nostrbot.core.fleet import Sighting
 from nostrbot.core.snapshots import restore_snapshot, take_snapshot
 from nostrbot.core.till import Till
+from nostrbot.core.unread import UnreadSale
 from tests.houses import DAWN, House, person, report, sale
 from tests.machines import statement
 
@@ -266,6 +267,18 @@ def test_rejected_settlements_of_an_hour(house: House) -> None:
     assert found(house, at + HOUR_S - 3) == text
     assert found(house, at + HOUR_S - 1) == ["m1: rejected within the hour: 1 amounts_inconsistent"]
     assert found(house, at + HOUR_S) == []
+
+
+def test_f3_each_sale_that_cannot_be_booked_is_told_and_a_flood_once(house: House) -> None:
+    """Machine, field and event; also of a suspended machine, whose customer may have been half-way through."""
+    unread = tuple(
+        UnreadSale(DAWN, f"{n:x}" * 64, "txid", "txid: Input should be a valid string", None) for n in range(1, 6)
+    )
+    line = "m1 reported a sale that I cannot book: txid: Input should be a valid string (event {}…): `worklist` has it"
+    assert found(house, DAWN, Sighting(unread=unread[:1])) == [line.format("1" * 8)]
+    house.say("operator", "machine suspend m1")
+    lines = found(house, DAWN, Sighting(unread=unread))
+    assert lines == [*(line.format(n * 8) for n in "123"), "m1 reported 2 more that I cannot book: `worklist` has them"]
 
 
 def test_a_conflict_is_told(house: House) -> None:

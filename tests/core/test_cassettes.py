@@ -397,3 +397,24 @@ def test_restart_and_replay_find_the_same_cassettes(house: House) -> None:
     house.restart()
     assert house.book.tills["m1"].cassettes == live
     assert reason(hear(house, old)) is Reason.STALE
+
+
+def test_f3_a_cassette_of_half_dinars_is_counted_dispensed_and_put_back() -> None:
+    """0.5 KWD is 500 fils: the sums are exact, and a variance is booked in minor units."""
+    house = House.open()
+    house.add_machine("m5", fiat="KWD")
+    stated = {"positions": {"1": {"denomination": "0.500", "count": 40}, "2": {"denomination": 5, "count": 10}}}
+    house.take(word(Subject.CASSETTES, stated, at=house.now, by="m5"))
+    till = house.book.tills["m5"]
+    assert [(one.denomination, one.count) for one in till.cassettes.values()] == [("0.5", 40), (5, 10)]
+    house.sell(
+        "m5", fiat="7.000", rate="5000", bills=[{"denomination": "0.5", "count": 4}, {"denomination": 5, "count": 1}]
+    )
+    assert [one.count for one in till.cassettes.values()] == [36, 9]
+    house.say("operator", 'settlement refund s1 reason="jam"')
+    assert [one.count for one in till.cassettes.values()] == [40, 10]
+    counted = house.say("operator", "cassette count m5 1=38 2=10")
+    assert isinstance(counted, CassettesCounted)
+    assert counted.variance_minor == -1_000
+    house.restart()
+    assert house.rebuilt().tills["m5"] == house.book.tills["m5"]

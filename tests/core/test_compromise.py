@@ -24,7 +24,6 @@ from nostrbot.core.facts import (
     SettlementPending,
     SettlementProcessed,
     SettlementRefunded,
-    SettlementRejected,
     SlotsKept,
 )
 from nostrbot.core.outcomes import outcome_view, show_settlement
@@ -34,7 +33,7 @@ from nostrbot.core.states import LegStatus, SkipReason
 from nostrbot.core.views import balance_rows, machine_view
 from nostrbot.core.worklist import next_step
 from nostrbot.nostr.sealing import Scheme
-from nostrbot.refusals import Reason
+from nostrbot.refusals import Reason, Refusal
 from tests.houses import House, Outcome, person
 
 ONE_SALE = (FrozenPart("ana", 90_000), FrozenPart("ben", 10_000))
@@ -84,7 +83,7 @@ def test_what_was_sold_since_is_frozen_and_the_machine_suspended(house: House) -
     assert frozen == [SettlementFrozen(2, "m1", ONE_SALE, 6_270)]
     assert (is_frozen(house, 1), is_frozen(house, 2)) == (False, True)
     assert house.ledger() == before
-    assert isinstance(house.sell(), SettlementRejected)
+    assert isinstance(house.sell(), Refusal)
     assert verify_trail(house.trail()).head == house.chain.head
 
 
@@ -323,6 +322,6 @@ def test_an_old_key_s_report_is_rejected_after_all_that(house: House) -> None:
     do(house, "machine rotate m1 @new-1")
     do(house, "machine resume m1")
     rejected = house.sell()
-    assert isinstance(rejected, SettlementRejected)
+    assert isinstance(rejected, Refusal)
     assert rejected.reason is Reason.MACHINE_INACTIVE
     assert isinstance(house.sell(by="new-1", machine=person("new-1").pubkey), SettlementProcessed)

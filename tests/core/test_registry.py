@@ -2,6 +2,7 @@
 
 import pytest
 
+from nostrbot.core import registry
 from nostrbot.core.commands import Code, Refused
 from nostrbot.core.facts import LpEnrolled, LpSwitched, MachineAdded, MachineChanged, PreferencesSet
 from nostrbot.core.records import Enrolment, Guard, Machine, Preferences
@@ -12,11 +13,6 @@ from tests.houses import House, Outcome, of_legs, person
 @pytest.fixture
 def house() -> House:
     return House.open()
-
-
-def code(outcome: Outcome) -> Code:
-    assert isinstance(outcome, Refused), outcome
-    return outcome.code
 
 
 # --- machines -------------------------------------------------------------------------------------------------------
@@ -202,3 +198,22 @@ def test_one_key_may_hold_several_roles(house: House) -> None:
     """docs/protocol.md section 1: the operator can be its own LP."""
     house.say("operator", "lp add @operator machine=m1 name=me")
     assert isinstance(house.say("operator", "join"), PreferencesSet)
+
+
+def test_a20_a_sale_is_shared_among_so_many_and_a_book_has_so_much_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One sale is one entry and as many messages as there are LPs at the machine."""
+    for name, most in (("LPS_AT_MACHINE_MAX", 2), ("SEATS_MAX", 3), ("MACHINES_MAX", 2)):
+        monkeypatch.setattr(registry, name, most)
+    house = House.open()
+    house.add_machine("m2")
+    assert code(house.say("operator", "machine add @m3 name=m3 fiat=GTQ cash_in=0 cash_out=0")) is Code.TOO_MANY
+    house.add_lp("ana")
+    house.add_lp("ben")
+    assert code(house.say("operator", "lp add @eva machine=m1 name=eva")) is Code.TOO_MANY
+    house.add_lp("eva", machine="m2")
+    assert code(house.say("operator", "lp add @ana machine=m2 name=ana")) is Code.TOO_MANY
+
+
+def code(outcome: Outcome) -> Code:
+    assert isinstance(outcome, Refused), outcome
+    return outcome.code

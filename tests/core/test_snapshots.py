@@ -102,4 +102,4 @@ def test_a_restored_book_decides_what_the_other_would_have(said: str) -> None:
         house.tick(house.now + 40_000)
     assert restarted.chain.head == straight.chain.head
     assert take_snapshot(restarted.book) == take_snapshot(straight.book)
-    assert len(straight.entries) >= len(lived().entries) + 4
+    assert len(straight.entries) >= len(lived().entries) + 3  # m1 may not speak, which is no entry

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
 
-from nostrbot.core.facts import CassettesStated, SettlementRejected
+from nostrbot.core.facts import CassettesStated
 from nostrbot.core.forms import Arg, Form, Role
 from nostrbot.core.inputs import Signed
 from nostrbot.core.phrasebook import TABLE
@@ -292,7 +292,7 @@ class AnyLife(Life):
         if self.house.book.machines[machine].pubkey != person(old).pubkey:
             self.speakers[machine] = key
             rejected = self.report_sale(machine, by=old, machine=person(old).pubkey)
-            assert isinstance(rejected, SettlementRejected)
+            assert isinstance(rejected, Refusal)
             assert rejected.reason is Reason.MACHINE_INACTIVE
             self.house.now += 1
             outcome = self.house.take(statement(at=self.house.now, by=old, _1=(100, 1)))

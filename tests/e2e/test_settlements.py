@@ -50,7 +50,6 @@ OTHER = "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
     ("machine", "changes", "reason"),
     [
         ("f1", {"machine": OTHER}, "attribution_mismatch"),
-        ("off", {}, "machine_inactive"),
         ("f1", {"wire_sats": 107_771}, "amounts_inconsistent"),
         ("f1", {"tx_type": "cash_in"}, "amounts_inconsistent"),
         ("f1", {"exchange_rate": "51"}, "rate_inconsistent"),
@@ -83,6 +82,16 @@ def test_a_broken_rule_names_itself(fleet: Fleet, machine: str, changes: Plain, 
     assert (shown["status"], shown["error"], shown["legs"]) == ("rejected", reason, [])
     assert shown["machine"] == machine
     assert shown["processed_at"] is None
+
+
+def test_a20_a_machine_that_may_not_speak_is_answered_and_not_recorded(fleet: Fleet) -> None:
+    """Its operator finds what it says it sold on the worklist, until it has dealt with it."""
+    ack = fleet.settle("off")
+    assert (ack["status"], ack["error"], ack["settlement"]) == ("rejected", "machine_inactive", None)
+    [row] = [row for row in fleet.operator.data("worklist")["unreadable"] if row["event_id"] == ack["event"]]
+    assert (row["machine"], row["field"]) == ("off", "signer")
+    left = fleet.operator.data(f"unreadable dismiss {ack['event']}")["unreadable"]
+    assert ack["event"] not in [row["event_id"] for row in left]
 
 
 def test_the_first_broken_rule_in_order_names_the_reason(fleet: Fleet) -> None:

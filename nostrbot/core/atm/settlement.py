@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from nostrbot.core.atm.content import fit, invalid, read_object
 from nostrbot.core.states import Direction
-from nostrbot.money import Decimal, minor_digits, parse_decimal
+from nostrbot.money import Decimal, Denomination, denomination_minor, minor_digits, parse_decimal, read_denomination
 from nostrbot.refusals import Refusal
 
 CONTENT_CHARS_MAX = 16 * 1024  # the journal keeps it for ever; the fullest true payload is half of this
@@ -26,14 +26,15 @@ Text = Annotated[str, Field(max_length=256)]
 # few of them leaves 64 bits.
 Whole = Annotated[int, Field(ge=-(2**60), le=2**60)]
 FIAT_MINOR_MAX = 2**53 - 1
+NoteText = Annotated[str, Field(max_length=20)]
 
 
 class Note(BaseModel):
-    """So many banknotes of one denomination (in whole units of the machine's fiat)."""
+    """So many banknotes of one denomination, in whole units of the machine's fiat; half a dinar is `"0.5"`."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
-    denomination: Whole
+    denomination: Whole | NoteText
     count: Whole
 
 
@@ -83,8 +84,8 @@ class Sale:
     fiat_minor: int
     currency: str
     rate: str
-    bills: tuple[tuple[int, int], ...]
-    cassettes: tuple[tuple[str, int, int], ...]
+    bills: tuple[tuple[Denomination, int], ...]
+    cassettes: tuple[tuple[str, Denomination, int], ...]
     occurred_at: int
 
     @property
@@ -97,7 +98,7 @@ class Sale:
 
 def read_settlement(text: str) -> Sale | Refusal:
     """Read a settlement's decrypted content. Anything unreadable is Refusal(INVALID) naming what is wrong."""
-    obj = read_object(text, chars_max=CONTENT_CHARS_MAX, depth_max=DEPTH_MAX)
+    obj = read_object(text, chars_max=CONTENT_CHARS_MAX, depth_max=DEPTH_MAX, names=_FIELDS)
     if isinstance(obj, Refusal):
         return obj
     payload = fit(_Payload, obj, _FIELDS)
@@ -117,6 +118,9 @@ def _sale(payload: _Payload) -> Sale | Refusal:
     rate = parse_decimal(str(payload.exchange_rate))
     if rate is None:
         return invalid("exchange_rate: not a decimal number")
+    worth = _read_worth(payload)
+    if isinstance(worth, Refusal):
+        return worth
     return Sale(
         machine=payload.machine,
         n=payload.n,
@@ -130,9 +134,23 @@ def _sale(payload: _Payload) -> Sale | Refusal:
         fiat_minor=fiat_minor,
         currency=payload.fiat_code,
         rate=str(rate),
-        bills=tuple((note.denomination, note.count) for note in payload.bills),
+        bills=tuple((worth[note.denomination], note.count) for note in payload.bills),
         cassettes=tuple(
-            (position, note.denomination, note.count) for position, note in sorted(payload.cassettes.items())
+            (position, worth[note.denomination], note.count) for position, note in sorted(payload.cassettes.items())
         ),
         occurred_at=payload.occurred_at,
     )
+
+
+def _read_worth(payload: _Payload) -> dict[int | str, Denomination] | Refusal:
+    """What each denomination in a payload stands for; refused where one is no number, or finer than the currency goes."""
+    worth: dict[int | str, Denomination] = {}
+    for where, notes in (("bills", payload.bills), ("cassettes", payload.cassettes.values())):
+        for note in notes:
+            value = read_denomination(note.denomination)
+            if value is None:
+                return invalid(f"{where}.denomination: not a decimal number")
+            if denomination_minor(value, payload.fiat_code) is None:
+                return invalid(f"{where}.denomination: finer than the currency's minor unit")
+            worth[note.denomination] = value
+    return worth

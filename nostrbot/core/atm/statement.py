@@ -8,9 +8,10 @@ from typing import Annotated, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from nostrbot.core.arguments import NOTES_MAX, POSITION_CHARS_MAX
-from nostrbot.core.atm.content import fit, read_object
-from nostrbot.core.atm.settlement import CASSETTES_MAX
+from nostrbot.core.arguments import NOTES_MAX, POSITION_CHARS_MAX, is_note_value
+from nostrbot.core.atm.content import fit, invalid, read_object
+from nostrbot.core.atm.settlement import CASSETTES_MAX, NoteText
+from nostrbot.money import Denomination, read_denomination
 from nostrbot.refusals import Refusal
 
 CONTENT_CHARS_MAX = 16 * 1024  # the journal keeps it for ever; the fullest statement, all of it escaped, is not longer
@@ -23,7 +24,7 @@ class Stated(NamedTuple):
     """One cassette as the machine has it: banknotes of this denomination (in whole units of fiat), so many."""
 
     position: str
-    denomination: int
+    denomination: Denomination
     notes: int
 
 
@@ -32,7 +33,7 @@ class Notes(BaseModel):
 
     model_config = ConfigDict(strict=True)
 
-    denomination: Annotated[int, Field(gt=0, le=NOTES_MAX)]
+    denomination: Annotated[int, Field(gt=0, le=NOTES_MAX)] | NoteText
     count: Annotated[int, Field(ge=0, le=NOTES_MAX)]
 
 
@@ -47,10 +48,16 @@ _FIELDS = {*_Payload.model_fields, *Notes.model_fields}
 
 def read_statement(text: str) -> tuple[Stated, ...] | Refusal:
     """Read a statement's decrypted content, as it stands there. Anything unreadable is Refusal(INVALID)."""
-    obj = read_object(text, chars_max=CONTENT_CHARS_MAX, depth_max=DEPTH_MAX)
+    obj = read_object(text, chars_max=CONTENT_CHARS_MAX, depth_max=DEPTH_MAX, names=_FIELDS)
     if isinstance(obj, Refusal):
         return obj
     payload = fit(_Payload, obj, _FIELDS)
     if isinstance(payload, Refusal):
         return payload
-    return tuple(Stated(place, notes.denomination, notes.count) for place, notes in payload.positions.items())
+    stated = []
+    for place, notes in payload.positions.items():
+        denomination = read_denomination(notes.denomination)
+        if denomination is None or not is_note_value(denomination):
+            return invalid("positions.denomination: not the value of a banknote")
+        stated.append(Stated(place, denomination, notes.count))
+    return tuple(stated)

@@ -103,7 +103,7 @@ def test_a_field_of_another_type_is_named(changes: dict[str, Any], detail: str) 
 @pytest.mark.parametrize(
     ("cassettes", "detail"),
     [
-        ({"Juan Perez": {"denomination": "x", "count": 1}}, "cassettes.….denomination: Input should be a valid integer"),
+        ({"Juan Perez": {"denomination": "x", "count": 1}}, "cassettes.denomination: not a decimal number"),
         ({"Juan Perez": 5}, "cassettes.…: Input should be a valid dictionary or instance of Note"),
         ({"Juan Perez" * 26: {}}, "cassettes.….…: String should have at most 256 characters"),
     ],
@@ -135,7 +135,8 @@ FLOAT = "a JSON float: amounts are integers or decimal strings"
 def test_no_float_however_it_is_written(field: str, written: str, detail: str) -> None:
     """Fiat and rates are decimal strings, sats are integers; a float in a field nobody reads is refused too."""
     text = orjson.dumps(sale(**{field: "HERE"})).decode()
-    assert refused(text.replace('"HERE"', written)) == detail
+    shown = "…" if field == "an_unknown_field" else field  # what a sender calls something is not repeated
+    assert refused(text.replace('"HERE"', written)) == (f"{shown}: {detail}" if detail is FLOAT else detail)
 
 
 def test_integers_are_fine_for_fiat_and_rate() -> None:
@@ -231,3 +232,39 @@ def test_a_float_anywhere_is_refused(value: Any) -> None:
     """However deep, in a field that is read or in one that is not."""
     for field in ("extra", "bills", "wire_sats"):
         assert isinstance(read_settlement(json.dumps(sale() | {field: value})), Refusal)
+
+
+@pytest.mark.parametrize(
+    ("denomination", "currency", "read_as"),
+    [
+        ("0.5", "KWD", "0.5"),
+        ("0.250", "KWD", "0.25"),
+        ("100", "GTQ", 100),
+        ("100.00", "GTQ", 100),
+        (100, "GTQ", 100),
+        ("0.5", "GTQ", "0.5"),
+    ],
+)
+def test_f3_there_are_notes_of_half_a_dinar(denomination: object, currency: str, read_as: object) -> None:
+    """As decimal strings; a whole one is the same note however it is written."""
+    found = read(fiat_code=currency, fiat_amount="2.000", bills=[{"denomination": denomination, "count": 4}])
+    assert isinstance(found, Sale)
+    assert found.bills == ((read_as, 4),)
+
+
+@pytest.mark.parametrize(
+    ("denomination", "currency", "detail"),
+    [
+        ("0.0001", "KWD", "bills.denomination: finer than the currency's minor unit"),
+        ("0.5", "JPY", "bills.denomination: finer than the currency's minor unit"),
+        ("1,5", "GTQ", "bills.denomination: not a decimal number"),
+        ("", "GTQ", "bills.denomination: not a decimal number"),
+        ("1e2", "GTQ", "bills.denomination: not a decimal number"),
+        (None, "GTQ", "bills.0.denomination: Input should be a valid integer"),
+    ],
+)
+def test_a_note_that_no_currency_has(denomination: object, currency: str, detail: str) -> None:
+    fiat = "2000" if currency == "JPY" else "2000.00"
+    assert read(fiat_code=currency, fiat_amount=fiat, bills=[{"denomination": denomination, "count": 1}]) == Refusal(
+        Reason.INVALID, detail
+    )

@@ -50,7 +50,7 @@ def test_the_fullest_statement_fits() -> None:
         ({"1": NOTES | {"count": 1_000_001}}, "positions.….count: Input should be less than or equal to 1000000"),
         ({"1": NOTES | {"count": "480"}}, "positions.….count: Input should be a valid integer"),
         ({"1": NOTES | {"count": True}}, "positions.….count: Input should be a valid integer"),
-        ({"1": NOTES | {"count": 480.0}}, "a JSON float: amounts are integers or decimal strings"),
+        ({"1": NOTES | {"count": 480.0}}, "positions.….count: a JSON float: amounts are integers or decimal strings"),
         ({"": NOTES}, "positions.….…: String should have at least 1 character"),
         ({"x" * 33: NOTES}, "positions.….…: String should have at most 32 characters"),
         ({f"{n}": NOTES for n in range(65)}, "positions: Dictionary should have at most 64 items after validation, not more"),

@@ -1,0 +1,104 @@
+"""Unread sales: what a machine says it sold and no book holds, because it cannot be read or the key may not speak.
+
+What lives here: noting such a report beside the book, and how it goes again: by a good report of the same sale, or by its
+operator's word. What does not: reading sales (core/atm/settlement.py), keeping the list (it is part of what is known of a
+machine, core/fleet.py), telling the operator (core/alarms.py). docs/protocol.md sections 3.1 and 6; faults.md rows A20, F3.
+
+Cash may have moved, so somebody must hear of it; nothing can be booked, so no entry is made of it.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import orjson
+
+from nostrbot.core.atm.settlement import Sale
+from nostrbot.core.inputs import Signed
+from nostrbot.money import format_minor
+from nostrbot.refusals import Reason, Refusal
+
+# Of one machine: unread ones by its own key, then by keys that may not speak. A thief of an old key crowds out no true one.
+UNREAD_KEPT, SILENCED_KEPT = 100, 20
+DETAIL_CHARS_MAX = 256
+_HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
+
+
+class UnreadSale(NamedTuple):
+    """One report, accepted `at` (unix seconds).
+
+    `field`: what of it is wrong, "content" where that is all of it, "signer" where the key may not speak; `payment_hash`: as
+    far as it could be made out.
+    """
+
+    at: int
+    event_id: str
+    field: str
+    detail: str
+    payment_hash: str | None
+
+
+def unread_sale(given: Signed, refusal: Refusal, at: int) -> UnreadSale:
+    """The note of a report that could not be read. A refusal names the field and the rule, never what stood there."""
+    field, colon, _ = refusal.detail.partition(": ")
+    is_named = bool(colon) and " " not in field
+    return UnreadSale(
+        at,
+        given.event.id,
+        field if is_named else "content",
+        refusal.detail[:DETAIL_CHARS_MAX],
+        _payment_hash(given.text),
+    )
+
+
+def silenced_sale(given: Signed, sale: Sale, at: int) -> UnreadSale:
+    """The note of a report by a key that may not speak: its machine is suspended, or has another key."""
+    amount = (
+        f"{sale.direction} of {format_minor(sale.fiat_minor, sale.currency)} {sale.currency}, {sale.wire_sats} sats"
+    )
+    return UnreadSale(at, given.event.id, "signer", f"{Reason.MACHINE_INACTIVE}: {amount}", sale.payment_hash)
+
+
+def with_one_more(known: tuple[UnreadSale, ...], one: UnreadSale) -> tuple[UnreadSale, ...]:
+    """The list with one more report, the newest last. A sale that is reported again takes the place of its report before."""
+    if any(each.event_id == one.event_id for each in known):
+        return known
+    others = [each for each in known if one.payment_hash is None or each.payment_hash != one.payment_hash]
+    return _bounded([*others, one])
+
+
+def without_sale(known: tuple[UnreadSale, ...], payment_hash: str) -> tuple[UnreadSale, ...]:
+    """The list without a sale that has come to a settlement."""
+    return tuple(one for one in known if one.payment_hash != payment_hash)
+
+
+def without_event(known: tuple[UnreadSale, ...], event_id: str) -> tuple[UnreadSale, ...]:
+    """The list without a report that its operator has dealt with."""
+    return tuple(one for one in known if one.event_id != event_id)
+
+
+def _bounded(sales: list[UnreadSale]) -> tuple[UnreadSale, ...]:
+    silenced = [one for one in sales if one.field == "signer"]
+    unread = [one for one in sales if one.field != "signer"]
+    kept = {*silenced[-SILENCED_KEPT:], *unread[-UNREAD_KEPT:]}
+    return tuple(one for one in sales if one in kept)
+
+
+def _payment_hash(text: str) -> str | None:
+    """The payment hash of a content that is no settlement; None where it has none that can be made out."""
+    try:
+        content = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    found = content.get("payment_hash") if isinstance(content, dict) else None
+    return found if isinstance(found, str) and _HASH.fullmatch(found) else None
+
+
+def unread_view(machine: str, sale: UnreadSale) -> dict[str, Any]:
+    """A report as `worklist` shows it."""
+    return {"machine": machine, "at": sale.at, "event_id": sale.event_id, "field": sale.field, "detail": sale.detail}
+
+
+def read_unread(rows: Iterable[list[Any]]) -> tuple[UnreadSale, ...]:
+    """The list from its plain form."""
+    return tuple(UnreadSale(*row) for row in rows)
