@@ -449,7 +449,7 @@ def _sealed(row: StillOwed) -> Sealed | None:
     return Sealed(
         book=row.entry.book,
         seq=row.entry.seq,
-        at=row.entry.at,
+        at=content["input"].get("heard", row.entry.at),
         hash=row.entry.hash,
         facts=tuple(read_fact(fields) for fields in content["facts"]),
         kind=event["kind"],

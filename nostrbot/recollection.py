@@ -105,11 +105,11 @@ async def carried_input(queries: Queries, batch: Batch, key: str, seq: int) -> S
     for entry in batch.entries:
         if (entry.book, entry.seq) == (key, seq):
             assert isinstance(entry.given, Signed), "a preference and a fee are commands"
-            return entry.given._replace(carried=True, answered=False)
+            return entry.given._replace(carried=True, answered=False, heard=None)
     stored = (await queries.entries_at(key, [seq]))[seq].plain()["input"]
     event = read_event(stored["event"])
     if isinstance(event, Refusal):
         raise BooksError(f"book {key}: the event of entry {seq} does not verify")
     given = reopen(event, stored)
     assert isinstance(given, Signed), "what was sealed could be read"
-    return given._replace(carried=True, answered=False)
+    return given._replace(carried=True, answered=False, heard=None)

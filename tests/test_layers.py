@@ -46,7 +46,7 @@ LAYERS = [
     {"hearing", "mailroom", "recollection"},
     {"desk"},
     {"clerk"},
-    {"notary", "rotation"},
+    {"notary", "rotation", "healing"},
     {"enquiries"},
     {"bot"},
     {"demo"},

@@ -14,7 +14,7 @@ import orjson
 from nostrbot.audit.differences import require_same
 from nostrbot.core.atm.settlement import read_settlement
 from nostrbot.core.commands import Command, parse
-from nostrbot.core.inputs import Input, Signed, Tick, reopen
+from nostrbot.core.inputs import Input, Signed, read_observation, reopen
 from nostrbot.core.rules import FIRST, RULES
 from nostrbot.errors import SealingError, TrailError
 from nostrbot.journal.entry import canonical, digest, trail_line
@@ -31,7 +31,7 @@ PAGE_BYTES_MAX = 1024 * 1024  # a page ends with the line that goes beyond: what
 LINE_BYTES_MAX = 8 * 1024 * 1024
 
 _ENTRY = {"at", "facts", "hash", "input", "postings", "prev", "rules", "seq"}
-_INPUT = {"event", "plaintext", "keys", "carried", "answered"}
+_INPUT = {"event", "plaintext", "keys", "carried", "answered", "heard"}
 
 Verified = Callable[[Event], VerifiedEvent | Refusal]
 
@@ -139,7 +139,7 @@ def needs_of(inputs: Iterable[Input]) -> Needs:
     """What deciding these inputs needs to know; from what was signed, not from what the trail says of it."""
     needs = Needs([], [], [], [], [], [])
     for given in inputs:
-        if isinstance(given, Tick):
+        if not isinstance(given, Signed):
             continue
         needs.effects.append(given.id)
         if given.rumor is not None:
@@ -202,8 +202,9 @@ def _check_hash(content: dict[str, Any], line: bytes, seq: int) -> None:
 
 
 def _read_input(given: Any, seq: int, verified: Verified) -> Input:
-    if isinstance(given, dict) and set(given) == {"tick"} and type(given["tick"]) is int:
-        return Tick(given["tick"])
+    observed = read_observation(given)
+    if observed is not None:
+        return observed
     if not isinstance(given, dict) or not set(given) <= _INPUT:
         raise TrailError(seq, "input", "is not an input this program knows")
     claimed = parse_event(given.get("event"))
@@ -211,8 +212,10 @@ def _read_input(given: Any, seq: int, verified: Verified) -> Input:
     if isinstance(event, Refusal):
         raise TrailError(seq, "input.event", f"does not verify: {event.reason}")
     texts, switches = ("plaintext", "keys"), ("carried", "answered")
-    if not all(type(given.get(name, "")) is str for name in texts) or not all(
-        type(given.get(name, True)) is bool for name in switches
+    if (
+        not all(type(given.get(name, "")) is str for name in texts)
+        or not all(type(given.get(name, True)) is bool for name in switches)
+        or type(given.get("heard", 0)) is not int
     ):
         raise TrailError(seq, "input", "has a field of a wrong type")
     try:
@@ -226,7 +229,7 @@ def _read_input(given: Any, seq: int, verified: Verified) -> Input:
 
 def _check_keys(given: Input, seq: int) -> None:
     """The message's own keys, where there are any, must open the signed content to the very plaintext."""
-    if isinstance(given, Tick):
+    if not isinstance(given, Signed):
         return
     scheme = scheme_of(given.event.content)
     if given.rumor is not None and scheme is not Scheme.NIP44:

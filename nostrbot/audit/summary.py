@@ -39,7 +39,9 @@ class Summary:
     Attributes:
         bot: the key of the trail's header; bot_now: the one it has after the last entry; entries, head: how many, and the hash of the last.
         settlements, sats_settled: that were booked, and the sats of them in force; receipts: that LPs may keep.
-        signed, ticks: inputs that somebody signed, and looks of the bot at its own clock: together all entries.
+        signed, ticks, clocks_set: inputs that somebody signed, looks of the bot at its own clock, and the times a person
+            set that clock right, so that the book's time went back: together all entries.
+        heard_before: signed ones that the bot says it heard at a time before the entry's, by which their age was judged.
         plain, encrypted: how the signed ones came. Of the encrypted, `opened_by_keys` are proven by the message's own
             keys, `opened_by_parties` were compared by a key that a party gave, and `on_bots_word` are neither.
         checkpoints_checked, receipts_checked: papers that fit; receipts_voided: those of them that are void by now.
@@ -61,6 +63,8 @@ class Summary:
     sats_settled: int = 0
     signed: int = 0
     ticks: int = 0
+    clocks_set: int = 0
+    heard_before: int = 0
     plain: int = 0
     opened_by_keys: int = 0
     opened_by_parties: int = 0

@@ -158,6 +158,10 @@ def _summary_words(summary: Summary) -> Iterator[str]:
     yield from _question_words(summary)
     if summary.ticks:
         yield f"Ticks: {summary.ticks}. That it was that time rests on the bot's clock."
+    if summary.clocks_set:
+        yield f"Clock set right: {summary.clocks_set} times. That it had run ahead rests on the bot's word."
+    if summary.heard_before:
+        yield f"Heard before the entry's time, on the bot's word: {summary.heard_before}. The clock had run ahead."
     if summary.checkpoints_checked:
         yield f"Checkpoints that fit: {summary.checkpoints_checked}. Bot, book, head and liabilities are this trail's."
     if summary.receipts_checked:

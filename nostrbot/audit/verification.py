@@ -31,7 +31,7 @@ from nostrbot.core.facts import (
     plain_fact,
 )
 from nostrbot.core.fixed import open_slots
-from nostrbot.core.inputs import Input, Signed
+from nostrbot.core.inputs import ClockSet, Input, Signed, Tick, read_observation
 from nostrbot.core.rules import FIRST, RULES, SOUND, are_known
 from nostrbot.errors import BooksError, ConfigError, TrailError
 from nostrbot.journal.entry import TRAIL_VERSION, canonical
@@ -157,7 +157,13 @@ class Verifying:
             raise TrailError(seq, "prev", "is not the hash of the entry before")
 
     def _check_time(self, content: dict[str, Any], seq: int) -> None:
-        if type(content["at"]) is not int or content["at"] < self._last_at:
+        if type(content["at"]) is not int:
+            raise TrailError(seq, "at", "is no time")
+        observed = read_observation(content["input"])
+        if isinstance(observed, ClockSet):
+            if observed.was != self._last_at:
+                raise TrailError(seq, "input.clock.was", "is not the time of the entry before")
+        elif content["at"] < self._last_at:
             raise TrailError(seq, "at", "is before the entry before")
         if content["at"] >= AT_END:
             raise TrailError(seq, "at", "is after the last day there is")
@@ -241,10 +247,14 @@ class Verifying:
     def _count_input(self, given: Input, seq: int) -> None:
         """Say what the input rests on, and have a party check it who can."""
         summary = self._summary
-        if not isinstance(given, Signed):
+        if isinstance(given, Tick):
             summary.ticks += 1
             return
+        if isinstance(given, ClockSet):
+            summary.clocks_set += 1
+            return
         summary.signed += 1
+        summary.heard_before += given.heard is not None
         if given.carried:
             summary.name_carried(Carried(seq, _verb(given), given.author, given.created_at))
         if given.scheme is Scheme.PLAIN:

@@ -1,7 +1,7 @@
-"""Commands of those who keep a bot's books from being lost: `backup`, `restore`, `rebuild`.
+"""Commands of those who keep a bot's books sound: `backup`, `restore`, `rebuild`, `clock-heal`.
 
 What lives here: their arguments, how far they have come, and what they came to in words. What does not: what they do (backup/,
-store/rebuilding.py). docs/protocol.md section 8.
+store/rebuilding.py, healing.py). docs/protocol.md section 8.
 """
 
 import json as json_module
@@ -141,6 +141,58 @@ def rebuild(home: HomeOption = None, json: JsonOption = False) -> int:
     else:
         print(f"{said['entries']} entries read: {_difference_words(said['differed'])}.")
     return DONE
+
+
+@app.command("clock-heal")
+def clock_heal(
+    home: HomeOption = None,
+    json: JsonOption = False,
+    trust_clock: Annotated[
+        bool, typer.Option("--trust-clock", help="This computer's clock is right, whatever others signed.")
+    ] = False,
+) -> int:
+    """Set the time of books right, after this computer's clock had run ahead. The bot must be stopped.
+
+    Set the computer's clock right first. Nothing that was entered changes: each book that is ahead gets one more entry, and after
+    it the book's time goes on from now.
+
+    Example: nostrbot clock-heal --home ./bot
+    """
+    from nostrbot.bot import only_bot
+    from nostrbot.healing import heal
+    from nostrbot.store.database import database_path
+    from nostrbot.store.store import Store
+
+    place = home_at(home)
+    platform = place.platform()
+    keys = read_key_file(place.key_file, passphrase())
+    if not database_path(place.database_url()).is_file():
+        raise ConfigError(f"there is no database in {place.path}: nothing to set right")
+    healed: list[Any] = []
+
+    async def work() -> int:
+        store = await Store.open(place.database_url())
+        try:
+            now = int(time.time())
+            healed.extend(await heal(store, keys.pubkey, platform, now, trust_clock=trust_clock))
+        finally:
+            await store.close()
+        return DONE
+
+    with only_bot(place):
+        run_until_done(work())
+    if json:
+        books = [{"book": one.book, "operator": one.operator, "was": one.was, "is": one.now} for one in healed]
+        print(json_module.dumps({"books": books}))
+    elif not healed:
+        print("No book is ahead of this computer's clock: nothing to set right.")
+    for one in () if json else healed:
+        print(f"book {one.book}: was {_moment(one.was)}, is {_moment(one.now)}")
+    return DONE
+
+
+def _moment(at: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))
 
 
 def _difference_words(differed: Mapping[str, int]) -> str:

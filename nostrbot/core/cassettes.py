@@ -41,8 +41,9 @@ def decide_statement(book: Book, given: Signed, at: int, rules: int) -> tuple[Fa
     machine = find_speaker(book, given.author)
     if isinstance(machine, Refusal):
         return machine
-    if is_dated_ahead(given.created_at, at):
-        return Refusal(Reason.DATED_AHEAD, f"dated {given.created_at - at} s ahead")
+    heard_at = at if given.heard is None else given.heard
+    if is_dated_ahead(given.created_at, heard_at):
+        return Refusal(Reason.DATED_AHEAD, f"dated {given.created_at - heard_at} s ahead")
     statement = read_statement(given.text)
     if isinstance(statement, Refusal):
         return statement

@@ -68,6 +68,13 @@ class Counter:
         elif not _take_out(self.gaps, n, n) and rules >= SOUND:
             self._hear_stray(n, at, self.newest)
 
+    def set_back(self, now: int) -> None:
+        """The clock had run ahead and was set right to `now`: what was noticed later counts as noticed now."""
+        for gap in self.missing:
+            gap.at = min(gap.at, now)
+        if self.stray is not None:
+            self.stray.at = min(self.stray.at, now)
+
     def _hear_stray(self, n: int, at: int, newest: int) -> None:
         stray = self.stray
         if stray is not None and stray.first <= n <= stray.newest + JUMP_MAX:

@@ -36,9 +36,9 @@ from nostrbot.core.book import ROOT, Book
 from nostrbot.core.bounds import refuse_outgrown
 from nostrbot.core.commands import SUSPENDED, Code, Command, Misunderstood, Refused, not_yours, parse
 from nostrbot.core.evolution import Place, evolve
-from nostrbot.core.facts import BotRotated, Fact, PredecessorNamed
+from nostrbot.core.facts import BotRotated, ClockSetRight, Fact, PredecessorNamed
 from nostrbot.core.forms import Role
-from nostrbot.core.inputs import Input, Signed, Tick
+from nostrbot.core.inputs import ClockSet, Input, Signed, Tick
 from nostrbot.core.ledger.transaction import Transaction
 from nostrbot.core.orders import Order
 from nostrbot.core.roles import bot_keys, parts_of, taken
@@ -128,6 +128,12 @@ def decide(book: Book, given: Input, at: int, rules: int) -> Decision:
     """
     if isinstance(given, Tick):
         return decide_tick(book, given, at, rules)
+    if isinstance(given, ClockSet):
+        return decide_clock(given, at, rules)
+    if given.heard is not None and not (rules >= SOUND and 0 <= given.heard < at):
+        return Decision(
+            instead=Refusal(Reason.INVALID, "`heard` is a time before the entry's, and there since rules 2")
+        )
     kind = given.event.kind
     if rules >= SOUND and given.author in bot_keys(book):
         return Decision(instead=OWN_WORD)
@@ -173,6 +179,13 @@ def decide_tick(book: Book, given: Tick, at: int, rules: int) -> Decision:
     if given.at != at:
         return Decision(instead=Refusal(Reason.INVALID, "a tick is decided at its own time"))
     return Decision(fixed.decide_slots(book, at, rules))
+
+
+def decide_clock(given: ClockSet, at: int, rules: int) -> Decision:
+    """Decide that a person set a book's time right. That it was ahead, and by how much, its own entries show."""
+    if rules < SOUND or not 0 < given.now < given.was or given.now != at:
+        return Decision(instead=Refusal(Reason.INVALID, "a clock is set right to a time before the entry before"))
+    return Decision((ClockSetRight(given.was, given.now),))
 
 
 def decide_machine_state(book: Book, given: Signed, at: int, rules: int) -> Decision:
@@ -223,7 +236,7 @@ def decide_command(book: Book, given: Signed, said: Command | Misunderstood, at:
     if given.id in book.recall.events:
         return Decision(instead=Refusal(Reason.DUPLICATE, "this command has had its effect"))
     if not (given.carried and isinstance(said, Command) and said.verb in CARRIED):
-        stale = check_fresh(given.created_at, at)
+        stale = check_fresh(given.created_at, at if given.heard is None else given.heard)
         if stale is not None:
             return Decision(instead=stale)
     if isinstance(said, Misunderstood):
@@ -245,7 +258,10 @@ def decide_command(book: Book, given: Signed, said: Command | Misunderstood, at:
 
 
 def check_fresh(created_at: int, at: int) -> Refused | None:
-    """Refuse a command older than a day or more than a quarter of an hour ahead of the bot's clock."""
+    """Refuse a command older than a day or more than a quarter of an hour ahead of the bot's clock.
+
+    `at` is when it was heard. The time of a book never goes back by itself, so after a clock that ran ahead the two differ.
+    """
     if created_at < at - COMMAND_AGE_MAX_S:
         return Refused(Code.TOO_OLD, "this message is more than 24 hours old: send the command again")
     if created_at > at + COMMAND_LEAD_MAX_S:

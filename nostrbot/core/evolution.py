@@ -20,6 +20,7 @@ from nostrbot.core.facts import (
     CassetteSet,
     CassettesPublished,
     CassettesStated,
+    ClockSetRight,
     DepositChanged,
     Fact,
     FeesPublished,
@@ -484,3 +485,17 @@ def _(fact: CassetteSet, book: Book, place: Place) -> None:
 @_apply.register
 def _(fact: CassettesCounted, book: Book, place: Place) -> None:
     book.tills[fact.machine].cassettes |= {cassette.position: cassette for cassette in fact.cassettes}
+
+
+@_apply.register
+def _(fact: ClockSetRight, book: Book, place: Place) -> None:
+    """What was noted ahead of the true time would be in force until it comes: it counts as noted now.
+
+    Slots of the local day that it is now count as kept: whether they were is no longer known, and none is paid twice.
+    """
+    now, today = fact.now, local_day(book.tz, fact.now)
+    book.opened_at = min(book.opened_at, now)
+    if book.fixed_day > today:
+        book.fixed_day, book.fixed_slots = today, set(book.fixed_plan.slots)
+    for till in book.tills.values():
+        till.set_back(now, today)

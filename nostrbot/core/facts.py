@@ -519,6 +519,15 @@ class CassettesPublished:
     cassettes: tuple[Cassette, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ClockSetRight:
+    """The book's time went back from `was` to `now` (in the journal: `is`), unix seconds, because the clock had run ahead."""
+
+    name: ClassVar[str] = "clock_set_right"
+    was: int
+    now: int
+
+
 # How a settlement begins; what becomes of it later is told by the facts after these.
 SettlementFact = SettlementProcessed | SettlementPending | SettlementRejected
 SettlementChange = (
@@ -569,19 +578,25 @@ Fact = (
     | CassettesCounted
     | CassettesPublished
     | GapsDismissed
+    | ClockSetRight
 )
 
 _READERS = {fact.name: reader(fact) for fact in get_args(Fact)}
+_IS, _NOW = "is", "now"  # a name that Python keeps for itself, and ours for it
 
 
 def plain_fact(fact: Fact) -> dict[str, Any]:
     """The fact as the journal keeps it: its fields, and its name under `fact`."""
     fields: dict[str, Any] = plain(fact)
     fields["fact"] = fact.name
+    if type(fact) is ClockSetRight:
+        fields[_IS] = fields.pop(_NOW)
     return fields
 
 
 def read_fact(fields: dict[str, Any]) -> Fact:
     """The fact that plain_fact() described. Raises KeyError, TypeError or ValueError on anything else."""
+    if fields["fact"] == ClockSetRight.name:
+        fields = {**fields, _NOW: fields[_IS]}
     fact: Fact = _READERS[fields["fact"]](fields)
     return fact

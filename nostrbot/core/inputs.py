@@ -1,6 +1,6 @@
 """Inputs: everything that may change a book, as the journal keeps it.
 
-What lives here: a signed event with its plaintext, and a tick of the clock. What does not: how it got here (relays/) and
+What lives here: a signed event with its plaintext, a tick of the clock, and a clock that was set right. What does not: how it got here (relays/) and
 how it was opened (nostr/sealing.py, nostr/giftwrap.py). docs/protocol.md section 7. Further observations (a payment result)
 will be further kinds of input.
 """
@@ -25,6 +25,8 @@ class Signed(NamedTuple):
         rumor: the message in a seal.
         carried: a command decided earlier elsewhere, entered here so that this book stands alone; its age is no matter.
         answered: whether its author gets the answer from this book (a command that concerns several has one answer).
+        heard: when it was heard by the bot's clock, unix seconds, where that is before the entry's own time: the clock ran
+            ahead and went back. None: at the entry's time.
     """
 
     event: VerifiedEvent
@@ -34,6 +36,7 @@ class Signed(NamedTuple):
     rumor: Rumor | None = None
     carried: bool = False
     answered: bool = True
+    heard: int | None = None
 
     @property
     def id(self) -> str:
@@ -71,6 +74,8 @@ class Signed(NamedTuple):
             plain["carried"] = True
         if not self.answered:
             plain["answered"] = False
+        if self.heard is not None:
+            plain["heard"] = self.heard
         return plain
 
 
@@ -89,7 +94,35 @@ class Tick(NamedTuple):
         return {"tick": self.at}
 
 
-Input = Signed | Tick
+class ClockSet(NamedTuple):
+    """A person set a book's time right: its last entry is dated `was`, ahead of the true time `now` (unix seconds)."""
+
+    was: int
+    now: int
+
+    @property
+    def id(self) -> None:
+        """It is named by its place: no two follow the same entry."""
+        return None
+
+    def plain(self) -> dict[str, Any]:
+        """The input as an entry keeps it."""
+        return {"clock": {"was": self.was, "is": self.now}}
+
+
+Input = Signed | Tick | ClockSet
+
+
+def read_observation(kept: Any) -> Tick | ClockSet | None:
+    """Read an input that nobody signed, as plain() gave it; None where it is none."""
+    if not isinstance(kept, dict) or len(kept) != 1:
+        return None
+    if type(kept.get("tick")) is int:
+        return Tick(kept["tick"])
+    clock = kept.get("clock")
+    if isinstance(clock, dict) and clock.keys() == {"was", "is"} and all(type(at) is int for at in clock.values()):
+        return ClockSet(clock["was"], clock["is"])
+    return None
 
 
 def open_signed(
@@ -99,16 +132,17 @@ def open_signed(
     *,
     carried: bool = False,
     answered: bool = True,
+    heard: int | None = None,
 ) -> Signed | Refusal:
     """A signed input from a verified event and what its content was opened to; a seal must hold a rumor of its author's."""
     if event.kind != kinds.SEAL:
-        return Signed(event, plaintext, scheme_of(event.content), keys, None, carried, answered)
+        return Signed(event, plaintext, scheme_of(event.content), keys, None, carried, answered, heard)
     rumor = read_rumor(plaintext)
     if isinstance(rumor, Refusal):
         return rumor
     if rumor.pubkey != event.pubkey:
         return Refusal(Reason.SEAL_MISMATCH)
-    return Signed(event, plaintext, Scheme.NIP17, keys, rumor, carried, answered)
+    return Signed(event, plaintext, Scheme.NIP17, keys, rumor, carried, answered, heard)
 
 
 def reopen(event: VerifiedEvent, kept: dict[str, Any]) -> Signed | Refusal:
@@ -123,11 +157,12 @@ def reopen(event: VerifiedEvent, kept: dict[str, Any]) -> Signed | Refusal:
         None if keys is None else read_message_keys(keys),
         carried=kept.get("carried", False),
         answered=kept.get("answered", True),
+        heard=kept.get("heard"),
     )
 
 
 def effect_id(plain_input: dict[str, Any]) -> str | None:
-    """The id by which a journal's input has its one effect; a tick has none."""
+    """The id by which a journal's input has its one effect; an observation has none."""
     event = plain_input.get("event")
     if event is None:
         return None

@@ -139,7 +139,12 @@ def ack(machine: str, event_id: str, scheme: Scheme, text: str, name: str) -> Me
 
 
 class Sealed(NamedTuple):
-    """What must be known of an entry to make its messages. `kind`: of the event it came from, 0 for a tick."""
+    """What must be known of an entry to make its messages.
+
+    Attributes:
+        at: when its input was heard, the date of its messages: the entry's time, or before it where the clock had run ahead.
+        kind: of the event it came from, 0 for an observation.
+    """
 
     book: str
     seq: int

@@ -7,7 +7,7 @@ till is folded from facts.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import NamedTuple
 
@@ -132,6 +132,23 @@ class Till:
                     left -= taken
                     self.cassettes[position] = cassette.holding(cassette.count - taken)
                     self._note_taken(position, taken, day)
+
+    def set_back(self, now: int, today: str) -> None:
+        """The clock had run ahead and was set right to `now`: what was noted at later times counts as noted now."""
+        self.day = min(self.day, today)
+        self.counter.set_back(now)
+        self.rejections = [one._replace(at=min(one.at, now)) for one in self.rejections]
+        self.fees_told_at = min(self.fees_told_at, now)
+        self.cassettes_told_at = min(self.cassettes_told_at, now)
+        self.cassettes = {
+            position: replace(cassette, updated_at=min(cassette.updated_at, now), state_at=min(cassette.state_at, now))
+            for position, cassette in self.cassettes.items()
+        }
+        days, self.taken = self.taken, {}
+        for day, taken in days.items():
+            counts = self.taken.setdefault(min(day, today), {})
+            for position, notes in taken.items():
+                counts[position] = counts.get(position, 0) + notes
 
     def put_back(self, sale: Sale, fiat_minor: int, reported_at: int) -> None:
         """Cash of a sale that was never dispensed: its banknotes worth so much, the largest first, are expected again.

@@ -23,7 +23,7 @@ from sqlalchemy import Table
 from nostrbot.core.book import Book
 from nostrbot.core.engine import apply
 from nostrbot.core.facts import read_fact
-from nostrbot.core.inputs import Input, Tick, reopen
+from nostrbot.core.inputs import Input, read_observation, reopen
 from nostrbot.errors import BooksError
 from nostrbot.journal.entry import Chain, Entry
 from nostrbot.nostr.event import read_event
@@ -128,8 +128,9 @@ def _same_or_anew(made: SnapshotRow, kept: bytes) -> SnapshotRow:
 
 
 def _read_input(kept: dict[str, Any], stored: StoredEntry) -> Input:
-    if "tick" in kept:
-        return Tick(kept["tick"])
+    observed = read_observation(kept)
+    if observed is not None:
+        return observed
     event = read_event(kept["event"])
     given = event if isinstance(event, Refusal) else reopen(event, kept)
     if isinstance(given, Refusal):
