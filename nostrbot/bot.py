@@ -39,7 +39,7 @@ from nostrbot.relays.limits import Limits
 from nostrbot.relays.pool import Pool
 from nostrbot.relays.relay import RelayConfig, RelayHealth
 from nostrbot.relays.sightings import Arrival
-from nostrbot.steadiness import Steadiness
+from nostrbot.steadiness import OFF_MAX_S, Steadiness, agreed_error_s
 from nostrbot.store.batch import Batch, Owed
 from nostrbot.store.store import Store
 from nostrbot.subscriptions import OF_MACHINES, wanted_subscriptions
@@ -48,6 +48,7 @@ from nostrbot.troubles import Work, trouble_notice
 TURN_EVENTS_MAX = 256  # a batch: large enough that a commit's fsync is shared, small enough that acks do not wait
 FLUSH_S = 0.25  # how long a delivery may wait to be noted when nothing else is committed
 CLOCK_S = 1.0  # how often it is looked what is due
+RELAYS_WAIT_S = 20.0  # what is due at a start waits so long for a relay that says the time
 CLOCK_TROUBLE_S = 30.0  # after that could not be decided or committed: books were loaded again, which is work
 LOOK_S = 5.0  # how soon operators hear of what is wrong; some milliseconds a look
 TELL_S = 2.0  # how often `nostrbot status` hears from us
@@ -74,10 +75,12 @@ class Bot:
         limits: Limits | None = None,
         dial: Dial | None = None,
         next_key: Callable[[], str | None] = lambda: None,
+        trust_clock: bool = False,
     ) -> None:
         """`dial`: how to connect to relays that people announced; by default to public ones only.
 
-        `next_key`: the key (hex) that a rotation on its way is about to give the bot, if there is one.
+        `next_key`: the key (hex) that a rotation on its way is about to give the bot, if there is one. `trust_clock`: relays
+        are not asked whether the clock is right.
         """
         self._next_key = next_key
         self.keys = keys
@@ -97,7 +100,10 @@ class Bot:
         self._enquiries: Enquiries | None = None
         self._stopping = asyncio.Event()
         self._started_at = clock()
-        self._clock_is_steady = True
+        self._steadiness = Steadiness()
+        self._trust_clock = trust_clock
+        self._clock_trouble: str | None = None  # why nothing is decided by the clock just now
+        self._clock_told = ""  # which of its troubles the log was told
         self._told_closed: dict[str, str] = {}  # books that are closed, as those concerned were told
         self._told_before: dict[str, int] | None = None  # troubles, by book and work, as they were told at last
 
@@ -146,6 +152,7 @@ class Bot:
             clock=self._clock,
             stopping=self._stopping,
             next_bot=self._next_key,
+            is_believed=self._is_believed,
         )
         await self.clerk.load()
         self._notary = Notary(self.clerk, self.keys, self._clock)
@@ -267,11 +274,13 @@ class Bot:
             await self._after_commit(turn)
 
     async def _watch_clock(self) -> None:
-        """Decide what is due by the clock; what could not be committed is still due the next time."""
-        loop, steadiness = asyncio.get_running_loop(), Steadiness()
+        """Decide what is due by the clock; what could not be committed is still due the next time.
+
+        First a relay may say what time it is.
+        """
+        await self.wait_ready(RELAYS_WAIT_S)
         while True:
-            self._clock_is_steady = steadiness.is_steady(self._clock(), loop.time())
-            if self._clock_is_steady:
+            if self._is_believed(self._clock()):
                 turns = asyncio.create_task(self._clock_turns())
                 try:
                     went_well = await asyncio.shield(turns)
@@ -282,6 +291,27 @@ class Bot:
                     await asyncio.sleep(CLOCK_TROUBLE_S)
             await asyncio.sleep(CLOCK_S)
 
+    def _is_believed(self, now: int) -> bool:
+        """Return whether this is the time, as far as the running clock and the relays can tell."""
+        running = asyncio.get_running_loop().time()
+        kind, trouble = "", None
+        if not self._steadiness.is_steady(now, running):
+            kind = "leap"
+            trouble = "the clock leapt: nothing is decided until it is back, or has been steady for a minute"
+        elif not self._trust_clock:
+            said = [relay.ahead_s for relay in self.pool.health() if relay.connected and relay.ahead_s is not None]
+            error_s = agreed_error_s([int(now - (running + ahead_s)) for ahead_s in said])
+            if error_s is not None:
+                kind, way = "relays", "ahead" if error_s > 0 else "behind"
+                trouble = (
+                    f"the clock is {abs(error_s)} s {way} of most relays' dates: nothing is decided until they agree;"
+                    " set it right, or insist with `nostrbot run --trust-clock`"
+                )
+        if trouble is not None and kind != self._clock_told:
+            logger.error("{}", trouble)
+        self._clock_told, self._clock_trouble = kind, trouble
+        return trouble is None
+
     async def _clock_turns(self) -> bool:
         """Do what is due, a book at a time; False when the database cannot be written, so that nothing else can be done.
 
@@ -291,6 +321,8 @@ class Bot:
             if self.clerk.is_resting(key, Work.TICK):
                 continue
             turn = await self.clerk.look_at_clock(key)
+            if turn is Trouble.CLOCK:
+                return True
             if turn is Trouble.DATABASE:
                 return False
             if isinstance(turn, Turn):
@@ -417,12 +449,16 @@ class Bot:
 
     def state(self) -> dict[str, Any]:
         """What `nostrbot status` shows of a running bot."""
-        refusals = self.desk.refusals + self.pool.refusals
+        refusals, now = self.desk.refusals + self.pool.refusals, self._clock()
         return {
             "pid": os.getpid(),
-            "at": self._clock(),
+            "at": now,
             "started_at": self._started_at,
-            "steady": self._clock_is_steady,
+            "steady": self._clock_trouble is None,
+            "clock_trouble": self._clock_trouble,
+            "ahead": {
+                key: live.chain.at - now for key, live in self.desk.live.items() if live.chain.at - now > OFF_MAX_S
+            },
             "inbox": self.pool.inbox.qsize(),
             "backlog": self.outbox.backlog,
             "commits": self.clerk.commits.plain(),

@@ -32,6 +32,7 @@ from nostrbot.store.store import Store
 from nostrbot.troubles import Troubles, Work
 
 COMMIT_RETRY_S = 2.0  # after a full disk or a locked database
+CLOCK_RETRY_S = 0.5  # a clock that leapt may be set right again at any moment
 FORGET_EVERY_S = DAY_S
 # A command's effect is in the journal for ever; that it was answered need be known only while it might be read again.
 ANSWERS_KEPT_S = 7 * DAY_S
@@ -42,6 +43,7 @@ class Trouble(Enum):
 
     DATABASE = auto()  # it cannot be written just now
     OURS = auto()  # an event we cannot decide
+    CLOCK = auto()  # it is not believed just now
 
 
 class Deliveries(Protocol):
@@ -70,8 +72,12 @@ class Clerk:
         clock: Callable[[], int],
         stopping: asyncio.Event,
         next_bot: Callable[[], str | None] = lambda: None,
+        is_believed: Callable[[int], bool] = lambda _now: True,
     ) -> None:
-        """`bot`, `platform`: their keys (hex). Nothing is tried again once `stopping` is set. `next_bot`: see Desk."""
+        """`bot`, `platform`: their keys (hex). Nothing is tried again once `stopping` is set. `next_bot`: see Desk.
+
+        `is_believed`: asked before each turn whether this is the time; by another nothing is decided.
+        """
         self._next_bot = next_bot
         self.store = store
         self.lock = asyncio.Lock()  # held by whoever decides and commits
@@ -82,6 +88,7 @@ class Clerk:
         self._platform = platform
         self._clock = clock
         self._stopping = stopping
+        self._is_believed = is_believed
         self._desk: Desk | None = None
         self._forgot_at = 0  # when old answers were forgotten last
         self.turns = 0  # how many changed a book
@@ -135,6 +142,8 @@ class Clerk:
                 return  # what was not committed was not answered either: it will be said again
             elif outcome is Trouble.DATABASE:
                 await self._pause()
+            elif outcome is Trouble.CLOCK:  # people do not repeat themselves: what they said waits
+                await self._pause(CLOCK_RETRY_S)
             elif len(group) > 1:
                 waiting.popleft()
                 waiting.extendleft([event] for event in reversed(group))
@@ -206,21 +215,24 @@ class Clerk:
             except (DBAPIError, UnwritableError) as error:
                 logger.error("deliveries cannot be noted: {}", error.orig if isinstance(error, DBAPIError) else error)
 
-    async def _decide(self, events: Sequence[VerifiedEvent]) -> Turn:
-        return await self.desk.take(events, self._clock)
+    async def _decide(self, events: Sequence[VerifiedEvent], now: int) -> Turn:
+        return await self.desk.take(events, lambda: now)
 
-    async def _decide_due(self, key: str) -> Turn:
-        return self.desk.look_at_clock(key, self._clock())
+    async def _decide_due(self, key: str, now: int) -> Turn:
+        return self.desk.look_at_clock(key, now)
 
-    async def _try_turn(self, decide: Callable[[], Awaitable[Turn]]) -> Turn | Trouble:
+    async def _try_turn(self, decide: Callable[[int], Awaitable[Turn]]) -> Turn | Trouble:
         """One commit, or none and the books as they were: they are loaded again whenever something went wrong."""
         trouble = Trouble.OURS
         async with self.lock:
             if self.is_adrift:  # what went on from there would leave a hole in the chain
                 return Trouble.DATABASE
+            now = self._clock()
+            if not self._is_believed(now):
+                return Trouble.CLOCK
             closed_before = len(self.desk.closed_books)
             try:
-                turn = await decide()
+                turn = await decide(now)
                 if turn.batch:
                     await self.commit(turn.batch)
                 self.turns += bool(turn.batch.entries)
@@ -262,7 +274,7 @@ class Clerk:
             else:
                 return
 
-    async def _pause(self) -> None:
-        """Give a full disk or a locked database time, unless it is time to stop."""
+    async def _pause(self, seconds: float | None = None) -> None:
+        """Give a full disk or a locked database time, or a clock, unless it is time to stop."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), COMMIT_RETRY_S)
+            await asyncio.wait_for(self._stopping.wait(), COMMIT_RETRY_S if seconds is None else seconds)

@@ -14,12 +14,16 @@ from nostrbot.nostr.keys import npub
 def why_unhealthy(told: Mapping[str, Any]) -> list[str]:
     """Say what is not as it must be, one sentence each; nothing where all is well."""
     because = [*_relays(told), *_subscriptions(told), *_publishing(told)]
-    if not told.get("steady", True):
-        because.append("the clock leapt: nothing is decided until it is steady")
+    if told.get("clock_trouble"):
+        because.append(told["clock_trouble"])
     if told.get("last_failure"):
         because.append(f"the last turn failed: {told['last_failure']}")
     because += [f"book {book_name(key)} is closed" for key in told.get("closed_books", [])]
     because += [f"book {book_name(one['book'])}: {one['why']}" for one in told.get("troubles", [])]
+    because += [
+        f"book {book_name(key)} is {ahead_s} s ahead of the clock, which ran ahead: stop the bot and run `nostrbot clock-heal`"
+        for key, ahead_s in told.get("ahead", {}).items()
+    ]
     return because
 
 

@@ -15,7 +15,7 @@ import orjson
 
 from nostrbot.core.alarms import Surroundings, Told, find_alarms, read_told, ring
 from nostrbot.core.book import ROOT, Book
-from nostrbot.core.daybook import HOUR_S, MINUTE_S, local_day, moment_of
+from nostrbot.core.daybook import HOUR_S, MINUTE_S, days_before, local_day, moment_of
 from nostrbot.core.fleet import Sighting
 from nostrbot.core.machine_views import fleet_row
 from nostrbot.core.receipts import Message, direct_message
@@ -139,9 +139,9 @@ def _since(before: int | None, now: int, *, so: bool, anew: bool) -> int | None:
 
 
 def _sheet_is_due(book: Book, last_day: str, now: int) -> bool:
-    """Once a local day at most: a clock that goes back finds the day of the last sheet done."""
+    """Once a local day at most: a clock that goes back finds the day of the last sheet done, unless that lies days ahead."""
     day, time = local_day(book.tz, now), book.alert_plan.sheet
-    if not time or not book.machines or day <= last_day:
+    if not time or not book.machines or day <= last_day <= days_before(day, -1):
         return False
     moment = moment_of(book.tz, day, time)
     return moment is not None and 0 <= now - moment <= SHEET_LATE_MAX_S

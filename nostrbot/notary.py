@@ -20,7 +20,7 @@ from nostrbot.clerk import Clerk
 from nostrbot.core.book import ROOT
 from nostrbot.core.checkpoint import Checkpoint, checkpoint_content, checkpoint_view, read_checkpoint, subject_of
 from nostrbot.core.commands import Code, Refused
-from nostrbot.core.daybook import local_day
+from nostrbot.core.daybook import DAY_S, local_day
 from nostrbot.core.inputs import Signed
 from nostrbot.core.liabilities import Leaves, Standpoint, Tree, balances_of
 from nostrbot.core.replies import answer, answer_that_fits
@@ -90,7 +90,8 @@ class Notary:
     def books_due(self, now: int) -> list[str]:
         """The keys of the books that had no checkpoint on this local day of their operator yet; on its first day none is due.
 
-        After a clock that went back the newest one lies in the future: that day is waited for.
+        After a clock that went back the newest one lies in the future, and that day is waited for; one more than a day ahead counts
+        for nothing.
         """
         desk = self._clerk.desk
         return [
@@ -105,7 +106,10 @@ class Notary:
     def _is_due(self, key: str, now: int) -> bool:
         book = self._clerk.desk.books[key]
         try:
-            return local_day(book.tz, now) > local_day(book.tz, self._signed_at(key) or book.opened_at)
+            newest, signed_at = self.newest(key), self._signed_at(key)
+            if newest is not None and not signed_at:
+                return True
+            return local_day(book.tz, now) > local_day(book.tz, signed_at or book.opened_at)
         except Exception as error:  # noqa: BLE001 - one book's fault must not cost the others their checkpoints
             logger.opt(exception=True).critical("a checkpoint is not signed")
             self._clerk.note_trouble(key, Work.CHECKPOINT, type(error).__name__)
@@ -205,13 +209,18 @@ class Notary:
             kind=kinds.APP_DATA,
             tags=[["d", subject_of(key)]],
             content=checkpoint_content(draft.standpoint, draft.tree, prev),
-            created_at=max(self._clock(), self._signed_at(key)),  # a clock that went back
+            created_at=self._date(key),
         )
         return Signature(number, event, _said_in(event))
 
+    def _date(self, key: str) -> int:
+        """The time; never before the newest one's date, unless that is of a clock that had run ahead."""
+        return max(self._clock(), self._signed_at(key))
+
     def _signed_at(self, key: str) -> int:
+        """When a checkpoint was signed last; 0 for none, and for one dated more than a day ahead: the clock had run ahead."""
         newest = self.newest(key)
-        return 0 if newest is None else newest.at
+        return 0 if newest is None or newest.at > self._clock() + DAY_S else newest.at
 
 
 def _said_in(event: VerifiedEvent) -> Checkpoint:

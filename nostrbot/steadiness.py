@@ -1,26 +1,50 @@
-"""Steadiness: whether the computer's clock can be trusted to say what is due.
+"""Steadiness: whether the computer's clock can be trusted to decide by it.
 
-What lives here: comparing the wall clock with the one that only ever runs on. What does not: the clocks themselves
-(bot.py). faults.md row 17. A wall clock that leaps is often set right again within a minute; what was paid meanwhile, and
-dated, could not be taken back.
+What lives here: comparing the wall clock with the one that only ever runs on, before each turn, and with what relays say the
+time is. What does not: the clocks themselves (bot.py), and whose dates these are (relays/). faults.md rows 17, A2. A wall
+clock that leaps is often set right again within a minute; what was paid meanwhile, and dated, could not be taken back.
 """
+
+from collections.abc import Sequence
 
 LEAP_S = 5  # more than any correction of a clock that is kept in time
 STEADY_AFTER_S = 60.0
+OFF_MAX_S = 15 * 60  # more than this, and commands would be refused for their age by a clock that is right
 
 
 class Steadiness:
-    """Told both clocks again and again, it says whether the wall clock has not leapt for a minute."""
+    """Told both clocks again and again, it says whether the wall clock is believed.
+
+    The wall clock is ahead of the running one by an offset. After a leap the new offset is believed once it has held for a
+    minute, the old one as soon as it is back.
+    """
 
     def __init__(self) -> None:
-        self._last: tuple[int, float] | None = None
-        self._leapt_at: float | None = None
+        self._offset: float | None = None
+        self._leapt: tuple[float, float] | None = None  # the new offset, and since when by the running clock
 
     def is_steady(self, wall: int, running: float) -> bool:
         """`wall`: unix seconds; `running`: seconds of a clock that never leaps. The first look finds it steady."""
-        if self._last is not None:
-            last_wall, last_running = self._last
-            if abs((wall - last_wall) - (running - last_running)) > LEAP_S:
-                self._leapt_at = running
-        self._last = (wall, running)
-        return self._leapt_at is None or running - self._leapt_at >= STEADY_AFTER_S
+        offset = wall - running
+        if self._offset is not None and abs(offset - self._offset) > LEAP_S:
+            if self._leapt is None or abs(offset - self._leapt[0]) > LEAP_S:
+                self._leapt = (offset, running)
+            since = self._leapt[1]
+            if running - since < STEADY_AFTER_S:
+                self._leapt = (offset, since)
+                return False
+        self._offset, self._leapt = offset, None
+        return True
+
+
+def agreed_error_s(errors: Sequence[int]) -> int | None:
+    """By how much the wall clock is ahead (negative: behind), where a majority agrees that it is off; else None.
+
+    `errors`: what that is by each relay that says the time. One that lies among several decides nothing. A relay that is the
+    only one is believed: it could withhold everything anyway, and a false date is worse than a pause.
+    """
+    off = [error for error in errors if abs(error) > OFF_MAX_S]
+    agreeing = max(([one for one in off if abs(one - error) <= OFF_MAX_S] for error in off), key=len, default=[])
+    if 2 * len(agreeing) <= len(errors):
+        return None
+    return sorted(agreeing)[len(agreeing) // 2]

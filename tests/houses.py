@@ -18,7 +18,7 @@ from nostrbot.core.book import ROOT, Book, check_books
 from nostrbot.core.commands import Refused
 from nostrbot.core.engine import apply, decide
 from nostrbot.core.facts import Fact, Leg, SettlementProcessed, read_fact
-from nostrbot.core.inputs import Input, Signed, Tick, effect_id, open_signed
+from nostrbot.core.inputs import ClockSet, Input, Signed, Tick, effect_id, open_signed
 from nostrbot.core.rules import RULES
 from nostrbot.core.settlements import Duplicate
 from nostrbot.core.snapshots import restore_snapshot, take_snapshot
@@ -226,7 +226,7 @@ class House:
 
     def take(self, given: Input) -> Outcome:
         """Decide an input; if anything came of it, book and seal it. Returns the first of its facts."""
-        at = self.chain.next_at(self.now)
+        at = given.now if isinstance(given, ClockSet) else self.chain.next_at(self.now)
         decision = decide(self.book, given, at, self.rules)
         if not decision.facts:
             return decision.instead

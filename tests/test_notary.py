@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -257,7 +258,8 @@ async def test_days_are_the_operators_and_the_root_book_has_none(path: Path) -> 
 async def test_a_clock_that_leaps_signs_no_day_twice(
     tmp_path_factory: pytest.TempPathFactory, leaps: list[tuple[int, bool]]
 ) -> None:
-    """Wherever it leaps, with or without a restart: dates never go back, and no day has two that nobody asked for."""
+    """Wherever it leaps, with or without a restart: dates go back by more than a day or not at all, and between two such
+    corrections no day has two that nobody asked for."""
     path = tmp_path_factory.mktemp("leaps") / "bot.sqlite"
     async with bench_at(path) as bench:
         await bench.take(*(command(who, text) for who, text in HOUSE))
@@ -274,8 +276,26 @@ async def test_a_clock_that_leaps_signs_no_day_twice(
     finally:
         await bench.clerk.store.close()
     dates = [event["created_at"] for event in signed(path)]
-    assert dates == sorted(dates)
-    assert len({(at - MIDNIGHT) // DAY_S for at in dates}) == len(dates)
+    assert all(before <= after or before - after > DAY_S for before, after in pairwise(dates))
+    runs = [[dates[0]]] if dates else []
+    for before, after in pairwise(dates):
+        if after < before:
+            runs.append([])
+        runs[-1].append(after)
+    assert all(len({(at - MIDNIGHT) // DAY_S for at in run}) == len(run) for run in runs)
+
+
+async def test_a2_a_checkpoint_of_a_clock_that_had_run_ahead_does_not_stop_the_daily_ones(path: Path) -> None:
+    """One is signed 40 days ahead; the clock is set right, and the next day has its own, dated truly."""
+    async with bench_at(path, OPENED_AT + 40 * DAY_S) as bench:
+        await bench.look()
+        bench.now = OPENED_AT + 60
+        await bench.look()
+        assert bench.notary.books_due(bench.now) == []
+        bench.now += DAY_S
+        await bench.look()
+    ahead, back, next_day = [event["created_at"] - OPENED_AT for event in signed(path)]
+    assert (ahead, back, next_day) == (40 * DAY_S, 60, DAY_S + 60)
 
 
 async def test_a_clock_that_went_back_dates_none_before_the_last(path: Path) -> None:

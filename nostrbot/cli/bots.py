@@ -117,7 +117,14 @@ def init(
 
 
 @app.command()
-def run(home: HomeOption = None, metrics: MetricsOption = None, log_format: LogFormatOption = None) -> int:
+def run(
+    home: HomeOption = None,
+    metrics: MetricsOption = None,
+    log_format: LogFormatOption = None,
+    trust_clock: Annotated[
+        bool, typer.Option("--trust-clock", help="Decide by this computer's clock, whatever relays say the time is.")
+    ] = False,
+) -> int:
     """Run the bot until SIGTERM or Ctrl-C. Prints `ready <npub>` once it is subscribed; logs go to stderr.
 
     Example: nostrbot run --home ./bot --metrics 9464
@@ -137,7 +144,7 @@ def run(home: HomeOption = None, metrics: MetricsOption = None, log_format: LogF
     with only_bot(place):
         listener = bind(address) if address is not None else None
         try:
-            return run_until_done(_run_bot(place, keys, platform, settings, listener))
+            return run_until_done(_run_bot(place, keys, platform, settings, listener, trust_clock))
         except NostrbotError:
             raise
         except OSError as error:
@@ -150,7 +157,9 @@ def run(home: HomeOption = None, metrics: MetricsOption = None, log_format: LogF
             return NO
 
 
-async def _run_bot(place: "Home", keys: Keys, platform: str, settings: Any, listener: socket.socket | None) -> int:
+async def _run_bot(
+    place: "Home", keys: Keys, platform: str, settings: Any, listener: socket.socket | None, trust_clock: bool
+) -> int:
     from nostrbot.bot import Bot
     from nostrbot.metrics.endpoint import serving
     from nostrbot.rotation import NextKey
@@ -161,6 +170,7 @@ async def _run_bot(place: "Home", keys: Keys, platform: str, settings: Any, list
         database_url=place.database_url(),
         settings=settings,
         next_key=NextKey(place, passphrase()),
+        trust_clock=trust_clock,
     )
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(log_loop_trouble)

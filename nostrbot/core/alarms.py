@@ -146,7 +146,8 @@ def _silent(
 ) -> Iterator[Alarm]:
     """A machine that used to be heard and is not. While no relay is heard, that says nothing of machines."""
     plan, name, heard_at = book.alert_plan, machine.handle, sighting.heard_at
-    # A clock that went back has beacons in the future: then the machine counts as heard.
+    if heard_at > around.now and around.hearing_since is not None:
+        heard_at = around.hearing_since  # the clock went back, and hearing began anew with it
     silent_s = around.now - heard_at
     if not heard_at or silent_s < plan.down_s:
         return
@@ -241,7 +242,8 @@ def _gaps(machine: Machine, till: Till, now: int, known: Mapping[str, Rung]) -> 
 
 def _is_due(fingerprint: str, gap: Gap, now: int, known: Mapping[str, Rung]) -> bool:
     was_told = fingerprint in known and known[fingerprint].is_open
-    return was_told or now - gap.at >= GAP_FILLS_S
+    # One that was noted more than a day ahead of now was so by a clock that went back: it is no new one.
+    return was_told or not -DAY_S <= now - gap.at < GAP_FILLS_S
 
 
 def _gap(gap: Gap) -> str:

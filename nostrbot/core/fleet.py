@@ -102,7 +102,7 @@ def see_beacon(sighting: Sighting, given: Signed, now: int, *, may_be_stored: bo
             beacon=sighting.beacon.followed_by(beacon),
             beacon_at=given.created_at,
             beacon_id=given.id,
-            heard_at=max(heard_at, sighting.heard_at),
+            heard_at=max(heard_at, min(sighting.heard_at, now)),  # a clock that went back has it in the future
             skew_s=sighting.skew_s if may_be_stored else ahead_s,
         )
     )

@@ -7,9 +7,10 @@ What lives here: opening a websocket, and how long to wait before the next one. 
 import asyncio
 import re
 from collections.abc import Iterable
+from email.utils import parsedate_to_datetime
 
 from loguru import logger
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
 from nostrbot.relays.conduct import Backoff
@@ -59,7 +60,7 @@ class Connection:
             async with self._opening() as socket:
                 opened_at = loop.time()
                 self._session = Session(self._relay, socket, self._commons)
-                self._relay.connected()
+                self._relay.connected(_ahead_s(socket, opened_at))
                 ending = await self._session.run()
         except (OSError, TimeoutError, WebSocketException) as error:
             return self._not_served(error)
@@ -107,6 +108,15 @@ class Connection:
             self._reconnects.reset()
             return self._commons.rng.uniform(0.0, limits.reconnect_first_s)
         return self._reconnects.next_s()
+
+
+def _ahead_s(socket: ClientConnection, opened_at: float) -> float | None:
+    """The relay's clock less our running one, by the Date header of its handshake; None where there is none to be read."""
+    dates = [] if socket.response is None else socket.response.headers.get_all("Date")
+    try:
+        return None if len(dates) != 1 else parsedate_to_datetime(dates[0]).timestamp() - opened_at
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None
 
 
 def _without_password(text: str) -> str:

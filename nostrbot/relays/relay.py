@@ -60,6 +60,7 @@ class RelayHealth:
     reconnects: int = 0  # connections opened after the first
     cuts: int = 0  # times we hung up on it for misbehaving
     last_trouble: str = ""  # why the last connection ended or failed
+    ahead_s: float | None = None  # its clock ahead of our running one, by the date of the handshake; None: it said none
     events: int = 0  # verified and matching, repeats and duplicates included
     duplicates: int = 0
     published: int = 0  # EVENT frames sent
@@ -173,8 +174,9 @@ class Relay:
             self.watches[name] = known
         return [watch for name, watch in before.items() if name not in self.watches], new
 
-    def connected(self) -> None:
-        """A connection was opened."""
+    def connected(self, ahead_s: float | None = None) -> None:
+        """A connection was opened. `ahead_s`: the date that the relay gave less the running clock."""
+        self._health.ahead_s = ahead_s
         self._health.reconnects += self._was_connected
         self._was_connected = True
         self._health.connected = True

@@ -74,6 +74,8 @@ def test_everything_that_can_be_asked_at_once(files: Path) -> None:
         "sats_settled": 59_273,
         "signed": 14,
         "ticks": 0,
+        "clocks_set": 0,
+        "heard_before": 0,
         "plain": 2,
         "opened_by_keys": 0,
         "opened_by_parties": 9,

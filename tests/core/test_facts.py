@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from nostrbot.core.facts import Fact, SettlementProcessed, SettlementRetried, plain_fact, read_fact
+from nostrbot.core.inputs import ClockSet
 from nostrbot.core.states import LegStatus
 from tests.houses import House, letter, person, succession
 from tests.machines import statement
@@ -40,6 +41,8 @@ def every_fact() -> list[Fact]:
     house.say("operator", "cassette publish m1")
     house.say("operator", "guard m1 per_settlement=5000 rate=5%")
     house.say("operator", "machine rotate m1 @new-1")
+    house.take(ClockSet(house.chain.at, house.chain.at - 1))
+    house.now = house.chain.at + 1
     house.say("operator", "alerts down=5 sheet=off")
     house.say("operator", "settle ana 5 machine=m1 rate=50")
     house.say("operator", f"payment void l{house.book.leg_count} reason=odd")
@@ -81,7 +84,7 @@ def test_a_house_s_life_has_every_fact() -> None:
         "settlement_corrected", "settlement_refunded", "lp_paid", "slots_kept", "fixed_plan_set", "alert_plan_set",
         "fees_published", "cassettes_stated", "cassette_set", "cassettes_counted", "cassettes_published",
         "machine_compromised", "settlement_frozen", "settlement_lifted", "operator_replaced", "bot_rotated",
-        "predecessor_named", "payment_voided", "gaps_dismissed", "preferences_carried",
+        "predecessor_named", "payment_voided", "gaps_dismissed", "preferences_carried", "clock_set_right",
     }  # fmt: skip
     assert {fact.name for fact in FACTS} == {kind.name for kind in get_args(Fact)}
 

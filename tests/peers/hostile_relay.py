@@ -6,13 +6,16 @@ an attribute to set or a method to call. It verifies nothing, so it will pass on
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
 
 Plain = dict[str, Any]  # an event, or a filter, as JSON has it
 
@@ -74,6 +77,7 @@ class HostileRelay:
 
     # --- vices ---
     greeting: Iterable[str | bytes] = ()  # said on connecting
+    date_ahead_s: int | None = 0  # how far ahead its clock is, in the date of the handshake; None: it says no date
     page_cap: int = 500  # events a REQ gets at most
     says_eose: bool = True
     refuses_connections: bool = False
@@ -131,6 +135,12 @@ class HostileRelay:
         """Cut all connections without a closing handshake."""
         for socket in list(self.sockets):
             socket.transport.abort()
+
+    def date(self, _socket: ServerConnection, _request: Request, response: Response) -> None:
+        """Say the time, as it is here."""
+        del response.headers["Date"]
+        if self.date_ahead_s is not None:
+            response.headers["Date"] = formatdate(time.time() + self.date_ahead_s, usegmt=True)
 
     async def _serve(self, socket: ServerConnection) -> None:
         if self.refuses_connections:
@@ -198,7 +208,15 @@ class HostileRelay:
 async def hostile_relay(**vices: Any) -> AsyncIterator[HostileRelay]:
     """Runs a hostile relay on a free port of 127.0.0.1."""
     relay = HostileRelay(**vices)
-    async with serve(relay._serve, "127.0.0.1", 0, compression=None, ping_interval=None, max_size=None) as server:
+    async with serve(
+        relay._serve,
+        "127.0.0.1",
+        0,
+        compression=None,
+        ping_interval=None,
+        max_size=None,
+        process_response=relay.date,
+    ) as server:
         relay.url = f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
         try:
             yield relay
