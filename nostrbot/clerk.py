@@ -34,6 +34,7 @@ from nostrbot.troubles import Troubles, Work
 COMMIT_RETRY_S = 2.0  # after a full disk or a locked database
 CLOCK_RETRY_S = 0.5  # a clock that leapt may be set right again at any moment
 FORGET_EVERY_S = DAY_S
+FORGET_AFTER_S = 3_600.0  # a clock that is believed for so long is not ahead by a mistake of a moment
 # A command's effect is in the journal for ever; that it was answered need be known only while it might be read again.
 ANSWERS_KEPT_S = 7 * DAY_S
 
@@ -91,6 +92,7 @@ class Clerk:
         self._is_believed = is_believed
         self._desk: Desk | None = None
         self._forgot_at = 0  # when old answers were forgotten last
+        self._begun_at: float | None = None  # since when the clock is believed, by the running one
         self.turns = 0  # how many changed a book
         self.is_adrift = False  # the books in memory hold what the journal does not: a turn failed while we stop
         self.troubles = Troubles()
@@ -179,7 +181,10 @@ class Clerk:
         batch.delivered += delivered.rows
         batch.partly_delivered += delivered.partly
         batch.answered += [(event_id, now) for event_id in delivered.answered]
-        if batch and not 0 <= now - self._forgot_at < FORGET_EVERY_S:
+        running = asyncio.get_running_loop().time()
+        self._begun_at = running if self._begun_at is None else self._begun_at
+        is_settled = running - self._begun_at >= FORGET_AFTER_S
+        if batch and is_settled and not 0 <= now - self._forgot_at < FORGET_EVERY_S:
             self._forgot_at, batch.forget_answers_before = now, now - ANSWERS_KEPT_S
         try:
             if batch:
@@ -229,6 +234,7 @@ class Clerk:
                 return Trouble.DATABASE
             now = self._clock()
             if not self._is_believed(now):
+                self._begun_at = None
                 return Trouble.CLOCK
             closed_before = len(self.desk.closed_books)
             try:

@@ -208,7 +208,7 @@ class Desk:
             self.refuse(Refusal(Reason.BOOK_CLOSED), event)
             return
         live = self.live[key]
-        given = _heard(live, given, now)
+        given = given._replace(heard=live.heard_at(now))
         decision = decide_report(live.book, given, sale, live.chain.next_at(now), RULES)
         match decision.instead:
             case Refusal() as refused:
@@ -246,7 +246,7 @@ class Desk:
         if key in self.closed_books:
             return Refusal(Reason.BOOK_CLOSED)
         live = self.live[key]
-        given = _heard(live, given, now)
+        given = given._replace(heard=live.heard_at(now))
         decision = decide_machine_state(live.book, given, live.chain.next_at(now), RULES)
         if not decision.facts:
             assert isinstance(decision.instead, Refusal), "a machine's word is refused by a reason"
@@ -400,7 +400,7 @@ class Desk:
         first, *others = self._concerned(said, one.standing, author)
         self.in_hand = first
         home = self.live[first]
-        given, at = _heard(home, given, now), home.chain.next_at(now)
+        given, at = given._replace(heard=home.heard_at(now)), home.chain.next_at(now)
         decision = decide_command(home.book, given, said, at, RULES)
         refused = decision.instead
         if decision.facts and said.form.role is Role.LP and not (said.preview or self.hearing.may_choose(author, now)):
@@ -437,7 +437,7 @@ class Desk:
             book = Book(self.books[ROOT].bot, key, self.books[ROOT].platform)
             self.live[key], self.books[key] = LiveBook(book, Chain(key)), book
         live, self.in_hand = self.live[key], key
-        beside = _heard(live, given, now)._replace(answered=False)
+        beside = given._replace(answered=False, heard=live.heard_at(now))
         decision = decide_command(live.book, beside, said, live.chain.next_at(now), RULES)
         if decision.facts:
             self._seal(live, beside, decision.facts, now, turn)
@@ -539,11 +539,6 @@ class Desk:
         self.refusals[refused.reason] += 1
         # Never the content: it may be somebody's private message.
         logger.debug("refused {} of {}: {} {}", event.id[:8], event.pubkey[:8], refused.reason, refused.detail)
-
-
-def _heard(live: LiveBook, given: Signed, now: int) -> Signed:
-    """Note when an input was heard where its entry is dated later: the clock ran ahead and was set right."""
-    return given._replace(heard=now if now < live.chain.at else None)
 
 
 def _is_due(live: LiveBook, now: int) -> bool:

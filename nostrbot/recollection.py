@@ -12,7 +12,7 @@ from nostrbot.core.commands import Command, Misunderstood
 from nostrbot.core.compromise import FREEZE_MAX, may_be_frozen
 from nostrbot.core.evolution import recall_settlement
 from nostrbot.core.facts import SettlementFact, read_fact
-from nostrbot.core.inputs import Signed, reopen
+from nostrbot.core.inputs import Signed, effect_id, reopen
 from nostrbot.core.payments import PRICED_SHOWN_MAX
 from nostrbot.core.states import LegStatus
 from nostrbot.errors import BooksError
@@ -39,7 +39,7 @@ class Recollection:
         reports = [one for one in opened if isinstance(one.said, Sale | Refusal)]
         commands = [one for one in opened if isinstance(one.said, Command | Misunderstood)]
         hashes = [one.said.payment_hash for one in reports if isinstance(one.said, Sale)]
-        stored = await self._queries.entries_of_events([one.given.id for one in reports])
+        stored = await self._queries.entries_of_events([one.given.id for one in (*reports, *commands)])
         for one in commands:
             operator = one.standing.operator
             if isinstance(one.said, Command) and operator is not None and operator not in self._closed:
@@ -52,7 +52,12 @@ class Recollection:
         for entry in stored:
             if entry.book not in self._closed:
                 _remember(self._books[entry.book], entry)
-        return await self._queries.answered([one.given.id for one in commands]) if commands else set()
+        if not commands:
+            return set()
+        # What had an effect is in the journal for ever; of the others it is noted for a while that they were answered.
+        done = {event_id for entry in stored if (event_id := effect_id(entry.plain()["input"])) is not None}
+        asked = [one.given.id for one in commands]
+        return await self._queries.answered(asked) | done.intersection(asked)
 
     async def _recall_settlement(self, book: Book, said: Command) -> None:
         """Have the settlement at hand that a command is about; one this turn has changed already stays as it is."""

@@ -6,35 +6,52 @@ clock that leaps is often set right again within a minute; what was paid meanwhi
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 LEAP_S = 5  # more than any correction of a clock that is kept in time
 STEADY_AFTER_S = 60.0
 OFF_MAX_S = 15 * 60  # more than this, and commands would be refused for their age by a clock that is right
 
 
+class _Held(NamedTuple):
+    """By how much the wall clock is ahead of the running one, since when that was believed, and when it was last so."""
+
+    offset: float
+    since: float
+    until: float
+
+
 class Steadiness:
     """Told both clocks again and again, it says whether the wall clock is believed.
 
     The wall clock is ahead of the running one by an offset. After a leap the new offset is believed once it has held for a
-    minute, the old one as soon as it is back.
+    minute; at once, where it is the one before the leap, or the one that was believed for the longest time.
     """
 
     def __init__(self) -> None:
-        self._offset: float | None = None
+        self._held: _Held | None = None
+        self._longest: _Held | None = None
         self._leapt: tuple[float, float] | None = None  # the new offset, and since when by the running clock
 
     def is_steady(self, wall: int, running: float) -> bool:
         """`wall`: unix seconds; `running`: seconds of a clock that never leaps. The first look finds it steady."""
-        offset = wall - running
-        if self._offset is not None and abs(offset - self._offset) > LEAP_S:
+        offset, held = wall - running, self._held
+        if held is not None and abs(offset - held.offset) <= LEAP_S:
+            self._held, self._leapt = _Held(offset, held.since, running), None
+            return True
+        if held is not None and not self._is_back(offset):
             if self._leapt is None or abs(offset - self._leapt[0]) > LEAP_S:
                 self._leapt = (offset, running)
             since = self._leapt[1]
+            self._leapt = (offset, since)
             if running - since < STEADY_AFTER_S:
-                self._leapt = (offset, since)
                 return False
-        self._offset, self._leapt = offset, None
+        self._longest = max(filter(None, (self._longest, held)), key=lambda one: one.until - one.since, default=None)
+        self._held, self._leapt = _Held(offset, running, running), None
         return True
+
+    def _is_back(self, offset: float) -> bool:
+        return self._longest is not None and abs(offset - self._longest.offset) <= LEAP_S
 
 
 def agreed_error_s(errors: Sequence[int]) -> int | None:

@@ -531,14 +531,9 @@ class ClockSetRight:
 # How a settlement begins; what becomes of it later is told by the facts after these.
 SettlementFact = SettlementProcessed | SettlementPending | SettlementRejected
 SettlementChange = (
-    SettlementRetried
-    | SettlementMoved
-    | SettlementNoted
-    | SettlementCorrected
-    | SettlementRefunded
-    | SettlementFrozen
+    SettlementRetried | SettlementMoved | SettlementNoted | SettlementCorrected | SettlementRefunded | SettlementFrozen
     | SettlementLifted
-)
+)  # fmt: skip
 
 Fact = (
     OperatorAdded

@@ -49,6 +49,10 @@ class LiveBook:
     snapshot_seq: int = 0
     flaw: str | None = None
 
+    def heard_at(self, now: int) -> int | None:
+        """When what is heard `now` was heard, where its entry is dated later: the clock ran ahead and was set right."""
+        return now if now < self.chain.at else None
+
     def snapshot_row(self) -> SnapshotRow:
         """The book as it stands, to be kept."""
         chain = self.chain

@@ -23,6 +23,11 @@ def _operator(world: "World") -> tuple[str, Any]:
     return next(name for name in NAMES if person(name).pubkey == ledger.reckoning.owner), ledger
 
 
+def operator_of(world: "World") -> str:
+    """Who speaks for the operator of some book."""
+    return _operator(world)[0]
+
+
 def speak(world: "World") -> None:
     """Anything that changes something, or would."""
     who, text = draw_words(world.rng, CHANGES)

@@ -26,6 +26,7 @@ from nostrbot.store.database import sqlite_url
 from nostrbot.store.rebuilding import rebuild
 from nostrbot.store.store import Store
 from tests.houses import BOT, person
+from tests.simulator.deeds import operator_of
 from tests.simulator.people import HANDLES, NAMES, say
 from tests.simulator.reckoning import to_minor
 from tests.simulator.witness import Ledger, Violation, Witness, as_minor, hold
@@ -37,6 +38,8 @@ Plain = dict[str, Any]
 HEAL_MAX_S = 400.0
 ROUND_S = 2.0  # how often machines repeat meanwhile
 ANSWER_MAX_S = 20.0
+OBEYED_MAX_S = 60.0
+AHEAD_S = (-40 * 86_400, -3 * 86_400, 600, 3 * 86_400, 40 * 86_400, 5 * 365 * 86_400)
 
 
 async def end_well(world: "World") -> None:
@@ -50,6 +53,8 @@ async def end_well(world: "World") -> None:
     await world.node.stop()
     world.node.may_be_fenced = False
     world.node.start()
+    await _heal(world)
+    await _check_obeyed(world)
     await _heal(world)
     await _check_memory(world)
     await _check_what_people_see(world)
@@ -70,6 +75,26 @@ async def _heal(world: "World") -> None:
             world.publish(world.freshly(sold), everywhere=True)
         await asyncio.sleep(ROUND_S)
         world.look()
+
+
+async def _check_obeyed(world: "World") -> None:
+    """The clock runs ahead, for a moment or until it is believed, and is set right: a fresh command is done within a minute."""
+    operator, ahead_s = operator_of(world), world.rng.choice(AHEAD_S)
+    world.tell(f"the clock is {ahead_s} s away for a while")
+    world.clock.leap(ahead_s)
+    world.say(operator, "alerts low=8")
+    await asyncio.sleep(world.rng.choice((2.0, 70.0)))
+    world.clock.leap(-ahead_s)
+    known = set(world.hearing.said)
+    world.say(operator, "alerts low=7", late_s=0)
+    [asked] = set(world.hearing.said) - known
+    world.publish(world.hearing.said[asked].event, everywhere=True)
+    until = world.loop.time() + OBEYED_MAX_S
+    while asked not in world.hearing.texts:
+        hold(world.loop.time() < until, "a fresh command is not answered within a minute after the clock was set right")
+        await asyncio.sleep(0.5)
+    stale = [words for words in ("24 hours old", "too_old", "ahead of my clock") if words in world.hearing.texts[asked]]
+    hold(not stale, f"a fresh command is refused after the clock was set right: {stale}")
 
 
 async def _stop(world: "World") -> None:

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from tests.simulator.world import World
 
 HALF_A_DAY_S = 12 * 3_600
-LEAPS_S = (-3_600, -600, -30, 30, 900, 3_600, 4 * 3_600, 11 * 3_600, 24 * 3_600)
+DAY_S = 24 * 3_600
+LEAPS_S = (
+    *(-3_600, -600, -30, -7, 7, 30, 900, 3_600, 4 * 3_600, 11 * 3_600, DAY_S),
+    *(-400 * DAY_S, -40 * DAY_S, -3 * DAY_S, 3 * DAY_S, 40 * DAY_S, 400 * DAY_S),
+)
 
 
 def _process(world: "World") -> Process | None:

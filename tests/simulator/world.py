@@ -35,7 +35,7 @@ Plain = dict[str, Any]
 STEPS = (40, 110)  # at least and at most
 PAUSES_S = (0.0, 0.0, 0.003, 0.03, 0.2, 0.7, 3.0)
 TALE_KEPT = 40  # the last events, told when something is wrong
-LEAPT_MAX_S = 5 * 24 * 3_600  # what was answered is remembered for a week
+LEAPT_MAX_S = 3 * 365 * 24 * 3_600
 # Seconds after the house was furnished: at once, the night Berlin's clocks go back, the morning they go forth.
 BEGINNINGS_S = (100, 100, 1_792_890_000 - HOUSE_AT, 1_806_192_000 - HOUSE_AT)
 REBUILT_EVERY = 10  # seeds: it takes as long as half of one
@@ -140,10 +140,10 @@ class World:
         self._names += 1
         return str(self._names).encode()
 
-    def say(self, who: str, text: str) -> None:
-        """Somebody says something to the bot, in any of the ways there are."""
+    def say(self, who: str, text: str, *, late_s: int | None = None) -> None:
+        """Somebody says something to the bot, in any of the ways there are; as a rule at about this time."""
         scheme = self.rng.choice((Scheme.NIP04, Scheme.NIP04, Scheme.NIP44, Scheme.NIP17))
-        at = self.clock() + self.rng.choice((0, 0, 0, -5, 20))
+        at = self.clock() + (self.rng.choice((0, 0, 0, -5, 20)) if late_s is None else late_s)
         said = say(who, text, at=at, scheme=scheme, name=self.name())
         self.hearing.said[said.id] = said
         self.tell(f"{who} says {text!r} ({scheme}) {said.id[:8]}")
