@@ -23,6 +23,7 @@ from nostrbot.announcements import LISTS, Announcements, digest_of, own_announce
 from nostrbot.clerk import Clerk, Trouble
 from nostrbot.config import Home, RelaySettings
 from nostrbot.core.book import ROOT
+from nostrbot.core.freed_keys import Claims
 from nostrbot.desk import Desk, Turn
 from nostrbot.enquiries import Enquiries
 from nostrbot.errors import ConfigError, FenceError, file_trouble
@@ -155,6 +156,7 @@ class Bot:
             is_believed=self._is_believed,
         )
         await self.clerk.load()
+        self.desk.claims = Claims(await store.queries.runtime("claims"))
         self._notary = Notary(self.clerk, self.keys, self._clock)
         await self.notary.load()
         self._outbox = Outbox(
@@ -445,6 +447,10 @@ class Bot:
         while True:
             with contextlib.suppress(DBAPIError):
                 await self.store.queries.tell("bot", self.state())
+                claims = self.desk.claims
+                if claims.is_news:
+                    claims.is_news = False
+                    await self.store.queries.tell("claims", claims.of_key)
             await asyncio.sleep(TELL_S)
 
     def state(self) -> dict[str, Any]:

@@ -123,6 +123,7 @@ class Clerk:
         if self._desk is not None:
             desk.closed_books |= self._desk.closed_books
             desk.refusals += self._desk.refusals
+            desk.claims = self._desk.claims
             desk.hearing = self._desk.hearing
         self._desk, self.is_adrift = desk, False
         if self.deliveries is not None:

@@ -17,7 +17,7 @@ from nostrbot.allowance import Allowance
 from nostrbot.core.amounts import read_limit
 from nostrbot.core.atm.settlement import Sale
 from nostrbot.core.atm.subject import Subject
-from nostrbot.core.book import ROOT, Book
+from nostrbot.core.book import ROOT, Book, Booked
 from nostrbot.core.commands import (
     SUSPENDED,
     Code,
@@ -30,6 +30,7 @@ from nostrbot.core.commands import (
 from nostrbot.core.daybook import MINUTE_S
 from nostrbot.core.directory import Directory, Standing
 from nostrbot.core.engine import (
+    FREED,
     apply,
     check_fresh,
     decide,
@@ -41,23 +42,23 @@ from nostrbot.core.engine import (
 from nostrbot.core.facts import (
     Fact,
     SettlementRejected,
-    SplitsSet,
 )
 from nostrbot.core.fixed import due_slots
 from nostrbot.core.fleet import UNSEEN, Sighting, see_beacon, see_telemetry
 from nostrbot.core.forms import Role
+from nostrbot.core.freed_keys import Claims, told_before
 from nostrbot.core.inputs import Input, Signed, Tick
 from nostrbot.core.lp_books import books_concerned, enrolment_notice, lp_in
 from nostrbot.core.orders import Order
 from nostrbot.core.outcomes import outcome_view
 from nostrbot.core.phrasebook import DISMISS
 from nostrbot.core.receipts import Message, Sealed, ack, ack_text, direct_message, owes_messages
-from nostrbot.core.records import Split
 from nostrbot.core.registry import find_speaker
 from nostrbot.core.replies import answer, answer_that_fits, refusal
 from nostrbot.core.roles import GIVEN_BY, Part, keys_given, taken
 from nostrbot.core.rules import RULES
 from nostrbot.core.settlements import Duplicate
+from nostrbot.core.splits import splits_as_set
 from nostrbot.core.states import SettlementStatus
 from nostrbot.core.views import View
 from nostrbot.errors import BooksError
@@ -78,7 +79,7 @@ from nostrbot.store.store import LiveBook
 from nostrbot.unread_reports import UnreadReports
 from nostrbot.zones import zone_names
 
-ENROLLING = frozenset({"operator add", "operator replace", "machine add", "machine rotate", "lp add"})
+ENROLLING = frozenset({"operator add", "operator replace", "machine add", "machine rotate", "machine free", "lp add"})
 # Decided with much of a machine's past at hand, which must not change between looking it up and deciding.
 ALONE = frozenset({"machine compromised"})
 # Rejections and cassette statements of one machine: they move no money and are kept in the journal for ever, so a rogue
@@ -133,6 +134,7 @@ class Desk:
         self._mailroom = Mailroom(envelope, self.books[ROOT].bot, self.books[ROOT].former_bots)
         self._next_bot = next_bot
         self._unread = UnreadReports(sightings)
+        self.claims = Claims()
         self._queries = queries
         self._recollection = Recollection(self.books, queries, self.closed_books)
         self._next_row = next_row
@@ -207,20 +209,27 @@ class Desk:
         if key in self.closed_books:
             self.refuse(Refusal(Reason.BOOK_CLOSED), event)
             return
+        before = told_before(self.directory, self.books, self.closed_books, given, sale)
+        if isinstance(before, Refusal):
+            self.refuse(before, event)
+            return
+        if before is not None:
+            self._ack_again(given, before._replace(number=None), now, turn)
+            return
         live = self.live[key]
         given = given._replace(heard=live.heard_at(now))
         decision = decide_report(live.book, given, sale, live.chain.next_at(now), RULES)
         match decision.instead:
             case Refusal() as refused:
                 self.refuse(refused, event)
-                if self._records.take(given.author, now):  # beyond that not answered: a true machine says it again
+                if refused is FREED:
+                    self._reject_unseen(given, sale, now, turn)
+                elif self._records.take(given.author, now):  # beyond that not answered: a true machine says it again
                     self._ack(
                         given, self._unread.note(live.book, given, sale, refused, now=now, batch=turn.batch), now, turn
                     )
             case Duplicate(booked):
-                status = "rejected" if booked.status is SettlementStatus.REJECTED else "duplicate"
-                text = ack_text(event.id, booked.sale.payment_hash, status, booked.number, booked.error)
-                self._ack(given, text, now, turn)
+                self._ack_again(given, booked, now, turn)
             case _:
                 if isinstance(decision.facts[0], SettlementRejected) and not self._records.take(given.author, now):
                     self.refuse(Refusal(Reason.RATE_LIMITED), event)  # not answered: a true machine says it again
@@ -229,6 +238,18 @@ class Desk:
                 if isinstance(sale, Sale) and not isinstance(decision.facts[0], SettlementRejected):
                     self._unread.forget(live.book, sale.payment_hash, turn.batch)
                 log_settlement(live.book, event, decision.facts[0], now)
+
+    def _ack_again(self, given: Signed, booked: Booked, now: int, turn: Turn) -> None:
+        """Answer a sale that was told before, as it was answered then."""
+        status = "rejected" if booked.status is SettlementStatus.REJECTED else "duplicate"
+        text = ack_text(given.event.id, booked.sale.payment_hash, status, booked.number, booked.error)
+        self._ack(given, text, now, turn)
+
+    def _reject_unseen(self, given: Signed, sale: Sale | Refusal, now: int, turn: Turn) -> None:
+        """Answer a machine whose key was freed and not enrolled since; who had it learns nothing of the sale."""
+        if self._records.take(given.author, now):
+            payment_hash = sale.payment_hash if isinstance(sale, Sale) else None
+            self._ack(given, ack_text(given.id, payment_hash, "rejected", None, FREED.reason), now, turn)
 
     def _take_state(self, one: Opened, subject: Subject, now: int, turn: Turn) -> None:
         """What a machine states of its cassettes is its book's; beacons and telemetry change what is known of it."""
@@ -350,6 +371,8 @@ class Desk:
         keys = self._concerned(said, standing, author)
         if not self.closed_books.keys().isdisjoint(keys):
             return Refused(Code.BOOK_CLOSED, "this book is closed for repair: only questions are answered")
+        if said.verb == "machine free" and said.args["npub"] not in self.directory.machines:
+            return Refused(Code.NOT_FOUND, "no operator has a machine with this key")
         refused = self._find_taken(said, standing)
         if refused is not None:
             return refused
@@ -376,9 +399,14 @@ class Desk:
             return taken(Part.BOT)
         if not given or GIVEN_BY[said.verb] not in (Part.MACHINE, Part.OPERATOR):
             return None
-        elsewhere = self.directory.machines.get(said.args["npub"])
+        key = said.args["npub"]
+        if GIVEN_BY[said.verb] is Part.OPERATOR and key in self.directory.machines:
+            return taken(Part.MACHINE)
+        elsewhere = self.directory.holder(key)
         if elsewhere is None or elsewhere == standing.operator:
             return None
+        if standing.operator is not None and not said.preview:
+            self.claims.note(key, standing.operator)
         return Refused(Code.KEY_TAKEN, "this key is already a machine's: give each machine a key of its own")
 
     def _concerned(self, said: Command, standing: Standing, author: str) -> list[str]:
@@ -392,6 +420,8 @@ class Desk:
             return list(self.books)
         if said.verb == "operator add":
             return [ROOT, said.args["npub"]]
+        if said.verb == "machine free":
+            return [self.directory.standing(said.args["npub"]).machine or ROOT, ROOT]
         handle = said.args["name"]
         return [ROOT, *(key for key, book in self.books.items() if key != ROOT and book.handle == handle)]
 
@@ -413,7 +443,7 @@ class Desk:
         view = outcome_view(home.book, author, said, decision.facts, at=at)
         if said.preview and said.verb == "splits set":
             # What is shown of the past is looked up beside the sales, as for a question.
-            rules = _splits_in_force(home.book, said, decision.facts)
+            rules = splits_as_set(home.book, said, decision.facts)
             turn.questions.append((Question(said, author, one.standing, now, Begun(view, rules)), given))
             return
         if not said.preview and decision.facts:
@@ -422,7 +452,10 @@ class Desk:
             _name_entry(home.book, view, turn)
         if not said.preview:
             if decision.facts and said.verb == "lp add":
-                self._tell_of_enrolment(home.book, said.args["npub"], now, turn)
+                self._owe(enrolment_notice(self.books, home.book, said.args["npub"]), now, turn)
+            if said.verb == "machine free":
+                others = others if decision.facts else []
+                self._owe(self.claims.answer(said.args["npub"], self.books, now), now, turn)
             for key in others:
                 if said.verb == "join":
                     await self._bring_choices(given, first, key, now, turn)
@@ -473,8 +506,7 @@ class Desk:
             if decision.facts:
                 self._seal(into, carried, decision.facts, now, turn)
 
-    def _tell_of_enrolment(self, book: Book, pubkey: str, now: int, turn: Turn) -> None:
-        message = enrolment_notice(self.books, book, pubkey)
+    def _owe(self, message: Message | None, now: int, turn: Turn) -> None:
         if message is not None:
             turn.batch.owed.append(Owed(self.new_row(), None, None, message_body(message, now)))
 
@@ -552,11 +584,6 @@ def _is_due(live: LiveBook, now: int) -> bool:
 def answer_message(given: Signed, text: str) -> Message:
     """The answer to a command, the same way the command came."""
     return direct_message(given.author, f"answer:{given.id}", text, given.scheme, in_reply_to=given.id)
-
-
-def _splits_in_force(book: Book, said: Command, facts: tuple[Fact, ...]) -> tuple[Split, ...]:
-    """The set of splits as it would be."""
-    return facts[0].splits if facts and isinstance(facts[0], SplitsSet) else book.splits[said.args.get("machine")]
 
 
 def _name_entry(book: Book, view: View, turn: Turn) -> None:

@@ -12,7 +12,8 @@ from nostrbot.commits import took_at_most_s
 from nostrbot.config import Home
 from nostrbot.core.book import ROOT
 from nostrbot.core.checkpoint import Checkpoint, read_checkpoint
-from nostrbot.core.facts import BookOpened, read_fact
+from nostrbot.core.facts import read_fact
+from nostrbot.core.platform_facts import BookOpened
 from nostrbot.errors import BooksError
 from nostrbot.health import book_name, why_unhealthy
 from nostrbot.journal.entry import GENESIS

@@ -18,8 +18,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from nostrbot.audit.verification import verify_trail
 from nostrbot.core.book import Book
 from nostrbot.core.engine import apply
-from nostrbot.core.facts import BotRotated, SettlementPending, SettlementProcessed, SettlementRejected, read_fact
+from nostrbot.core.facts import SettlementPending, SettlementProcessed, SettlementRejected, read_fact
 from nostrbot.core.inputs import Signed, effect_id
+from nostrbot.core.platform_facts import BotRotated
 from nostrbot.core.settlements import Duplicate
 from nostrbot.core.snapshots import take_snapshot
 from nostrbot.journal.entry import GENESIS

@@ -9,7 +9,9 @@ import pytest
 
 from nostrbot.audit.verification import verify_trail
 from nostrbot.config import Home
-from nostrbot.core.receipts import Message
+from nostrbot.core.book import Book
+from nostrbot.core.freed_keys import CLAIMS_MAX, Claims
+from nostrbot.core.receipts import Message, entry_messages
 from nostrbot.desk import Turn
 from nostrbot.errors import BooksError, ConfigError
 from nostrbot.exports.trail import export_trail
@@ -21,7 +23,7 @@ from nostrbot.refusals import Reason
 from nostrbot.rotation import NextKey, begin, finish, require_free
 from nostrbot.store.database import sqlite_url
 from nostrbot.store.store import Store
-from tests.offices import ANA, BOT, MACHINE, OPERATOR, PLATFORM, Office, office
+from tests.offices import ANA, BOT, MACHINE, OPERATOR, PLATFORM, Office, command, office, report
 from tests.signers import Signer
 from tests.test_rotation import countersigned
 
@@ -275,3 +277,118 @@ async def test_a8_who_takes_part_nowhere_is_told_nothing(at: Office) -> None:
     """The bot writes to strangers at nobody's wish."""
     turn = await at.say(*SECOND, (FLORES, f"lp add {NOBODY.npub} machine=m3 name=who"))
     assert all(json.loads(row.body)["to"] != NOBODY.pubkey for row in turn.batch.owed if row.body is not None)
+
+
+# --- A12: whose machine a key is -------------------------------------------------------------------------------------
+
+FREE = (PLATFORM, f"machine free {M3.npub}")
+ENROL = f"machine add {M3.npub} name=mine {GTQ}"
+
+
+def told_to(turn: Turn, who: Signer) -> list[str]:
+    """What a person is told in this turn besides answers: by rows of their own, and by entries."""
+    rows = [json.loads(row.body) for row in turn.batch.owed if row.body is not None]
+    return [row["text"] for row in rows if row["to"] == who.pubkey and not row["name"].startswith("answer:")]
+
+
+def acks(turn: Turn) -> list[dict[str, Any]]:
+    return [json.loads(message.text) for message in turn.say]
+
+
+async def test_a12_the_platform_frees_a_key_for_its_owner(at: Office) -> None:
+    """Flores enrolled antigua's machine first. After `machine free` antigua has it, and both trails verify."""
+    await at.say(*SECOND)
+    assert code(await ask(at, OPERATOR, ENROL)) == "key_taken"
+    turn = await at.say((FREE[0], f"{FREE[1]} --json"))
+    [said] = answers(turn)
+    assert said["data"] == {"machine": {"npub": M3.npub, "freed_from": "flores"}}
+    assert sorted(entry.book for entry in turn.batch.entries) == sorted([FLORES.pubkey, "root"])
+    assert [text.split(",")[0] for text in told_to(turn, OPERATOR)] == [f"The key {M3.npub}"]
+    entry = turn.entries[FLORES.pubkey, at.desk.live[FLORES.pubkey].chain.seq]
+    [message] = entry_messages(at.desk.books[FLORES.pubkey], entry)
+    assert message.to == FLORES.pubkey
+    assert message.text.startswith("The platform took the key npub1")
+    assert code(await ask(at, FLORES, "machine resume m3")) == "key_taken"
+    assert code(await ask(at, FLORES, f"machine add {M3.npub} name=m9 {GTQ}")) == "key_taken"
+    assert code(await ask(at, OPERATOR, ENROL)) == "ok"
+    at.now += 1
+    turn = await at.take(report(7, at.now, machine=M3))
+    assert [entry.book for entry in turn.batch.entries] == [OPERATOR.pubkey]
+    await at.reload()
+    assert at.desk.directory.standing(M3.pubkey).machine == OPERATOR.pubkey
+    for operator in (OPERATOR, FLORES):
+        await summary_of(at, operator)
+    assert code(await ask(at, FLORES, f"machine rotate m3 {M2.npub}")) == "ok"
+    assert code(await ask(at, FLORES, "machine resume m3")) == "ok"
+
+
+async def test_a12_what_cannot_be_freed(at: Office) -> None:
+    """A key that is nobody's machine; one that is free already answers as if it were done, and makes no entry."""
+    await at.say(*SECOND)
+    assert code(await ask(at, PLATFORM, f"machine free {NOBODY.npub}")) == "not_found"
+    assert code(await ask(at, OPERATOR, f"machine free {M3.npub}")) == "not_allowed"
+    at.now += 1
+    assert not (await at.say((PLATFORM, f"preview {FREE[1]}"))).batch.entries
+    assert code(await ask(at, PLATFORM, FREE[1])) == "ok"
+    at.now += 1
+    turn = await at.say((FREE[0], f"{FREE[1]} --json"))
+    assert [one["ok"] for one in answers(turn)] == [True]
+    assert not turn.batch.entries
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["in one batch", "days later"])
+async def test_a12_a_sale_is_never_in_two_books(at: Office, together: bool) -> None:
+    """An old report handed on again, and the same sale in a fresh event, are answered and booked nowhere."""
+    await at.say(*SECOND)
+    old, fresh = report(7, at.now, machine=M3), report(7, at.now + 60, machine=M3)
+    moves = [command(*FREE, at.now), command(OPERATOR, ENROL, at.now)]
+    if together:
+        turn = await at.take(old, *moves, old, fresh, report(8, at.now, machine=M3))
+    else:
+        await at.take(old)
+        await at.take(*moves)
+        await at.reload()
+        turn = await at.take(old, fresh, report(8, at.now, machine=M3))
+    said = [ack for ack in acks(turn) if ack["payment_hash"]]
+    assert [(ack["status"], ack["settlement"]) for ack in said] == [("duplicate", None)] * 2
+    assert at.desk.books[FLORES.pubkey].settlement_count == 1
+    assert at.book.settlement_count == 1
+    for operator in (OPERATOR, FLORES):
+        await summary_of(at, operator)
+
+
+async def test_a12_who_had_a_key_sees_and_sends_nothing_more(at: Office) -> None:
+    """Until the owner enrols it sales are rejected and make no entry; no fees and cassettes come from the book that lost it."""
+    await at.say(*SECOND, FREE)
+    turn = await at.take(report(9, at.now, machine=M3))
+    assert not turn.batch.entries
+    assert [(ack["status"], ack["error"], ack["settlement"]) for ack in acks(turn)] == [
+        ("rejected", "machine_inactive", None)
+    ]
+    at.now += 1
+    turn = await at.say((FLORES, "machine set m3 cash_out=1%"), (PLATFORM, "platform fee cash_in=2% cash_out=2%"))
+    told = [fact for entry in turn.batch.entries if entry.book == FLORES.pubkey for fact in entry.facts]
+    assert [fact.name for fact in told] == ["machine_changed", "platform_fee_set"]
+    assert code(await ask(at, FLORES, "cassette publish m3")) in ("key_taken", "not_found", "wrong_status")
+    at.now += 1
+    await at.say((OPERATOR, ENROL))
+    turn = await at.take(report(9, at.now, machine=M3))
+    assert [entry.book for entry in turn.batch.entries] == [OPERATOR.pubkey]
+
+
+async def test_a12_who_waits_for_a_key_is_known_after_trouble_and_a_restart() -> None:
+    """The last one that was refused, once."""
+    claims = Claims()
+    for n in range(CLAIMS_MAX + 1):
+        claims.note(f"{n}", "one")
+    claims.note("5", "two")
+    assert len(claims.of_key) == CLAIMS_MAX
+    again = Claims(json.loads(json.dumps(claims.of_key)))
+    book = Book("b", "two", "p")
+    message = again.answer(ANA.pubkey, {"two": book}, 1)
+    assert message is None
+    again.note(ANA.pubkey, "two")
+    message = again.answer(ANA.pubkey, {"two": book}, 1)
+    assert message is not None
+    assert message.to == "two"
+    assert again.answer(ANA.pubkey, {"two": book}, 1) is None

@@ -24,14 +24,10 @@ from nostrbot.core.checkpoint import Checkpoint
 from nostrbot.core.commands import Command, parse
 from nostrbot.core.daybook import is_known_zone, local_day
 from nostrbot.core.engine import apply, decide
-from nostrbot.core.facts import (
-    BookOpened,
-    Fact,
-    LpEnrolled,
-    plain_fact,
-)
+from nostrbot.core.facts import Fact, LpEnrolled, plain_fact
 from nostrbot.core.fixed import open_slots
 from nostrbot.core.inputs import ClockSet, Input, Signed, Tick, read_observation
+from nostrbot.core.platform_facts import BookOpened
 from nostrbot.core.rules import FIRST, RULES, SOUND, are_known
 from nostrbot.errors import BooksError, ConfigError, TrailError
 from nostrbot.journal.entry import TRAIL_VERSION, canonical

@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 from nostrbot.core.atm.settlement import Sale
 from nostrbot.core.dossier import Dossier
-from nostrbot.core.facts import Leg, OperatorAdded, SettlementFrozen
+from nostrbot.core.facts import Leg, SettlementFrozen
 from nostrbot.core.ledger import accounts
 from nostrbot.core.ledger.balances import Balances
+from nostrbot.core.platform_facts import OperatorAdded
 from nostrbot.core.records import AlertPlan, Deposit, Enrolment, FixedPlan, Machine, Preferences, Split
 from nostrbot.core.states import SettlementStatus
 from nostrbot.core.till import Till
@@ -26,7 +27,7 @@ ROOT = "root"  # the platform's own book: operators and the platform fee
 class Booked(NamedTuple):
     """A settlement this book already knows, as far as a repeat of it must be answered."""
 
-    number: int
+    number: int | None
     status: SettlementStatus
     error: str | None
     sale: Sale
@@ -124,6 +125,7 @@ class Book:
             commands carried into it were addressed; rotations: the entries in which this book changed from one to another.
         operator: the operator's key in force; former_operators: those it had before, in its own book; operator_of_key: in the root book, every key an operator has or had, each
             with its book; the last of a book is in force.
+        freed: machines' keys that the platform took from this book.
         frozen: settlements that a thief may have signed, by number.
     """
 
@@ -147,6 +149,7 @@ class Book:
     operator_of_key: dict[str, str] = field(default_factory=dict)
     machines: dict[str, Machine] = field(default_factory=dict)
     machine_of_key: dict[str, str] = field(default_factory=dict)
+    freed: list[str] = field(default_factory=list)
     lps: dict[str, Lp] = field(default_factory=dict)
     lp_of_key: dict[str, str] = field(default_factory=dict)
     seats: dict[str, list[Seat]] = field(default_factory=dict)

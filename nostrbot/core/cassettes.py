@@ -148,6 +148,8 @@ def publish_cassettes(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     if not cassettes:
         return _no_such_cassette(machine, {})
     told_at = max(order.at, book.tills[machine.handle].cassettes_told_at + 1)
+    if machine.pubkey in book.freed:
+        return Refused(Code.KEY_TAKEN, f"the platform took the key of {machine.handle} from you: nothing is sent to it")
     return (CassettesPublished(machine.handle, machine.pubkey, told_at, cassettes),)
 
 

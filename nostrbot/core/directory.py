@@ -4,7 +4,7 @@ What lives here: look-ups over the registries of all books. What does not: the r
 may do (core/engine.py). A machine's key belongs to one operator only, or its settlements would have two books.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nostrbot.core.book import ROOT, Book
@@ -40,12 +40,17 @@ class Directory:
         self._operators: dict[str, str] = {}
         self._machines: dict[str, str] = {}
         self._lps: dict[str, tuple[str, ...]] = {}
+        self._freed: dict[str, tuple[str, ...]] = {}
         for book in books:
             self._platform = book.platform
             if book.key == ROOT:
                 continue
             self._operators[book.operator] = book.key
-            self._machines.update(dict.fromkeys(book.machine_of_key, book.key))
+            for pubkey in book.machine_of_key:
+                if pubkey in book.freed:
+                    self._freed[pubkey] = (*self._freed.get(pubkey, ()), book.key)
+                else:
+                    self._machines[pubkey] = book.key
             for pubkey in book.lp_of_key:
                 self._lps[pubkey] = (*self._lps.get(pubkey, ()), book.key)
 
@@ -54,7 +59,7 @@ class Directory:
         return Standing(
             platform=pubkey == self._platform,
             operator=self._operators.get(pubkey),
-            machine=self._machines.get(pubkey),
+            machine=self._machines.get(pubkey) or next(reversed(self.freed_from(pubkey)), None),
             lp=self._lps.get(pubkey, ()),
         )
 
@@ -64,6 +69,14 @@ class Directory:
         return frozenset({self._platform, *self._operators, *self._lps})
 
     @property
-    def machines(self) -> Mapping[str, str]:
-        """Every machine's key, suspended ones too (they are answered), with the key of its book."""
-        return self._machines
+    def machines(self) -> frozenset[str]:
+        """Every machine's key, also of suspended ones and of those that were freed: they are answered."""
+        return frozenset({*self._machines, *self._freed})
+
+    def holder(self, pubkey: str) -> str | None:
+        """The book that a machine's key is enrolled in; None where it is in none, or was freed since."""
+        return self._machines.get(pubkey)
+
+    def freed_from(self, pubkey: str) -> tuple[str, ...]:
+        """The books that the platform took a machine's key from."""
+        return self._freed.get(pubkey, ())

@@ -36,11 +36,12 @@ from nostrbot.core.book import ROOT, Book
 from nostrbot.core.bounds import refuse_outgrown
 from nostrbot.core.commands import SUSPENDED, Code, Command, Misunderstood, Refused, not_yours, parse
 from nostrbot.core.evolution import Place, evolve
-from nostrbot.core.facts import BotRotated, ClockSetRight, Fact, PredecessorNamed
+from nostrbot.core.facts import ClockSetRight, Fact
 from nostrbot.core.forms import Role
 from nostrbot.core.inputs import ClockSet, Input, Signed, Tick
 from nostrbot.core.ledger.transaction import Transaction
 from nostrbot.core.orders import Order
+from nostrbot.core.platform_facts import BotRotated, PredecessorNamed
 from nostrbot.core.roles import bot_keys, parts_of, taken
 from nostrbot.core.rules import SOUND
 from nostrbot.core.settlements import Duplicate, decide_settlement
@@ -56,10 +57,14 @@ CARRIED = frozenset({"platform fee", "join", "mode", "pause", "resume", "forward
 
 
 # What nobody could say before these rules: no entry of older ones can have it.
-SAID_SINCE: Mapping[str, int] = {"payment void": SOUND, "gap dismiss": SOUND}
+SAID_SINCE: Mapping[str, int] = {"payment void": SOUND, "gap dismiss": SOUND, "machine free": SOUND}
 
 # What the bot wrote comes back where a relay, or somebody, hands it on to the bot.
 OWN_WORD = Refusal(Reason.OWN_WORD, "by a key of the bot's own")
+
+
+# No entry: what a machine sells is nobody's to see from whom the platform took its key.
+FREED = Refusal(Reason.MACHINE_INACTIVE, "the platform took this key from this book")
 
 
 class Decision(NamedTuple):
@@ -87,6 +92,7 @@ DECIDERS: Mapping[str, Decider] = {
     "machine rotate": registry.rotate_machine,
     "machine compromised": compromise.declare_compromised,
     "gap dismiss": gaps.dismiss_gaps,
+    "machine free": registry.free_machine,
     "guard": guards.set_guard,
     "cassette set": cassettes.set_cassette,
     "cassette count": cassettes.count_cassettes,
@@ -225,6 +231,8 @@ def decide_report(book: Book, given: Signed, sale: Sale | Refusal, at: int, rule
     """Decide a settlement whose content was already read (the bot reads it once, to recall what it may repeat)."""
     if given.author not in book.machine_of_key:
         return Decision(instead=Refusal(Reason.UNKNOWN_AUTHOR, "no machine of this book"))
+    if given.author in book.freed:
+        return Decision(instead=FREED)
     if isinstance(sale, Refusal):
         return Decision(instead=sale)
     verdict = decide_settlement(book, given, sale, at, rules)

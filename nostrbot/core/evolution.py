@@ -14,8 +14,6 @@ from nostrbot.core.daybook import local_day
 from nostrbot.core.dossier import Dossier, Later
 from nostrbot.core.facts import (
     AlertPlanSet,
-    BookOpened,
-    BotRotated,
     CassettesCounted,
     CassetteSet,
     CassettesPublished,
@@ -33,12 +31,7 @@ from nostrbot.core.facts import (
     MachineAdded,
     MachineChanged,
     MachineCompromised,
-    OperatorAdded,
-    OperatorReplaced,
-    OperatorSwitched,
     PaymentVoided,
-    PlatformFeeSet,
-    PredecessorNamed,
     PreferencesCarried,
     PreferencesSet,
     SettlementCorrected,
@@ -57,6 +50,16 @@ from nostrbot.core.facts import (
 )
 from nostrbot.core.fees import is_out_of_tolerance
 from nostrbot.core.ledger.transaction import Transaction
+from nostrbot.core.platform_facts import (
+    BookOpened,
+    BotRotated,
+    MachineFreed,
+    OperatorAdded,
+    OperatorReplaced,
+    OperatorSwitched,
+    PlatformFeeSet,
+    PredecessorNamed,
+)
 from nostrbot.core.records import Deposit, Preferences
 from nostrbot.core.rules import SOUND
 from nostrbot.core.states import Direction, LegStatus, SettlementStatus
@@ -159,6 +162,12 @@ def _(fact: MachineAdded | MachineChanged, book: Book, place: Place) -> None:
         till = book.tills[machine.handle]
         till.volume_sats = 0  # what a key may settle is counted by key
         till.counter = Counter()  # what the old key still says is rejected: it is not waited for
+
+
+@_apply.register
+def _(fact: MachineFreed, book: Book, place: Place) -> None:
+    if book.key != ROOT:  # which only notes that it was so
+        book.freed.append(fact.pubkey)
 
 
 @_apply.register

@@ -10,6 +10,16 @@ from typing import Any, ClassVar, NamedTuple, get_args
 
 from nostrbot.core.atm.settlement import Sale
 from nostrbot.core.plain import plain, reader, since_rules_2
+from nostrbot.core.platform_facts import (
+    BookOpened,
+    BotRotated,
+    MachineFreed,
+    OperatorAdded,
+    OperatorReplaced,
+    OperatorSwitched,
+    PlatformFeeSet,
+    PredecessorNamed,
+)
 from nostrbot.core.records import (
     AlertPlan,
     Cassette,
@@ -46,74 +56,6 @@ class Leg(NamedTuple):
     reason: SkipReason | None
     before_minor: int | None
     after_minor: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class OperatorAdded:
-    """Root book: the platform enrolled an operator."""
-
-    name: ClassVar[str] = "operator_added"
-    operator: str
-    handle: str
-    tz: str
-
-
-@dataclass(frozen=True, slots=True)
-class OperatorSwitched:
-    """Root book and the operator's own: the platform suspended or resumed an operator."""
-
-    name: ClassVar[str] = "operator_switched"
-    operator: str
-    handle: str
-    active: bool
-
-
-@dataclass(frozen=True, slots=True)
-class OperatorReplaced:
-    """Root book and the operator's own: from now on another key speaks for the operator. `operator`: the book's key."""
-
-    name: ClassVar[str] = "operator_replaced"
-    operator: str
-    handle: str
-    pubkey: str
-
-
-@dataclass(frozen=True, slots=True)
-class BotRotated:
-    """Every book: from now on the bot signs with, and is addressed by, another key."""
-
-    name: ClassVar[str] = "bot_rotated"
-    old: str
-    new: str
-
-
-@dataclass(frozen=True, slots=True)
-class PredecessorNamed:
-    """A book that was opened after a rotation: whom the commands were addressed to that are carried into it."""
-
-    name: ClassVar[str] = "predecessor_named"
-    old: str
-    new: str
-
-
-@dataclass(frozen=True, slots=True)
-class BookOpened:
-    """First fact of an operator's book: whose it is and who enrolled it."""
-
-    name: ClassVar[str] = "book_opened"
-    operator: str
-    platform: str
-    handle: str
-    tz: str
-
-
-@dataclass(frozen=True, slots=True)
-class PlatformFeeSet:
-    """The platform's fee by direction, in parts per million of the principal."""
-
-    name: ClassVar[str] = "platform_fee_set"
-    cash_in_ppm: int
-    cash_out_ppm: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -545,6 +487,7 @@ Fact = (
     | PlatformFeeSet
     | MachineAdded
     | MachineChanged
+    | MachineFreed
     | MachineCompromised
     | LpEnrolled
     | LpSwitched

@@ -22,11 +22,7 @@ from nostrbot.core.facts import (
     MachineAdded,
     MachineChanged,
     MachineCompromised,
-    OperatorAdded,
-    OperatorReplaced,
-    OperatorSwitched,
     PaymentVoided,
-    PlatformFeeSet,
     PreferencesSet,
     SettlementChange,
     SettlementProcessed,
@@ -37,11 +33,13 @@ from nostrbot.core.gaps import counter_after
 from nostrbot.core.machine_views import cassette_outcome, cassette_view, compromise_view, missing_view
 from nostrbot.core.plan_views import alerts_view, fixed_plan_view, settle_view, void_view
 from nostrbot.core.platform import find_operator
+from nostrbot.core.platform_facts import MachineFreed, OperatorAdded, OperatorReplaced, OperatorSwitched, PlatformFeeSet
 from nostrbot.core.room import rows_that_fit, view_bytes
 from nostrbot.core.states import SettlementStatus
 from nostrbot.core.views import (
     View,
     deposit_view,
+    freed_view,
     leg_views,
     lp_view,
     machine_view,
@@ -117,6 +115,8 @@ def _of_fact(book: Book, fact: Fact) -> View:
             return {"operator": operator_view(book.operators[fact.operator], fact.pubkey, active=active)}
         case PlatformFeeSet():
             return {"platform": platform_view(fact.cash_in_ppm, fact.cash_out_ppm, len(book.operators))}
+        case MachineFreed():
+            return {"machine": freed_view(book, fact.pubkey)}
         case MachineAdded() | MachineChanged():
             return {"machine": machine_view(fact.machine)}
         case LpEnrolled():
@@ -173,7 +173,8 @@ def _as_it_is(book: Book, author: str, command: Command) -> View:
     if command.verb == "gap dismiss":
         return missing_view(args["machine"], book.tills[args["machine"]].counter)
     if noun in ("machine", "guard"):
-        return {"machine": machine_view(book.machines[args["machine"]])}
+        is_free = command.verb == "machine free"
+        return {"machine": freed_view(book, args["npub"]) if is_free else machine_view(book.machines[args["machine"]])}
     if noun == "cassette":
         cassette = book.tills[args["machine"]].cassettes[args["position"]]
         return {"cassette": cassette_view(cassette), "machine": args["machine"]}

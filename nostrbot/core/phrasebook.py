@@ -47,6 +47,15 @@ TABLE: tuple[Form, ...] = (
         protects=True,
     ),
     Form(
+        "machine free",
+        Role.PLATFORM,
+        True,
+        "take a machine's key from whoever enrolled it, so that its owner can",
+        (place("npub", arguments.public_key),),
+        example="machine free npub1…",
+        protects=True,
+    ),
+    Form(
         "platform fee",
         Role.PLATFORM,
         True,

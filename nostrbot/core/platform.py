@@ -7,8 +7,9 @@ an operator's trail stands alone (docs/protocol.md section 1). Acceptance C1-C4.
 
 from nostrbot.core.book import ROOT, Book
 from nostrbot.core.commands import Code, Refused
-from nostrbot.core.facts import BookOpened, Fact, OperatorAdded, OperatorReplaced, OperatorSwitched, PlatformFeeSet
+from nostrbot.core.facts import Fact
 from nostrbot.core.orders import Order
+from nostrbot.core.platform_facts import BookOpened, OperatorAdded, OperatorReplaced, OperatorSwitched, PlatformFeeSet
 from nostrbot.core.registry import fees_for
 from nostrbot.core.roles import Part, find_bar
 from nostrbot.core.rules import SOUND
@@ -76,7 +77,9 @@ def set_platform_fee(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     fee = PlatformFeeSet(order.args["cash_in"], order.args["cash_out"])
     if (fee.cash_in_ppm, fee.cash_out_ppm) == (book.cash_in_ppm, book.cash_out_ppm):
         return ()
-    told = (fees_for(book, machine, order.at, fee) for machine in book.machines.values())
+    told = (
+        fees_for(book, machine, order.at, fee) for machine in book.machines.values() if machine.pubkey not in book.freed
+    )
     return (fee, *told)
 
 

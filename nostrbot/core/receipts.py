@@ -13,7 +13,6 @@ import orjson
 
 from nostrbot.core.book import ROOT, Book
 from nostrbot.core.facts import (
-    BotRotated,
     CassettesPublished,
     Fact,
     FeesPublished,
@@ -31,7 +30,15 @@ from nostrbot.core.facts import (
 )
 from nostrbot.core.machine_messages import machine_message
 from nostrbot.core.plan_words import shortage_notice, unsettled_notice
-from nostrbot.core.replies import frozen_words, payment_void_words, receipt_words, rotated_words, void_words
+from nostrbot.core.platform_facts import BotRotated, MachineFreed
+from nostrbot.core.replies import (
+    freed_words,
+    frozen_words,
+    payment_void_words,
+    receipt_words,
+    rotated_words,
+    void_words,
+)
 from nostrbot.core.states import LegStatus
 from nostrbot.core.views import View
 from nostrbot.money import format_minor
@@ -45,7 +52,16 @@ TAG = "aio-dca"  # how metrics know these payments (acceptance X12)
 # Facts that are told to somebody.
 _SPEAKING = (
     *(SettlementProcessed, SettlementPending, SettlementRejected, SettlementCorrected, SettlementRefunded),
-    *(SettlementRetried, SettlementFrozen, LpPaid, PaymentVoided, FeesPublished, CassettesPublished, BotRotated),
+    *(
+        SettlementRetried,
+        SettlementFrozen,
+        LpPaid,
+        PaymentVoided,
+        MachineFreed,
+        FeesPublished,
+        CassettesPublished,
+        BotRotated,
+    ),
 )
 
 
@@ -175,6 +191,9 @@ def entry_messages(book: Book, entry: Sealed) -> list[Message]:
         messages.extend(_receipts(book, fact, entry))
         if isinstance(fact, PaymentVoided):
             messages.extend(_payment_voided(book, fact, entry))
+        if isinstance(fact, MachineFreed) and book.key != ROOT:
+            name, words = f"freed:{book.key}:{entry.seq}", freed_words(npub(fact.pubkey), fact.machine)
+            messages.append(direct_message(book.operator, name, words, book.alert_plan.scheme))
         if isinstance(fact, BotRotated):
             messages.extend(_to_everybody(book, fact, entry))
     messages.extend(_frozen(book, entry))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from nostrbot.core.amounts import read_limit
-from nostrbot.core.book import Book, Lp
+from nostrbot.core.book import ROOT, Book, Lp
 from nostrbot.core.commands import Code, Refused
 from nostrbot.core.facts import (
     Fact,
@@ -17,11 +17,11 @@ from nostrbot.core.facts import (
     LpSwitched,
     MachineAdded,
     MachineChanged,
-    PlatformFeeSet,
     PreferencesCarried,
     PreferencesSet,
 )
 from nostrbot.core.orders import Order
+from nostrbot.core.platform_facts import MachineFreed, PlatformFeeSet
 from nostrbot.core.records import Enrolment, Guard, Machine, Preferences
 from nostrbot.core.roles import Part, find_bar
 from nostrbot.core.rules import SOUND
@@ -47,7 +47,7 @@ def find_speaker(book: Book, pubkey: str) -> Machine | Refusal:
     if handle is None:
         return Refusal(Reason.UNKNOWN_AUTHOR, "no machine of this book")
     machine = book.machines[handle]
-    if not (book.active and machine.active and machine.pubkey == pubkey):
+    if not (book.active and machine.active and machine.pubkey == pubkey) or pubkey in book.freed:
         return Refusal(Reason.MACHINE_INACTIVE, f"{handle} is suspended, or has another key")
     return machine
 
@@ -90,6 +90,22 @@ def add_machine(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
         updated_at=order.at,
     )
     return (MachineAdded(machine), fees_for(book, machine, order.at))
+
+
+def free_machine(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+    """Take a key from this book, whoever had enrolled it first: what it reports is not taken here from now on (review A12)."""
+    pubkey = order.args["npub"]
+    if book.key == ROOT:
+        return (MachineFreed("", pubkey),)
+    handle = book.machine_of_key.get(pubkey)
+    if handle is None:
+        return Refused(Code.NOT_FOUND, "no operator has a machine with this key")
+    if pubkey in book.freed:
+        return ()
+    machine, freed = book.machines[handle], MachineFreed(handle, pubkey)
+    if machine.pubkey != pubkey or not machine.active:
+        return (freed,)
+    return (freed, MachineChanged(replace(machine, active=False, updated_at=order.at)))
 
 
 def fees_for(book: Book, machine: Machine, at: int, platform: PlatformFeeSet | None = None) -> FeesPublished:
@@ -142,6 +158,10 @@ def set_machine(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
 
 def switch_machine(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     """Suspend or resume a machine, from this entry on."""
+    machine = find_machine(book, order.args["machine"])
+    if order.verb == "machine resume" and isinstance(machine, Machine) and machine.pubkey in book.freed:
+        again = f"`machine rotate {machine.handle} <npub>` gives it another"
+        return Refused(Code.KEY_TAKEN, f"the platform took this machine's key from you: {again}")
     return _change_machine(book, order, {"active": order.verb == "machine resume"})
 
 
@@ -154,6 +174,8 @@ def _change_machine(book: Book, order: Order, changes: dict[str, Any]) -> tuple[
     changed = replace(machine, **changes, updated_at=order.at)
     if (changed.cash_in_ppm, changed.cash_out_ppm) == (machine.cash_in_ppm, machine.cash_out_ppm):
         return (MachineChanged(changed),)
+    if machine.pubkey in book.freed:
+        return (MachineChanged(changed),)  # whoever has it enrolled by now tells it its fees
     return (MachineChanged(changed), fees_for(book, changed, order.at))
 
 

@@ -99,6 +99,14 @@ def _operator_replaced(data: View) -> str:
     return f"{_operator(data)}\nWhat any other key says in its name is a stranger's from now on."
 
 
+def _machine_freed(data: View) -> str:
+    machine = data["machine"]
+    return (
+        f"Freed {machine['npub']} from {machine['freed_from']}, which is told: what it reports is rejected there.\n"
+        "Next: its owner sends `machine add`."
+    )
+
+
 def _operators(data: View) -> str:
     return listing(data["operators"], "No operators yet: operator add <npub> name=<name>",
                  lambda row: _operator({"operator": row}), data)  # fmt: skip
@@ -398,6 +406,20 @@ def enrolled_words(operator: str, machine: str, name: str) -> str:
     )
 
 
+def freed_words(key: str, machine: str) -> str:
+    """What an operator is told when the platform took a machine's key from it."""
+    return (
+        f"The platform took the key {key} of {machine} from your book: what it reports is rejected here from now on, and "
+        f"another operator may enrol it. To go on with {machine}, give it another key: machine rotate {machine} <npub>. "
+        "If it is your machine, ask the platform."
+    )
+
+
+def key_free_words(key: str) -> str:
+    """What an operator is told that was refused a machine's key which the platform has freed since."""
+    return f"The key {key}, which you wanted to enrol, is free now: send your `machine add` or `machine rotate` again."
+
+
 def rotated_words(old: str, new: str) -> str:
     """What people are told when the bot has another key; both are npubs."""
     return (
@@ -417,6 +439,7 @@ WORDS: Mapping[str, Callable[[Any], str]] = {
     "operator suspend": _operator,
     "operator resume": _operator,
     "operator replace": _operator_replaced,
+    "machine free": _machine_freed,
     "platform fee": _platform,
     "platform status": _platform,
     "machine add": _machine_added,

@@ -8,9 +8,10 @@ from typing import Any
 
 from nostrbot.core.book import Book, Lp, Seat
 from nostrbot.core.counter import Counter, Gap, Stray
-from nostrbot.core.facts import OperatorAdded, SettlementFrozen
+from nostrbot.core.facts import SettlementFrozen
 from nostrbot.core.ledger.balances import Balances
 from nostrbot.core.plain import plain, reader
+from nostrbot.core.platform_facts import OperatorAdded
 from nostrbot.core.records import AlertPlan, Cassette, Deposit, Enrolment, FixedPlan, Machine, Preferences, Split
 from nostrbot.core.states import Direction
 from nostrbot.core.till import FeesOff, Rate, Rejection, Till
@@ -59,6 +60,7 @@ def take_snapshot(book: Book) -> dict[str, Any]:
         "operator_keys": book.operator_of_key,
         "former_operators": book.former_operators,
         "former_bots": book.former_bots,
+        "freed": book.freed,
         "rotations": book.rotations,
         "frozen": [plain(fact) for fact in book.frozen.values()],
         "machines": [plain(machine) for machine in book.machines.values()],
@@ -102,7 +104,7 @@ def restore_snapshot(state: dict[str, Any]) -> Book:
         book.operators[operator.operator] = operator
     book.suspended_operators = set(state["suspended_operators"])
     book.operator_of_key = dict(state["operator_keys"])
-    book.former_operators = list(state["former_operators"])
+    book.former_operators, book.freed = list(state["former_operators"]), list(state["freed"])
     book.former_bots, book.rotations = list(state["former_bots"]), list(state["rotations"])
     book.frozen = {fact.number: fact for fact in map(_read_frozen, state["frozen"])}
     for fields in state["machines"]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from nostrbot.core import arguments
 from nostrbot.core.book import Book
-from nostrbot.core.commands import SPLITS_MAX, Code, Refused
+from nostrbot.core.commands import SPLITS_MAX, Code, Command, Refused
 from nostrbot.core.facts import Fact, SplitsSet
 from nostrbot.core.orders import Order
 from nostrbot.core.records import Split
@@ -88,3 +88,8 @@ def share_pots(splits: tuple[Split, ...], pots: Iterable[tuple[int, int]]) -> li
         for place, part in enumerate(split(sats, [rule.ppm for rule in splits])):
             together[place] += part * count
     return together
+
+
+def splits_as_set(book: Book, said: Command, facts: tuple[Fact, ...]) -> tuple[Split, ...]:
+    """The set of splits as a command that was decided leaves it."""
+    return facts[0].splits if facts and isinstance(facts[0], SplitsSet) else book.splits[said.args.get("machine")]

@@ -13,8 +13,9 @@ from typing import Any
 from nostrbot.core.amounts import show_limit
 from nostrbot.core.book import Book, Lp, Seat
 from nostrbot.core.dossier import Note, Settlement
-from nostrbot.core.facts import Leg, OperatorAdded
+from nostrbot.core.facts import Leg
 from nostrbot.core.ledger import accounts
+from nostrbot.core.platform_facts import OperatorAdded
 from nostrbot.core.records import Deposit, Enrolment, Machine, Preferences, Split
 from nostrbot.money import format_minor, format_ppm
 from nostrbot.nostr.keys import npub
@@ -50,6 +51,11 @@ def machine_view(machine: Machine) -> View:
         "created_at": machine.created_at,
         "updated_at": machine.updated_at,
     }
+
+
+def freed_view(book: Book, pubkey: str) -> View:
+    """A machine's key that was taken from a book."""
+    return {"npub": npub(pubkey), "freed_from": book.handle}
 
 
 def guard_view(machine: Machine) -> View:

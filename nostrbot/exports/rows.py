@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from nostrbot.core.book import ROOT, Book
 from nostrbot.core.dossier import as_it_stands
-from nostrbot.core.facts import BookOpened, Leg, read_fact
+from nostrbot.core.facts import Leg, read_fact
+from nostrbot.core.platform_facts import BookOpened
 from nostrbot.core.receipts import Payment, payment_of
 from nostrbot.core.views import View, deposit_view, leg_view, leg_views, settlement_view
 from nostrbot.errors import ConfigError

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from nostrbot.core.book import ROOT
-from nostrbot.core.facts import BotRotated, OperatorReplaced, read_fact
+from nostrbot.core.facts import read_fact
+from nostrbot.core.platform_facts import BotRotated, OperatorReplaced
 from nostrbot.store.queries import Queries
 
 

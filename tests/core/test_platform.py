@@ -4,15 +4,8 @@ import pytest
 
 from nostrbot.audit.verification import verify_trail
 from nostrbot.core.commands import Code, Refused
-from nostrbot.core.facts import (
-    BookOpened,
-    MachineChanged,
-    OperatorAdded,
-    OperatorReplaced,
-    OperatorSwitched,
-    PlatformFeeSet,
-    SplitsSet,
-)
+from nostrbot.core.facts import MachineChanged, SplitsSet
+from nostrbot.core.platform_facts import BookOpened, OperatorAdded, OperatorReplaced, OperatorSwitched, PlatformFeeSet
 from tests.houses import House, Outcome, person
 
 

@@ -5,8 +5,9 @@ import pytest
 from nostrbot.core.book import Book
 from nostrbot.core.commands import Code, Command, Refused, parse
 from nostrbot.core.engine import apply, decide
-from nostrbot.core.facts import BotRotated, Fact
+from nostrbot.core.facts import Fact
 from nostrbot.core.phrasebook import TABLE
+from nostrbot.core.platform_facts import BotRotated
 from nostrbot.core.roles import BARRED, GIVEN_BY, Part, keys_given, parts_of
 from nostrbot.core.rules import FIRST
 from nostrbot.refusals import Reason, Refusal

@@ -50,6 +50,7 @@ def test_the_house_has_something_of_everything() -> None:
         "first_bot",
         "operator",
         "former_operators",
+        "freed",
         "active",
         "operators",
         "suspended_operators",

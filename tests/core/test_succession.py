@@ -9,16 +9,9 @@ import pytest
 from nostrbot.audit.verification import verify_trail
 from nostrbot.core.book import Book
 from nostrbot.core.commands import Code, Refused
-from nostrbot.core.facts import (
-    BotRotated,
-    LpEnrolled,
-    PlatformFeeSet,
-    PredecessorNamed,
-    PreferencesCarried,
-    PreferencesSet,
-    SettlementProcessed,
-)
+from nostrbot.core.facts import LpEnrolled, PreferencesCarried, PreferencesSet, SettlementProcessed
 from nostrbot.core.inputs import Signed
+from nostrbot.core.platform_facts import BotRotated, PlatformFeeSet, PredecessorNamed
 from nostrbot.core.receipts import Sealed, entry_messages
 from nostrbot.core.succession import (
     Statement,
