@@ -51,6 +51,7 @@ from nostrbot.core.inputs import Input, Signed, Tick
 from nostrbot.core.lp_books import books_concerned, enrolment_notice, lp_in
 from nostrbot.core.orders import Order
 from nostrbot.core.outcomes import outcome_view
+from nostrbot.core.parties import due_moves
 from nostrbot.core.phrasebook import DISMISS
 from nostrbot.core.receipts import Message, Sealed, ack, ack_text, direct_message, owes_messages
 from nostrbot.core.registry import find_speaker
@@ -203,18 +204,17 @@ class Desk:
     # --- machines -------------------------------------------------------------------------------------------------
 
     def _take_report(self, one: Opened, sale: Sale | Refusal, now: int, turn: Turn) -> None:
-        given, event = one.given, one.given.event
-        key = one.standing.machine
+        given, event, key = one.given, one.given.event, one.standing.machine
         assert key is not None, "the mailroom lets only machines report"
         if key in self.closed_books:
             self.refuse(Refusal(Reason.BOOK_CLOSED), event)
             return
         before = told_before(self.directory, self.books, self.closed_books, given, sale)
-        if isinstance(before, Refusal):
-            self.refuse(before, event)
-            return
         if before is not None:
-            self._ack_again(given, before._replace(number=None), now, turn)
+            if isinstance(before, Refusal):
+                self.refuse(before, event)
+            else:
+                self._ack_again(given, before._replace(number=None), now, turn)
             return
         live = self.live[key]
         given = given._replace(heard=live.heard_at(now))
@@ -576,7 +576,7 @@ class Desk:
 def _is_due(live: LiveBook, now: int) -> bool:
     """Return whether something is due in a book. Where that cannot be said it is: deciding it shows what is wrong."""
     try:
-        return bool(due_slots(live.book, live.chain.next_at(now)))
+        return bool(due_slots(live.book, live.chain.next_at(now)) or due_moves(live.book))
     except Exception:  # noqa: BLE001 - one book's fault must not keep the others from their slots
         return True
 

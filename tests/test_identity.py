@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -24,6 +26,7 @@ from nostrbot.rotation import NextKey, begin, finish, require_free
 from nostrbot.store.database import sqlite_url
 from nostrbot.store.store import Store
 from tests.offices import ANA, BOT, MACHINE, OPERATOR, PLATFORM, Office, command, office, report
+from tests.reading.asking import asked
 from tests.signers import Signer
 from tests.test_rotation import countersigned
 
@@ -392,3 +395,44 @@ async def test_a12_who_waits_for_a_key_is_known_after_trouble_and_a_restart() ->
     assert message is not None
     assert message.to == "two"
     assert again.answer(ANA.pubkey, {"two": book}, 1) is None
+
+
+# --- A10: what waited for a key ---------------------------------------------------------------------------------------
+
+XENA = Signer("xena")
+
+
+async def test_a10_what_waited_is_seen_by_its_lp_wherever_it_looks(at: Office) -> None:
+    """The answer, balance, history, receipt and statement say the same; the projections are those of the journal."""
+    await at.say((OPERATOR, f"splits set xena=50%:{XENA.npub} self=50%:self"))
+    await at.take(report(1, at.now))
+    preview = await ask(at, OPERATOR, f"preview lp add {XENA.npub} machine=m1 name=xe")
+    said = await ask(at, OPERATOR, f"lp add {XENA.npub} machine=m1 name=xe")
+    assert said["data"]["lp"]["sats"] == preview["data"]["lp"]["sats"] == 3_135
+    at.now += 1
+    await at.say((XENA, "join"))
+    at.now += 1
+    [row] = await asked(at, XENA, "balance")
+    assert row["sats"] == 3_135
+    at.now += 1
+    [leg] = (await asked(at, XENA, "history"))["history"]
+    assert (leg["type"], leg["sats"], leg["settlement"], leg["machine"]) == ("operator_split", 3_135, None, "m1")
+    at.now += 1
+    receipt = await asked(at, XENA, f"receipt {leg['id']}")
+    assert (receipt["sats"], receipt["fiat"]) == (3_135, None)
+    at.now += 1
+    month = datetime.fromtimestamp(at.now, ZoneInfo("America/Guatemala")).strftime("%Y-%m")
+    statement = (await asked(at, XENA, f"statement month={month}"))["statement"]
+    [sats] = statement["sats"]
+    assert (sats["opening"], sats["closing"]) == (0, 3_135)
+    await at.reload()
+    assert not at.desk.closed_books
+    at.now += 1
+    await at.say((OPERATOR, 'settlement refund s1 reason="false"'))
+    assert at.book.sats_owed("xe") == 0
+    await at.reload()
+    assert not at.desk.closed_books
+    at.now += 1
+    [sats] = (await asked(at, XENA, f"statement month={month}"))["statement"]["sats"]
+    assert sats["closing"] == 0
+    await summary_of(at, OPERATOR)

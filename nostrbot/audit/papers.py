@@ -16,6 +16,7 @@ from nostrbot.core.checkpoint import Checkpoint
 from nostrbot.core.facts import (
     Fact,
     Leg,
+    PartyMoved,
     PaymentVoided,
     SettlementCorrected,
     SettlementMoved,
@@ -154,5 +155,5 @@ def _receipt_in(receipt: Receipt, book: Book, facts: tuple[Fact, ...], entry_has
 
 
 def _voided_by(facts: tuple[Fact, ...]) -> set[int]:
-    reversing = (SettlementCorrected, SettlementRefunded, SettlementMoved, SettlementRetried, PaymentVoided)
+    reversing = (SettlementCorrected, SettlementRefunded, SettlementMoved, SettlementRetried, PaymentVoided, PartyMoved)
     return {leg.number for fact in facts if isinstance(fact, reversing) for leg in fact.voided}

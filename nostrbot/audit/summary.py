@@ -11,6 +11,7 @@ from nostrbot.core.facts import (
     Fact,
     Leg,
     LpPaid,
+    PartyMoved,
     PaymentVoided,
     SettlementCorrected,
     SettlementProcessed,
@@ -90,13 +91,13 @@ class Summary:
             if isinstance(fact, SettlementProcessed | SettlementRetried):
                 self.settlements += 1
                 self.sats_settled += fact.sale.wire_sats
-            if isinstance(fact, SettlementProcessed | SettlementRetried | SettlementCorrected | LpPaid):
+            if isinstance(fact, SettlementProcessed | SettlementRetried | SettlementCorrected | LpPaid | PartyMoved):
                 self.receipts += _receipts(fact.legs, LegStatus.COMPLETED)
             if isinstance(fact, SettlementCorrected):
                 self.sats_settled += fact.wire_sats - sum(leg.sats for leg in fact.voided)
             if isinstance(fact, SettlementRefunded) and fact.fiat_minor:
                 self.sats_settled -= fact.sats
-            if isinstance(fact, SettlementCorrected | SettlementRefunded | PaymentVoided):
+            if isinstance(fact, SettlementCorrected | SettlementRefunded | PaymentVoided | PartyMoved):
                 self.receipts -= _receipts(fact.voided, LegStatus.VOIDED)
 
 

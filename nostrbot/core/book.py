@@ -114,6 +114,14 @@ class Lp:
         return next((scheme for since, scheme in reversed(self.schemes) if since < seq), Scheme.NIP04)
 
 
+class Moved(NamedTuple):
+    """What an LP got of what had waited for its key as a party: its leg, and the sats in it."""
+
+    lp: str
+    number: int
+    sats: int
+
+
 @dataclass(slots=True)
 class Book:
     """One operator's book, or the root book (key ROOT), which uses the first fields and those about operators only.
@@ -125,6 +133,7 @@ class Book:
             commands carried into it were addressed; rotations: the entries in which this book changed from one to another.
         operator: the operator's key in force; former_operators: those it had before, in its own book; operator_of_key: in the root book, every key an operator has or had, each
             with its book; the last of a book is in force.
+        parties: keys that got a share as a party; moved: what of it their LPs have by now.
         freed: machines' keys that the platform took from this book.
         frozen: settlements that a thief may have signed, by number.
     """
@@ -149,6 +158,8 @@ class Book:
     operator_of_key: dict[str, str] = field(default_factory=dict)
     machines: dict[str, Machine] = field(default_factory=dict)
     machine_of_key: dict[str, str] = field(default_factory=dict)
+    parties: set[str] = field(default_factory=set)
+    moved: dict[str, Moved] = field(default_factory=dict)
     freed: list[str] = field(default_factory=list)
     lps: dict[str, Lp] = field(default_factory=dict)
     lp_of_key: dict[str, str] = field(default_factory=dict)

@@ -12,6 +12,7 @@ from nostrbot.core.facts import (
     Fact,
     Leg,
     LpPaid,
+    PartyMoved,
     PaymentVoided,
     SettlementCorrected,
     SettlementProcessed,
@@ -39,6 +40,9 @@ def book_fact(fact: Fact) -> Transaction | None:
             return _refunded(fact)
         case LpPaid():
             return _lp_paid(fact.legs, fact)
+        case PartyMoved():
+            owner = accounts.OPERATOR if fact.lp is None else accounts.lp_sats(fact.lp)
+            return Transaction(((accounts.party(fact.pubkey), SAT, fact.sats), (owner, SAT, -fact.sats)))
         case PaymentVoided():
             return _payment_voided(fact)
         case CassettesCounted():

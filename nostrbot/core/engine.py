@@ -24,6 +24,7 @@ from nostrbot.core import (
     guards,
     outside,
     own_sats,
+    parties,
     payments,
     platform,
     registry,
@@ -83,7 +84,7 @@ DECIDERS: Mapping[str, Decider] = {
     "operator add": platform.add_operator,
     "operator suspend": platform.switch_operator,
     "operator resume": platform.switch_operator,
-    "operator replace": platform.replace_operator,
+    "operator replace": parties.replace_operator,
     "platform fee": platform.set_platform_fee,
     "machine add": registry.add_machine,
     "machine set": registry.set_machine,
@@ -97,7 +98,7 @@ DECIDERS: Mapping[str, Decider] = {
     "cassette set": cassettes.set_cassette,
     "cassette count": cassettes.count_cassettes,
     "cassette publish": cassettes.publish_cassettes,
-    "lp add": registry.enrol_lp,
+    "lp add": parties.enrol,
     "lp suspend": registry.switch_lp,
     "lp resume": registry.switch_lp,
     "join": registry.set_preferences,
@@ -114,8 +115,8 @@ DECIDERS: Mapping[str, Decider] = {
     "settlement release": worklist.release_settlement,
     "settlement reset": worklist.reset_settlement,
     "settlement retry": worklist.retry_settlement,
-    "settlement partial": worklist.correct_settlement,
-    "settlement refund": worklist.refund_settlement,
+    "settlement partial": parties.correct,
+    "settlement refund": parties.refund,
     "settlement add": outside.add_settlement,
     "splits set": splits.set_splits,
     "splits clear": splits.clear_splits,
@@ -184,7 +185,9 @@ def decide_tick(book: Book, given: Tick, at: int, rules: int) -> Decision:
     """Decide what is due by the clock: fixed mode's slots."""
     if given.at != at:
         return Decision(instead=Refusal(Reason.INVALID, "a tick is decided at its own time"))
-    return Decision(fixed.decide_slots(book, at, rules))
+    # One thing a tick: what is due besides is still due a moment later.
+    moves = parties.due_moves(book) if rules >= SOUND else ()
+    return Decision(moves or fixed.decide_slots(book, at, rules))
 
 
 def decide_clock(given: ClockSet, at: int, rules: int) -> Decision:

@@ -7,7 +7,7 @@ moves (core/booking.py), what is so (core/engine.py).
 from functools import singledispatch
 from typing import Any, NamedTuple
 
-from nostrbot.core.book import ROOT, SCHEMES_KEPT, Book, Booked, Lp, PaidLeg, Seat
+from nostrbot.core.book import ROOT, SCHEMES_KEPT, Book, Booked, Lp, Moved, PaidLeg, Seat
 from nostrbot.core.booking import book_fact
 from nostrbot.core.counter import Counter
 from nostrbot.core.daybook import local_day
@@ -31,6 +31,7 @@ from nostrbot.core.facts import (
     MachineAdded,
     MachineChanged,
     MachineCompromised,
+    PartyMoved,
     PaymentVoided,
     PreferencesCarried,
     PreferencesSet,
@@ -311,8 +312,10 @@ def _number_legs(book: Book, legs: tuple[Leg, ...]) -> None:
 
 
 def _spend(book: Book, machine: str, legs: tuple[Leg, ...]) -> None:
-    """Completed legs of LPs use up their cash in the machine."""
+    """Completed legs of LPs use up their cash in the machine; a party's are noted."""
     for leg in legs:
+        if leg.pubkey is not None:
+            book.parties.add(leg.pubkey)
         if leg.lp is not None and leg.fiat_minor and leg.status is LegStatus.COMPLETED:
             book.lps[leg.lp].seats[machine].spent_minor += leg.fiat_minor
 
@@ -431,6 +434,15 @@ def recall_payment(book: Book, fact: LpPaid, at: int) -> None:
     """Note what was paid apart from any settlement, so that it can be voided."""
     for leg in fact.legs:
         book.recall.legs[leg.number] = PaidLeg(leg, fact.machine, fact.currency, fact.rate, fact.slot, at)
+
+
+@_apply.register
+def _(fact: PartyMoved, book: Book, place: Place) -> None:
+    _number_legs(book, fact.legs)
+    if fact.lp is not None:
+        book.moved.pop(fact.pubkey, None)
+        for leg in fact.legs:
+            book.moved[fact.pubkey] = Moved(fact.lp, leg.number, leg.sats)
 
 
 @_apply.register

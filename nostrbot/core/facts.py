@@ -362,6 +362,26 @@ class PaymentVoided:
 
 
 @dataclass(frozen=True, slots=True)
+class PartyMoved:
+    """Sats that waited for another key in a commission split are its LP's, or the operator's own (lp None), by now.
+
+    Attributes:
+        machine: one that the LP is at, and its currency, for its receipt; "" where there is no LP.
+        sats: what moves from the party's account to the owner's; negative where a sale was undone and they go back.
+        voided, legs: the LP's receipt of before, and the one in its place; or none before.
+    """
+
+    name: ClassVar[str] = "party_moved"
+    pubkey: str
+    lp: str | None
+    machine: str
+    currency: str
+    sats: int
+    voided: tuple[Leg, ...]
+    legs: tuple[Leg, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SlotsKept:
     """Fixed mode: the slots of a local day that have had their turn now.
 
@@ -507,6 +527,7 @@ Fact = (
     | SettlementLifted
     | LpPaid
     | PaymentVoided
+    | PartyMoved
     | SlotsKept
     | FixedPlanSet
     | AlertPlanSet

@@ -22,6 +22,7 @@ from nostrbot.core.facts import (
     MachineAdded,
     MachineChanged,
     MachineCompromised,
+    PartyMoved,
     PaymentVoided,
     PreferencesSet,
     SettlementChange,
@@ -67,7 +68,10 @@ def outcome_view(book: Book, author: str, command: Command, facts: tuple[Fact, .
         changed = [fact.machine for fact in facts if isinstance(fact, MachineChanged)]
         machine = changed[0] if changed else book.machines[facts[0].machine]
         return compromise_view(book, machine, facts[0].since, facts)
-    return _of_fact(book, facts[0])
+    view = _of_fact(book, facts[0])
+    if isinstance(facts[0], LpEnrolled):
+        view["lp"]["sats"] += sum(fact.sats for fact in facts if isinstance(fact, PartyMoved))
+    return view
 
 
 def _settlement_after(book: Book, facts: tuple[Fact, ...], at: int) -> View:
@@ -79,6 +83,8 @@ def _settlement_after(book: Book, facts: tuple[Fact, ...], at: int) -> View:
         assert isinstance(first, SettlementProcessed), "only a birth has nothing before it"
         dossier, facts = Dossier(first, 0, at), facts[1:]
     for fact in facts:
+        if isinstance(fact, PartyMoved):  # of the settlement itself it changes nothing
+            continue
         assert isinstance(fact, SettlementProcessed | SettlementChange)
         dossier = dossier.followed_by(fact, at)
     view = show_settlement(dossier)

@@ -12,7 +12,7 @@ from nostrbot.core.book import Book, PaidLeg
 from nostrbot.core.commands import Code, Refused
 from nostrbot.core.facts import Fact, PaymentVoided
 from nostrbot.core.orders import Order
-from nostrbot.core.states import LegStatus
+from nostrbot.core.states import LegStatus, LegType
 
 PRICED_SHOWN_MAX = 100  # legs named in the answer to `machine compromised`; `payment list` shows all
 
@@ -24,7 +24,8 @@ def void_payment(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     """
     number = order.args["leg"]
     paid = book.recall.legs.get(number)
-    if paid is None:
+    # What had waited for a key is a commission, and no payment.
+    if paid is None or (paid.settlement is None and paid.leg.type is LegType.OPERATOR_SPLIT):
         return Refused(Code.NOT_FOUND, f"there is no leg l{number}: `payment list` shows what you paid LPs")
     if paid.settlement is not None:
         s = f"s{paid.settlement}"

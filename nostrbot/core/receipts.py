@@ -18,6 +18,7 @@ from nostrbot.core.facts import (
     FeesPublished,
     Leg,
     LpPaid,
+    PartyMoved,
     PaymentVoided,
     SettlementCorrected,
     SettlementFact,
@@ -34,6 +35,7 @@ from nostrbot.core.platform_facts import BotRotated, MachineFreed
 from nostrbot.core.replies import (
     freed_words,
     frozen_words,
+    moved_void_words,
     payment_void_words,
     receipt_words,
     rotated_words,
@@ -56,6 +58,7 @@ _SPEAKING = (
         SettlementRetried,
         SettlementFrozen,
         LpPaid,
+        PartyMoved,
         PaymentVoided,
         MachineFreed,
         FeesPublished,
@@ -101,6 +104,8 @@ def payment_of(fact: Fact) -> Payment | None:
             return Payment(fact.machine, fact.sale.currency, fact.sale.rate, fact.number, fact.event_id)
         case SettlementRetried():
             return Payment(fact.machine, fact.sale.currency, fact.sale.rate, fact.number, None)
+        case PartyMoved() if fact.lp is not None:
+            return Payment(fact.machine, fact.currency, "0", None, None)
         case LpPaid():
             return Payment(fact.machine, fact.currency, fact.rate, None, None)
         case _:
@@ -235,15 +240,19 @@ def _receipts(book: Book, fact: Fact, entry: Sealed) -> Iterator[Message]:
     before.pop(None, None)
     for lp, numbers in before.items():
         assert lp is not None
-        assert isinstance(fact, SettlementCorrected | SettlementRefunded)
+        assert isinstance(fact, SettlementCorrected | SettlementRefunded | PartyMoved)
         where = f"{fact.machine}, {book.handle}"
+        if isinstance(fact, PartyMoved):
+            words = moved_void_words(where, numbers, entry=entry.seq, entry_hash=entry.hash)
+            yield to_lp(book, lp, f"void:{book.key}:{entry.seq}:{numbers[0]}", words, entry)
+            continue
         words = void_words(where, fact.number, numbers, entry=entry.seq, entry_hash=entry.hash)
         yield to_lp(book, lp, f"void:{book.key}:{entry.seq}:{numbers[0]}", words, entry)
 
 
 def _voided_by_lp(fact: Fact) -> dict[str | None, list[int]]:
     """The numbers of the legs that a fact voids, by their LP, in order; those of nobody under None."""
-    voided = fact.voided if isinstance(fact, SettlementCorrected | SettlementRefunded) else ()
+    voided = fact.voided if isinstance(fact, SettlementCorrected | SettlementRefunded | PartyMoved) else ()
     before: dict[str | None, list[int]] = {}
     for leg in voided:
         if leg.sats:

@@ -203,7 +203,8 @@ def enrol_lp(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
         return Refused(
             Code.TOO_MANY, f"your LPs have {SEATS_MAX} places at machines in all, as many as a book has room for"
         )
-    return (LpEnrolled(handle, args["npub"], Enrolment(machine.handle, True, order.at, order.at)),)
+    enrolled = LpEnrolled(handle, args["npub"], Enrolment(machine.handle, True, order.at, order.at))
+    return (enrolled,)
 
 
 def switch_lp(book: Book, order: Order) -> tuple[Fact, ...] | Refused:

@@ -365,7 +365,8 @@ def receipt_words(receipt: View) -> str:
         lines.insert(0, f"Corrected, in place of {', '.join(receipt['corrects'])}: the machine dispensed less.")
     if receipt["balance_after"] is not None:
         lines.append(f"Left in the machine: {receipt['balance_after']} {receipt['currency']}.")
-    what = f"settlement {receipt['settlement']}" if receipt["settlement"] else "out of the operator's own sats"
+    apart = "out of the operator's own sats" if receipt["fiat"] else "what had waited for your key in commission splits"
+    what = f"settlement {receipt['settlement']}" if receipt["settlement"] else apart
     lines.append(f"Receipt {receipt['receipt']}, {what}, tag {receipt['tag']}.")
     lines.append(f"Journal entry {receipt['entry']} {receipt['entry_hash']}")
     return "\n".join(lines)
@@ -395,6 +396,15 @@ def frozen_words(where: str, sats: int, sales: int, *, entry: int, entry_hash: s
         f"Frozen: {sats} sats of {what} at {where}. The machine's key may have been stolen, so your operator looks into "
         f"each sale; until then these sats are kept and cannot leave. `balance` shows them.\n"
         f"Journal entry {entry} {entry_hash}"
+    )
+
+
+def moved_void_words(where: str, legs: list[int], *, entry: int, entry_hash: str) -> str:
+    """What an LP is told when all that had waited for its key is gone, because its sales were undone."""
+    which = ", ".join(f"l{leg}" for leg in legs)
+    return (
+        f"Void: receipt {which} of commission at {where}. The sales it came from did not take place as reported. "
+        f"`balance` shows what is yours.\nJournal entry {entry} {entry_hash}"
     )
 
 

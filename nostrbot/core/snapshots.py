@@ -6,7 +6,7 @@ is a cache of the facts before it; the Recall is not part of it.
 
 from typing import Any
 
-from nostrbot.core.book import Book, Lp, Seat
+from nostrbot.core.book import Book, Lp, Moved, Seat
 from nostrbot.core.counter import Counter, Gap, Stray
 from nostrbot.core.facts import SettlementFrozen
 from nostrbot.core.ledger.balances import Balances
@@ -61,6 +61,8 @@ def take_snapshot(book: Book) -> dict[str, Any]:
         "former_operators": book.former_operators,
         "former_bots": book.former_bots,
         "freed": book.freed,
+        "parties": sorted(book.parties),
+        "moved": [[pubkey, *moved] for pubkey, moved in book.moved.items()],
         "rotations": book.rotations,
         "frozen": [plain(fact) for fact in book.frozen.values()],
         "machines": [plain(machine) for machine in book.machines.values()],
@@ -104,6 +106,8 @@ def restore_snapshot(state: dict[str, Any]) -> Book:
         book.operators[operator.operator] = operator
     book.suspended_operators = set(state["suspended_operators"])
     book.operator_of_key = dict(state["operator_keys"])
+    book.parties = set(state["parties"])
+    book.moved = {pubkey: Moved(*moved) for pubkey, *moved in state["moved"]}
     book.former_operators, book.freed = list(state["former_operators"]), list(state["freed"])
     book.former_bots, book.rotations = list(state["former_bots"]), list(state["rotations"])
     book.frozen = {fact.number: fact for fact in map(_read_frozen, state["frozen"])}

@@ -12,6 +12,7 @@ from nostrbot.core.facts import (
     DepositChanged,
     Fact,
     LpPaid,
+    PartyMoved,
     PaymentVoided,
     SettlementCorrected,
     SettlementProcessed,
@@ -60,6 +61,10 @@ def _narration(fact: Fact) -> Narration | None:
             return Narration(
                 ", ".join(leg.lp or "" for leg in paid), text, kind, tuple(f"l{leg.number}" for leg in paid)
             )
+        case PartyMoved():
+            who = "the operator" if fact.lp is None else fact.lp
+            way = f"to {who}" if fact.sats > 0 else f"back from {who}"
+            return Narration(who, f"{abs(fact.sats)} sats that waited for a key move {way}", "party")
         case PaymentVoided():
             links = tuple(f"l{leg.number}" for leg in fact.voided)
             text = f"payment {', '.join(links)} at {fact.machine} voided{_because(fact.reason)}"

@@ -11,6 +11,7 @@ from nostrbot.core.facts import (
     Fact,
     Leg,
     LpPaid,
+    PartyMoved,
     PaymentVoided,
     SettlementChange,
     SettlementCorrected,
@@ -188,6 +189,9 @@ class Projections:
                     self.changes.append((number, fact.number, entry.seq))
                 case SettlementFrozen() | SettlementLifted():
                     self.changes.append((number, fact.number, entry.seq))
+                case PartyMoved():
+                    self._void(number, fact.voided, entry.seq, entry.at)
+                    self._add_made(number, None, fact.machine, fact.legs, entry)
                 case PaymentVoided():
                     self._void(number, fact.voided, entry.seq, entry.at)
                 case LpPaid():

@@ -62,6 +62,12 @@ def every_fact() -> list[Fact]:
     later.say("operator", "lp add @ana machine=m1 name=ana")
     later.take(letter("ana", "join", at=later.now, to="new-bot")._replace(carried=True))
     later.say("platform", "machine free @m1")
+    house.say("operator", "splits set x=100%:@xena")
+    house.say("operator", "machine resume m1")
+    house.sell("m1", by="new-1")
+    house.say("operator", "machine add @m5 name=m5 fiat=GTQ cash_in=5% cash_out=5%")
+    house.sell("m5")
+    house.say("operator", "lp add @xena machine=m5 name=xena")
     facts = [fact for entry in (*root.entries, *house.entries, *later.entries) for fact in entry.facts]
     return [*facts, retried(next(fact for fact in facts if isinstance(fact, SettlementProcessed)))]
 
@@ -86,7 +92,7 @@ def test_a_house_s_life_has_every_fact() -> None:
         "fees_published", "cassettes_stated", "cassette_set", "cassettes_counted", "cassettes_published",
         "machine_compromised", "settlement_frozen", "settlement_lifted", "operator_replaced", "bot_rotated",
         "predecessor_named", "payment_voided", "gaps_dismissed", "preferences_carried", "clock_set_right",
-        "machine_freed",
+        "machine_freed", "party_moved",
     }  # fmt: skip
     assert {fact.name for fact in FACTS} == {kind.name for kind in get_args(Fact)}
 

@@ -43,7 +43,7 @@ def test_the_house_has_something_of_everything() -> None:
     book = lived().book
     new = take_snapshot(House.empty().book)
     same = {name for name, value in take_snapshot(book).items() if value == new[name]}
-    # Those of an operator's replacement are tested in test_platform.py, the others are the root's.
+    # Those of an operator's replacement are tested in test_platform.py, of keys in test_roles.py and test_parties.py, the others are the root's.
     assert same == {
         "key",
         "platform",
@@ -51,6 +51,8 @@ def test_the_house_has_something_of_everything() -> None:
         "operator",
         "former_operators",
         "freed",
+        "parties",
+        "moved",
         "active",
         "operators",
         "suspended_operators",
