@@ -117,7 +117,8 @@ class Life(RuleBasedStateMachine):
         if other_content:
             spoilt = payload | {"txid": f"again {len(self.house.entries)}"}
             conflict = report(signer, spoilt, at=self.house.now, to=self.house.bot)
-            assert isinstance(self.house.take(conflict), SettlementRejected)
+            # A key that was suspended or rotated out since is refused, and nothing is recorded.
+            assert isinstance(self.house.take(conflict), SettlementRejected | Refusal)
         else:
             reported = report(signer, payload, at=self.house.now, to=self.house.bot)
             again = self.house.take(reported if fresh else entry.given)

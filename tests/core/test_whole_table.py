@@ -43,6 +43,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "operator replace npub": ("@operator", "@new-operator", "@stranger"),
     "machine compromised since": ("0", "1790000000", "1790003600", "2026-10-01"),
     "name": (*MACHINES, "m3", *LPS, "antigua", "coban"),
+    "event": ("00" * 32,),
     "tz": ("UTC", "America/Guatemala"),
     "machine": (*MACHINES, *MACHINES, "m9"),
     "lp": (*LPS, "nobody"),
