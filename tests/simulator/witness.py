@@ -116,8 +116,11 @@ class Ledger:
                 if name == "settlement_rejected":
                     hold("legs" not in fact, f"I5: s{number} is rejected and has legs")
                 else:
-                    taken = self.accepted.setdefault(fact["sale"]["payment_hash"], number)
-                    hold(taken == number, f"I4: s{number} has the payment hash of s{taken}")
+                    sale, place = fact["sale"], (fact["machine"], fact["sale"]["payment_hash"])
+                    taken = self.accepted.get(place, number)
+                    is_free = taken == number or self.statuses[taken] == "refunded" or sale["preimage"] is not None
+                    hold(is_free, f"I4: s{number} has the payment hash of s{taken}")
+                    self.accepted[place] = number
             case "settlement_corrected":
                 is_whole = fact["fiat_minor"] == fact["sale"]["fiat_minor"]
                 self.statuses[number] = "processed" if is_whole else "partial"
