@@ -18,6 +18,7 @@ from nostrbot.core.facts import (
     SettlementRefunded,
     SettlementRetried,
 )
+from nostrbot.core.rules import RULES
 from nostrbot.core.states import LegStatus
 from nostrbot.journal.entry import GENESIS
 
@@ -25,7 +26,7 @@ CARRIED_NAMED = 1_000
 
 
 class Carried(NamedTuple):
-    """An earlier command that was carried into entry `entry`: what it was, who said it, and when (unix seconds)."""
+    """An earlier command that came into entry `entry` late: what it was, who said it, and when (unix seconds)."""
 
     entry: int
     verb: str
@@ -47,8 +48,13 @@ class Summary:
             keys, `opened_by_parties` were compared by a key that a party gave, and `on_bots_word` are neither.
         checkpoints_checked, receipts_checked: papers that fit; receipts_voided: those of them that are void by now.
         carried: earlier commands that were carried into the book, the first CARRIED_NAMED of carried_count.
+        aged: commands that were too old by their entry's time, and fresh only by when the bot says it heard them; the first
+            CARRIED_NAMED of aged_count.
+        by_rules: how many entries were decided by which rules; old_rules_until: the time of the last of them that were not
+            the newest there are, 0: none.
         slots_missed: times of fixed mode whose local day ended before they had their turn; slot_missed_on: the last such day.
-        numbers_missing: by machine, what its counter counts and the trail lacks, like `42` or `45-47`.
+        numbers_missing: by machine, what its counter counts and the trail lacks, like `42` or `45-47`; where the counter
+            jumped, all between.
     """
 
     bot: str
@@ -75,6 +81,10 @@ class Summary:
     receipts_voided: int = 0
     carried: list[Carried] = field(default_factory=list)
     carried_count: int = 0
+    aged: list[Carried] = field(default_factory=list)
+    aged_count: int = 0
+    by_rules: dict[int, int] = field(default_factory=dict)
+    old_rules_until: int = 0
     slots_missed: int = 0
     slot_missed_on: str = ""
     numbers_missing: dict[str, list[str]] = field(default_factory=dict)
@@ -84,6 +94,18 @@ class Summary:
         self.carried_count += 1
         if len(self.carried) < CARRIED_NAMED:
             self.carried.append(command)
+
+    def name_aged(self, command: Carried) -> None:
+        """Name a command that was obeyed although it was too old by its entry's time; beyond so many only their count."""
+        self.aged_count += 1
+        if len(self.aged) < CARRIED_NAMED:
+            self.aged.append(command)
+
+    def count_rules(self, rules: int, at: int) -> None:
+        """Count an entry of time `at` by the rules that decided it."""
+        self.by_rules[rules] = self.by_rules.get(rules, 0) + 1
+        if rules < RULES:
+            self.old_rules_until = at
 
     def count(self, facts: tuple[Fact, ...]) -> None:
         """Count what an entry booked: settlements, the sats of them in force, receipts that LPs may keep."""

@@ -18,10 +18,11 @@ from nostrbot.audit.examination import LINE_BYTES_MAX
 from nostrbot.audit.papers import read_checkpoint_paper, read_receipt_paper
 from nostrbot.audit.proof import PAPER_BYTES_MAX, Proven, check_proof
 from nostrbot.audit.summary import Summary
-from nostrbot.audit.verification import verify_trail
+from nostrbot.audit.verification import AT_END, verify_trail
 from nostrbot.core.book import ROOT
 from nostrbot.core.liabilities import sums_view
 from nostrbot.core.lines import escape
+from nostrbot.core.rules import RULES
 from nostrbot.core.trust_words import amounts_words
 from nostrbot.errors import ConfigError, TrailError, file_trouble
 from nostrbot.keyfile import read_key_file
@@ -101,7 +102,10 @@ def judge_trail(case: TrailCase, *, json: bool, progress: Callable[[int], None] 
             return Verdict(False, json_module.dumps(difference))
         return Verdict(False, f"NOT verified. First difference: {_shown(str(error))}")
     if json:
-        fields = asdict(summary) | {"carried": [command._asdict() for command in summary.carried]}
+        fields = asdict(summary) | {
+            name: [command._asdict() for command in commands]
+            for name, commands in (("carried", summary.carried), ("aged", summary.aged))
+        }
         return Verdict(True, json_module.dumps({"ok": True, **fields}))
     return Verdict(True, "\n".join(_summary_words(summary)))
 
@@ -173,14 +177,31 @@ def _summary_words(summary: Summary) -> Iterator[str]:
 def _question_words(summary: Summary) -> Iterator[str]:
     """Say what nothing proves wrong and a person should ask about."""
     for command in summary.carried:
-        when = datetime.fromtimestamp(command.at, UTC).date().isoformat()
-        yield f"Carried into entry {command.entry}: {command.verb}, said on {when} by {npub(command.author)}."
+        said_on = _day(command.at)
+        yield f"Carried into entry {command.entry}: {command.verb}, said on {said_on} by {npub(command.author)}."
     if summary.carried_count > len(summary.carried):
         yield f"Carried in all: {summary.carried_count} commands."
+    for command in summary.aged:
+        said_on = _day(command.at)
+        yield (
+            f"Obeyed in entry {command.entry}, though too old by its time: {command.verb}, said on {said_on} by "
+            f"{npub(command.author)}. That it was heard in time rests on the bot's word."
+        )
+    if summary.aged_count > len(summary.aged):
+        yield f"Obeyed though too old, in all: {summary.aged_count} commands."
+    if summary.old_rules_until:
+        until = _day(summary.old_rules_until)
+        old = sum(count for rules, count in summary.by_rules.items() if rules < RULES)
+        yield f"Decided by older rules: {old} entries, the last on {until}. Ask why, if the bot was newer by then."
     if summary.slots_missed:
         yield f"Slots of fixed mode that were due and never kept: {summary.slots_missed}, the last on {summary.slot_missed_on}."
     for machine, numbers in summary.numbers_missing.items():
         yield f"Settlements of {machine} that its counter counts and the trail lacks: {', '.join(numbers)}."
+
+
+def _day(at: int) -> str:
+    """The day of a time, in UTC; a date in an event may be any number, and calendars end."""
+    return datetime.fromtimestamp(min(at, AT_END - 1), UTC).date().isoformat()
 
 
 def _input_words(summary: Summary) -> Iterator[str]:

@@ -22,8 +22,9 @@ from nostrbot.audit.summary import Carried, Summary
 from nostrbot.core.book import ROOT, Book, check_books
 from nostrbot.core.checkpoint import Checkpoint
 from nostrbot.core.commands import Command, parse
+from nostrbot.core.counter import Counter, Gap
 from nostrbot.core.daybook import is_known_zone, local_day
-from nostrbot.core.engine import apply, decide
+from nostrbot.core.engine import apply, check_fresh, decide
 from nostrbot.core.facts import Fact, LpEnrolled, plain_fact
 from nostrbot.core.fixed import open_slots
 from nostrbot.core.inputs import ClockSet, Input, Signed, Tick, read_observation
@@ -78,8 +79,8 @@ def verify_trail(
     _check_end(summary, book, bot, platform)
     papers.settle(summary.entries)
     summary.handle, summary.bot_now = book.handle, book.bot
-    gaps = {machine: [str(gap) for gap in till.counter.gaps] for machine, till in book.tills.items()}
-    summary.numbers_missing = {machine: numbers for machine, numbers in gaps.items() if numbers}
+    missing = {machine: _missing(till.counter) for machine, till in book.tills.items()}
+    summary.numbers_missing = {machine: numbers for machine, numbers in missing.items() if numbers}
     summary.checkpoints_checked, summary.receipts_checked = len(checkpoints), len(receipts)
     summary.receipts_voided = papers.voided_since
     return summary
@@ -172,6 +173,7 @@ class Verifying:
         if rules < self._rules:
             raise TrailError(seq, "rules", f"are number {rules}, after an entry decided by number {self._rules}")
         self._rules = rules
+        self._summary.count_rules(rules, content["at"])
 
     def _take_entry(self, content: dict[str, Any], given: Input, seq: int) -> None:
         book, summary = self._book, self._summary
@@ -180,9 +182,13 @@ class Verifying:
         if isinstance(given, Signed) and given.rumor is not None and self._memory.was_opened(given.event.id):
             # One signature, one message: without keys, what a seal holds rests on the bot's word.
             raise TrailError(seq, "input.event", "is a seal that an entry before was made of already")
+        if isinstance(given, Signed) and given.heard is not None and content["at"] != self._last_at:
+            # A book's time waits while the clock is behind it. Where it went on, the clock says the same as the entry:
+            # another `heard` would make an old command fresh again.
+            raise TrailError(seq, "input.heard", "is there, though the book's time went on since the entry before")
         self._check_carried(given, seq)
         self._check_keyed(given, seq)
-        self._count_input(given, seq)
+        self._count_input(given, seq, content["at"])
         self._count_missed_slots(content["at"])
         facts = self._decide_again(content, given, seq)
         if not book.handle and book.key != ROOT:
@@ -240,7 +246,7 @@ class Verifying:
                 last = date.fromisoformat(today) - timedelta(days=1)
                 summary.slot_missed_on = last.isoformat() if whole_days else first
 
-    def _count_input(self, given: Input, seq: int) -> None:
+    def _count_input(self, given: Input, seq: int, at: int) -> None:
         """Say what the input rests on, and have a party check it who can."""
         summary = self._summary
         if isinstance(given, Tick):
@@ -253,6 +259,8 @@ class Verifying:
         summary.heard_before += given.heard is not None
         if given.carried:
             summary.name_carried(Carried(seq, _verb(given), given.author, given.created_at))
+        elif given.heard is not None and _is_command(given) and check_fresh(given.created_at, at) is not None:
+            summary.name_aged(Carried(seq, _verb(given), given.author, given.created_at))
         if given.scheme is Scheme.PLAIN:
             summary.plain += 1
             return
@@ -279,6 +287,18 @@ class Verifying:
         postings = [posting for transaction in booked for posting in transaction.postings]
         require_same(postings, content["postings"], "postings", seq)
         return decision.facts
+
+
+def _missing(counter: Counter) -> list[str]:
+    """Return the numbers that a machine's count lacks. One that jumped ahead lacks all between, as far as a trail can tell."""
+    newest, stray = counter.newest, counter.stray
+    jumped = stray is not None and newest is not None and stray.first > newest + 1
+    between = [str(Gap(newest + 1, stray.first - 1, 0, 0))] if jumped and stray and newest is not None else []
+    return [*map(str, counter.gaps), *between, *map(str, stray.gaps if stray else ())]
+
+
+def _is_command(given: Signed) -> bool:
+    return given.event.kind in (kinds.DIRECT_MESSAGE, kinds.SEAL)
 
 
 def _verb(given: Signed) -> str:

@@ -16,7 +16,7 @@ from nostrbot.errors import ConfigError
 from tests.audit import test_proof
 from tests.audit.test_papers import WATCHED
 from tests.e2e.house import nostrbot_here
-from tests.houses import BOT, House, person
+from tests.houses import BOT, House, letter, person
 
 Answer = dict[str, Any]
 
@@ -85,6 +85,10 @@ def test_everything_that_can_be_asked_at_once(files: Path) -> None:
         "receipts_voided": 1,
         "carried": [],
         "carried_count": 0,
+        "aged": [],
+        "aged_count": 0,
+        "by_rules": {"2": 14},
+        "old_rules_until": 0,
         "slots_missed": 0,
         "slot_missed_on": "",
         "numbers_missing": {},
@@ -213,3 +217,19 @@ def test_after_a_line_that_is_too_long_nothing_is_read(tmp_path: Path, monkeypat
     path.write_bytes(b"x" * 999 + b"\n" + b"[" * 100_000)
     with path.open("rb") as file:
         assert [len(line) for line in islice(verdicts._lines(file), 2)] == [1_000, 1_001]
+
+
+def test_a_date_beyond_all_calendars_is_no_crash(tmp_path: Path) -> None:
+    """Whose command is carried may have dated it as it liked; and what was obeyed too late is named in words."""
+    house = House.empty()
+    house.say("platform", "operator add @operator name=antigua")
+    far = letter("platform", "platform fee cash_in=1% cash_out=9%", at=2**53 - 1)
+    house.take(far._replace(carried=True, answered=False))
+    old = house.now - 365 * 86_400
+    house.take(letter("operator", "fixed limit 5", at=old)._replace(heard=old))
+    trail = tmp_path / "trail.jsonl"
+    trail.write_bytes(b"\n".join(house.trail()))
+    done = verify(tmp_path, "@trail.jsonl")
+    assert done.returncode == 0, done.stderr
+    assert "Carried into entry 2: platform fee, said on 9998-12-31" in done.stdout
+    assert "Obeyed in entry 3, though too old by its time: fixed limit, said on 2025-09-21 by npub1" in done.stdout

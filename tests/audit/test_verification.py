@@ -102,6 +102,7 @@ def test_a_true_trail_verifies(trail: Trail) -> None:
         opened_by_keys=1,
         on_bots_word=8,
         numbers_missing={"m1": ["3-41"]},
+        by_rules={2: 11},
     )
 
 
@@ -660,3 +661,49 @@ def test_a18_settlements_that_a_counter_counts_and_the_trail_lacks_are_named() -
     for n in (1, 2, 4, 7):
         house.sell(n=n)
     assert verify_trail(house.trail()).numbers_missing == {"m1": ["3", "5-6"]}
+
+
+def test_a18_numbers_that_a_counter_jumped_over_are_missing_too() -> None:
+    """A bot that leaves out more than any machine can sell must not pass as a machine that was reset."""
+    house = House.open()
+    for n in (1, 2, 20_003, 20_005):
+        house.sell(n=n)
+    assert verify_trail(house.trail()).numbers_missing == {"m1": ["3-20002", "20004"]}
+
+
+def heard_at(who: str, text: str, *, said_at: int, heard: int) -> Signed:
+    """A command that the bot says it heard long before its entry's time."""
+    return letter(who, text, at=said_at)._replace(heard=heard)
+
+
+def test_an_old_command_is_not_made_fresh_by_a_bot_that_says_when_it_heard_it() -> None:
+    """The book's time went on, so the clock was right: there is no other time at which anything was heard."""
+    house = House.open()
+    old = house.now - 365 * 86_400
+    house.now += 60
+    house.take(heard_at("operator", "machine suspend m1", said_at=old, heard=old))
+    assert not house.book.machines["m1"].active
+    assert trouble(house.trail()) == (len(house.entries), "input.heard")
+
+
+def test_what_was_obeyed_although_it_was_too_old_is_named() -> None:
+    """While the book's time waits, a clock may have been anything, and that rests on the bot's word: a person can ask."""
+    house = House.open()
+    old = house.now - 365 * 86_400
+    house.take(heard_at("operator", "machine suspend m1", said_at=old, heard=old))
+    house.take(heard_at("operator", "machine resume m1", said_at=house.now - 5, heard=house.now - 1))
+    summary = verify_trail(house.trail())
+    assert (summary.heard_before, summary.aged_count) == (2, 1)
+    assert summary.aged == [(len(house.entries) - 1, "machine suspend", person("operator").pubkey, old)]
+
+
+def test_entries_that_were_decided_by_older_rules_are_counted_and_dated() -> None:
+    """A bot that goes on deciding by rules that were found wanting is asked why."""
+    house = House.open(rules=FIRST)
+    house.sell()
+    until = house.now
+    house.rules = RULES
+    house.sell()
+    summary = verify_trail(house.trail())
+    assert summary.by_rules == {FIRST: len(house.entries) - 1, RULES: 1}
+    assert summary.old_rules_until == until
