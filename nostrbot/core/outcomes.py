@@ -35,7 +35,9 @@ from nostrbot.core.machine_views import cassette_outcome, cassette_view, comprom
 from nostrbot.core.plan_views import alerts_view, fixed_plan_view, settle_view, void_view
 from nostrbot.core.platform import find_operator
 from nostrbot.core.platform_facts import MachineFreed, OperatorAdded, OperatorReplaced, OperatorSwitched, PlatformFeeSet
+from nostrbot.core.prices import sale_off_pct
 from nostrbot.core.room import rows_that_fit, view_bytes
+from nostrbot.core.rules import RULES
 from nostrbot.core.states import SettlementStatus
 from nostrbot.core.views import (
     View,
@@ -63,7 +65,8 @@ def outcome_view(book: Book, author: str, command: Command, facts: tuple[Fact, .
     if not facts:
         return _as_it_is(book, author, command)
     if isinstance(facts[0], SettlementProcessed | SettlementChange):
-        return {"settlement": _settlement_after(book, facts, at)}
+        added = _off_pct(book, facts[0]) if command.verb == "settlement add" else {}
+        return {"settlement": _settlement_after(book, facts, at) | added}
     if isinstance(facts[0], MachineCompromised):
         changed = [fact.machine for fact in facts if isinstance(fact, MachineChanged)]
         machine = changed[0] if changed else book.machines[facts[0].machine]
@@ -72,6 +75,14 @@ def outcome_view(book: Book, author: str, command: Command, facts: tuple[Fact, .
     if isinstance(facts[0], LpEnrolled):
         view["lp"]["sats"] += sum(fact.sats for fact in facts if isinstance(fact, PartyMoved))
     return view
+
+
+def _off_pct(book: Book, born: Fact) -> View:
+    """How far the rate that a person typed is off the usual one, where it is far: `3.250` may have been meant as 3250."""
+    if not isinstance(born, SettlementProcessed):
+        return {}
+    off = sale_off_pct(book, born.machine, born.sale.direction, born.sale.rate, RULES)
+    return {} if off is None else {"off_pct": off}
 
 
 def _settlement_after(book: Book, facts: tuple[Fact, ...], at: int) -> View:

@@ -72,9 +72,21 @@ def is_off(rate: Decimal, usual: Decimal, ppm: int) -> bool:
 def off_pct(book: Book, machine: str, rate: str, rules: int) -> str | None:
     """Return how far a rate is off a machine's usual one, like `-12.5%`; None while that is near, or there is none."""
     price = price_in_force(book, machine, rules)
-    if price is None or not is_off(_read(rate), _read(price.usual), band_ppm(book, machine)):
+    return None if price is None else _off_pct(rate, price.usual, band_ppm(book, machine))
+
+
+def sale_off_pct(book: Book, machine: str, direction: Direction, rate: str, rules: int) -> str | None:
+    """Return the same of a sale in its own direction: cash-ins are dearer, and price nothing."""
+    if direction is Direction.CASH_OUT:
+        return off_pct(book, machine, rate, rules)
+    rates = rates_that_count(book, machine, direction, rules)
+    return _off_pct(rate, median(rates), band_ppm(book, machine)) if rates else None
+
+
+def _off_pct(rate: str, usual_rate: str, ppm: int) -> str | None:
+    mine, theirs = _read(rate), _read(usual_rate)
+    if not is_off(mine, theirs, ppm):
         return None
-    mine, theirs = _read(rate), _read(price.usual)
     ours, usual = mine.digits * int(10**theirs.places), theirs.digits * int(10**mine.places)
     return f"{'-' if ours < usual else '+'}{format_ppm(abs(ours - usual) * PPM // usual)}"
 

@@ -236,7 +236,11 @@ def _settlement(data: View) -> str:
         f"principal {row['principal_sats']}, fee {row['fee_sats']} "
         f"(expected {row['platform_fee_sats']} + {row['operator_fee_sats']}, mismatch {row['fee_mismatch_sats']})"
     )
-    lines = [_settlement_line(row), fees, *(_leg_line(leg) for leg in row["legs"])]
+    lines = [_settlement_line(row), fees]
+    if "off_pct" in row:
+        rate = f"{row['exchange_rate']} sats per {escape(row['fiat_code'])}"
+        lines.append(f"Look again: {rate} is {row['off_pct']} off this machine's usual rate")
+    lines += [_leg_line(leg) for leg in row["legs"]]
     if row.get("more"):
         lines.append(f"  more legs: settlement show {row['id']} after={row['after']}")
     if row.get("reported"):

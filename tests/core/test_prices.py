@@ -7,15 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nostrbot.audit.verification import verify_trail
-from nostrbot.core.commands import Code, Refused
-from nostrbot.core.facts import LpPaid, SlotsKept
+from nostrbot.core.commands import Code, Command, Refused, parse
+from nostrbot.core.engine import decide_command
+from nostrbot.core.facts import LpPaid, SettlementProcessed, SlotsKept
+from nostrbot.core.outcomes import outcome_view
 from nostrbot.core.plan_views import settle_view
 from nostrbot.core.plan_words import PLAN_WORDS, unsettled_notice
 from nostrbot.core.prices import Price, is_off, median, price_in_force
+from nostrbot.core.replies import answer
 from nostrbot.core.rules import FIRST, RULES
 from nostrbot.core.states import LegStatus, SkipReason
 from nostrbot.money import parse_decimal
-from tests.houses import House, person
+from tests.houses import House, letter, person
 
 DAY_S = 86_400
 
@@ -165,6 +168,45 @@ def test_a3_a_named_rate_is_obeyed_and_its_distance_said(house: House, rate: str
     view = settle_view(house.book, paid)
     assert view.get("off_pct") == off
     assert (f"{off} off the usual price" in PLAN_WORDS["settle"]({"leg": view})) == (off is not None)
+
+
+@pytest.mark.parametrize(
+    ("said", "off"),
+    [
+        ("exchange_rate=3250", None),
+        ("exchange_rate=3.250", "-99.9%"),  # a thousands point: three thousand was meant
+        ("exchange_rate=3250.000", None),  # zeros at its end say nothing
+        ("principal_sats=40", "-99.9384%"),
+        ("principal_sats=65000", None),
+        ("exchange_rate=32500", "+900%"),
+        ("exchange_rate=4000 tx_type=cash_in", "+23.0769%"),
+        ("exchange_rate=3500 tx_type=cash_in", None),
+    ],
+)
+def test_u1_a_rate_that_is_far_off_is_said_of_a_sale_added_by_hand_too(said: str, off: str | None) -> None:
+    """U1: a rate may have any decimals, so nothing else tells that `3.250` sats a dinar was meant as 3250."""
+    house = House.open()
+    house.add_machine("k1", fiat="KWD")
+    house.say("operator", "settlement add machine=k1 fiat_amount=20 exchange_rate=3250")
+    house.say("operator", "settlement add machine=k1 fiat_amount=20 exchange_rate=3250 tx_type=cash_in")
+    text = f"settlement add machine=k1 fiat_amount=20 {said}"
+    command = parse(text)
+    assert isinstance(command, Command)
+    decided = decide_command(house.book, letter("operator", text, at=house.now), command, house.now, RULES)
+    view = outcome_view(house.book, person("operator").pubkey, command, decided.facts, at=house.now)
+    words = answer("settlement add", view, json=False)
+    assert view["settlement"].get("off_pct") == off
+    assert (f"is {off} off this machine's usual rate" in words) == (off is not None)
+    assert isinstance(house.say("operator", text), SettlementProcessed)  # it is obeyed all the same
+
+
+def test_u1_the_first_sale_of_a_machine_is_off_nothing(house: House) -> None:
+    command = parse("settlement add machine=m1 fiat_amount=20 exchange_rate=3.250")
+    assert isinstance(command, Command)
+    said = letter("operator", "settlement add machine=m1 fiat_amount=20 exchange_rate=3.250", at=house.now)
+    decided = decide_command(house.book, said, command, house.now, RULES)
+    view = outcome_view(house.book, person("operator").pubkey, command, decided.facts, at=house.now)
+    assert "off_pct" not in view["settlement"]
 
 
 # --- fixed mode -----------------------------------------------------------------------------------------------------
