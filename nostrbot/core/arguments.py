@@ -297,17 +297,19 @@ def numbered(letter: str) -> Callable[[str], int | Wanted]:
     return read
 
 
-def one_of(choices: type[StrEnum]) -> Callable[[str], StrEnum | Wanted]:
-    """A reader of one of these words."""
+def one_of(choices: type[StrEnum], *offered: StrEnum) -> Callable[[str], StrEnum | Wanted]:
+    """A reader of one of these words; `offered` are those to name, where the others are in vain."""
 
     def read(text: str) -> StrEnum | Wanted:
         try:
             return choices(text.lower())
         except ValueError:
-            return Wanted("one of " + ", ".join(choices))
+            return Wanted("one of " + ", ".join(offered or choices))
 
     return read
 
+
+FREE_TEXT = frozenset({line, sentence})
 
 # Numbers that could be read in two ways if anything around them were overlooked.
 PLAINLY_WRITTEN = frozenset({amount, amount_or_off, rate, percentage, percentage_or_off, sats, note_value, note_count})

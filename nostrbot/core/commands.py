@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from nostrbot.core.arguments import PLAINLY_WRITTEN, Wanted, by_rules
+from nostrbot.core.arguments import FREE_TEXT, PLAINLY_WRITTEN, Wanted, by_rules
 from nostrbot.core.forms import Arg, Form, Role
 from nostrbot.core.handwriting import QUOTES_OF_FIRST_RULES, as_one_line, asks_for_json, bare_word, plain_word
 from nostrbot.core.phrasebook import FORMS, TABLE
@@ -189,6 +189,13 @@ def _gathered(words: list[str], places: list[Arg]) -> list[str]:
     return [*(word for word in words if "=" in word), *plain[: len(places) - 1], ",".join(map(_bare, rest))]
 
 
+def _in_quotes(before: Arg | None) -> str:
+    """What to say of a word that no place is left for, where it may go on with the text before it."""
+    if before is None or before.read not in FREE_TEXT:
+        return ""
+    return f': text of several words stands in quotes, {"" if before.positional else f"{before.name}="}"…"'
+
+
 def _bare(word: str) -> str:
     return word.strip(",")
 
@@ -202,6 +209,7 @@ def _read_args(
     reading = _Reading()
     places = [arg for arg in form.args if arg.positional]
     keyed = {arg.name: arg for arg in form.args if not arg.positional}
+    before: Arg | None = None
     for word in _gathered(words, places):
         key, equals, value = word.partition("=" if rules < SOUND or "＝" not in word.partition("=")[0] else "＝")
         if equals and key.lower() in keyed:
@@ -212,11 +220,14 @@ def _read_args(
         elif places and not equals:
             arg, value = places.pop(0), word
         else:
-            return Refused(Code.UNKNOWN_ARGUMENT, f"{word[:40]!r} is not understood here. Say: {form.usage}")
+            quoted = _in_quotes(before)
+            return Refused(Code.UNKNOWN_ARGUMENT, f"{word[:40]!r} is not understood here{quoted}. Say: {form.usage}")
+        before = arg
         if arg.name in reading.values:
             return Refused(Code.BAD_ARGUMENT, f"{arg.name} is given twice")
         read = by_rules(arg.read, rules)(value)
-        if isinstance(read, Wanted) and rules >= SOUND and arg.name != "name" and arg.read not in PLAINLY_WRITTEN:
+        is_new_name = arg.name == "name" and not arg.positional
+        if isinstance(read, Wanted) and rules >= SOUND and not is_new_name and arg.read not in PLAINLY_WRITTEN:
             again = arg.read(bare_word(value))  # as it was meant; a new name and money are taken as they were typed
             read = read if isinstance(again, Wanted) else again
         if isinstance(read, Wanted):

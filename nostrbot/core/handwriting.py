@@ -17,6 +17,7 @@ _SINGLE_QUOTED: Final = re.compile(r"(?:(?<=[\s=])|^)[‘‚]([^‘’]*)’(?=\
 _DASHES: Final = dict.fromkeys((*range(0x2010, 0x2016), 0x2212, 0xFE58, 0xFE63), "-")
 _WIDE: Final = {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}  # full-width forms of ASCII
 _PUNCTUATION: Final = ".,;:!?…。"
+_BEFORE: Final = "¿¡@#"  # before a question in Spanish, before a name or a number in chats
 _BRACKETS: Final = "<>()[]{}`'\""
 _JSON: Final = re.compile(r"-{1,2}json", re.IGNORECASE | re.ASCII)
 
@@ -35,8 +36,8 @@ def plain_word(word: str) -> str:
 
 
 def bare_word(word: str) -> str:
-    """A plain word without the punctuation of a sentence after it, and without brackets and quotes around it."""
-    return plain_word(word).strip(_BRACKETS).rstrip(_PUNCTUATION).strip(_BRACKETS)
+    """A plain word without the punctuation of a sentence around it, and without brackets and quotes."""
+    return plain_word(word).strip(_BRACKETS).lstrip(_BEFORE).rstrip(_PUNCTUATION).strip(_BRACKETS)
 
 
 def asks_for_json(word: str) -> bool:

@@ -437,7 +437,7 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
         Role.OPERATOR,
         True,
         "the local times at which LPs in fixed mode get sats out of your own",
-        (place("times", arguments.times_or_off),),
+        (Arg("times", arguments.times_or_off, positional=True, required=True, many=True),),
         example="fixed schedule 08:00,20:00",
         protects=True,
     ),

@@ -13,6 +13,8 @@ from nostrbot.core.forms import BEFORE, FEES, LIMIT, MACHINE, SINCE, Form, Range
 from nostrbot.core.operator_phrases import OPERATOR_PHRASES
 from nostrbot.core.states import LegType, Mode
 
+OF_LPS = (LegType.DCA, LegType.SETTLEMENT, LegType.OPERATOR_SPLIT)  # the legs that LPs have
+
 TABLE: tuple[Form, ...] = (
     # The platform.
     Form(
@@ -109,7 +111,7 @@ TABLE: tuple[Form, ...] = (
             LIMIT,
             SINCE,
             may("until", arguments.last_moment, "<unix time or YYYY-MM-DD>"),
-            may("type", arguments.one_of(LegType), "dca|settlement|operator_split"),
+            may("type", arguments.one_of(LegType, *OF_LPS), "|".join(OF_LPS)),
             MACHINE,
             BEFORE,
         ),

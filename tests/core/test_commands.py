@@ -318,6 +318,48 @@ def test_f13_arguments_with_what_surrounds_them(text: str) -> None:
     assert understood(text).args == {"deposit": 1}
 
 
+@pytest.mark.parametrize("text", ["¿balance?", "¡Balance!", "`¿balance?`"])
+def test_u2_a_question_in_spanish(text: str) -> None:
+    assert understood(text).verb == "balance"
+
+
+@pytest.mark.parametrize(
+    ("text", "args"),
+    [
+        ("lp show @Ana", {"lp": "ana"}),
+        ("settlement show #7", {"settlement": 7}),
+        ("operator suspend Antigua!", {"name": "antigua"}),  # a name that is known, in its place
+        ("operator resume `antigua`.", {"name": "antigua"}),
+        ("fixed schedule 8:00, 20:00", {"times": ("08:00", "20:00")}),
+        ("fixed schedule 20:00 8:00", {"times": ("08:00", "20:00")}),
+        ("fixed schedule off.", {"times": ()}),
+    ],
+)
+def test_u2_arguments_as_chats_have_them(text: str, args: dict[str, object]) -> None:
+    assert understood(text).args == args
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("settlement note s1 el cliente", "'cliente' is not understood here: text of several words stands in quotes, \"…\""),
+        ("deposit add ana 50 machine=m1 note=de mi hermano", "'mi' is not understood here: text of several words stands in quotes, note=\"…\""),
+        ("settlement partial s1 fiat=5 note=se atoró", "'atoró' is not understood here: text of several words stands in quotes, note=\"…\""),
+        ("deposit add note=x ana 50 machine=m1 GTQ", "'GTQ' is not understood here. Say: "),
+        ("fixed schedule 8:00 y 20:00", "times must be times like 08:00,20:00"),
+        ("history type=compra", "type must be one of dca, settlement, operator_split"),
+        ("operator add npub1… name=antigua!", "npub must be"),
+    ],
+)  # fmt: skip
+def test_u2_what_is_said_of_a_slip_says_what_to_type(text: str, what: str) -> None:
+    """Text without quotes, words between times, and choices: those that help shows, and no others."""
+    assert refused(text).message.startswith(what)
+
+
+def test_u2_a_new_name_is_taken_as_it_was_typed() -> None:
+    assert refused(f"operator add {person('ana').npub} name=antigua!").message.startswith("name must be a name")
+
+
 def test_f13_dashes_and_wide_signs_within_arguments() -> None:
     """A date with en dashes, an equals sign of a Japanese keyboard."""
     assert understood("history since=2026–11–01").args == understood("history since=2026-11-01").args
