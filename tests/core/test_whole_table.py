@@ -43,7 +43,6 @@ VALUES: dict[str, tuple[str, ...]] = {
     "operator replace npub": ("@operator", "@new-operator", "@stranger"),
     "machine compromised since": ("0", "1790000000", "1790003600", "2026-10-01"),
     "name": (*MACHINES, "m3", *LPS, "antigua", "coban"),
-    "event": ("00" * 32,),
     "tz": ("UTC", "America/Guatemala"),
     "machine": (*MACHINES, *MACHINES, "m9"),
     "lp": (*LPS, "nobody"),
@@ -97,6 +96,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "after": ("l1", "l3"),
     "numbers": ("1", "2-9", "42 45-47", "1-9999"),
     "leg": ("l1", "l4"),
+    "event": ("ab" * 32, "x"),
     "payment void leg": tuple(f"l{number}" for number in range(1, 24)),
     "checkpoint": ("1", "x"),
 }  # fmt: skip

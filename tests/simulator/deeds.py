@@ -79,7 +79,7 @@ def take_care(world: "World") -> None:
         world.say(operator, text)
 
 
-def _machines(world: "World") -> list[tuple[str, str, Any, int]]:
+def holders(world: "World") -> list[tuple[str, str, Any, int]]:
     """(who holds its key, its name, the machine, the platform's fee for cash-out in ppm) of all there are."""
     names = {person(name).pubkey: name for name in NAMES}
     return [
@@ -92,7 +92,7 @@ def _machines(world: "World") -> list[tuple[str, str, Any, int]]:
 
 def sell(world: "World") -> None:
     """A machine sells, and says so until it has its ack."""
-    speaker, handle, machine, platform_ppm = world.rng.choice(_machines(world))
+    speaker, handle, machine, platform_ppm = world.rng.choice(holders(world))
     world.sold[speaker] += world.rng.choice((1, 1, 1, 2))
     fee_ppm = machine.ppm["cash_out"] + platform_ppm
     payload = sale(world.rng, speaker, world.sold[speaker], machine.fiat, at=world.clock(), fee_ppm=fee_ppm)
@@ -124,8 +124,8 @@ def contradict(world: "World") -> None:
 
 def steal(world: "World") -> None:
     """Whoever has stolen a machine's key prints settlements, under its name or another's."""
-    speaker, handle, machine, _ = world.rng.choice(_machines(world))
-    other, *_ = world.rng.choice(_machines(world))
+    speaker, handle, machine, _ = world.rng.choice(holders(world))
+    other, *_ = world.rng.choice(holders(world))
     payload = sale(world.rng, f"thief {speaker}", world.rng.randint(1, 99), machine.fiat, at=world.clock(), fee_ppm=0)
     payload["machine"] = person(world.rng.choice((speaker, other))).pubkey
     event = report(speaker, payload, at=world.clock(), scheme=Scheme.PLAIN, name=world.name())
@@ -136,7 +136,7 @@ def steal(world: "World") -> None:
 def speak_of_itself(world: "World") -> None:
     """A machine's beacon, telemetry or cassettes, new or old."""
     rng = world.rng
-    speaker, handle, *_ = rng.choice(_machines(world))
+    speaker, handle, *_ = rng.choice(holders(world))
     at = world.clock() - rng.choice((0, 0, 60, 7_200))
     notes = {str(n): {"denomination": rng.choice((20, 50, 100)), "count": rng.randint(0, 99)} for n in (1, 2)}
     subject, payload, scheme = rng.choice((

@@ -14,22 +14,21 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from nostrbot.audit.proof import Proven, check_proof
-from nostrbot.audit.verification import verify_trail
 from nostrbot.core.book import Book
 from nostrbot.core.engine import apply
 from nostrbot.core.facts import read_fact
 from nostrbot.core.inputs import effect_id
 from nostrbot.core.snapshots import take_snapshot
-from nostrbot.errors import TrailError
 from nostrbot.nostr.sealing import Scheme
 from nostrbot.store.database import sqlite_url
 from nostrbot.store.rebuilding import rebuild
 from nostrbot.store.store import Store
 from tests.houses import BOT, person
 from tests.simulator.deeds import operator_of
+from tests.simulator.keeping import verify_all
 from tests.simulator.people import HANDLES, NAMES, say
 from tests.simulator.reckoning import to_minor
-from tests.simulator.witness import Ledger, Violation, Witness, as_minor, hold
+from tests.simulator.witness import Ledger, Witness, as_minor, hold
 
 if TYPE_CHECKING:
     from tests.simulator.world import World
@@ -40,6 +39,7 @@ ROUND_S = 2.0  # how often machines repeat meanwhile
 ANSWER_MAX_S = 20.0
 OBEYED_MAX_S = 60.0
 AHEAD_S = (-40 * 86_400, -3 * 86_400, 600, 3 * 86_400, 40 * 86_400, 5 * 365 * 86_400)
+FLOOD, FLOODED_LIKELY = 400, 0.15
 
 
 async def end_well(world: "World") -> None:
@@ -58,6 +58,8 @@ async def end_well(world: "World") -> None:
     await _heal(world)
     await _check_memory(world)
     await _check_what_people_see(world)
+    await _check_unread(world)
+    await _check_heard_in_a_flood(world)
     await _stop(world)
     _check_receipts(world)
     if world.backup is not None:
@@ -101,12 +103,7 @@ async def _stop(world: "World") -> None:
     await world.node.stop()
     world.witness.look_closely()
     world.check_unbroken()
-    for key, ledger in world.witness.books.items():
-        try:
-            summary = verify_trail(world.witness.lines(key, BOT.pubkey), bot=BOT.pubkey)
-        except TrailError as error:
-            raise Violation(f"the auditor of {key[:8]}: {error}") from error
-        hold(summary.head == ledger.entries[-1][0], "the auditor found another head")
+    verify_all(world)
 
 
 async def _go_back(world: "World", backup: Path) -> None:
@@ -162,6 +159,40 @@ async def _ask(world: "World", who: str, text: str) -> Plain:
         world.check_unbroken()
     answer: Plain = orjson.loads(world.hearing.texts[said.id])
     return answer
+
+
+async def _check_unread(world: "World") -> None:
+    """Each sale that could not be read stands on its operator's worklist, unless somebody dismissed it."""
+    names = {person(name).pubkey: name for name in NAMES}
+    dismissed = " ".join(
+        said.text for said in world.hearing.said.values() if said.text.startswith("unreadable dismiss")
+    )
+    for first in HANDLES.values():
+        reckoning = world.witness.books[person(first).pubkey].reckoning
+        answer = await _ask(world, names[reckoning.owner], "worklist")
+        listed = [row["event_id"] for row in answer["data"].get("unreadable", ())] if answer["ok"] else []
+        if not answer["ok"] or answer["data"].get("more"):
+            continue
+        for sold in world.sales:
+            unread = [one for one in sold.event_ids if one in world.hearing.unread]
+            is_here = reckoning.machine_of.get(person(sold.speaker).pubkey) is not None
+            if is_here and unread and not any(one in dismissed for one in unread):
+                hold(set(sold.event_ids) & set(listed), f"{unread[0][:8]} could not be read, and is on no worklist")
+
+
+async def _check_heard_in_a_flood(world: "World") -> None:
+    """A stranger hands on hundreds of an operator's old words, and in the same second it says what protects its money."""
+    if world.rng.random() >= FLOODED_LIKELY:
+        return
+    names = {person(name).pubkey: name for name in NAMES}
+    owner = names[world.witness.books[person(HANDLES["antigua"]).pubkey].reckoning.owner]
+    at = world.clock() - 3 * 24 * 3_600
+    for place in range(FLOOD):
+        old = say(owner, "machine resume m1", at=at + place, scheme=Scheme.NIP04, name=world.name())
+        world.publish(old.event, everywhere=True)
+    await asyncio.sleep(0.5)  # it is a flood that arrives first
+    answer = await _ask(world, owner, "machine suspend m1")
+    hold(answer["ok"] or answer["error"]["code"] == "operator_suspended", f"in a flood, machine suspend: {answer}")
 
 
 async def _check_what_people_see(world: "World") -> None:

@@ -33,6 +33,7 @@ class Hearing:
         texts: by what they answer, the last answers.
         receipts: by LP, operator and leg, the message that told of it.
         checkpoints: by id.
+        unread: the events that were acked as invalid.
         many: whether more than one bot has written the books, so that two may answer.
     """
 
@@ -54,6 +55,7 @@ class Hearing:
         self.texts: dict[str, str] = {}
         self.receipts: dict[tuple[str, str, int], str] = {}
         self.checkpoints: dict[str, Plain] = {}
+        self.unread: set[str] = set()
         self._answers: dict[str, str] = {}
         self._ids: set[str] = set()
 
@@ -105,6 +107,8 @@ class Hearing:
 
     def _hear_ack(self, ack: Plain) -> None:
         self.witness.check_ack(ack)
+        if ack["status"] == "invalid":
+            self.unread.add(ack["event"])
         if self._rng.random() >= self.lost:
             self.unacked = [sold for sold in self.unacked if ack["event"] not in sold.event_ids]
 

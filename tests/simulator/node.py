@@ -13,6 +13,7 @@ from random import Random
 from sqlalchemy.exc import DBAPIError
 
 from nostrbot.bot import Bot
+from nostrbot.clerk import Clerk
 from nostrbot.config import RelaySettings
 from nostrbot.errors import ConfigError, FenceError
 from nostrbot.relays.limits import Limits
@@ -50,6 +51,12 @@ class Node:
     def is_up(self) -> bool:
         """Whether a bot runs there."""
         return self._task is not None and not self._task.done() and self.process is not None and self.process.alive
+
+    @property
+    def clerk(self) -> Clerk | None:
+        """Of a bot that runs and has its books, who keeps them."""
+        clerk = self.bot._clerk if self.is_up and self.bot is not None else None
+        return clerk if clerk is not None and clerk._desk is not None else None
 
     def start(self) -> None:
         """Start a bot from what is in the file."""

@@ -37,13 +37,17 @@ def envelope(name: str) -> Envelope:
 
 @dataclass(frozen=True)
 class Said:
-    """A message to the bot: the event to publish, and the id that can have one effect only. `changes`: it is no question."""
+    """A message to the bot: the event to publish, and the id that can have one effect only.
+
+    `changes`: it is no question; `wrapped_at`: the date of the message in a gift wrap, None if it is in none.
+    """
 
     who: str
     text: str
     id: str
     event: Plain
     changes: bool
+    wrapped_at: int | None = None
 
 
 def say(who: str, text: str, *, at: int, scheme: Scheme, name: bytes) -> Said:
@@ -55,7 +59,7 @@ def say(who: str, text: str, *, at: int, scheme: Scheme, name: bytes) -> Said:
     if scheme is Scheme.NIP17:
         wrap = make_wrap(person(who), envelope(who), to=BOT.pubkey, text=full, at=at, name=name)
         rumor = event_id(person(who).pubkey, at, kinds.CHAT_MESSAGE, tags, full)
-        return Said(who, full, rumor, wrap.plain(), changes)
+        return Said(who, full, rumor, wrap.plain(), changes, at)
     content = envelope(who).seal_to(BOT.pubkey, full, scheme, name)
     event = sign_event(person(who), kind=kinds.DIRECT_MESSAGE, tags=tags, content=content, created_at=at)
     return Said(who, full, event.id, event.plain(), changes)

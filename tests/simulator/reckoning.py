@@ -23,6 +23,8 @@ Plain = dict[str, Any]
 SEAL, SETTLEMENT = 13, 21_000
 RATES_KEPT, RATES_WANTED, RATE_OFF_PPM = 11, 3, 100_000
 SATS_MAX = 21 * 10**14
+SALE_MINOR_MAX, DAY_MINOR_MAX, NOTES_MAX = 10**13, 10**15, 10**9
+KEY_SATS_MAX = 100 * SATS_MAX
 NO_DECIMALS = ("JPY",)
 
 
@@ -61,6 +63,7 @@ class Machine:
     sold: dict[str, list["Sold"]] = field(default_factory=lambda: defaultdict(list))  # whose rates count, newest last
     day: str = ""
     day_minor: int = 0
+    settled: int = 0  # sats that its present key settled, less what was given back
 
 
 @dataclass
@@ -97,14 +100,14 @@ class Sold:
     minor: int
     rate: Fraction
     platform: int
+    key: str
     state: str = "pending"
-    key: str = ""
-    proven: bool = False
     shares: list[Share] = field(default_factory=list)
     had: dict[str, int] = field(default_factory=dict)  # by LP: what it had at the first sharing
     born_at: int = 0
     booked_day: str = ""
     given_out: int = 0  # of its fiat, what counts
+    kept: int = 0  # of its wire, the sats that count: what is in force
     is_checked: bool = False
     frozen_own: int | None = None  # what of it the operator may not use; None: it is not frozen
 
@@ -123,10 +126,10 @@ class Reckoning:
     lp_of: dict[str, str] = field(default_factory=dict)
     enrolled: list[tuple[str, str]] = field(default_factory=list)  # (LP, machine), oldest first
     deposits: dict[int, Plain] = field(default_factory=dict)
-    splits: dict[str | None, list[tuple[int, str | None, bool]]] = field(default_factory=dict)
+    splits: dict[str | None, list[tuple[int, str | None, bool, str]]] = field(default_factory=dict)
     settlements: dict[int, Sold] = field(default_factory=dict)
     count: int = 0
-    hashes: dict[str, list[Sold]] = field(default_factory=lambda: defaultdict(list))
+    hashes: set[str] = field(default_factory=set)
     slots: list[str] = field(default_factory=list)
     limit: str = "2000.00"
     day: str = ""
@@ -138,6 +141,7 @@ class Reckoning:
     own: int = 0
     numbers: dict[tuple[str, str], int] = field(default_factory=dict)  # of what was paid in an entry, by LP and machine
     payments: dict[int, tuple[str, str, int, int, bool, str]] = field(default_factory=dict)  # and all there ever were
+    held: int = 0  # all the sats there are in the book, less what cash-in gave out
 
     def read(self, given: Plain, at: int, numbers: dict[tuple[str, str], int]) -> None:
         """The next input of the book, sealed `at`; `numbers`: the names that were given to what it paid."""
@@ -215,6 +219,7 @@ class Reckoning:
 
     def _say_machine_rotate(self, plain: list[str], named: Plain, **_: Any) -> None:
         self.machines[plain[0]].key = read_pubkey(plain[1])
+        self.machines[plain[0]].settled = 0
         self.machine_of[read_pubkey(plain[1])] = plain[0]
 
     def _say_machine_compromised(self, plain: list[str], named: Plain, **_: Any) -> None:
@@ -278,14 +283,19 @@ class Reckoning:
                 rules.append((to_ppm(share), *self._party(target)))
         self.splits[named.get("machine")] = rules
 
-    def _party(self, target: str) -> tuple[str | None, bool]:
-        """(LP, whether it is the operator itself)."""
+    def _party(self, target: str) -> tuple[str | None, bool, str]:
+        """(LP, whether it is the operator itself, else whose key)."""
         if target == "self":
-            return None, True
+            return None, True, ""
         if target in self.lps:
-            return target, False
-        key = read_pubkey(target)
-        return self.lp_of.get(key), key == self.owner
+            return target, False, ""
+        return self._owner_of(read_pubkey(target))
+
+    def _owner_of(self, key: str) -> tuple[str | None, bool, str]:
+        """Whose a key is just now; nobody's in particular stays a key, which may become somebody's."""
+        if key == self.owner:
+            return None, True, ""
+        return (self.lp_of[key], False, "") if key in self.lp_of else (None, False, key)
 
     def _say_splits_clear(self, plain: list[str], named: Plain, **_: Any) -> None:
         self.splits[named["machine"]] = []
@@ -350,38 +360,14 @@ class Reckoning:
         way, fiat = said["tx_type"], said["fiat_code"]
         rate = Fraction(str(said["exchange_rate"]))
         sold = Sold(name, way, said["wire_sats"], said["principal_sats"], said["fee_sats"],
-                    to_minor(said["fiat_amount"], fiat), rate, self._due(machine, way, said["principal_sats"])[0])  # fmt: skip
-        sold.key, sold.proven = signer, said.get("preimage") is not None
-        if self._is_bad(machine, signer, said, sold) or self._is_taken(said["payment_hash"], sold):
+                    to_minor(said["fiat_amount"], fiat), rate, self._due(machine, way, said["principal_sats"])[0], signer)  # fmt: skip
+        if self._is_bad(machine, signer, said, sold) or said["payment_hash"] in self.hashes:
             return
-        self._take_hash(said["payment_hash"], sold)
+        self.hashes.add(said["payment_hash"])
         self.settlements[self.count] = sold
         sold.born_at = at
         if not self._is_held(machine, sold, at):
             self._share_out(sold, at)
-
-    def _in_force(self, payment_hash: str) -> list[Sold]:
-        return [one for one in self.hashes[payment_hash] if one.state != "refunded" or one.shares]
-
-    def _is_taken(self, payment_hash: str, sold: Sold) -> bool:
-        """Each machine has its own hashes; a preimage is proof, but against its own word."""
-        return any(
-            one.proven
-            or (one.machine == sold.machine and not (sold.proven and (one.state == "pending" or one.key != sold.key)))
-            for one in self._in_force(payment_hash)
-        )
-
-    def _take_hash(self, payment_hash: str, sold: Sold) -> None:
-        for one in self._in_force(payment_hash) if sold.proven else ():
-            if one.frozen_own is None:
-                self._freeze(one)
-        self.hashes[payment_hash].append(sold)
-
-    def _freeze(self, sold: Sold) -> None:
-        own = sum(share.sats for share in sold.shares if share.own)
-        was_paid = sold.way == "cash_in" and sold.state != "pending"
-        sold.frozen_own = max(0, own - (sold.principal if was_paid else 0))
-        self._forget_rate(sold)
 
     def _due(self, machine: Machine, way: str, principal: int) -> tuple[int, int]:
         """The fees of platform and operator."""
@@ -404,9 +390,10 @@ class Reckoning:
             or (off > abs(expected) / 1000 and off > abs(sold.rate) * coin and off > 1)
             or said["fiat_code"] != machine.fiat
             or not (1 <= sold.wire <= SATS_MAX and 1 <= sold.principal <= SATS_MAX and 0 <= sold.fee <= SATS_MAX)
-            or sold.minor <= 0
+            or not 1 <= sold.minor <= SALE_MINOR_MAX
             or sold.rate <= 0
-            or any(note["denomination"] <= 0 or note["count"] < 0 for note in notes)
+            or not all(1 <= note["denomination"] <= NOTES_MAX and 0 <= note["count"] <= NOTES_MAX for note in notes)
+            or machine.settled + sold.wire > KEY_SATS_MAX
             or (preimage is None and machine.trust == "preimage")
             or (preimage is not None and sha256(bytes.fromhex(preimage)).hexdigest() != said["payment_hash"])
             or (machine.enforces and mismatch > max(1, sold.principal // 1000))
@@ -415,10 +402,14 @@ class Reckoning:
     def _is_held(self, machine: Machine, sold: Sold, at: int) -> bool:
         if machine.trust == "wallet":
             return True
+        if self._outgrows(sold):
+            return True
         limits = {name: text for name, text in machine.guard.items() if text != "off"}
         booked = machine.day_minor if machine.day == self._today(at) else 0
         rates = [other.rate for other in machine.sold[sold.way]]
         if "per_settlement" in limits and sold.minor > to_minor(limits["per_settlement"], machine.fiat):
+            return True
+        if booked + sold.minor > DAY_MINOR_MAX:
             return True
         if "per_day" in limits and booked + sold.minor > to_minor(limits["per_day"], machine.fiat):
             return True
@@ -427,18 +418,35 @@ class Reckoning:
             return abs(sold.rate - usual) > usual * to_ppm(limits["rate"]) / 10**6
         return False
 
-    def _share_out(self, sold: Sold, at: int) -> None:
-        machine = self.machines[sold.machine]
+    def _outgrows(self, sold: Sold) -> bool:
+        """Whether with it the book would owe more than all sats there are, or its operator be as far below zero."""
+        shares = self._shares(sold, sold.minor, self._stakes(sold))
+        own = self.own + sum(share.sats for share in shares if share.own)
+        if sold.way == "cash_in":
+            own -= sold.principal
+        held = self.held + (sold.wire if sold.way == "cash_out" else -sold.wire)
+        owed_now = self.held + max(0, -self.own)
+        return held + max(0, -own) > max(SATS_MAX, owed_now) or own < min(-SATS_MAX, self.own)
+
+    def _stakes(self, sold: Sold) -> list[tuple[str, int, int]]:
+        """(LP, what it has, what it may spend) of those who take part in a sale that is new."""
         takers = [
             (lp.handle, self.cash[lp.handle, sold.machine])
             for lp in self._seated(sold.machine)
             if lp.mode == "flow" and not lp.paused and self.cash[lp.handle, sold.machine] > 0
         ]
-        stakes = [(lp, had, had) for lp, had in takers] if sold.way == "cash_out" else []
-        sold.had = dict(takers)
+        return [(lp, had, had) for lp, had in takers] if sold.way == "cash_out" else []
+
+    def _share_out(self, sold: Sold, at: int) -> None:
+        machine = self.machines[sold.machine]
+        stakes = self._stakes(sold)
+        sold.had = {lp: had for lp, had, _ in stakes}
         self._share(sold, sold.minor, stakes)
         if sold.way == "cash_in":
             self.own -= sold.principal
+        self.held += sold.wire if sold.way == "cash_out" else -sold.wire
+        sold.kept = sold.wire
+        machine.settled += sold.wire
         sold.state = "processed"
         today = self._today(at)
         machine.day_minor = sold.minor + (machine.day_minor if machine.day == today else 0)
@@ -460,9 +468,12 @@ class Reckoning:
         band = to_ppm(machine.guard["rate"]) if machine.guard.get("rate", "off") != "off" else RATE_OFF_PPM
         return usual if abs(rates[-1] - beside) <= beside * band / 10**6 else None
 
-    def _give_back(self, sold: Sold, minor: int) -> None:
-        """Of a sale only `minor` counts from now on."""
+    def _give_back(self, sold: Sold, minor: int, wire: int) -> None:
+        """Of a sale only so much counts from now on."""
         machine = self.machines[sold.machine]
+        if sold.key == machine.key:
+            machine.settled -= sold.kept - wire
+        sold.kept = wire
         if sold.booked_day == machine.day:
             machine.day_minor -= sold.given_out - minor
         sold.given_out = minor
@@ -472,14 +483,20 @@ class Reckoning:
         return [self.lps[lp] for lp, place in self.enrolled if place == machine and self.lps[lp].seats[place]]
 
     def _share(self, sold: Sold, minor: int, stakes: list[tuple[str, int, int]]) -> None:
-        """Share what was sold for so much cash; `stakes`: (LP, what it has, what it may spend at the most)."""
+        """Share what was sold for so much cash, and book it."""
+        sold.shares = self._shares(sold, minor, stakes)
+        self._book(sold.shares, sold.machine, 1)
+
+    def _shares(self, sold: Sold, minor: int, stakes: list[tuple[str, int, int]]) -> list[Share]:
+        """What each gets of so much cash; `stakes`: (LP, what it has, what it may spend at the most)."""
         part = Fraction(minor, sold.minor)
         principal, fee, platform = (floor(sats * part) for sats in (sold.principal, sold.fee, sold.platform))
         pot = fee - min(platform, fee)
-        rules = self.splits.get(sold.machine) or self.splits.get(None) or [(10**6, None, True)]
+        rules = self.splits.get(sold.machine) or self.splits.get(None) or [(10**6, None, True, "")]
+        parties = [self._owner_of(key) if key else (lp, own, key) for _, lp, own, key in rules]
         shares = [
             Share(lp, own, sats)
-            for (_, lp, own), sats in zip(rules, portions(pot, [ppm for ppm, *_ in rules]), strict=True)
+            for (lp, own, _), sats in zip(parties, portions(pot, [ppm for ppm, *_ in rules]), strict=True)
         ]
         if sold.way == "cash_out":
             most = [stake for _, _, stake in stakes]
@@ -488,8 +505,7 @@ class Reckoning:
             for (lp, had, _), cash, sats in zip(stakes, spent, parts, strict=True):
                 shares.append(Share(lp, False, sats, cash if sats else 0, had))
             shares.append(Share(None, True, rest))
-        sold.shares = shares
-        self._book(shares, sold.machine, 1)
+        return shares
 
     def _book(self, shares: list[Share], machine: str, sign: int) -> None:
         for share in shares:
@@ -513,9 +529,8 @@ class Reckoning:
         platform, operator = self._due(machine, way, principal)
         fee = int(named.get("fee_sats", platform + operator))
         wire = principal + (fee if way == "cash_out" else -fee)
-        sold = Sold(named["machine"], way, wire, principal, fee, minor, rate, platform)
-        sold.key = machine.key
-        self._take_hash(named.get("payment_hash", said_id).lower(), sold)
+        self.hashes.add(named.get("payment_hash", said_id).lower())
+        sold = Sold(named["machine"], way, wire, principal, fee, minor, rate, platform, machine.key)
         self.settlements[self.count] = sold
         sold.born_at = at
         self._share_out(sold, at)
@@ -541,7 +556,8 @@ class Reckoning:
             left = self.cash[lp, sold.machine]
             stakes.append((lp, left, min(had, left)))
         self._share(sold, minor, stakes)
-        self._give_back(sold, minor)
+        part = Fraction(minor, sold.minor)
+        self._give_back(sold, minor, floor(sold.principal * part) + floor(sold.fee * part))
         sold.state = "partial" if minor < sold.minor else "processed"
 
     def _say_settlement_refund(self, plain: list[str], named: Plain, **_: Any) -> None:
@@ -550,7 +566,10 @@ class Reckoning:
             self._book(sold.shares, sold.machine, -1)
             if sold.way == "cash_in":
                 self.own += sold.principal
-            self._give_back(sold, 0)
+            self.held -= sold.wire if sold.way == "cash_out" else -sold.wire
+            self._give_back(sold, 0, 0)
+        elif sold.state == "partial":
+            self.held -= sold.wire - sold.kept
         if sold.state != "partial":
             sold.shares, sold.frozen_own = [], None
             self._forget_rate(sold)

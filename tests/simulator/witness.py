@@ -15,7 +15,8 @@ from typing import Any
 
 import orjson
 
-from tests.simulator.reckoning import Reckoning, to_minor
+from tests.houses import BOT
+from tests.simulator.reckoning import SATS_MAX, Reckoning, to_minor
 from tests.tallies import Tally
 
 Plain = dict[str, Any]
@@ -43,8 +44,7 @@ class Ledger:
         self.tally = Tally()
         self.reckoning = Reckoning()
         self.sums: Counter[tuple[str, str]] = Counter()
-        self.accepted: dict[tuple[str, str], int] = {}  # by machine and payment hash, the settlement accepted last
-        self.having: dict[str, list[int]] = {}  # by payment hash, all that were accepted
+        self.accepted: dict[str, int] = {}  # payment hash -> settlement
         self.numbers: dict[str, int] = {}  # event -> settlement, rejected ones too
         self.statuses: dict[int, str] = {}
         self.legs: dict[int, str] = {}
@@ -83,6 +83,15 @@ class Ledger:
         self.reckoning.read(content["input"], content["at"], numbers)
         self.owed.append(self.reckoning.owes())
 
+    def check_parts(self) -> None:
+        """The bot's own key is nobody's in a book."""
+        said = self.reckoning
+        named = {key for rules in said.splits.values() for *_, key in rules}
+        hold(
+            BOT.pubkey not in {said.owner, *said.machine_of, *said.lp_of, *named},
+            "the bot's own key has a part in its books",
+        )
+
     def check_checkpoint(self, said: Plain) -> None:
         """What is signed is committed, and so much is owed."""
         seq = said["seq"]
@@ -117,12 +126,8 @@ class Ledger:
                 if name == "settlement_rejected":
                     hold("legs" not in fact, f"I5: s{number} is rejected and has legs")
                 else:
-                    sale, place = fact["sale"], (fact["machine"], fact["sale"]["payment_hash"])
-                    taken = self.accepted.get(place, number)
-                    is_free = taken == number or self.statuses[taken] == "refunded" or sale["preimage"] is not None
-                    hold(is_free, f"I4: s{number} has the payment hash of s{taken}")
-                    self.accepted[place] = number
-                    self.having.setdefault(place[1], []).append(number)
+                    taken = self.accepted.setdefault(fact["sale"]["payment_hash"], number)
+                    hold(taken == number, f"I4: s{number} has the payment hash of s{taken}")
             case "settlement_corrected":
                 is_whole = fact["fiat_minor"] == fact["sale"]["fiat_minor"]
                 self.statuses[number] = "processed" if is_whole else "partial"
@@ -165,6 +170,10 @@ class Ledger:
             hold(booked == sats, f"{lp} should be owed {sats} sats, and {booked} are booked")
         own = -sums["equity:operator", "sat"]
         hold(own == reckoning.own, f"the operator should have {reckoning.own} sats of its own, and {own} are booked")
+        held = sums["assets:sats", "sat"]
+        hold(held == reckoning.held, f"{reckoning.held} sats should be held, and {held} are booked")
+        owed = held + max(0, -own)
+        hold(owed <= SATS_MAX, f"the book owes {owed} sats, and there are not so many")
 
 
 def as_minor(sums: Plain) -> dict[str, int]:
@@ -215,6 +224,7 @@ class Witness:
                     ledger.read(body, digest.hex())
                     self._tell(f"{key[:4]} sealed {len(ledger.entries)} {digest.hex()[:12]}")
                 if rows and key != ROOT:
+                    ledger.check_parts()
                     ledger.check_money()
                     self._check_balances(number, ledger)
         finally:
@@ -264,10 +274,12 @@ class Witness:
         event, status, hash_ = ack["event"], ack["status"], ack["payment_hash"]
         self.look()
         known = [ledger.numbers[event] for ledger in self.books.values() if event in ledger.numbers]
-        taken = [number for ledger in self.books.values() for number in ledger.having.get(hash_, ())]
+        taken = [ledger.accepted[hash_] for ledger in self.books.values() if hash_ in ledger.accepted]
         number = None if ack["settlement"] is None else int(ack["settlement"][1:])
         if status == "invalid":
             hold(not known and number is None, f"{event[:8]} is acked as invalid and sealed all the same")
+        elif ack["error"] == "machine_inactive":
+            hold(not known and number is None, f"{event[:8]} is by a key without standing, and is recorded")
         elif status == "duplicate":
             hold(
                 number in (*known, *taken), f"{event[:8]} is acked as a duplicate of s{number}, which is not committed"

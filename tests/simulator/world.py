@@ -1,8 +1,8 @@
 """A world under one seed: who does what when, what goes wrong, and what must be true all the same.
 
 What lives here: the steps, one after the other. Each does one thing, lets some time pass and has the witness look. What
-does not: what may be done (deeds.py) and go wrong (troubles.py), how people speak (people.py), how relays behave (relay.py),
-how a process dies (process.py), what must be true (witness.py, hearing.py), the good end (ending.py). START READING HERE.
+does not: what may be done (deeds.py, attacks.py) and go wrong (troubles.py), how people speak (people.py), how relays behave (relay.py),
+how a process dies (process.py), what must be true (witness.py, hearing.py, keeping.py), the good end (ending.py). START READING HERE.
 """
 
 import asyncio
@@ -19,11 +19,13 @@ from random import Random
 from typing import Any
 
 from nostrbot.nostr.sealing import Scheme
+from tests.simulator.attacks import ATTACKS
 from tests.simulator.clock import VirtualLoop, WallClock
 from tests.simulator.deeds import ALWAYS, SOMETIMES
 from tests.simulator.ending import check_rebuilt, end_well
 from tests.simulator.hearing import Hearing
 from tests.simulator.house import HOUSE_AT, house_file
+from tests.simulator.keeping import check_keeping
 from tests.simulator.node import Node
 from tests.simulator.people import Unacked, report, say
 from tests.simulator.present import taking_place
@@ -83,7 +85,7 @@ class World:
         self.sold: Counter[str] = Counter()  # by who holds a machine's key: its own count
         self._names = 0
         # Each world knows some of the troubles there are.
-        sometimes = SOMETIMES | TROUBLES
+        sometimes = SOMETIMES | ATTACKS | TROUBLES
         chosen = rng.sample(list(sometimes), rng.randint(6, len(sometimes)))
         self._steps = {**ALWAYS, **{step: sometimes[step] for step in chosen}}
 
@@ -121,6 +123,7 @@ class World:
         """What must be true after each step. A bot that ended is started again, sooner or later."""
         self.witness.look()
         self.check_unbroken()
+        check_keeping(self)
         for node in (self.node, self.second):
             if node.process is not None and not node.is_up:
                 node.reap()
