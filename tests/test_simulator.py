@@ -15,9 +15,16 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
+import nostrbot.core.bounds
 import nostrbot.core.dca
+import nostrbot.core.prices
+import nostrbot.core.settlements
+import nostrbot.core.snapshots
+import nostrbot.core.worklist
 import nostrbot.store.writer
 from nostrbot.core.receipts import Message
+from nostrbot.core.till import Till
+from nostrbot.hearing import Hearing
 from nostrbot.nostr.event import Event, VerifiedEvent
 from nostrbot.outbox import Outbox
 from nostrbot.relays import session
@@ -163,6 +170,50 @@ def rows_are_done_when_handed_over(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Outbox, "take_delivered", early)
 
 
+def sums_have_no_bounds(patch: pytest.MonkeyPatch) -> None:
+    """A book may owe more than all sats there are."""
+    for module in (nostrbot.core.settlements, nostrbot.core.worklist):
+        patch.setattr(module, "outgrows_sats", lambda *_: False)
+    patch.setattr(nostrbot.core.bounds, "BOOK_SATS_MAX", 10**30)
+
+
+def one_report_sets_the_price(patch: pytest.MonkeyPatch) -> None:
+    """Of the rates that count the newest is taken for the usual one."""
+    patch.setattr(nostrbot.core.prices, "median", lambda rates: rates[-1])
+
+
+def limits_are_not_given_back(patch: pytest.MonkeyPatch) -> None:
+    """What was undone counts against a machine for ever."""
+    patch.setattr(Till, "give_back", lambda *_, **__: None)
+
+
+def snapshots_forget_what_waits(patch: pytest.MonkeyPatch) -> None:
+    """A restart knows nothing of the sales that are held."""
+    keep = nostrbot.core.snapshots._plain_till
+    patch.setattr(nostrbot.core.snapshots, "_plain_till", lambda till: keep(till) | {"held": []})
+
+
+def sums_are_bare_integers(patch: pytest.MonkeyPatch) -> None:
+    """A snapshot has no room for what a machine sold, once it is much."""
+    keep = nostrbot.core.snapshots._plain_till
+    patch.setattr(
+        nostrbot.core.snapshots, "_plain_till", lambda till: keep(till) | {"volume_sats": till.volume_sats**2}
+    )
+
+
+def strangers_spend_what_authors_may_say(patch: pytest.MonkeyPatch) -> None:
+    """Old words that somebody hands on are counted as if their author had said them now."""
+    hear = Hearing.hear
+
+    def counted(self: Hearing, author: str, said: Any, now: int, *, is_fresh: bool, is_unlimited: bool) -> Any:
+        if not is_fresh:
+            self._protecting.take(author, now)
+            self._commands.take(author, now)
+        return hear(self, author, said, now, is_fresh=is_fresh, is_unlimited=is_unlimited)
+
+    patch.setattr(Hearing, "hear", counted)
+
+
 PLANTED = (
     commits_that_fail_are_ignored,
     answers_are_forgotten,
@@ -172,6 +223,11 @@ PLANTED = (
     payments_are_not_recalled,
     messages_made_again_are_others,
     rows_are_done_when_handed_over,
+    sums_have_no_bounds,
+    one_report_sets_the_price,
+    snapshots_forget_what_waits,
+    sums_are_bare_integers,
+    strangers_spend_what_authors_may_say,
 )
 
 

@@ -32,7 +32,6 @@ from nostrbot.core.facts import (
     MachineChanged,
     MachineCompromised,
     PartyMoved,
-    PaymentHashShared,
     PaymentVoided,
     PreferencesCarried,
     PreferencesSet,
@@ -413,15 +412,10 @@ def recall_settlement(book: Book, fact: SettlementFact) -> None:
     A rejected one is known by its event only: it never takes the payment hash from a true one.
     """
     error = fact.reason if isinstance(fact, SettlementRejected) else None
-    booked = Booked(fact.number, fact.status, error, fact.sale, fact.machine)
+    booked = Booked(fact.number, fact.status, error, fact.sale)
     book.recall.events[fact.event_id] = booked
     if not isinstance(fact, SettlementRejected):
-        book.recall.payments.setdefault(fact.sale.payment_hash, {})[fact.number] = booked
-
-
-@_apply.register
-def _(fact: PaymentHashShared, book: Book, place: Place) -> None:
-    pass  # it says what a person should look at, and changes nothing
+        book.recall.payments[fact.sale.payment_hash] = booked
 
 
 @_apply.register

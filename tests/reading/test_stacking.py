@@ -104,7 +104,6 @@ async def test_several_operators_and_currencies(at: Office) -> None:
         (PLATFORM, f"operator add {EVIL.npub} name=quetzal tz=UTC"),
         (EVIL, f"machine add {FAR.npub} name=far fiat=JPY cash_in=5% cash_out=6.27%"),
         (EVIL, f"lp add {ANA.npub} machine=far name=anna"),
-        (ANA, "join  "),
     )
     await at.say((EVIL, "deposit add anna 3000 machine=far"), (EVIL, "deposit confirm d1"))
     await at.take(small_sale(1, at.now, 1_000))
