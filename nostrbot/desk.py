@@ -235,8 +235,7 @@ class Desk:
                     self.refuse(Refusal(Reason.RATE_LIMITED), event)  # not answered: a true machine says it again
                     return
                 self._seal(live, given, decision.facts, now, turn)
-                if isinstance(sale, Sale) and not isinstance(decision.facts[0], SettlementRejected):
-                    self._unread.forget(live.book, sale.payment_hash, turn.batch)
+                self._unread.forget(live.book, decision.facts[0], turn.batch)
                 log_settlement(live.book, event, decision.facts[0], now)
 
     def _ack_again(self, given: Signed, booked: Booked, now: int, turn: Turn) -> None:
@@ -448,6 +447,7 @@ class Desk:
             return
         if not said.preview and decision.facts:
             self._seal(home, given, decision.facts, now, turn)
+            self._unread.forget(home.book, decision.facts[0], turn.batch)
             turn.registry_changed = turn.registry_changed or said.verb in ENROLLING
             _name_entry(home.book, view, turn)
         if not said.preview:

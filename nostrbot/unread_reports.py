@@ -12,11 +12,14 @@ import orjson
 from nostrbot.core.atm.settlement import Sale
 from nostrbot.core.book import Book
 from nostrbot.core.commands import Code, Command, Refused
+from nostrbot.core.facts import Fact, SettlementPending, SettlementProcessed
 from nostrbot.core.fleet import UNSEEN, Sighting
 from nostrbot.core.inputs import Signed
 from nostrbot.core.receipts import ack_text
+from nostrbot.core.registry import find_speaker
 from nostrbot.core.replies import answer, refusal
 from nostrbot.core.unread import (
+    DEALT_KEPT,
     UnreadSale,
     silenced_sale,
     unread_sale,
@@ -43,20 +46,25 @@ class UnreadReports:
         event = given.event
         batch.refusals.append(RefusalRow(now, refused.reason, event.pubkey, event.id, refused.detail[:256]))
         if isinstance(sale, Refusal):
-            note, text = unread_sale(given, refused, now), ack_text(event.id, None, "invalid", None, refused.reason)
+            is_silenced = isinstance(find_speaker(book, given.author), Refusal)
+            note = unread_sale(given, refused, now, is_silenced=is_silenced)
+            text = ack_text(event.id, None, "invalid", None, refused.reason)
         else:
             note = silenced_sale(given, sale, now)
             text = ack_text(event.id, sale.payment_hash, "rejected", None, refused.reason)
         machine = book.machine_of_key[given.author]
-        self._keep(book.key, machine, with_one_more(self._of(book, machine), note), batch)
+        if event.id not in self._seen(book, machine).dealt:  # relays may hand on for ever what was dealt with
+            self._keep(book.key, machine, with_one_more(self._of(book, machine), note), batch)
         return text
 
-    def forget(self, book: Book, payment_hash: str, batch: Batch) -> None:
-        """A sale has come to a settlement, by a good report or by its operator's word."""
-        for machine in book.machines:
-            known = self._of(book, machine)
-            if known:
-                self._keep(book.key, machine, without_sale(known, payment_hash), batch)
+    def forget(self, book: Book, fact: Fact, batch: Batch) -> None:
+        """A sale has come to a settlement, by a good report or by its operator's word.
+
+        Of that machine alone: a payment hash is whatever a report says, and one machine's must not hide another's.
+        """
+        if isinstance(fact, SettlementProcessed | SettlementPending):
+            known = self._of(book, fact.machine)
+            self._keep(book.key, fact.machine, without_sale(known, fact.sale.payment_hash), batch, are_dealt=True)
 
     def dismiss(self, book: Book, said: Command, batch: Batch) -> str:
         """The operator has dealt with a report; returns the answer. No entry: nothing was booked, and nothing is."""
@@ -66,16 +74,24 @@ class UnreadReports:
             return refusal(said.verb, NO_SUCH_REPORT, json=said.json)
         if not said.preview:
             for machine, unread in after.items():
-                self._keep(book.key, machine, unread, batch)
+                self._keep(book.key, machine, unread, batch, are_dealt=True)
         left = [unread_view(machine, sale) for machine, unread in after.items() for sale in unread]
         return answer(said.verb, {"unreadable": left}, json=said.json, preview=said.preview)
 
-    def _of(self, book: Book, machine: str) -> tuple[UnreadSale, ...]:
-        return self._sightings.get((book.key, machine), UNSEEN).unread
+    def _seen(self, book: Book, machine: str) -> Sighting:
+        return self._sightings.get((book.key, machine), UNSEEN)
 
-    def _keep(self, key: str, machine: str, unread: tuple[UnreadSale, ...], batch: Batch) -> None:
+    def _of(self, book: Book, machine: str) -> tuple[UnreadSale, ...]:
+        return self._seen(book, machine).unread
+
+    def _keep(
+        self, key: str, machine: str, unread: tuple[UnreadSale, ...], batch: Batch, *, are_dealt: bool = False
+    ) -> None:
+        """Keep a machine's list; `are_dealt`: what is no longer on it was dealt with, and comes back no more."""
         place = (key, machine)
         before = self._sightings.get(place, UNSEEN)
         if unread != before.unread:
-            self._sightings[place] = replace(before, unread=unread)
+            gone = [one.event_id for one in before.unread if one not in unread] if are_dealt else []
+            dealt = (*before.dealt, *gone)[-DEALT_KEPT:]
+            self._sightings[place] = replace(before, unread=unread, dealt=dealt)
             batch.sightings[place] = orjson.dumps(self._sightings[place].plain())

@@ -23,6 +23,7 @@ from nostrbot.core.machine_words import duration
 from nostrbot.core.plain import plain, reader
 from nostrbot.core.records import Machine
 from nostrbot.core.till import Till
+from nostrbot.core.unread import SIGNER
 
 REMIND_S = HOUR_S
 FRESH_S = DAY_S  # an alarm that is older and as it was is told once in so long
@@ -37,7 +38,7 @@ DEAF = (
 REJECTED_WITHIN_S = HOUR_S
 GAPS_NAMED_MAX = 5  # parts of one gap, in one line
 GAPS_TOLD_MAX = 10  # of a machine within an hour, one by one
-UNREAD_NAMED_MAX = 3  # of one machine
+UNREAD_NAMED_MAX = 3  # of one machine, and as many new ones within an hour
 
 WORSE = 1  # level of an alarm that has been told in a milder form
 
@@ -132,7 +133,8 @@ def find_alarms(
         alarms += _strayed(machine, till, around.now, known)
         alarms += _held(machine, till)
         alarms += _rejected(machine, till, around.now)
-        alarms += _unread(machine, sighting)
+        alarms += _unread(machine, sighting, around.now, known)
+        alarms += _silenced(machine, sighting)
     if around.short_since is not None and around.now - around.short_since >= RELAYS_SHORT_S:
         text = f"relays: {around.writers} connected, {around.min_ok} must take a message before it counts as sent"
         alarms.append(Alarm("relays", "too few relays", text))
@@ -270,18 +272,39 @@ def _rejected(machine: Machine, till: Till, now: int) -> Iterator[Alarm]:
         yield Alarm(f"rejected:{name}", f"{name} rejected settlements", f"{name}: rejected within the hour: {why}")
 
 
-def _unread(machine: Machine, sighting: Sighting) -> Iterator[Alarm]:
+def _unread(machine: Machine, sighting: Sighting, now: int, known: Mapping[str, Rung]) -> Iterator[Alarm]:
     """Sales that the machine says it made and no book holds: the cash may be out. Each is told, a flood of them once."""
-    name, unread = machine.handle, sighting.unread
-    for sale in unread[:UNREAD_NAMED_MAX]:
+    name, named, others = machine.handle, 0, 0
+    told = sum(
+        fingerprint.startswith(f"unread:{name}:") and now - rung.raised_at < REMIND_S
+        for fingerprint, rung in known.items()
+    )
+    for sale in (sale for sale in sighting.unread if sale.field != SIGNER):
+        fingerprint = f"unread:{name}:{sale.event_id}"
+        is_new = fingerprint not in known
+        if named >= UNREAD_NAMED_MAX or (is_new and told >= UNREAD_NAMED_MAX):
+            others += 1
+            continue
+        named, told = named + 1, told + is_new
         text = (
             f"{name} reported a sale that I cannot book: {sale.detail} (event {sale.event_id[:8]}…): `worklist` has it"
         )
-        yield Alarm(f"unread:{name}:{sale.event_id}", f"{name} reported a sale that I could not book", text)
-    more = len(unread) - UNREAD_NAMED_MAX
-    if more > 0:
-        text = f"{name} reported {more} more that I cannot book: `worklist` has them"
+        yield Alarm(fingerprint, f"{name} reported a sale that I could not book", text)
+    if others:
+        text = f"{name} reported {others} more that I cannot book: `worklist` has them"
         yield Alarm(f"unread:{name}", f"{name} reported sales that I could not book", text)
+
+
+def _silenced(machine: Machine, sighting: Sighting) -> Iterator[Alarm]:
+    """The same by keys without standing, one alarm for all: the thief of an old key must not drown what is true."""
+    name, silenced = machine.handle, [sale for sale in sighting.unread if sale.field == SIGNER]
+    if silenced:
+        more = f", and {len(silenced) - 1} before" if len(silenced) > 1 else ""
+        text = (
+            f"{name}: a key that may not speak (suspended, or rotated out) reported a sale that I do not book: "
+            f"{silenced[-1].detail} (event {silenced[-1].event_id[:8]}…){more}: `worklist` has it"
+        )
+        yield Alarm(f"silenced:{name}", f"{name} reported sales by a key that may not speak", text)
 
 
 def ring(known: Mapping[str, Rung], alarms: Iterable[Alarm], now: int) -> tuple[list[str], dict[str, Rung]]:

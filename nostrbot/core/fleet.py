@@ -34,6 +34,7 @@ class Sighting:
         skew_s: by how much the machine's clock is ahead of the bot's (negative: behind), as measured last.
         telemetry: the newest telemetry's text, as it came.
         unread: its reports of sales that no book holds (core/unread.py), the newest last.
+        dealt: ids of such reports that were taken off that list, the newest last.
     """
 
     beacon: Beacon = NOTHING_SAID
@@ -45,6 +46,7 @@ class Sighting:
     telemetry_at: int = 0
     telemetry_id: str = ""
     unread: tuple[UnreadSale, ...] = ()
+    dealt: tuple[str, ...] = ()
 
     def told(self) -> dict[str, Any] | None:
         """The newest telemetry as an object, or None."""
@@ -62,13 +64,15 @@ class Sighting:
             "telemetry_at": self.telemetry_at,
             "telemetry_id": self.telemetry_id,
             "unread": [[*sale] for sale in self.unread],
+            "dealt": self.dealt,
         }
 
 
 def read_sighting(plain: dict[str, Any]) -> Sighting:
     """The sighting that Sighting.plain() described. Raises TypeError or ValueError on anything else."""
-    unread = read_unread(plain.get("unread", ()))  # rows of before have none
-    return Sighting(**{**plain, "beacon": Beacon.model_validate(plain["beacon"]), "unread": unread})
+    unread, dealt = read_unread(plain.get("unread", ())), tuple(plain.get("dealt", ()))  # rows of before have none
+    beacon = Beacon.model_validate(plain["beacon"])
+    return Sighting(**{**plain, "beacon": beacon, "unread": unread, "dealt": dealt})
 
 
 UNSEEN = Sighting()

@@ -20,6 +20,10 @@ from nostrbot.refusals import Reason, Refusal
 
 # Of one machine: unread ones by its own key, then by keys that may not speak. A thief of an old key crowds out no true one.
 UNREAD_KEPT, SILENCED_KEPT = 100, 20
+DEALT_KEPT = (
+    100  # of one machine: reports that are off the list, so that nobody puts them there again by repeating them
+)
+SIGNER = "signer"  # the field that is wrong with whatever a key without standing says
 DETAIL_CHARS_MAX = 256
 _HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
@@ -38,17 +42,16 @@ class UnreadSale(NamedTuple):
     payment_hash: str | None
 
 
-def unread_sale(given: Signed, refusal: Refusal, at: int) -> UnreadSale:
-    """The note of a report that could not be read. A refusal names the field and the rule, never what stood there."""
+def unread_sale(given: Signed, refusal: Refusal, at: int, *, is_silenced: bool = False) -> UnreadSale:
+    """The note of a report that could not be read. A refusal names the field and the rule, never what stood there.
+
+    `is_silenced`: it is by a key that may not speak either, so it stands among those.
+    """
     field, colon, _ = refusal.detail.partition(": ")
     is_named = bool(colon) and " " not in field
-    return UnreadSale(
-        at,
-        given.event.id,
-        field if is_named else "content",
-        refusal.detail[:DETAIL_CHARS_MAX],
-        _payment_hash(given.text),
-    )
+    detail = f"{Reason.MACHINE_INACTIVE}: {refusal.detail}" if is_silenced else refusal.detail
+    wrong = SIGNER if is_silenced else field if is_named else "content"
+    return UnreadSale(at, given.event.id, wrong, detail[:DETAIL_CHARS_MAX], _payment_hash(given.text))
 
 
 def silenced_sale(given: Signed, sale: Sale, at: int) -> UnreadSale:
@@ -56,15 +59,22 @@ def silenced_sale(given: Signed, sale: Sale, at: int) -> UnreadSale:
     amount = (
         f"{sale.direction} of {format_minor(sale.fiat_minor, sale.currency)} {sale.currency}, {sale.wire_sats} sats"
     )
-    return UnreadSale(at, given.event.id, "signer", f"{Reason.MACHINE_INACTIVE}: {amount}", sale.payment_hash)
+    return UnreadSale(at, given.event.id, SIGNER, f"{Reason.MACHINE_INACTIVE}: {amount}", sale.payment_hash)
 
 
 def with_one_more(known: tuple[UnreadSale, ...], one: UnreadSale) -> tuple[UnreadSale, ...]:
-    """The list with one more report, the newest last. A sale that is reported again takes the place of its report before."""
+    """The list with one more report, the newest last. A sale that is reported again takes the place of its report before.
+
+    A payment hash is whatever the reporter says: by it, a key without standing takes the place of its like only.
+    """
     if any(each.event_id == one.event_id for each in known):
         return known
-    others = [each for each in known if one.payment_hash is None or each.payment_hash != one.payment_hash]
-    return _bounded([*others, one])
+    return _bounded([*(each for each in known if not _is_again(one, each)), one])
+
+
+def _is_again(one: UnreadSale, before: UnreadSale) -> bool:
+    same_kind = (one.field == SIGNER) == (before.field == SIGNER)
+    return same_kind and one.payment_hash is not None and one.payment_hash == before.payment_hash
 
 
 def without_sale(known: tuple[UnreadSale, ...], payment_hash: str) -> tuple[UnreadSale, ...]:
@@ -78,8 +88,8 @@ def without_event(known: tuple[UnreadSale, ...], event_id: str) -> tuple[UnreadS
 
 
 def _bounded(sales: list[UnreadSale]) -> tuple[UnreadSale, ...]:
-    silenced = [one for one in sales if one.field == "signer"]
-    unread = [one for one in sales if one.field != "signer"]
+    silenced = [one for one in sales if one.field == SIGNER]
+    unread = [one for one in sales if one.field != SIGNER]
     kept = {*silenced[-SILENCED_KEPT:], *unread[-UNREAD_KEPT:]}
     return tuple(one for one in sales if one in kept)
 
@@ -97,6 +107,23 @@ def _payment_hash(text: str) -> str | None:
 def unread_view(machine: str, sale: UnreadSale) -> dict[str, Any]:
     """A report as `worklist` shows it."""
     return {"machine": machine, "at": sale.at, "event_id": sale.event_id, "field": sale.field, "detail": sale.detail}
+
+
+def in_turn(by_machine: Iterable[tuple[str, tuple[UnreadSale, ...]]], rows: int) -> list[tuple[str, UnreadSale]]:
+    """So many reports of all machines, each with its machine: machines take turns, and of each come the newest first.
+
+    Those of keys without standing come last: who floods with the one hides nothing of another, nor of the key in force.
+    """
+    queues = [
+        [(machine, sale) for sale in sorted(unread, key=lambda sale: (sale.field == SIGNER, -sale.at))]
+        for machine, unread in by_machine
+    ]
+    ranked = [
+        (queue[place][1].field == SIGNER, place, number)
+        for number, queue in enumerate(queues)
+        for place in range(len(queue))
+    ]
+    return [queues[number][place] for _, place, number in sorted(ranked)[:rows]]
 
 
 def read_unread(rows: Iterable[list[Any]]) -> tuple[UnreadSale, ...]:

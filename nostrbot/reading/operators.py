@@ -19,7 +19,7 @@ from nostrbot.core.registry import find_lp, find_machine
 from nostrbot.core.replies import Data
 from nostrbot.core.room import DATA_BYTES_MAX, view_bytes
 from nostrbot.core.states import SettlementStatus
-from nostrbot.core.unread import unread_view
+from nostrbot.core.unread import in_turn, unread_view
 from nostrbot.core.views import View, cash_view, deposit_view, lp_view, machine_view, sats_view
 from nostrbot.core.worklist import STUCK_AFTER_S
 from nostrbot.pages import NOT_IN_LIST, Page, page_of, read_id
@@ -196,14 +196,10 @@ class OperatorReading:
             more = more or len(frozen) > WORKLIST_ROWS
             newest = await self._queries.settlements(book.key, numbers=frozen[:WORKLIST_ROWS], limit=WORKLIST_ROWS)
             buckets["frozen"] = _bucket(newest)
-        unread = [
-            unread_view(machine, sale)
-            for machine in book.machines
-            for sale in self._sightings.get((book.key, machine), UNSEEN).unread
-        ]
-        if unread:
-            more = more or len(unread) > WORKLIST_ROWS
-            buckets["unreadable"] = sorted(unread, key=lambda row: -row["at"])[:WORKLIST_ROWS]
+        unread = [(machine, self._sightings.get((book.key, machine), UNSEEN).unread) for machine in book.machines]
+        if any(sales for _, sales in unread):
+            more = more or sum(len(sales) for _, sales in unread) > WORKLIST_ROWS
+            buckets["unreadable"] = [unread_view(machine, sale) for machine, sale in in_turn(unread, WORKLIST_ROWS)]
         fitting = _trim(buckets)
         more = more or sum(map(len, fitting.values())) < sum(map(len, buckets.values()))
         return {**fitting, **({"more": True} if more else {})}
