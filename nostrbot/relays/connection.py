@@ -8,16 +8,33 @@ import asyncio
 import re
 from collections.abc import Iterable
 from email.utils import parsedate_to_datetime
+from typing import cast
 
 from loguru import logger
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import WebSocketException
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus, WebSocketException
 
 from nostrbot.relays.conduct import Backoff
+from nostrbot.relays.frames import BoundedConnection
 from nostrbot.relays.relay import Commons, Relay
 from nostrbot.relays.session import Ending, Session
 from nostrbot.relays.urls import is_loopback
 from nostrbot.relays.watch import Watch
+from nostrbot.relays.words import plain_words
+
+
+class Opening(connect):
+    """Opens a websocket where it was told to, and nowhere else.
+
+    A relay that sends us to another one would count as two, and could send us to an address of our own network.
+    """
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        """Say where we were sent instead of going there."""
+        if not isinstance(exc, InvalidStatus) or "Location" not in exc.response.headers:
+            return exc
+        to = ", ".join(exc.response.headers.get_all("Location"))
+        return ConnectionRefusedError(f"it redirects to {to}: if that is the relay, write its url instead")
 
 
 class Connection:
@@ -57,8 +74,9 @@ class Connection:
         """Connect and serve. Returns how many seconds to stay away."""
         loop = asyncio.get_running_loop()
         try:
-            async with self._opening() as socket:
+            async with self._opening() as opened:
                 opened_at = loop.time()
+                socket = cast("BoundedConnection", opened)  # as it was asked for
                 self._session = Session(self._relay, socket, self._commons)
                 self._relay.connected(_ahead_s(socket, opened_at))
                 ending = await self._session.run()
@@ -73,10 +91,11 @@ class Connection:
             self._session = None
         return self._stay_away_s(ending, loop.time() - opened_at, oks)
 
-    def _opening(self) -> connect:
+    def _opening(self) -> Opening:
         limits = self._commons.limits
-        return connect(
+        return Opening(
             self._relay.url,
+            create_connection=BoundedConnection,
             compression=None,  # costs more than it saves: 11 us an event
             max_size=limits.socket_frame_max_bytes,
             max_queue=limits.socket_queue_max,
@@ -87,9 +106,9 @@ class Connection:
         )
 
     def _not_served(self, error: Exception) -> float:
-        trouble = _without_password(str(error)) or type(error).__name__
+        trouble = plain_words(_without_password(str(error))) or type(error).__name__
         if trouble != self._trouble:  # once, not at every try
-            logger.warning("relay {} cannot be reached: {!r}; I keep trying", self._relay.url, trouble[:200])
+            logger.warning("relay {} cannot be reached: {!r}; I keep trying", self._relay.url, trouble)
         self._trouble = trouble
         self._relay.disconnected(trouble)
         return self._reconnects.next_s()
@@ -110,7 +129,7 @@ class Connection:
         return self._reconnects.next_s()
 
 
-def _ahead_s(socket: ClientConnection, opened_at: float) -> float | None:
+def _ahead_s(socket: BoundedConnection, opened_at: float) -> float | None:
     """The relay's clock less our running one, by the Date header of its handshake; None where there is none to be read."""
     dates = [] if socket.response is None else socket.response.headers.get_all("Date")
     try:

@@ -20,6 +20,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from nostrbot.nostr.messages import FRAME_MAX_BYTES
 from nostrbot.relays.addresses import LookUp, Unfit, place_of, resolve_public
+from nostrbot.relays.frames import BoundedConnection
 
 LOOK_UP_S: Final = 5.0
 OPEN_S: Final = 5.0  # TCP, TLS and the handshake
@@ -106,6 +107,7 @@ async def connect_at(url: str, address: str, tls: ssl.SSLContext) -> ClientConne
     host, port = place_of(url)
     opening = connect(
         url,
+        create_connection=BoundedConnection,
         host=address,
         port=port,
         ssl=tls,

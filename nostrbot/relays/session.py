@@ -15,7 +15,6 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from loguru import logger
-from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 
@@ -35,6 +34,7 @@ from nostrbot.nostr.messages import (
 from nostrbot.refusals import Reason, Refusal
 from nostrbot.relays.authentication import Authentication
 from nostrbot.relays.conduct import Backoff, Score
+from nostrbot.relays.frames import BoundedConnection
 from nostrbot.relays.publication import Answer
 from nostrbot.relays.relay import Commons, Relay
 from nostrbot.relays.sightings import Arrival, Sighting
@@ -57,7 +57,7 @@ class Ending(StrEnum):
 class Session:
     """One connection. Make it, then run() it once."""
 
-    def __init__(self, relay: Relay, socket: ClientConnection, commons: Commons) -> None:
+    def __init__(self, relay: Relay, socket: BoundedConnection, commons: Commons) -> None:
         limits = commons.limits
         self._relay = relay
         self._tally = relay.tally
@@ -162,6 +162,8 @@ class Session:
             if closed.sent is not None and closed.sent.code == CloseCode.MESSAGE_TOO_BIG:
                 self._refuse(Refusal(Reason.FRAME_TOO_LARGE))
                 self._ending = Ending.OVERSIZED
+            elif self._socket.is_flooded:
+                self._ending = Ending.MISBEHAVED
             return
         self._ending = Ending.MISBEHAVED
         self._socket.transport.abort()

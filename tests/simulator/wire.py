@@ -28,6 +28,7 @@ class Socket:
         self._there_at = self._here_at = 0.0
         self.is_open = True
         self.response = None  # of a handshake, with a date
+        self.is_flooded = False
         self.protocol = self  # what is sent is written to the protocol,
         self.transport = self  # and what is aborted is the transport
         process.when_dead(self.abort)
