@@ -181,3 +181,13 @@ async def test_very_many_machines_fit(at: Office) -> None:
     assert report["totals"][0]["cash_out"]["count"] == 102
     for json in (True, False):
         assert len(answer("report", data, json=json).encode()) <= REPLY_BYTES_MAX
+
+
+async def test_a20_a_correction_that_was_taken_back_is_in_no_figure(at: Office) -> None:
+    """The report is what it would be without the typo: one processed sale, with all of its amounts."""
+    await at.take(small_sale(1, at.now, 2_000))
+    before = (await asked(at, OPERATOR, "report week"))["report"]
+    await at.say((OPERATOR, "settlement partial s1 fiat=150 note=typo"))
+    assert (await asked(at, OPERATOR, "report week"))["report"]["totals"] != before["totals"]
+    await at.say((OPERATOR, "settlement partial s1 fiat=2000 note=whole"))
+    assert (await asked(at, OPERATOR, "report week"))["report"]["totals"] == before["totals"]
