@@ -89,10 +89,10 @@ def arrange(death: Death) -> None:
         if batch.entries and death.point == "committed":
             pass_by()
 
-    def dying_submit(self: Pool, event: Any) -> Publication:
+    def dying_submit(self: Pool, event: Any, *, is_vital: bool = True) -> Publication:
         if death.point == "publish":
             pass_by()
-        return submit(self, event)
+        return submit(self, event, is_vital=is_vital)
 
     def dying_accept(self: Publication, url: str) -> None:
         accept(self, url)
