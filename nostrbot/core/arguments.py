@@ -158,8 +158,9 @@ def _run(text: str) -> tuple[int, int] | None:
 
 
 def note_value(text: str) -> Denomination | Wanted:
-    """What a banknote is worth, in whole units of fiat; half a dinar is `0.5`."""
-    value = read_denomination(text) if is_plainly_written(text) else None
+    """What a banknote is worth, in whole units of fiat; half a dinar is `0.5`. `1.000` may well be a thousand."""
+    is_plain = is_plainly_written(text) and not ("." in text and text.endswith("0"))
+    value = read_denomination(text) if is_plain else None
     return value if value is not None and is_note_value(value) else Wanted("the value of a banknote, like 100 or 0.5")
 
 

@@ -9,7 +9,7 @@ from nostrbot.core.evolution import Place, evolve
 from nostrbot.core.facts import DepositChanged, SettlementPending, SettlementProcessed
 from nostrbot.core.inputs import Signed
 from nostrbot.core.records import Reversal
-from nostrbot.core.rules import RULES
+from nostrbot.core.rules import FIRST, RULES
 from nostrbot.core.states import DepositStatus, SettlementStatus
 from nostrbot.errors import BooksError
 from tests.houses import House, person
@@ -32,6 +32,7 @@ def test_the_entries_an_lp_s_preferences_came_from_are_the_newest_of_each_choice
     assert ana.preference_seqs == {"joined": 5, "mode": 11, "pause": 9, "forward": 10, "scheme": 5}
 
     other = House.empty(person("coban").pubkey)
+    other.rules = FIRST  # later rules carry them in only with the LP's own join
     other.now = house.now + 30 * 86_400
     other.say("platform", "operator add @coban name=coban")
     other.say("coban", "machine add @m2 name=m2 fiat=GTQ cash_in=0 cash_out=0")
