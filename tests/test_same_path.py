@@ -75,6 +75,9 @@ OPERATORS = [
     "splits clear machine={machine}",
     "settle {lp} 5 machine=m1",
     "settle ana 5 machine={machine}",
+    "gap dismiss {machine}",
+    "payment list machine={machine}",
+    "payment list lp={lp}",
 ]
 LPS = ["balance machine={machine}", "history machine={machine}", "statement machine={machine}"]
 OPERATOR_OF_AN_LP = ["balance operator={}", "statement operator={}", "receipt l1 operator={}", "proof operator={}"]
