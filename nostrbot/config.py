@@ -154,21 +154,67 @@ def parse_relays(raw: bytes, path: Path) -> RelaySettings:
     try:
         file = _File.model_validate(said)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise ConfigError(f"{path}: {place}: {first['msg']}") from None
+        raise ConfigError(f"{path}: {_what_to_change(error)}") from None
     try:
         relays = tuple(RelayConfig(relay.url, relay.read, relay.write) for relay in file.relays)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
-    if len({identity(relay.url) for relay in relays}) < len(relays):
-        raise ConfigError(f"{path}: one relay stands there twice")
+    _require_distinct(relays, path)
     if not any(relay.read for relay in relays):
         raise ConfigError(f"{path}: set read: true for at least one relay")
     writers = sum(relay.write for relay in relays)
     if file.publish.min_ok > writers:
-        raise ConfigError(f"{path}: publish.min_ok is {file.publish.min_ok}, but {writers} relays have write: true")
+        have = "1 relay has" if writers == 1 else f"{writers} relays have"
+        raise ConfigError(
+            f"{path}: publish.min_ok is {file.publish.min_ok}, but {have} write: true: make min_ok smaller, or add relays"
+        )
     return RelaySettings(relays, file.publish.min_ok, file.publish.recipient_relays)
+
+
+def _require_distinct(relays: tuple[RelayConfig, ...], path: Path) -> None:
+    seen: dict[str, str] = {}
+    for relay in relays:
+        before = seen.get(identity(relay.url))
+        if before is not None:
+            other = "" if before == relay.url else f", once as {before}"
+            raise ConfigError(f"{path}: {relay.url} is there twice{other}: leave one of them out")
+        seen[identity(relay.url)] = relay.url
+
+
+_URL_LIKE = "- url: wss://relay.example.com"
+# What each kind of pydantic's complaints means for who wrote the file; its own words are about Python.
+_WANTED = {
+    "missing": "is missing",
+    "bool_type": "must be true or false, without quotes",
+    "string_type": "must be text",
+    "int_type": "must be a whole number, without quotes",
+    "int_from_float": "must be a whole number",
+    "greater_than_equal": "must be 1 or more",
+    "list_type": f"must be a list: each relay on a line of its own, like {_URL_LIKE}",
+    "too_short": f"must name at least one relay, like {_URL_LIKE}",
+    "too_long": f"must name at most {RELAYS_MAX} relays",
+}
+
+
+def _what_to_change(error: ValidationError) -> str:
+    """Say of the first mistake where it is, relays counted from one, and what must stand there."""
+    first = error.errors(include_url=False)[0]
+    loc = first["loc"]
+    if not loc:
+        return f"must begin with `relays:`, and below it a line for each relay, like {_URL_LIKE}"
+    in_relay = len(loc) > 1 and isinstance(loc[1], int)
+    place = f"relay {int(loc[1]) + 1}" if in_relay else str(loc[0])
+    inner = [str(part) for part in loc[2 if in_relay else 1 :]]
+    if first["type"] == "extra_forbidden":
+        known = _Relay if in_relay else _Publish if inner else _File
+        where = f" of {place}" if inner else ""
+        named = inner[-1] if inner else place
+        return f"there is no setting {named[:40]!r}{where}: there is {', '.join(known.model_fields)}"
+    name = f"{place}: {'.'.join(inner)}" if in_relay and inner else ".".join([place, *inner])
+    wanted = _WANTED.get(first["type"])
+    if wanted is None:  # something else than settings stands where settings belong
+        wanted = f"must be written like {_URL_LIKE}" if in_relay else "must have its settings below it, a line each"
+    return f"{name} {wanted}"
 
 
 def relays_text(urls: list[str]) -> str:

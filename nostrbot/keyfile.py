@@ -7,6 +7,7 @@ A key file holds one line: an nsec, 64 hex digits, or an ncryptsec. No error rep
 https://github.com/nostr-protocol/nips/blob/master/49.md
 """
 
+import codecs
 import os
 import stat
 from pathlib import Path
@@ -32,7 +33,14 @@ def read_key_file(path: Path, passphrase: str | None) -> Keys:
     try:
         return read_secret(text)
     except KeyTextError:
-        raise ConfigError(f"key file {path} does not hold an nsec, an ncryptsec or 64 hex digits") from None
+        raise ConfigError(
+            f"key file {path} does not hold an nsec, an ncryptsec or 64 hex digits{_known(text)}"
+        ) from None
+
+
+def _known(text: str) -> str:
+    """What a file holds that was taken for a key file, where it can be said without repeating it."""
+    return ": it holds an npub, which is the public key" if text.lower().startswith("npub1") else ""
 
 
 def write_key_file(path: Path, keys: Keys, passphrase: str | None) -> None:
@@ -70,6 +78,7 @@ def _read_private_text(path: Path) -> str:
             os.close(descriptor)
     except OSError as error:
         raise ConfigError(f"key file {path} cannot be read: {file_trouble(error)}") from None
+    raw = raw.removeprefix(codecs.BOM_UTF8)  # as editors on Windows begin a file
     if len(raw) > KEY_FILE_MAX_BYTES or not raw.isascii():
         raise ConfigError(f"key file {path} is not a key file")
     return raw.decode().strip()

@@ -147,3 +147,13 @@ def test_half_a_key_is_not_left_behind(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(ConfigError, match="No space left"):
         write_key_file(tmp_path / "bot.key", KEYS, None)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_u3_a_public_key_in_the_place_of_a_secret_one_is_named(tmp_path: Path) -> None:
+    """`--key ana.npub`: the file that stands beside the right one."""
+    assert refusal_of(key_file(tmp_path, KEYS.npub)).endswith("it holds an npub, which is the public key")
+
+
+def test_u3_a_file_that_an_editor_on_windows_wrote_is_read(tmp_path: Path) -> None:
+    """A byte order mark and CRLF."""
+    assert read_key_file(key_file(tmp_path, f"\ufeff{KEYS.nsec()}\r\n"), None) == KEYS

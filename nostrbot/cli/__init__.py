@@ -47,7 +47,7 @@ def _run_command() -> int:
             with suppress(OSError):
                 print(error.format_message(), file=sys.stderr)
         else:
-            complain(error.format_message())
+            complain(_in_plain_words(error.format_message()))
         return BAD_USAGE
     except (ConfigError, KeyTextError, SealingError) as error:
         complain(str(error))
@@ -66,6 +66,14 @@ def _run_command() -> int:
             discard_stdout()
         return BAD_USAGE
     return outcome if isinstance(outcome, int) else DONE
+
+
+def _in_plain_words(said: str) -> str:
+    """What the library says of a wrong command line, without what means nothing to who typed it."""
+    said = said.replace("Value error, ", "")
+    if said.startswith("Got unexpected extra argument"):
+        said += ": put text of several words in quotes; `--help` shows the options"
+    return said
 
 
 def _print_version(wanted: bool) -> None:

@@ -81,7 +81,7 @@ def init(
         if path.exists():
             raise ConfigError(f"{path} exists already: nothing was changed; choose another --home")
     # Everything that can be wrong is looked at before the first file is written.
-    parse_relays(relays.encode(), place.relays_file)
+    parse_relays(relays.encode(), Path("--relay"))  # which is what must be changed
     try:
         place.path.mkdir(parents=True, exist_ok=True)
         make_engine(place.database_url())

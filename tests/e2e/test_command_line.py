@@ -189,6 +189,15 @@ def test_bad_relays_are_one_line_and_exit_2(desk: Desk, tmp_path: Path, wrong: s
         (["dm", "--key", "{new}/none.nsec", "--to", "{npub}", "--relay", "ws://127.0.0.1:1", "help"], "none.nsec"),
         (["dm", "--key", "{key}", "--to", "{npub}", "--relay", "http://127.0.0.1:1", "help"], "wss"),
         (["dm", "--key", "{key}", "--to", "{npub}", "help"], "--relay"),
+        (
+            ["dm", "--key", "{key}", "--to", "{npub}", "--relay", "ws://127.0.0.1:1", "deposit", "add", "ana"],
+            "in quotes",
+        ),
+        (["export", "legs", "--home", "{home}", "--format", "excel"], "'--format': 'excel' is not one of"),
+        (
+            ["init", "--home", "{new}", "--platform", "{npub}", "--relay", "ws://127.0.0.1:1", "ws://localhost:1"],
+            "--relay: ws",
+        ),
     ],
 )
 def test_bad_usage_is_one_line_and_exit_2(desk: Desk, tmp_path: Path, arguments: list[str], word: str) -> None:
