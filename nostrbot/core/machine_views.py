@@ -6,7 +6,7 @@ What lives here: one function a noun, with the exact names of docs/protocol.md s
 
 from nostrbot.core.book import Book
 from nostrbot.core.counter import Counter
-from nostrbot.core.daybook import local_day
+from nostrbot.core.daybook import local_day, local_time
 from nostrbot.core.dossier import as_it_stands
 from nostrbot.core.facts import CassettesCounted, CassetteSet, CassettesPublished, Fact, SettlementFrozen
 from nostrbot.core.fleet import UNSEEN, Sighting
@@ -72,6 +72,7 @@ def compromise_view(book: Book, machine: Machine, since: int, facts: tuple[Fact,
     shown = [f"s{fact.number}" for fact in reversed(frozen)][:FROZEN_SHOWN_MAX]
     view: View = {
         "since": since,
+        "since_local": f"{local_time(book.tz, since):%Y-%m-%d %H:%M} ({book.tz})",
         "count": len(frozen),
         "statuses": statuses,
         "lp_sats": sum(part.sats for fact in frozen for part in fact.parts),

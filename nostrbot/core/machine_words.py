@@ -122,11 +122,11 @@ def _compromised(data: View) -> str:
     state = "is active" if machine["active"] else "is suspended"
     priced = _priced(data)
     if not frozen["count"]:
-        return f"{name} {state}; nothing that it sold since then is left to freeze.{priced}"
+        return f"{name} {state}; nothing that it sold since {frozen['since_local']} is left to freeze.{priced}"
     sums = ", ".join(f"{one['count']} {status} ({one['wire_sats']} sats)" for status, one in frozen["statuses"].items())
     more = ", …" if frozen.get("more") else ""
     return (
-        f"{name} {state}. Frozen: {sums}. Of that {frozen['lp_sats']} sats are LPs', {frozen['own_sats']} yours.\n"
+        f"{name} {state}. Frozen since {frozen['since_local']}: {sums}. Of that {frozen['lp_sats']} sats are LPs', {frozen['own_sats']} yours.\n"
         f"{', '.join(frozen['settlements'])}{more}: `settlement list machine={name} since={frozen['since']}` shows all.\n"
         f'Next, for each: settlement release <s> if it is true, settlement refund <s> reason="…" if it is not; then '
         f"machine rotate {name} <new npub> and machine resume {name}{priced}"

@@ -59,11 +59,14 @@ NOT_REPORTED = (
     "`settlement refund` undoes one"
 )
 
+# Whoever gives a key anew because the old one was stolen must hear when it is the old one.
+GIVES_A_KEY = ("machine rotate", "operator replace")
+
 
 def outcome_view(book: Book, author: str, command: Command, facts: tuple[Fact, ...], *, at: int) -> View:
     """The data of a command's answer, in the book it was decided for `at`; no facts: things are already as was asked."""
     if not facts:
-        return _as_it_is(book, author, command)
+        return _as_it_is(book, author, command) | ({"unchanged": True} if command.verb in GIVES_A_KEY else {})
     if isinstance(facts[0], SettlementProcessed | SettlementChange):
         added = _off_pct(book, facts[0]) if command.verb == "settlement add" else {}
         return {"settlement": _settlement_after(book, facts, at) | added}

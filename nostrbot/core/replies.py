@@ -96,6 +96,8 @@ def _operator_added(data: View) -> str:
 
 
 def _operator_replaced(data: View) -> str:
+    if data.get("unchanged"):
+        return f"{_operator(data)}\nNothing changed: it had this key already. If that one was stolen, say its new one."
     return f"{_operator(data)}\nWhat any other key says in its name is a stranger's from now on."
 
 
@@ -144,6 +146,8 @@ def _machine_shown(data: View) -> str:
 
 def _machine_rotated(data: View) -> str:
     machine = data["machine"]
+    if data.get("unchanged"):
+        return f"Nothing changed: {machine['name']} had the key {machine['npub']} already. If that one was stolen, say its new one."
     return f"{machine['name']} has the key {machine['npub']}: what any other signs in its name is rejected from now on."
 
 
@@ -185,7 +189,10 @@ def _lps(data: View) -> str:
 def _preferences(data: View) -> str:
     lp = data["lp"]
     limit = f", up to {lp['limit']} a day" if lp["limit"] else ""
-    limit += ", at your operator's times" if lp["mode"] == Mode.FIXED else ""
+    if lp["mode"] == Mode.FIXED:
+        limit += ", at your operator's times"
+    elif limit:
+        limit = f" (its limit, {lp['limit']} a day, counts in mode fixed only)"
     paused = ", paused until you `resume`" if lp["paused"] else ""
     forward = f", sats go on to {lp['forward']} once I can pay over Lightning" if lp["forward"] else ""
     return f"You are in as {lp['name']}: mode {lp['mode']}{limit}{paused}{forward}. `balance` shows your cash and sats."

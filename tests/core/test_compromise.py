@@ -289,6 +289,7 @@ def test_the_answer_says_what_was_frozen(house: House) -> None:
         "machine": machine_view(house.book.machines["m1"]),
         "frozen": {
             "since": 0,
+            "since_local": "1969-12-31 18:00 (America/Guatemala)",
             "count": 2,
             "statuses": {
                 "processed": {"count": 1, "wire_sats": 107_770},
@@ -301,8 +302,8 @@ def test_the_answer_says_what_was_frozen(house: House) -> None:
         "priced": [],
     }
     assert answer("machine compromised", view, json=False).splitlines() == [
-        "m1 is suspended. Frozen: 1 processed (107770 sats), 1 pending (107770 sats). Of that 100000 sats are LPs', "
-        "6270 yours.",
+        "m1 is suspended. Frozen since 1969-12-31 18:00 (America/Guatemala): 1 processed (107770 sats), 1 pending (107770 sats). "
+        "Of that 100000 sats are LPs', 6270 yours.",
         "s2, s1: `settlement list machine=m1 since=0` shows all.",
         'Next, for each: settlement release <s> if it is true, settlement refund <s> reason="…" if it is not; then '
         "machine rotate m1 <new npub> and machine resume m1",

@@ -188,6 +188,29 @@ def test_the_answers_of_a_later_day() -> None:
     )
 
 
+def test_u4_an_answer_never_lets_one_believe_what_is_not() -> None:
+    """A stolen key given anew, a day that begins by another clock, a limit that nothing is held to."""
+    house = House.open()
+    house.add_lp("ana", cash="9000")
+    spoken(house, "operator", "machine rotate m1 @m1-new")
+    assert spoken(house, "operator", "machine rotate m1 @m1-new") == (
+        f"Nothing changed: m1 had the key {person('m1-new').npub} already. If that one was stolen, say its new one."
+    )
+    assert spoken(house, "operator", "machine compromised m1 since=2026-01-15").endswith(
+        "nothing that it sold since 2026-01-14 18:00 (America/Guatemala) is left to freeze."
+    )
+    assert spoken(house, "ana", "mode flow limit=100") == (
+        "You are in as ana: mode flow (its limit, 100.00 a day, counts in mode fixed only). `balance` shows your cash and "
+        "sats."
+    )
+    root = House.root()
+    spoken(root, "platform", "operator add @operator name=antigua")
+    assert "Nothing changed" not in spoken(root, "platform", "operator replace antigua @new-operator")
+    assert "\nNothing changed: it had this key already." in spoken(
+        root, "platform", "operator replace antigua @new-operator"
+    )
+
+
 def asked(house: House, who: str, text: str, *, json: bool) -> str:
     """The answer to a question that the books in memory can answer."""
     command = parse(told(text))
