@@ -36,14 +36,17 @@ DEPOSIT_COLUMNS = (
 # What makes a spreadsheet read a cell as a formula; the wide forms count in East Asian settings.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _GUARD = "'"
-# What a spreadsheet would make a number, a date or a truth of, and show otherwise than it stands there.
+# What a spreadsheet, in English or in Spanish, would make a number, a date or a truth of, and show otherwise than it stands.
 _MONTH = (
     "(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
-    "|nov(?:ember)?|dec(?:ember)?)"
+    "|nov(?:ember)?|dec(?:ember)?|ene(?:ro)?|febrero|marzo|abr(?:il)?|mayo|junio|julio|ago(?:sto)?|set|sep?tiembre"
+    "|octubre|noviembre|dic(?:iembre)?)"
 )
+_CURRENCY = "[$\u20ac\u00a3\u00a5\uffe5]"
 _MISTAKEN = re.compile(
-    r"\s*[0-9.,][0-9.,:/\s-]*(?:e[+-]?[0-9]+|[ap]m?|%)?\s*|true|false"
-    rf"|[0-9]{{1,4}}[-/. ]*{_MONTH}(?:[-/. ,]*[0-9]{{1,4}})?|{_MONTH}[-/. ]*[0-9]{{1,4}}(?:[-/. ,]+[0-9]{{1,4}})?",
+    rf"\s*(?:{_CURRENCY}\s*)?\u2212?[0-9.,][0-9.,:/\s-]*(?:e[+-]?[0-9]+|[ap]m?|%|{_CURRENCY})?\s*|true|false|verdadero|falso"
+    rf"|[0-9]{{1,4}}(?:[-/. ]*| de ){_MONTH}(?:(?:[-/. ,]*| de )[0-9]{{1,4}})?"
+    rf"|{_MONTH}[-/. ]*[0-9]{{1,4}}(?:[-/. ,]+[0-9]{{1,4}})?",
     re.IGNORECASE | re.ASCII,
 )
 _TEXT_COLUMNS = frozenset(

@@ -334,7 +334,8 @@ async def test_f13_a_sheet_begins_with_the_mark_excel_knows_utf_8_by(home: Home)
 
 @pytest.mark.parametrize(
     "text", ["00123", "12345678901234567890", "1e5", "3-4", "2026-10", "10:30", "1/2", "1.5", ".5", "5%", "may1", "1-mar", "TRUE",
-             "jan 2026", "-5", "1 000"],
+             "jan 2026", "-5", "1 000", "ene1", "3 de mayo", "15-ago-2026", "dic 2026", "VERDADERO", "falso", "5 €", "$5", "€ 5,50",
+             "\u22125", "5$"],
 )  # fmt: skip
 def test_f13_text_that_a_spreadsheet_would_make_something_else_of(text: str) -> None:
     """A txid of digits, a machine called 3-4, an LP called may1: kept as text, and given back by one rule."""
@@ -349,7 +350,23 @@ def test_f13_text_that_a_spreadsheet_would_make_something_else_of(text: str) -> 
 
 
 @pytest.mark.parametrize(
-    "text", ["m1", "ana", "s12", "march-hare", "tx-00123", "ab" * 32, "paid by hand", "maya", "decker", "1a2b"]
+    "text",
+    [
+        "m1",
+        "ana",
+        "s12",
+        "march-hare",
+        "tx-00123",
+        "ab" * 32,
+        "paid by hand",
+        "maya",
+        "decker",
+        "1a2b",
+        "enero",
+        "q1",
+        "3 de la tarde",
+        "falsos",
+    ],
 )
 def test_f13_other_text_is_left_alone(text: str) -> None:
     """No mark where nothing can be mistaken."""
