@@ -118,6 +118,7 @@ def contradict(world: "World") -> None:
         sold = world.rng.choice(world.hearing.unacked)
         payload = sold.payload | {"txid": "another"}
         event = report(sold.speaker, payload, at=world.clock(), scheme=sold.scheme, name=world.name())
+        sold.other_ids.append(event["id"])
         world.tell(f"{sold.speaker} contradicts itself {event['id'][:8]}")
         world.publish(event)
 

@@ -168,7 +168,8 @@ async def _check_unread(world: "World") -> None:
         said.text for said in world.hearing.said.values() if said.text.startswith("unreadable dismiss")
     )
     for first in HANDLES.values():
-        reckoning = world.witness.books[person(first).pubkey].reckoning
+        ledger = world.witness.books[person(first).pubkey]
+        reckoning, booked = ledger.reckoning, str(ledger.accepted)
         answer = await _ask(world, names[reckoning.owner], "worklist")
         listed = [row["event_id"] for row in answer["data"].get("unreadable", ())] if answer["ok"] else []
         if not answer["ok"] or answer["data"].get("more"):
@@ -176,8 +177,10 @@ async def _check_unread(world: "World") -> None:
         for sold in world.sales:
             unread = [one for one in sold.event_ids if one in world.hearing.unread]
             is_here = reckoning.machine_of.get(person(sold.speaker).pubkey) is not None
-            if is_here and unread and not any(one in dismissed for one in unread):
-                hold(set(sold.event_ids) & set(listed), f"{unread[0][:8]} could not be read, and is on no worklist")
+            is_over = sold.payload["payment_hash"] in booked
+            ids = {*sold.event_ids, *sold.other_ids}
+            if is_here and unread and not is_over and not any(one in dismissed for one in ids):
+                hold(ids & set(listed), f"{unread[0][:8]} could not be read, and is on no worklist")
 
 
 async def _check_heard_in_a_flood(world: "World") -> None:

@@ -159,6 +159,7 @@ class Unacked:
     scheme: Scheme
     event: Plain = field(default_factory=dict)  # the last one it was told in
     event_ids: list[str] = field(default_factory=list)
+    other_ids: list[str] = field(default_factory=list)  # of reports that contradict it
 
 
 class Ears:
