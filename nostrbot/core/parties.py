@@ -9,14 +9,15 @@ from collections.abc import Iterable
 
 from nostrbot.core import platform
 from nostrbot.core.book import ROOT, Book, Moved
-from nostrbot.core.commands import Refused
+from nostrbot.core.booking import book_fact
+from nostrbot.core.commands import Code, Refused
 from nostrbot.core.facts import Fact, Leg, LpEnrolled, PartyMoved, SettlementCorrected, SettlementRefunded
 from nostrbot.core.ledger import accounts
 from nostrbot.core.orders import Order
 from nostrbot.core.registry import enrol_lp
 from nostrbot.core.roles import owner_of
 from nostrbot.core.rules import SOUND
-from nostrbot.core.states import LegStatus, LegType
+from nostrbot.core.states import Direction, LegStatus, LegType
 from nostrbot.core.worklist import correct_settlement, refund_settlement
 
 
@@ -87,7 +88,26 @@ def _with_what_moves_back(book: Book, order: Order, facts: tuple[Fact, ...] | Re
         if isinstance(fact, SettlementCorrected | SettlementRefunded):
             legs = fact.legs if isinstance(fact, SettlementCorrected) else ()
             back += _moves_back(book, fact.voided, legs)
+    short_sats = -_own_part_after(book, (*facts, *back))
+    if short_sats > 0 and any(isinstance(fact, PartyMoved) and fact.lp is None for fact in back):
+        return Refused(
+            Code.ALREADY_PAID_OUT,
+            f"you paid LPs out of what a former party's key brought you: {short_sats} sats of it have left. `payment list` "
+            'shows what you paid: `payment void <leg> reason="…"` first, or wait until other sales have brought as much',
+        )
     return (*facts, *back)
+
+
+def _own_part_after(book: Book, facts: Iterable[Fact]) -> int:
+    """What the operator will have brought in and not paid out: cash-ins are paid from elsewhere (review A11)."""
+    left = book.own_sats() + book.cash_in_sats
+    for fact in facts:
+        booked = book_fact(fact)
+        for account, unit, amount in booked.postings if booked else ():
+            left -= amount if (account, unit) == (accounts.OPERATOR, accounts.SAT) else 0
+        if isinstance(fact, SettlementRefunded) and fact.fiat_minor and fact.sale.direction is Direction.CASH_IN:
+            left -= fact.sale.principal_sats
+    return left
 
 
 def _moves_back(book: Book, voided: Iterable[Leg], legs: tuple[Leg, ...]) -> list[Fact]:

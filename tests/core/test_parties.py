@@ -169,3 +169,24 @@ def test_a10_nobody_loses_a_sat_whatever_a_key_becomes(deeds: list[str]) -> None
 
 def book_lps(house: House) -> set[str]:
     return set(house.book.lp_of_key)
+
+
+def test_a11_what_a_former_party_brought_its_operator_and_was_paid_on_has_left() -> None:
+    """Undoing the sale behind it would leave LPs with sats that nobody brought: refused until a payment is taken back."""
+    house = House.open()
+    house.add_lp("ana", "9000")
+    house.say("operator", "splits set xena=100%:@xena")
+    house.sell(fiat="9000.00", fee_sats=100_000)
+    house.say("platform", "operator replace antigua @xena")
+    house.say("xena", "deposit add ana 1000 machine=m1")
+    house.say("xena", "deposit confirm d2")
+    house.say("xena", "settle ana 1000 machine=m1 rate=93")
+    assert house.book.own_sats() == 250
+    for undoing in ("settlement refund s1 reason=false", "settlement partial s1 fiat=100 note=jam"):
+        refused = house.say("xena", undoing)
+        assert isinstance(refused, Refused)
+        assert refused.code is Code.ALREADY_PAID_OUT
+    house.say("xena", "payment void l4 reason=false")
+    assert not isinstance(house.say("xena", "settlement refund s1 reason=false"), Refused)
+    assert {account: sats for account, sats in house.ledger().items() if account.endswith(" sat")} == {}
+    verify(house)
