@@ -122,7 +122,7 @@ def test_a7_which_commands_protect_money() -> None:
     protecting = {form.verb for form in TABLE if form.protects}
     assert protecting >= {
         "machine suspend", "machine compromised", "machine rotate", "guard", "lp suspend", "pause", "operator suspend",
-        "operator replace", "settlement refund", "deposit reverse", "fixed schedule", "fixed limit",
+        "operator replace", "settlement refund", "deposit reverse", "fixed schedule", "fixed limit", "payment void",
     }  # fmt: skip
     assert all(form.changes for form in TABLE if form.protects)
 

@@ -136,3 +136,12 @@ async def test_a_thief_who_never_stops_is_told_of_once_an_hour(at: Office) -> No
     assert len([line for line in lines if line.startswith("m1: a key that may not speak")]) == 1
     assert len([line for line in lines if line.startswith("m1 reported a sale that I cannot book")]) == 1
     assert len([line for line in lines if line.startswith("m2 reported")]) == 4
+
+
+async def test_what_an_old_key_says_is_no_line_of_its_own_in_an_alert(at: Office) -> None:
+    """The currency is whatever the report says, for nobody has judged it: it must not pass for another alarm's end."""
+    await at.take(report(1, machine=MACHINE, fiat_code="GTQ\nOver: m2 down\u202e"))
+    around = Surroundings(at.now, at.now, 1, 1, None)
+    lines, _ = ring({}, find_alarms(at.book, at.desk.sightings, around, known={}), at.now)
+    [line] = [line for line in lines if "m2 down" in line]
+    assert "GTQ\\nOver: m2 down\\u202e" in line

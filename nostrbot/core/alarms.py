@@ -308,7 +308,7 @@ def _silenced(machine: Machine, sighting: Sighting) -> Iterator[Alarm]:
 
 
 def ring(known: Mapping[str, Rung], alarms: Iterable[Alarm], now: int) -> tuple[list[str], dict[str, Rung]]:
-    """The lines to tell at unix second `now`, and what is known once they are told.
+    """The lines to tell at unix second `now`, safe to show, and what is known once they are told.
 
     An alarm, at its level, is told once an hour at the most however often it comes and goes, and its end once for each
     time it was told.
@@ -328,7 +328,7 @@ def ring(known: Mapping[str, Rung], alarms: Iterable[Alarm], now: int) -> tuple[
             gone = replace(gone, is_open=False)
         if gone.is_open or now - gone.told_at < REMIND_S:
             after[fingerprint] = gone
-    return lines, after
+    return [escape(line) for line in lines], after
 
 
 def _raise(rung: Rung | None, alarm: Alarm, now: int) -> tuple[str | None, Rung]:

@@ -430,6 +430,7 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
         "take back what you paid an LP in fixed mode or by `settle`: the sats are yours again, the cash is the LP's",
         (place("leg", arguments.numbered("l")), must("reason", arguments.sentence, '"…"')),
         example='payment void l7 reason="priced by a false sale"',
+        protects=True,
     ),
     Form("fixed show", Role.OPERATOR, False, "when fixed LPs get their sats, and what was given today"),
     Form(
