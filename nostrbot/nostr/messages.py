@@ -22,8 +22,10 @@ from nostrbot.nostr.event import VerifiedEvent
 from nostrbot.nostr.filters import Filter
 from nostrbot.refusals import Reason, Refusal
 
-# What relays themselves take (docs/protocol.md section 2); checked before parsing, so a huge frame costs nothing.
-FRAME_MAX_BYTES: Final = 65_536
+# An event as large as relays themselves take, and what stands around it (docs/protocol.md section 2); checked before
+# parsing, so a huge frame costs nothing.
+EVENT_MAX_BYTES: Final = 65_536
+FRAME_MAX_BYTES: Final = EVENT_MAX_BYTES + 128
 # NIP-01: a subscription id is a non-empty string of at most 64 characters.
 SUBSCRIPTION_ID_MAX_CHARS: Final = 64
 # NIP-01: the machine-readable words before the colon that we act upon. A duplicate is what we want: the relay has it.

@@ -85,7 +85,9 @@ class Limits:
 
     # --- relays that misbehave ---
     # A refused event or frame costs 20, needless chatter (an OK nobody asked for) 1: so 500 refusals at once or 20 a
-    # second are borne, and 10,000 needless messages or 400 a second.
+    # second are borne, and 10,000 needless messages or 400 a second. What anybody may have published on an honest relay
+    # costs no more than chatter, or a stranger could have us hang up on it: events too large for us, or of a shape that
+    # we refuse and it does not; an ephemeral event published again costs nothing.
     score_max: int = 10_000
     score_refusal: int = 20
     score_chatter: int = 1

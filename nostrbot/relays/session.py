@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 
 from nostrbot.nostr.event import Event, VerifiedEvent, parse, verify
+from nostrbot.nostr.kinds import is_ephemeral
 from nostrbot.nostr.messages import (
     AUTH_WANTED_AS,
     LIMITED_AS,
@@ -43,6 +44,8 @@ from nostrbot.relays.words import names_id, plain_words
 
 # Events of one relay's store held back to be handed on in order: some 10 MB. More are handed on in parts.
 HELD_MAX = 5_000
+# What a frame with an event begins with, however much of it cannot be read.
+EVENT_BEGINS = b'["EVENT"'
 
 
 class Ending(StrEnum):
@@ -265,7 +268,7 @@ class Session:
     def _take(self, frame: bytes) -> Arrival | None:
         message = read_message(frame)
         if isinstance(message, Refusal):
-            self._refuse(message)
+            self._refuse(message, is_anybodys=frame.startswith(EVENT_BEGINS))
             return None
         if isinstance(message, EventMessage):
             return self._take_event(message)
@@ -278,7 +281,7 @@ class Session:
     def _take_event(self, message: EventMessage) -> Arrival | None:
         event = self._judge(message.obj)
         if isinstance(event, Refusal):
-            self._refuse(event)
+            self._refuse(event, is_anybodys=event.reason is Reason.BAD_SHAPE)
             return None
         watch = self._watches.get(message.subscription_id)
         part = watch.part_of(event) if watch is not None else None
@@ -296,9 +299,8 @@ class Session:
         sighting = self._commons.sightings.record(event, source=part.source, live=is_live, now=now)
         if sighting is not Sighting.FIRST and sighting is not Sighting.REPEAT:
             self._tally.duplicates += 1
-            if sighting is Sighting.NEEDLESS:
-                self._score.add(self._limits.score_refusal, now)
-            elif sighting is Sighting.EARLY:  # a fleet that waits for its acks does this too
+            # An ephemeral event whoever has it may publish again, and an honest relay passes it on each time.
+            if sighting is Sighting.NEEDLESS and not is_ephemeral(event.kind):
                 self._score.add(self._limits.score_chatter, now)
             return None
         # A repeat was not verified again so far; the type wants it, and repeats are rare.
@@ -418,7 +420,9 @@ class Session:
         if now >= self._quiet_until:
             self._quiet_until = now + self._quiet.next_s()
 
-    def _refuse(self, refusal: Refusal, *, is_forgiven: bool = False) -> None:
+    def _refuse(self, refusal: Refusal, *, is_forgiven: bool = False, is_anybodys: bool = False) -> None:
+        """Count a refusal. `is_anybodys`: an honest relay may bring it too, for whoever published it there."""
         self._tally.refusals[refusal.reason] += 1
         if not is_forgiven:
-            self._score.add(self._limits.score_refusal, self._now())
+            cost = self._limits.score_chatter if is_anybodys else self._limits.score_refusal
+            self._score.add(cost, self._now())
