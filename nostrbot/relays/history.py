@@ -5,11 +5,16 @@ What lives here: where the next page begins and when the walk is over. What does
 Relays cap a REQ at some number of events they do not tell, newest first, so after each page we ask for what is older.
 A page may end in the middle of a second, and `until` includes its second on most relays but not on all (NIP-01 says
 it does; nostr-relay 1.14 compares with <). So the next page overlaps: it begins one second above the oldest event seen.
-Only when a page brings nothing new do we step further down, and an empty page is the end.
+Only when a page brings nothing new do we step further down, and an empty page is the end. A page of nothing but events
+that cannot be read is not: a relay may keep some that are dated beyond all that we count in, and gives them first.
 https://github.com/nostr-protocol/nips/blob/master/01.md
 """
 
+from typing import Final
+
 from nostrbot.nostr.event import Event
+
+AHEAD_MAX_S: Final = 86_400  # what is dated further ahead of our clock nobody obeys
 
 
 class History:
@@ -20,6 +25,7 @@ class History:
         "_edge_ids",
         "_page_edge_ids",
         "_page_is_empty",
+        "_page_is_unreadable",
         "_page_oldest",
         "_pages_left",
         "_since",
@@ -36,6 +42,7 @@ class History:
 
     def _start_page(self) -> None:
         self._page_is_empty = True
+        self._page_is_unreadable = False
         self._page_oldest: int | None = None  # of the events that are new
         self._page_edge_ids: set[str] = set()  # seen in the second `_page_oldest`
 
@@ -65,9 +72,17 @@ class History:
         if at == self._page_oldest:
             self._page_edge_ids.add(event.id)
 
-    def turn(self) -> bool:
+    def note_unreadable(self) -> None:
+        """Something came on this page that is no event to us."""
+        self._page_is_unreadable = True
+
+    def turn(self, unix_now: int) -> bool:
         """The page is over. True when another must be asked for, with the new `until`."""
         self._pages_left -= 1
+        if self._page_is_empty and self._page_is_unreadable and self._edge is None:
+            self._edge = unix_now + AHEAD_MAX_S
+            self._start_page()
+            return self._pages_left > 0
         if self._page_is_empty or self._pages_left <= 0:
             return False
         if self._page_oldest is None:  # nothing new: the second is exhausted, or holds more than the relay gives

@@ -280,10 +280,12 @@ class Session:
 
     def _take_event(self, message: EventMessage) -> Arrival | None:
         event = self._judge(message.obj)
+        watch = self._watches.get(message.subscription_id)
         if isinstance(event, Refusal):
             self._refuse(event, is_anybodys=event.reason is Reason.BAD_SHAPE)
+            if watch is not None:
+                watch.note_unreadable(message.subscription_id)
             return None
-        watch = self._watches.get(message.subscription_id)
         part = watch.part_of(event) if watch is not None else None
         if watch is None or part is None:
             # While a changed REQ is under way, and after a CLOSE, the relay cannot know better.

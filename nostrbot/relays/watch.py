@@ -252,6 +252,11 @@ class Watch:
                 if part.subscription.stored and part.matches(event):
                     part.advance(min(event.created_at, unix_now))
 
+    def note_unreadable(self, subscription_id: str) -> None:
+        """Something came on either id that is no event to us."""
+        if self._history is not None and subscription_id == self._page_id:
+            self._history.note_unreadable()
+
     def eose(self, subscription_id: str, now: float, unix_now: int) -> list[str]:
         """EOSE for one of the two ids: it is in force, or a page is over."""
         is_page = self._page_due_at is not None and subscription_id == self._page_id
@@ -379,7 +384,7 @@ class Watch:
         assert self._history is not None, "pages belong to a history"
         assert self._reading is not None
         self._page_due_at, self.past_words, self._page_cuts = None, "", 0
-        if self._history.turn():
+        if self._history.turn(unix_now):
             return [self._ask_page(now)]
         if self._history.newest is not None:
             self._reading.advance(min(self._history.newest, unix_now))

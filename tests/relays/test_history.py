@@ -7,6 +7,8 @@ from nostrbot.nostr.event import VerifiedEvent, sign_event
 from nostrbot.relays.history import History
 from tests.relays.conftest import BOT
 
+NOW = 1_800_000_000
+
 START = 1_000
 # Signing is what takes the time, so the events are made once: three in each of thirty seconds.
 EVENTS = [
@@ -29,7 +31,7 @@ def walk(stored: list[VerifiedEvent], *, cap: int, until_is_inclusive: bool, sin
         for event in page:
             history.note(event)
         seen |= {event.id for event in page}
-        if not history.turn():
+        if not history.turn(NOW):
             return seen
 
 
@@ -53,7 +55,7 @@ def test_the_walk_ends_at_since() -> None:
     """Nothing older than `since` is asked for, even from a relay that does not know the word."""
     history = History(since=START + 20, pages_max=1_000)
     history.note(EVENTS[0])
-    assert not history.turn()
+    assert not history.turn(NOW)
 
 
 def test_the_newest_is_remembered() -> None:
@@ -61,5 +63,5 @@ def test_the_newest_is_remembered() -> None:
     history = History(since=None, pages_max=1_000)
     for event in EVENTS:
         history.note(event)
-    assert history.turn()
+    assert history.turn(NOW)
     assert (history.newest, history.until) == (START + 29, START + 1)

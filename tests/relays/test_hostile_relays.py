@@ -149,6 +149,19 @@ async def test_an_event_of_the_largest_size_that_relays_take_is_read(start_pool:
         await take(pool, 1)
 
 
+async def test_what_is_dated_beyond_all_dates_hides_nothing(start_pool: MakePool, author: Author) -> None:
+    """An honest relay gives the newest first: a page full of what a stranger dated 2^53 is not the end of its store."""
+    now = int(time.time())
+    stored = [author.sign(f"junk {n}", kind=4, created_at=2**53 + n) for n in range(30)]
+    stored += [author.sign(f"command {n}", kind=4, created_at=now - n) for n in range(30)]
+    async with hostile_relay(events=stored, page_cap=10) as relay:
+        pool = await start_pool(relay.url, wanted={"commands": to_bot(4, since=now - 3_600)})
+        assert await pool.wait_read(20)
+        arrived = await take(pool, 30)
+        assert {arrival.event.content for arrival in arrived} == {f"command {n}" for n in range(30)}
+        assert pool.health()[0].cuts == 0
+
+
 async def test_a_full_inbox_stops_reading_and_loses_nothing(start_pool: MakePool, author: Author) -> None:
     """When the bot is slow, memory stays bounded, the connection stays, and all events arrive in the end."""
     async with hostile_relay() as relay:
