@@ -23,6 +23,10 @@ class Limits:
     frames_per_turn: int = 32
     # Arrivals the bot has not taken; when it is full we stop reading, and TCP tells the relays.
     inbox_max: int = 10_000
+    # The same in bytes: events have 400 bytes mostly, and at most 64 KiB.
+    inbox_max_bytes: int = 32 * 1024 * 1024
+    # Of one relay's store, held back to be handed on in order, for each REQ; more is handed on in parts.
+    held_max_bytes: int = 8 * 1024 * 1024
     # Ids remembered with their signature, some 300 bytes each: hours of a large fleet.
     sightings_max: int = 100_000
     # A machine that waits for its ack repeats every few seconds; a relay that replays faster only burns our time.

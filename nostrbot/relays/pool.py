@@ -19,10 +19,11 @@ from nostrbot.nostr.event import VerifiedEvent
 from nostrbot.nostr.keys import Keys
 from nostrbot.refusals import Reason
 from nostrbot.relays.connection import Connection
+from nostrbot.relays.inbox import Inbox
 from nostrbot.relays.limits import Limits
 from nostrbot.relays.publication import Publication
 from nostrbot.relays.relay import Commons, Relay, RelayConfig, RelayHealth
-from nostrbot.relays.sightings import Arrival, Sightings
+from nostrbot.relays.sightings import Sightings
 from nostrbot.relays.urls import identity
 from nostrbot.relays.watch import Subscription
 
@@ -77,7 +78,7 @@ class Pool:
         if not 1 <= min_ok <= writers:
             raise ConfigError(f"publish.min_ok is {min_ok}, but {writers} relays are written to")
         limits = limits or Limits()
-        self.inbox: asyncio.Queue[Arrival] = asyncio.Queue(limits.inbox_max)
+        self.inbox = Inbox(limits.inbox_max, limits.inbox_max_bytes)
         self._min_ok = min_ok
         self._limits = limits
         self._progress = asyncio.Event()

@@ -4,7 +4,6 @@ What lives here: `RelayConfig` (what a person writes), `RelayHealth` and `Servic
 lasts when a connection is lost), and `Commons`, what all relays of a pool share. What does not: connecting (connection.py).
 """
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,9 +13,10 @@ from typing import Final, NamedTuple
 from nostrbot.nostr.keys import Keys
 from nostrbot.refusals import Reason
 from nostrbot.relays.grouping import Grouping
+from nostrbot.relays.inbox import Inbox
 from nostrbot.relays.limits import Limits
 from nostrbot.relays.publication import Outbox
-from nostrbot.relays.sightings import Arrival, Sightings
+from nostrbot.relays.sightings import Sightings
 from nostrbot.relays.urls import relay_url
 from nostrbot.relays.watch import Force, Part, Subscription, Watch
 
@@ -86,7 +86,7 @@ class Commons:
     rng: Random
     wall_clock: Callable[[], int]
     monotonic: Callable[[], float]
-    inbox: asyncio.Queue[Arrival]
+    inbox: Inbox
     sightings: Sightings
     progressed: Callable[[], None]
 

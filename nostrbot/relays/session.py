@@ -10,7 +10,7 @@ https://github.com/nostr-protocol/nips/blob/master/01.md
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from enum import StrEnum
 
@@ -36,13 +36,14 @@ from nostrbot.refusals import Reason, Refusal
 from nostrbot.relays.authentication import Authentication
 from nostrbot.relays.conduct import Backoff, Score
 from nostrbot.relays.frames import BoundedConnection
+from nostrbot.relays.inbox import size_of
 from nostrbot.relays.publication import Answer
 from nostrbot.relays.relay import Commons, Relay
 from nostrbot.relays.sightings import Arrival, Sighting
 from nostrbot.relays.watch import Force, Trouble, Watch
 from nostrbot.relays.words import names_id, plain_words
 
-# Events of one relay's store held back to be handed on in order: some 10 MB. More are handed on in parts.
+# Events of one relay's store held back to be handed on in order. More are handed on in parts.
 HELD_MAX = 5_000
 # What a frame with an event begins with, however much of it cannot be read.
 EVENT_BEGINS = b'["EVENT"'
@@ -82,6 +83,7 @@ class Session:
         self._is_reading = True
         self._ending = Ending.CLOSED
         self._held: dict[str, list[Arrival]] = {}  # by watch: its relay's store, until it is read
+        self._held_bytes: Counter[str] = Counter()
         self._told: dict[str, Trouble] = {}  # by watch: what the log has of it
         self._last_notice = ""
         self._notices_left = limits.notices_logged_max
@@ -180,8 +182,10 @@ class Session:
         for name in list(self._held):
             watch = self._watches.get(name)
             is_reading = watch is not None and watch.is_reading_past
-            if is_reading and not everything and len(self._held[name]) < HELD_MAX:
+            has_room = len(self._held[name]) < HELD_MAX and self._held_bytes[name] < self._limits.held_max_bytes
+            if is_reading and not everything and has_room:
                 continue
+            del self._held_bytes[name]
             held = deque(sorted(self._held.pop(name), key=lambda one: (one.event.created_at, one.event.id)))
             try:
                 while held:
@@ -311,6 +315,7 @@ class Session:
         arrival = Arrival(verified, self._relay.url, sighting is Sighting.REPEAT, unix_now)
         if watch.reads_past(message.subscription_id, event):
             self._held.setdefault(watch.name, []).append(arrival)
+            self._held_bytes[watch.name] += size_of(event)
             return None
         return arrival
 
