@@ -14,10 +14,18 @@ SATS_MAX = 21_000_000 * SATS_PER_BTC  # every satoshi there will ever be
 DECIMALS_MAX = 18  # digits after the point in a rate or an amount; more is noise or an attack
 DIGITS_MAX = 40  # digits in all, so that a number from the wire never grows without bound
 
-# ISO 4217 currencies whose minor unit is not a hundredth.
+# ISO 4217's currencies that there is cash in, by their minor unit.
 _WHOLE_UNITS = ("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF")
 _THOUSANDTHS = ("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND")
+_HUNDREDTHS = """
+    AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CNY COP CRC
+    CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES
+    KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR
+    NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT
+    TOP TRY TTD TWD TZS UAH USD UYU UZS VED VES WST XCD XCG YER ZAR ZMW ZWG
+"""
 _MINOR_DIGITS = dict.fromkeys((*_WHOLE_UNITS, "XPF"), 0) | dict.fromkeys(_THOUSANDTHS, 3)
+CURRENCIES = frozenset((*_HUNDREDTHS.split(), *_MINOR_DIGITS))
 _PLAIN = re.compile(r"(?:0|[1-9][0-9]{0,39})(?:\.[0-9]{1,40})?", re.ASCII)
 _DECIMAL = re.compile(r"(-?)([0-9]{1,40})(?:\.([0-9]{1,40}))?", re.ASCII)
 

@@ -14,7 +14,15 @@ from typing import Any
 from nostrbot.core.daybook import DAY_S
 from nostrbot.core.rules import SOUND
 from nostrbot.errors import KeyTextError
-from nostrbot.money import SATS_MAX, Denomination, is_plainly_written, parse_decimal, parse_ppm, read_denomination
+from nostrbot.money import (
+    CURRENCIES,
+    SATS_MAX,
+    Denomination,
+    is_plainly_written,
+    parse_decimal,
+    parse_ppm,
+    read_denomination,
+)
 from nostrbot.nostr.event import INT_MAX
 from nostrbot.nostr.identifiers import read_identifier
 from nostrbot.nostr.keys import read_pubkey
@@ -83,7 +91,15 @@ def percentage_of_first_rules(text: str) -> int | Wanted:
 
 
 def fiat(text: str) -> str | Wanted:
-    """A currency code, upper-cased."""
+    """The code of a currency that there is, upper-cased: a machine has it for ever, and `GQT` would reject all it sells."""
+    code = fiat_of_first_rules(text)
+    if isinstance(code, Wanted) or code in CURRENCIES:
+        return code
+    return Wanted("the code of a currency that there is, like GTQ: a machine keeps it for ever")
+
+
+def fiat_of_first_rules(text: str) -> str | Wanted:
+    """Any three letters, upper-cased."""
     return text.upper() if _FIAT.fullmatch(text.upper()) else Wanted("a currency code of three letters, like GTQ")
 
 
@@ -318,6 +334,7 @@ PLAINLY_WRITTEN = frozenset({amount, amount_or_off, rate, percentage, percentage
 # How an argument was read where reading it has changed.
 _OF_FIRST_RULES: Mapping[Callable[[str], Any], Callable[[str], Any]] = {
     public_key: public_key_of_first_rules,
+    fiat: fiat_of_first_rules,
     amount: amount_of_first_rules,
     amount_or_off: amount_or_off_of_first_rules,
     rate: amount_of_first_rules,

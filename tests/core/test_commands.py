@@ -356,6 +356,24 @@ def test_u2_what_is_said_of_a_slip_says_what_to_type(text: str, what: str) -> No
     assert refused(text).message.startswith(what)
 
 
+@pytest.mark.parametrize("code", ["GQT", "XXX", "QTQ", "BTC", "USX", "KWT"])
+def test_u6_a_currency_that_there_is_not_is_refused_where_a_machine_would_have_it_for_ever(code: str) -> None:
+    """With a slip in it all that the machine sells would be `currency_mismatch`. By the first rules it was taken."""
+    text = f"machine add {person('m1').npub} name=m1 fiat={code} cash_in=5% cash_out=6%"
+    assert refused(text).message == (
+        "fiat must be the code of a currency that there is, like GTQ: a machine keeps it for ever"
+    )
+    assert isinstance(parse(text, FIRST), Command)
+
+
+@pytest.mark.parametrize(
+    "code", ["GTQ", "usd", "JPY", "KWD", "Cop", "HNL", "NIO", "CRC", "BZD", "MXN", "SVC", "XPF", "EUR."]
+)
+def test_u6_a_currency_that_there_is_is_taken(code: str) -> None:
+    text = f"machine add {person('m1').npub} name=m1 fiat={code} cash_in=5% cash_out=6%"
+    assert understood(text).args["fiat"] == code.upper().rstrip(".")
+
+
 def test_u2_a_new_name_is_taken_as_it_was_typed() -> None:
     assert refused(f"operator add {person('ana').npub} name=antigua!").message.startswith("name must be a name")
 
