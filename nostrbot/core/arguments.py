@@ -245,7 +245,7 @@ def month(text: str) -> str | Wanted:
 
 def hash_hex(text: str) -> str | Wanted:
     """32 bytes in hex, lower-cased."""
-    return text.lower() if _HASH.fullmatch(text.lower()) else Wanted("64 hex digits")
+    return text.lower() if _HASH.fullmatch(text.lower()) else Wanted("64 hex digits, all of them")
 
 
 def entry_number(text: str) -> int | Wanted:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nostrbot.core.daybook import local_day, local_minute
+from nostrbot.core.states import Mode
 from nostrbot.core.views import View
 
 _RANGES = {
@@ -46,7 +47,8 @@ def _stats(data: View) -> str:
     elif stats["sats"]:
         lines.append(f"{_RANGES[stats['range']]}: nothing. Say `stats range=all` for all there is.")
     else:
-        lines.append("Nothing bought yet: sats come with the next sale once your cash is in a machine.")
+        comes = "at your operator's times" if stats["mode"] == Mode.FIXED else "with the next sale"
+        lines.append(f"Nothing bought yet: sats come {comes} once your cash is in a machine.")
     lines += [_holding(row) for row in stats["currencies"]]
     lines += _milestones(stats["milestones"])
     for row in stats["accumulation"]:

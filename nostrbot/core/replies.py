@@ -373,7 +373,9 @@ def receipt_words(receipt: View) -> str:
         bought += f" ({receipt['rate']} sats per {receipt['currency']})"
     lines = [f"{bought} at {receipt['machine']}, {receipt['operator']}."]
     if receipt["corrects"]:
-        lines.insert(0, f"Corrected, in place of {', '.join(receipt['corrects'])}: the machine dispensed less.")
+        lines.insert(
+            0, f"Corrected, in place of {', '.join(receipt['corrects'])}: your operator set right what was dispensed."
+        )
     if receipt["balance_after"] is not None:
         lines.append(f"Left in the machine: {receipt['balance_after']} {receipt['currency']}.")
     apart = "out of the operator's own sats" if receipt["fiat"] else "what had waited for your key in commission splits"

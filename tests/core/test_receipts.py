@@ -162,12 +162,21 @@ def test_a_corrected_settlement_owes_receipts_that_name_those_they_replace(house
         (f"receipt:{operator}:8", person("ben").pubkey),
     ]
     assert owed[0].text == (
-        "Corrected, in place of l3: the machine dispensed less.\n"
+        "Corrected, in place of l3: your operator set right what was dispensed.\n"
         "You received 67500 sats for 1350.00 GTQ (50 sats per GTQ) at m1, antigua.\n"
         "Left in the machine: 7650.00 GTQ.\n"
         "Receipt l7, settlement s1, tag aio-dca.\n"
         f"Journal entry 14 {HASH}"
     )
+
+
+def test_u7_a_receipt_of_more_does_not_say_that_less_was_dispensed(house: House) -> None:
+    """A typo, 15 for 1500, corrected and taken back: each receipt is true of what it replaces, smaller or larger."""
+    house.sell()
+    for fiat in ("15", "1500", "2000"):
+        owed = messages(house, house.say("operator", f"settlement partial s1 fiat={fiat} note=jam"))
+        assert owed[0].text.splitlines()[0].endswith(": your operator set right what was dispensed.")
+    assert owed[0].text.splitlines()[1].startswith("You received 90000 sats for 1800.00 GTQ")
 
 
 def test_a_refunded_settlement_tells_each_lp_that_its_receipts_are_void(house: House) -> None:

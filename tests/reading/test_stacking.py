@@ -104,6 +104,7 @@ async def test_several_operators_and_currencies(at: Office) -> None:
         (PLATFORM, f"operator add {EVIL.npub} name=quetzal tz=UTC"),
         (EVIL, f"machine add {FAR.npub} name=far fiat=JPY cash_in=5% cash_out=6.27%"),
         (EVIL, f"lp add {ANA.npub} machine=far name=anna"),
+        (ANA, "join"),
     )
     await at.say((EVIL, "deposit add anna 3000 machine=far"), (EVIL, "deposit confirm d1"))
     await at.take(small_sale(1, at.now, 1_000))
@@ -123,6 +124,10 @@ async def test_an_lp_that_has_nothing_is_told_what_comes_next(at: Office) -> Non
         "0 sats in all, 0 purchases; not joined yet: say `join`.\n"
         "Nothing bought yet: sats come with the next sale once your cash is in a machine.\n"
         "Next milestone: 10000 sats, 0% there."
+    )
+    await at.say((EVA, "join mode=fixed"))
+    assert "Nothing bought yet: sats come at your operator's times once" in answer(
+        "stats", await asked(at, EVA, "stats"), json=False
     )
 
 
