@@ -24,6 +24,7 @@ from nostrbot.clerk import Clerk, Trouble
 from nostrbot.config import Home, RelaySettings
 from nostrbot.core.book import ROOT
 from nostrbot.core.freed_keys import Claims
+from nostrbot.core.roles import no_key
 from nostrbot.desk import Desk, Turn
 from nostrbot.enquiries import Enquiries
 from nostrbot.errors import ConfigError, FenceError, file_trouble
@@ -75,7 +76,7 @@ class Bot:
         clock: Clock = unix_now,
         limits: Limits | None = None,
         dial: Dial | None = None,
-        next_key: Callable[[], str | None] = lambda: None,
+        next_key: Callable[[], str | None] = no_key,
         trust_clock: bool = False,
     ) -> None:
         """`dial`: how to connect to relays that people announced; by default to public ones only.

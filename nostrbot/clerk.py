@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from nostrbot.commits import Commits
 from nostrbot.core.book import ROOT, Book
 from nostrbot.core.daybook import DAY_S
+from nostrbot.core.roles import no_key
 from nostrbot.desk import Desk, Turn
 from nostrbot.errors import BooksError, FenceError, UnwritableError
 from nostrbot.nostr.event import VerifiedEvent
@@ -72,7 +73,7 @@ class Clerk:
         platform: str,
         clock: Callable[[], int],
         stopping: asyncio.Event,
-        next_bot: Callable[[], str | None] = lambda: None,
+        next_bot: Callable[[], str | None] = no_key,
         is_believed: Callable[[int], bool] = lambda _now: True,
     ) -> None:
         """`bot`, `platform`: their keys (hex). Nothing is tried again once `stopping` is set. `next_bot`: see Desk.

@@ -56,7 +56,7 @@ from nostrbot.core.phrasebook import DISMISS
 from nostrbot.core.receipts import Message, Sealed, ack, ack_text, direct_message, owes_messages
 from nostrbot.core.registry import find_speaker
 from nostrbot.core.replies import answer, answer_that_fits, refusal
-from nostrbot.core.roles import GIVEN_BY, Part, keys_given, taken
+from nostrbot.core.roles import GIVEN_BY, Part, keys_given, no_key, taken
 from nostrbot.core.rules import RULES
 from nostrbot.core.settlements import Duplicate
 from nostrbot.core.splits import splits_as_set
@@ -119,7 +119,7 @@ class Desk:
         queries: Queries,
         next_row: int,
         *,
-        next_bot: Callable[[], str | None] = lambda: None,
+        next_bot: Callable[[], str | None] = no_key,
     ) -> None:
         """`sightings`: what is known of machines, by book and name. `next_row`: the first free id of the outbox.
 

@@ -48,10 +48,11 @@ class Recollection:
                 await self._recall_leg(self._books[operator], one.said)
                 if one.said.verb == "settlement add":
                     hashes.append(one.said.args.get("payment_hash", one.given.id))
-        stored += await self._queries.entries_of_payments(hashes)
-        for entry in stored:
+        paid = await self._queries.entries_of_payments(hashes)
+        for entry in [*stored, *paid]:
             if entry.book not in self._closed:
                 _remember(self._books[entry.book], entry)
+        await self._recall_dossiers(paid)
         if not commands:
             return set()
         # What had an effect is in the journal for ever; of the others it is noted for a while that they were answered.
@@ -74,6 +75,19 @@ class Recollection:
             stored = await self._queries.leg(book.key, number)
             if stored is not None:
                 book.recall.legs[number] = stored.paid()
+
+    async def _recall_dossiers(self, paid: Sequence[StoredEntry]) -> None:
+        """Have at hand what became of settlements whose payment hashes came again; it may be with other content."""
+        wanted: dict[str, list[int]] = {}
+        for born in paid:
+            if born.book in self._closed:
+                continue
+            number = born.plain()["facts"][0]["number"]
+            if number not in self._books[born.book].recall.dossiers:
+                wanted.setdefault(born.book, []).append(number)
+        for key, numbers in wanted.items():
+            for stored in await self._queries.settlements(key, numbers=numbers, limit=len(numbers)):
+                self._books[key].recall.dossiers[stored.number] = stored.dossier()
 
     async def _recall_past(self, book: Book, said: Command) -> None:
         """Have at hand what a stolen key may have sold: all of it, or more than may be frozen at once; and priced."""

@@ -18,7 +18,14 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from nostrbot.audit.verification import verify_trail
 from nostrbot.core.book import Book
 from nostrbot.core.engine import apply
-from nostrbot.core.facts import SettlementPending, SettlementProcessed, SettlementRejected, read_fact
+from nostrbot.core.facts import (
+    SettlementFact,
+    SettlementPending,
+    SettlementProcessed,
+    SettlementRefunded,
+    SettlementRejected,
+    read_fact,
+)
 from nostrbot.core.inputs import Signed, effect_id
 from nostrbot.core.platform_facts import BotRotated
 from nostrbot.core.settlements import Duplicate
@@ -117,7 +124,12 @@ class Life(RuleBasedStateMachine):
         if other_content:
             spoilt = payload | {"txid": f"again {len(self.house.entries)}"}
             conflict = report(signer, spoilt, at=self.house.now, to=self.house.bot)
-            assert isinstance(self.house.take(conflict), SettlementRejected)
+            # One that was undone has freed its hash; a key that was suspended or rotated out since is refused, unrecorded.
+            undone = {
+                fact.number for one in self.house.entries for fact in one.facts if isinstance(fact, SettlementRefunded)
+            }
+            is_free = entry.facts[0].number in undone
+            assert isinstance(self.house.take(conflict), (SettlementFact if is_free else SettlementRejected) | Refusal)
         else:
             reported = report(signer, payload, at=self.house.now, to=self.house.bot)
             again = self.house.take(reported if fresh else entry.given)
@@ -209,7 +221,14 @@ class Life(RuleBasedStateMachine):
         assert numbers == list(range(1, len(numbers) + 1))
         births = self.tally.births
         assert [fact["number"] for fact in births] == list(range(1, len(births) + 1))
-        accepted = [fact["sale"]["payment_hash"] for fact in births if fact["fact"] != "settlement_rejected"]
+        undone = {
+            fact["number"] for one in self.sealed for fact in one["facts"] if fact["fact"] == "settlement_refunded"
+        }
+        accepted = [
+            (fact["machine"], fact["sale"]["payment_hash"])
+            for fact in births
+            if fact["fact"] != "settlement_rejected" and fact["number"] not in undone
+        ]
         assert len(set(accepted)) == len(accepted)
         rejected = {fact["number"] for fact in births if fact["fact"] == "settlement_rejected"}
         assert rejected.isdisjoint(self.tally.settlements)

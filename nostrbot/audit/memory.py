@@ -37,7 +37,7 @@ PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 CREATE TABLE effect (id BLOB PRIMARY KEY, settlement INTEGER) WITHOUT ROWID;
 CREATE TABLE seal (id BLOB PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE payment (hash BLOB PRIMARY KEY, settlement INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE payment (hash BLOB, settlement INTEGER, PRIMARY KEY (hash, settlement)) WITHOUT ROWID;
 CREATE TABLE settlement (
     number INTEGER PRIMARY KEY, machine TEXT NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL,
     accepted INTEGER NOT NULL, birth BLOB NOT NULL
@@ -84,10 +84,11 @@ class Memory:
         effects = self._find("SELECT id, settlement FROM effect WHERE id IN ({})", map(bytes.fromhex, needs.effects))
         payments = self._find("SELECT settlement FROM payment WHERE hash IN ({})", map(bytes.fromhex, needs.payments))
         book.recall.events.update((effect.hex(), None) for effect, _ in effects)
-        numbers = {number for _, number in effects if number is not None} | {number for (number,) in payments}
-        for _, _, _, birth in self._births(numbers):
+        paid = {number for (number,) in payments}
+        numbers = {number for _, number in effects if number is not None} | paid
+        for _, _, _, birth in self._births(sorted(numbers)):
             recall_settlement(book, birth)
-        for dossier in self._dossiers(needs.settlements):
+        for dossier in self._dossiers({*needs.settlements, *paid}):
             book.recall.dossiers[dossier.birth.number] = dossier
         for machine, since in needs.pasts:
             for dossier in self._freezable(machine, since):

@@ -31,6 +31,7 @@ class Booked(NamedTuple):
     status: SettlementStatus
     error: str | None
     sale: Sale
+    machine: str
 
 
 class PaidLeg(NamedTuple):
@@ -51,7 +52,10 @@ class PaidLeg(NamedTuple):
 
 
 class Recall:
-    """What this book already took in: event ids, payment hashes of accepted settlements, settlements and legs by number.
+    """What this book already took in: event ids, accepted settlements by payment hash, settlements and legs by number.
+
+    `payments`: of each payment hash every settlement that was accepted with it, by number, whatever became of it. Where another
+    content came with the same hash, each of them must be among the `dossiers`, which say what became of it.
 
     The bot fills it from the database before a batch and lets it go afterwards; an auditor keeps all of it. The unique
     keys of the database stand behind it: a Recall that forgot cannot book twice, it can only fail loudly.
@@ -61,7 +65,7 @@ class Recall:
 
     def __init__(self) -> None:
         self.events: dict[str, Booked | None] = {}
-        self.payments: dict[str, Booked] = {}
+        self.payments: dict[str, dict[int, Booked]] = {}
         self.dossiers: dict[int, Dossier] = {}
         self.legs: dict[int, PaidLeg] = {}
 

@@ -41,7 +41,7 @@ def declare_compromised(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
             f"{machine.handle} sold more than {FREEZE_MAX} times since then, and I freeze so many at once: say a later "
             f"time first, then go back: `machine suspend {machine.handle}` stops it meanwhile",
         )
-    frozen = tuple(_frozen(as_it_stands(dossier)) for dossier in sorted(found, key=lambda one: one.birth.number))
+    frozen = tuple(freeze(as_it_stands(dossier)) for dossier in sorted(found, key=lambda one: one.birth.number))
     if order.rules >= SOUND and sum(len(fact.parts) for fact in frozen) > FREEZE_PARTS_MAX:
         return Refused(
             Code.TOO_LONG,
@@ -62,7 +62,8 @@ def may_be_frozen(dossier: Dossier, machine: str, since: int) -> bool:
     return settlement.status is not SettlementStatus.REFUNDED or bool(settlement.legs_in_force)
 
 
-def _frozen(settlement: Settlement) -> SettlementFrozen:
+def freeze(settlement: Settlement) -> SettlementFrozen:
+    """Return the fact that freezes a settlement as it stands."""
     sats: Counter[str] = Counter()
     own_sats = 0 if settlement.sale.direction is Direction.CASH_OUT else -settlement.sale.principal_sats
     for leg in settlement.legs_in_force:

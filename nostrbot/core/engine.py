@@ -239,7 +239,7 @@ def decide_report(book: Book, given: Signed, sale: Sale | Refusal, at: int, rule
     if isinstance(sale, Refusal):
         return Decision(instead=sale)
     verdict = decide_settlement(book, given, sale, at, rules)
-    return Decision(instead=verdict) if isinstance(verdict, Duplicate | Refusal) else Decision((verdict,))
+    return Decision(instead=verdict) if isinstance(verdict, Duplicate | Refusal) else Decision(verdict)
 
 
 def decide_command(book: Book, given: Signed, said: Command | Misunderstood, at: int, rules: int) -> Decision:

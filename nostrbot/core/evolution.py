@@ -32,6 +32,7 @@ from nostrbot.core.facts import (
     MachineChanged,
     MachineCompromised,
     PartyMoved,
+    PaymentHashShared,
     PaymentVoided,
     PreferencesCarried,
     PreferencesSet,
@@ -412,10 +413,15 @@ def recall_settlement(book: Book, fact: SettlementFact) -> None:
     A rejected one is known by its event only: it never takes the payment hash from a true one.
     """
     error = fact.reason if isinstance(fact, SettlementRejected) else None
-    booked = Booked(fact.number, fact.status, error, fact.sale)
+    booked = Booked(fact.number, fact.status, error, fact.sale, fact.machine)
     book.recall.events[fact.event_id] = booked
     if not isinstance(fact, SettlementRejected):
-        book.recall.payments[fact.sale.payment_hash] = booked
+        book.recall.payments.setdefault(fact.sale.payment_hash, {})[fact.number] = booked
+
+
+@_apply.register
+def _(fact: PaymentHashShared, book: Book, place: Place) -> None:
+    pass  # it says what a person should look at, and changes nothing
 
 
 @_apply.register

@@ -319,6 +319,17 @@ class SettlementFrozen:
 
 
 @dataclass(frozen=True, slots=True)
+class PaymentHashShared:
+    """A settlement was accepted with the payment hash of `others`. `is_proven`: by its preimage, so they are frozen."""
+
+    name: ClassVar[str] = "payment_hash_shared"
+    number: int
+    machine: str
+    others: tuple[int, ...]
+    is_proven: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SettlementLifted:
     """The operator looked into a frozen settlement and found it true: it counts again, and is not frozen once more."""
 
@@ -498,47 +509,12 @@ SettlementChange = (
 )  # fmt: skip
 
 Fact = (
-    OperatorAdded
-    | OperatorSwitched
-    | OperatorReplaced
-    | BotRotated
-    | PredecessorNamed
-    | BookOpened
-    | PlatformFeeSet
-    | MachineAdded
-    | MachineChanged
-    | MachineFreed
-    | MachineCompromised
-    | LpEnrolled
-    | LpSwitched
-    | PreferencesSet
-    | PreferencesCarried
-    | DepositChanged
-    | SplitsSet
-    | SettlementRejected
-    | SettlementPending
-    | SettlementProcessed
-    | SettlementRetried
-    | SettlementMoved
-    | SettlementNoted
-    | SettlementCorrected
-    | SettlementRefunded
-    | SettlementFrozen
-    | SettlementLifted
-    | LpPaid
-    | PaymentVoided
-    | PartyMoved
-    | SlotsKept
-    | FixedPlanSet
-    | AlertPlanSet
-    | FeesPublished
-    | CassettesStated
-    | CassetteSet
-    | CassettesCounted
-    | CassettesPublished
-    | GapsDismissed
-    | ClockSetRight
-)
+    OperatorAdded | OperatorSwitched | OperatorReplaced | BotRotated | PredecessorNamed | BookOpened
+    | PlatformFeeSet | MachineAdded | MachineChanged | MachineFreed | MachineCompromised | LpEnrolled | LpSwitched
+    | PreferencesSet | PreferencesCarried | DepositChanged | SplitsSet | SettlementFact | SettlementChange
+    | PaymentHashShared | LpPaid | PaymentVoided | PartyMoved | SlotsKept | FixedPlanSet | AlertPlanSet | FeesPublished
+    | CassettesStated | CassetteSet | CassettesCounted | CassettesPublished | GapsDismissed | ClockSetRight
+)  # fmt: skip
 
 _READERS = {fact.name: reader(fact) for fact in get_args(Fact)}
 _IS, _NOW = "is", "now"  # a name that Python keeps for itself, and ours for it
@@ -546,8 +522,7 @@ _IS, _NOW = "is", "now"  # a name that Python keeps for itself, and ours for it
 
 def plain_fact(fact: Fact) -> dict[str, Any]:
     """The fact as the journal keeps it: its fields, and its name under `fact`."""
-    fields: dict[str, Any] = plain(fact)
-    fields["fact"] = fact.name
+    fields: dict[str, Any] = {**plain(fact), "fact": fact.name}
     if type(fact) is ClockSetRight:
         fields[_IS] = fields.pop(_NOW)
     return fields

@@ -61,8 +61,8 @@ def told_before(
         recall = books[key].recall
         booked = recall.events.get(given.id)
         if booked is None and isinstance(sale, Sale):
-            same = (one for one in recall.payments.values() if one.sale.machine == given.author)
-            booked = next((one for one in same if one.sale.payment_hash == sale.payment_hash), None)
+            having = recall.payments.get(sale.payment_hash, {})
+            booked = next((one for one in having.values() if one.sale.machine == given.author), None)
         if booked is not None:
             return booked
     return None

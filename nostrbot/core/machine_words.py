@@ -10,10 +10,28 @@ from typing import Any
 import orjson
 
 from nostrbot.core.daybook import DAY_S, HOUR_S, MINUTE_S
+from nostrbot.core.facts import Fact, PaymentHashShared
 from nostrbot.core.lines import escape, listing
 from nostrbot.core.views import View
 
 SKEW_SHOWN_S = MINUTE_S  # less is the network's, or a clock good enough
+
+
+def shared_hash_notice(facts: tuple[Fact, ...]) -> str | None:
+    """Return what an operator is told when a payment hash came a second time; None: it did not."""
+    shared = next((fact for fact in facts if isinstance(fact, PaymentHashShared)), None)
+    if shared is None:
+        return None
+    others = ", ".join(f"s{number}" for number in shared.others)
+    if shared.is_proven:
+        return (
+            f"s{shared.number} of {shared.machine} has the preimage of its payment hash, and {others} was reported with the same "
+            f"hash without it: that cannot be true and is frozen. Look at it, then say `settlement refund <id> reason=…` for {others}."
+        )
+    return (
+        f"s{shared.number} of {shared.machine} has the same payment hash as {others}: one sale was reported twice, or one is false. "
+        "Both count. Look at both with `settlement show <id>`, then `settlement refund <id> reason=…` the one that is not true."
+    )
 
 
 def duration(seconds: int) -> str:

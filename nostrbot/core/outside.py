@@ -14,6 +14,7 @@ from nostrbot.core.commands import Code, Refused
 from nostrbot.core.facts import Fact, SettlementNoted, SettlementProcessed
 from nostrbot.core.orders import Order
 from nostrbot.core.own_sats import sats_for
+from nostrbot.core.payment_hashes import is_taken, share_hash
 from nostrbot.core.records import Machine
 from nostrbot.core.registry import find_machine
 from nostrbot.core.settlements import check_fees, find_broken_amount, share_out
@@ -31,11 +32,9 @@ def add_settlement(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     sale = _read_sale(book, machine, order)
     if isinstance(sale, Refused):
         return sale
-    earlier = book.recall.payments.get(sale.payment_hash)
-    if earlier is not None:
-        return Refused(
-            Code.ALREADY_BOOKED, f"this payment hash is s{earlier.number} already: settlement show s{earlier.number}"
-        )
+    if is_taken(book, machine.handle, sale, order.rules):
+        number = max(book.recall.payments[sale.payment_hash])
+        return Refused(Code.ALREADY_BOOKED, f"this payment hash is s{number} already: settlement show s{number}")
     broken = find_broken_amount(book, machine, sale, order.rules)
     if broken is not None:
         return Refused(
@@ -50,7 +49,8 @@ def add_settlement(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
         number, machine.handle, order.id, sale, fees.platform_sats, fees.operator_sats, fees.mismatch_sats, legs
     )
     note = order.args.get("note", "")
-    return (born, SettlementNoted(number, order.author, note)) if note else (born,)
+    noted = (SettlementNoted(number, order.author, note),) if note else ()
+    return (born, *noted, *share_hash(book, number, machine.handle, sale, order.rules))
 
 
 def _read_sale(book: Book, machine: Machine, order: Order) -> Sale | Refused:

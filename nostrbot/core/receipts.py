@@ -30,6 +30,7 @@ from nostrbot.core.facts import (
     SettlementRetried,
 )
 from nostrbot.core.machine_messages import machine_message
+from nostrbot.core.machine_words import shared_hash_notice
 from nostrbot.core.plan_words import shortage_notice, unsettled_notice
 from nostrbot.core.platform_facts import BotRotated, MachineFreed
 from nostrbot.core.replies import (
@@ -179,7 +180,7 @@ class Sealed(NamedTuple):
 
 def owes_messages(facts: tuple[Fact, ...]) -> bool:
     """Whether an entry with these facts has anything to say besides the answer to its command."""
-    has_notice = shortage_notice(facts) is not None or unsettled_notice(facts) is not None
+    has_notice = any(notice(facts) is not None for notice in (shortage_notice, unsettled_notice, shared_hash_notice))
     return has_notice or any(isinstance(fact, _SPEAKING) for fact in facts)
 
 
@@ -202,7 +203,11 @@ def entry_messages(book: Book, entry: Sealed) -> list[Message]:
         if isinstance(fact, BotRotated):
             messages.extend(_to_everybody(book, fact, entry))
     messages.extend(_frozen(book, entry))
-    for about, notice in (("short", shortage_notice(entry.facts)), ("unsettled", unsettled_notice(entry.facts))):
+    for about, notice in (
+        ("short", shortage_notice(entry.facts)),
+        ("unsettled", unsettled_notice(entry.facts)),
+        ("shared", shared_hash_notice(entry.facts)),
+    ):
         if notice is not None:
             name = f"{about}:{book.key}:{entry.seq}"
             messages.append(direct_message(book.operator, name, notice, book.alert_plan.scheme))

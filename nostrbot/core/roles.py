@@ -64,6 +64,11 @@ _IS = {
 }
 
 
+def no_key() -> str | None:
+    """No key: what a bot is to have next while no rotation is on its way."""
+    return None
+
+
 def bot_keys(book: Book) -> tuple[str, ...]:
     """The bot's key in force and those it had before."""
     return (book.bot, *book.former_bots)

@@ -12,10 +12,11 @@ from nostrbot.core.atm.settlement import Sale
 from nostrbot.core.book import Book, Booked
 from nostrbot.core.bounds import NOTES_MAX, SALE_MINOR_MAX, VOLUME_SATS_MAX, outgrows_sats
 from nostrbot.core.dca import Partaker, flow_candidates, share_flow
-from nostrbot.core.facts import Leg, SettlementFact, SettlementPending, SettlementProcessed, SettlementRejected
+from nostrbot.core.facts import Fact, Leg, SettlementPending, SettlementProcessed, SettlementRejected
 from nostrbot.core.fees import FeeCheck, check_fee, is_out_of_tolerance, share_fee
 from nostrbot.core.guards import find_hold
 from nostrbot.core.inputs import Signed
+from nostrbot.core.payment_hashes import find_same_sale, is_taken, share_hash
 from nostrbot.core.records import Machine
 from nostrbot.core.registry import find_speaker
 from nostrbot.core.roles import owner_now
@@ -34,8 +35,8 @@ class Duplicate:
 
 def decide_settlement(
     book: Book, given: Signed, sale: Sale, at: int, rules: int
-) -> SettlementFact | Duplicate | Refusal:
-    """Judge a sale that a machine of this book reported in `given`, accepted `at`.
+) -> tuple[Fact, ...] | Duplicate | Refusal:
+    """Judge a sale that a machine of this book reported in `given`, accepted `at`. The settlement is the first of the facts.
 
     A key that may not speak writes into no journal: its report is refused, where rules of before recorded it as rejected.
     """
@@ -43,29 +44,30 @@ def decide_settlement(
     known = book.recall.events.get(event_id)
     if known is not None:
         return Duplicate(known)
-    earlier = book.recall.payments.get(sale.payment_hash)
-    if earlier is not None and earlier.sale == sale and sale.machine == signer:
+    machine = book.machines[book.machine_of_key[signer]]
+    earlier = find_same_sale(book, machine.handle, signer, sale, rules)
+    if earlier is not None:
         return Duplicate(earlier)
     if rules >= SOUND and isinstance(silenced := find_speaker(book, signer), Refusal):
         return silenced
-    machine = book.machines[book.machine_of_key[signer]]
     fees = check_fees(book, machine, sale)
     reason = find_broken_rule(book, machine, signer, sale, rules)
-    if reason is None and earlier is not None:
+    if reason is None and is_taken(book, machine.handle, sale, rules):
         reason = Reason.PAYMENT_HASH_CONFLICT
     if reason is None and machine.enforce_fee_match and is_out_of_tolerance(fees.mismatch_sats, sale.principal_sats):
         reason = Reason.FEE_MISMATCH
     number = book.settlement_count + 1
     common = (number, machine.handle, event_id, sale, fees.platform_sats, fees.operator_sats, fees.mismatch_sats)
     if reason is not None:
-        return SettlementRejected(*common, reason)
+        return (SettlementRejected(*common, reason),)
+    shared = share_hash(book, number, machine.handle, sale, rules)
     hold = find_hold(book, machine, sale, at, rules)
     if hold is not None:
-        return SettlementPending(*common, hold)
+        return (SettlementPending(*common, hold), *shared)
     processed = SettlementProcessed(*common, share_out(book, machine.handle, sale, fees.platform_sats, rules))
     if rules >= SOUND and outgrows_sats(book, (processed,)):
-        return SettlementPending(*common, Hold.BOOK_TOTAL)
-    return processed
+        return (SettlementPending(*common, Hold.BOOK_TOTAL), *shared)
+    return (processed, *shared)
 
 
 def check_fees(book: Book, machine: Machine, sale: Sale) -> FeeCheck:

@@ -59,7 +59,10 @@ _LEGS = _NUMBERED.format(
 )
 _BIRTHS = "SELECT seq, at, machine, payment_hash, accepted FROM settlement WHERE book = ? ORDER BY number"
 _CHANGES = "SELECT seq, number FROM settlement_change WHERE book = ?"
-_OF_SETTLEMENT, _REJECTED = b'"fact":"settlement_', b'"fact":"settlement_rejected"'
+_NAMED = b'"fact":"'
+_OF_SETTLEMENT, _REJECTED, _FROZEN = (
+    _NAMED + name for name in (b"settlement_", b'settlement_rejected"', b'settlement_frozen"')
+)
 # Sums are compared with what they are sums of: how many, and how much in halves (sums.py).
 _IN_FORCE = "status = 'completed' AND sats > 0"
 _RECEIVED = "lp IS NOT NULL AND sats > 0 AND type IN ('dca', 'settlement', 'operator_split')"
@@ -254,9 +257,15 @@ class _Index:
             if not _is_born_so(self._birth[1:], at, body):
                 self._flaw = "the table of settlements"
             self._birth = self._births.fetchone()
+            self._compare_changes(seq, body, _FROZEN)  # of others; what it is born with is no change
         elif _OF_SETTLEMENT in body:
-            facts = orjson.loads(body)["facts"]
-            changed = {(seq, fact["number"]) for fact in facts if fact["fact"].startswith("settlement_")}
+            self._compare_changes(seq, body, _OF_SETTLEMENT)
+
+    def _compare_changes(self, seq: int, body: bytes, kind: bytes) -> None:
+        """Compare what an entry says of settlements that were born before, in facts whose name begins so."""
+        if kind in body:
+            facts, name = orjson.loads(body)["facts"], kind.removeprefix(_NAMED).rstrip(b'"').decode()
+            changed = {(seq, fact["number"]) for fact in facts if fact["fact"].startswith(name)}
             if not changed <= self._changes:
                 self._flaw = "the table of settlements' changes"
             self._changes -= changed

@@ -70,12 +70,12 @@ settlement_change = Table(
     Column("seq", BigInteger, primary_key=True),
     sqlite_with_rowid=False,
 )
-# The idempotency key: (book, payment hash) among accepted settlements.
+# By which a repeat is known. It is not unique: each machine has its own hashes, and what was undone frees one
+# (core/payment_hashes.py).
 Index(
     "settlement_payment",
     settlement.c.book,
     settlement.c.payment_hash,
-    unique=True,
     sqlite_where=text("accepted"),
     postgresql_where=text("accepted"),
 )

@@ -54,10 +54,13 @@ def test_a_book_recalls_what_it_accepted_by_event_and_by_payment_hash(house: Hou
     waiting = house.sell()
     assert isinstance(accepted, SettlementProcessed)
     assert isinstance(waiting, SettlementPending)
-    payments = {hash_: booked.status for hash_, booked in house.book.recall.payments.items()}
+    payments = {
+        hash_: [(number, booked.status) for number, booked in having.items()]
+        for hash_, having in house.book.recall.payments.items()
+    }
     assert payments == {
-        accepted.sale.payment_hash: SettlementStatus.PROCESSED,
-        waiting.sale.payment_hash: SettlementStatus.PENDING,
+        accepted.sale.payment_hash: [(1, SettlementStatus.PROCESSED)],
+        waiting.sale.payment_hash: [(3, SettlementStatus.PENDING)],
     }
     booked = house.book.recall.events[rejected.event_id]  # type: ignore[union-attr]
     assert booked is not None

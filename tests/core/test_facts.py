@@ -8,7 +8,7 @@ import pytest
 from nostrbot.core.facts import Fact, SettlementProcessed, SettlementRetried, plain_fact, read_fact
 from nostrbot.core.inputs import ClockSet
 from nostrbot.core.states import LegStatus
-from tests.houses import House, letter, person, succession
+from tests.houses import House, letter, payment_hash, person, succession
 from tests.machines import statement
 
 LATER = ("booked_at",)  # fields that facts of rules 1 had not
@@ -29,6 +29,7 @@ def every_fact() -> list[Fact]:
     house.sell()
     house.sell(wire_sats=1, preimage="11" * 32)
     house.sell(fiat="0.02", fee_sats=0, bills=None, cassettes=None, n=None)
+    house.add_machine("m2")
     house.say("operator", "machine set m1 trust=wallet")
     house.sell()
     house.say("operator", "settlement reset s4 reason=odd")
@@ -55,6 +56,7 @@ def every_fact() -> list[Fact]:
     house.say("operator", "gap dismiss m1")
     house.say("operator", "machine compromised m1 since=0")
     house.say("operator", "settlement release s3")
+    house.sell("m2", payment_hash=payment_hash(3))  # s3's
     later = House.empty(bot="new-bot")
     later.say("platform", "operator add @operator name=antigua")
     later.take(succession("bot", "new-bot", at=later.now)._replace(carried=True))
@@ -92,7 +94,7 @@ def test_a_house_s_life_has_every_fact() -> None:
         "fees_published", "cassettes_stated", "cassette_set", "cassettes_counted", "cassettes_published",
         "machine_compromised", "settlement_frozen", "settlement_lifted", "operator_replaced", "bot_rotated",
         "predecessor_named", "payment_voided", "gaps_dismissed", "preferences_carried", "clock_set_right",
-        "machine_freed", "party_moved",
+        "machine_freed", "party_moved", "payment_hash_shared",
     }  # fmt: skip
     assert {fact.name for fact in FACTS} == {kind.name for kind in get_args(Fact)}
 

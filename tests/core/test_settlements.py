@@ -341,13 +341,6 @@ def test_the_same_hash_with_other_content_is_a_conflict(house: House, other: dic
     assert house.ledger() == before
 
 
-def test_the_same_hash_from_another_machine_is_a_conflict(house: House) -> None:
-    """The key is (book, payment_hash), whichever machine says it."""
-    house.add_machine("m2")
-    house.take(report("m1", sale(), at=house.now))
-    assert reason_of(house.take(report("m2", sale("m2"), at=house.now))) is Reason.PAYMENT_HASH_CONFLICT
-
-
 def test_a_rejected_settlement_does_not_take_the_hash(house: House) -> None:
     """A rogue machine cannot block a true one."""
     house.add_machine("rogue")

@@ -21,6 +21,7 @@ async def at(tmp_path: Path) -> AsyncIterator[Office]:
             (PLATFORM, f"operator add {EVIL.npub} name=quetzal"),
             (EVIL, f"machine add {FAR.npub} name=far fiat=GTQ cash_in=5% cash_out=6.27%"),
             (EVIL, f"lp add {ANA.npub} machine=far name=anna"),
+            (ANA, "join  "),
             (OPERATOR, f"machine add {M2.npub} name=m2 fiat=GTQ cash_in=5% cash_out=6.27%"),
             (OPERATOR, f"lp add {ANA.npub} machine=m2 name=ana"),
             (OPERATOR, "splits set house=50%:self ana=50%:ana"),

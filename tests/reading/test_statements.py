@@ -165,7 +165,7 @@ async def test_one_operator_or_machine_can_be_asked_for(at: Office) -> None:
         [f"deposit add a 1 machine={one.name}" for one in machines],
         [f"deposit confirm d{number}" for number in range(1, len(machines) + 1)],
     ):
-        await at.say(*[(EVIL, said) for said in words])
+        await at.say(*[(EVIL, said) for said in words], (ANA, f"join{' ' * len(words[0])}"))
         at.now += 60  # nobody says so much at once
     whole = await asked(at, ANA, "statement month=2026-09")
     assert whole["statement"]["more"] is True

@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -264,3 +265,33 @@ async def test_an_absurd_guard_stops_nothing(tmp_path: Path) -> None:
         turn = await say(at, "guard m1 per_day=99999999999999999999999 --json", HELD)
         assert [answer["error"]["code"] for answer in answers(turn)] == ["bad_argument"]
         assert facts(turn) == ["machine_changed"]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_a13_a_payment_hash_at_two_machines(tmp_path: Path, restarts: bool) -> None:
+    """A false sale, held or booked, and the true one with its preimage: by what is in memory, or in the database alone."""
+    path, rogue = tmp_path / "bot.sqlite", Signer("rogue")
+    preimages = ["5e" * 32, "5f" * 32]
+    hashes = [sha256(bytes.fromhex(preimage)).hexdigest() for preimage in preimages]
+    async with office(path) as at:
+        await say(at, f"machine add {rogue.npub} name=rogue fiat=GTQ cash_in=5% cash_out=6.27%")
+        await at.take(report(7, machine=rogue, payment_hash=hashes[0]))
+        await say(at, "guard rogue per_settlement=1")
+        await at.take(report(8, machine=rogue, payment_hash=hashes[1]))
+        for n, (payment_hash, preimage) in enumerate(zip(hashes, preimages, strict=True), start=1):
+            if restarts:
+                await at.reload()
+            turn = await at.take(report(n, payment_hash=payment_hash, preimage=preimage))
+            assert facts(turn) == ["settlement_processed", "payment_hash_shared", "settlement_frozen"]
+        assert sorted(at.book.frozen) == [1, 2]
+        again = await at.take(report(2, payment_hash=hashes[1], preimage=preimages[1]))
+        assert '"status":"duplicate","settlement":"s4"' in again.say[0].text
+        turn = await say(at, "settlement refund s1 reason=false", "settlement refund s2 reason=false")
+        assert facts(turn) == ["settlement_refunded", "settlement_refunded"]
+        folded = await check_projections(at, path)
+        assert {number: one.status for number, one in folded.items()} == {
+            1: "refunded", 2: "refunded", 3: "processed", 4: "processed"
+        }  # fmt: skip
+        live = dict(at.desk.live)
+        await at.store.examine(live)
+        assert [one.flaw for one in live.values()] == [None] * len(live)

@@ -108,18 +108,6 @@ async def test_of_two_writers_at_once_one_wins_and_the_other_reads_it(tmp_path: 
     assert len(contents(path)["settlement"]) == 1
 
 
-async def test_the_database_itself_refuses_a_second_use_of_a_payment_hash(tmp_path: Path) -> None:
-    """(book, payment hash) is unique among accepted settlements; a rejected one takes no hash."""
-    path = tmp_path / "bot.sqlite"
-    async with office(path) as at:
-        await at.take(report(1))
-    again = "INSERT INTO settlement SELECT book, number + 1, machine, status, payment_hash, {}, seq, at, at, NULL FROM settlement"
-    with closing(sqlite3.connect(path)) as connection:
-        with pytest.raises(sqlite3.IntegrityError, match=r"settlement\.payment_hash"):
-            connection.execute(again.format("accepted"))
-        connection.execute(again.format("0"))
-
-
 async def test_the_database_itself_refuses_a_second_effect_of_an_event(tmp_path: Path) -> None:
     """An event has at most one entry in a book, for ever (invariant I9)."""
     path = tmp_path / "bot.sqlite"
