@@ -59,6 +59,7 @@ async def neighbours(tmp_path: Path) -> AsyncIterator[Office]:
             (PLATFORM, f"operator add {EVIL.npub} name=quetzal"),
             (EVIL, f"machine add {FAR.npub} name=far fiat=GTQ cash_in=5% cash_out=6.27%"),
             (EVIL, f"lp add {ANA.npub} machine=far name=anna"),
+            (ANA, "join "),
         )
         await opened.say((EVIL, "deposit add anna 9000 machine=far"), (EVIL, "deposit confirm d1"))
         for number in range(1, 31):
