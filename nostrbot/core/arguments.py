@@ -16,8 +16,10 @@ from nostrbot.core.rules import SOUND
 from nostrbot.errors import KeyTextError
 from nostrbot.money import (
     CURRENCIES,
+    PPM,
     SATS_MAX,
     Denomination,
+    format_ppm,
     is_plainly_written,
     parse_decimal,
     parse_ppm,
@@ -78,16 +80,19 @@ def public_key_of_first_rules(text: str) -> str | Wanted:
 
 
 def percentage(text: str) -> int | Wanted:
-    """Parts per million, from a percentage that is plainly written."""
+    """Parts per million, from a percentage that is plainly written; below one with its sign, for `0.05` may be 5 %."""
     number = text.removesuffix("%").rstrip()
     plain = is_plainly_written(number) and len(number.partition(".")[2]) <= PERCENT_DECIMALS
-    return percentage_of_first_rules(number if plain else "")
+    ppm = percentage_of_first_rules(number if plain else "")
+    if number == text.rstrip() and isinstance(ppm, int) and 0 < ppm < PPM // 100:
+        return Wanted(f"written with its sign: {number}% or, if that is a fraction, {format_ppm(ppm * 100)}")
+    return ppm
 
 
 def percentage_of_first_rules(text: str) -> int | Wanted:
     """The same, with zeros in front and behind."""
     ppm = parse_ppm(text)
-    return Wanted("a percentage from 0 to 100 with at most four decimals, like 7.77%") if ppm is None else ppm
+    return Wanted("a percentage from 0 to 100 with at most four decimals, like 7.77%: no comma") if ppm is None else ppm
 
 
 def fiat(text: str) -> str | Wanted:

@@ -374,6 +374,31 @@ def test_u6_a_currency_that_there_is_is_taken(code: str) -> None:
     assert understood(text).args["fiat"] == code.upper().rstrip(".")
 
 
+@pytest.mark.parametrize(
+    ("typed", "what"),
+    [
+        ("0.05", "written with its sign: 0.05% or, if that is a fraction, 5%"),
+        ("0.0777", "written with its sign: 0.0777% or, if that is a fraction, 7.77%"),
+        ("0.9999", "written with its sign: 0.9999% or, if that is a fraction, 99.99%"),
+        ("7,77", "a percentage from 0 to 100 with at most four decimals, like 7.77%: no comma"),
+    ],
+)
+def test_u8_a_fraction_is_not_taken_for_a_percentage(typed: str, what: str) -> None:
+    """`cash_out=0.0777` for 7.77 % was a fee a hundred times smaller. By the first rules it was taken."""
+    text = f"machine set m1 cash_out={typed}"
+    assert refused(text).message == f"cash_out must be {what}"
+    assert isinstance(parse(text, FIRST), Command) is ("," not in typed)
+    assert refused(f"guard m1 rate={typed}").message == f"rate must be {what}"
+
+
+@pytest.mark.parametrize(
+    ("typed", "ppm"),
+    [("0.05%", 500), ("0.05 %", 500), ("0", 0), ("0%", 0), ("0.0", 0), ("1", 10_000), ("7.77", 77_700)],
+)
+def test_u8_with_its_sign_it_is(typed: str, ppm: int) -> None:
+    assert understood(f'machine set m1 cash_out="{typed}"').args["cash_out"] == ppm
+
+
 def test_u2_a_new_name_is_taken_as_it_was_typed() -> None:
     assert refused(f"operator add {person('ana').npub} name=antigua!").message.startswith("name must be a name")
 
