@@ -32,6 +32,7 @@ from nostrbot.lookout import Lookout, closure_notice, reach_of
 from nostrbot.metrics.exposition import BookFigures, exposition
 from nostrbot.nostr.event import VerifiedEvent
 from nostrbot.nostr.keys import Keys
+from nostrbot.nostr.kinds import GIFT_WRAP
 from nostrbot.nostr.sealing import Envelope
 from nostrbot.notary import Notary
 from nostrbot.outbox import Outbox, message_body
@@ -48,6 +49,8 @@ from nostrbot.subscriptions import OF_MACHINES, wanted_subscriptions
 from nostrbot.troubles import Work, trouble_notice
 
 TURN_EVENTS_MAX = 256  # a batch: large enough that a commit's fsync is shared, small enough that acks do not wait
+# Of those, gift wraps: opening one takes as long as deciding a command, and most may be strangers'.
+TURN_WRAPS_MAX = 16
 FLUSH_S = 0.25  # how long a delivery may wait to be noted when nothing else is committed
 CLOCK_S = 1.0  # how often it is looked what is due
 RELAYS_WAIT_S = 20.0  # what is due at a start waits so long for a relay that says the time
@@ -250,8 +253,10 @@ class Bot:
         inbox = self.pool.inbox
         while True:
             arrivals = [await inbox.get()]
-            while len(arrivals) < TURN_EVENTS_MAX and not inbox.empty():
+            wrap_count = int(arrivals[0].event.kind == GIFT_WRAP)
+            while len(arrivals) < TURN_EVENTS_MAX and wrap_count < TURN_WRAPS_MAX and not inbox.empty():
                 arrivals.append(inbox.get_nowait())
+                wrap_count += arrivals[-1].event.kind == GIFT_WRAP
             events = self._without_lists(arrivals)
             if not events:
                 continue

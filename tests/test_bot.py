@@ -5,7 +5,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -17,10 +17,14 @@ from loguru import logger
 from nostrbot import bot as bot_module
 from nostrbot import clerk as clerk_module
 from nostrbot import desk
-from nostrbot.bot import Bot, only_bot
+from nostrbot.bot import TURN_WRAPS_MAX, Bot, only_bot
 from nostrbot.config import Home
 from nostrbot.core.facts import SettlementProcessed
+from nostrbot.desk import Turn
 from nostrbot.errors import BooksError, ConfigError
+from nostrbot.nostr.event import VerifiedEvent, sign_event
+from nostrbot.nostr.kinds import GIFT_WRAP
+from nostrbot.relays.sightings import Arrival
 from nostrbot.store import database
 from nostrbot.store.batch import Batch
 from nostrbot.store.database import sqlite_url
@@ -32,7 +36,7 @@ from tests.peers.relay_store import letters
 from tests.peers.resending_machine import ResendingMachine
 from tests.peers.wire import Wire, wire
 from tests.running_bots import eventually, running
-from tests.signers import Plain, Signer, sale_of
+from tests.signers import SETTLEMENT, Plain, Signer, sale_of, verified
 
 FLORES, M3 = Signer("flores"), Signer("m3")
 SECOND_OPERATOR = (
@@ -393,3 +397,24 @@ async def test_commands_sent_while_the_bot_was_down_are_obeyed_in_their_order(tm
             book = bot.desk.books[OPERATOR.pubkey]
             await eventually(lambda: any(deposit.note == "last" for deposit in book.deposits.values()))
             assert not bot.desk.refusals
+
+
+async def test_n7_a_turn_has_few_gift_wraps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is waited for in a flood of strangers' wraps waits for a few of them, not for a whole turn."""
+    turns: list[list[int]] = []
+    async with local_relay() as url, running(tmp_path / "bot.sqlite", url) as bot:
+        take = bot.clerk.take
+
+        def note(events: Sequence[VerifiedEvent]) -> AsyncGenerator[Turn, None]:
+            turns.append([event.kind for event in events])
+            return take(events)
+
+        monkeypatch.setattr(bot.clerk, "take", note)
+        for n in range(100):
+            wrap = sign_event(BOT, kind=GIFT_WRAP, tags=[], content="somebody's", created_at=n)
+            bot.pool.inbox.put_nowait(Arrival(wrap, url, repeat=False, received_at=0))
+        for n in range(20):
+            bot.pool.inbox.put_nowait(Arrival(verified(report(n)), url, repeat=False, received_at=0))
+        await eventually(lambda: sum(len(turn) for turn in turns) == 120)
+    assert max(turn.count(GIFT_WRAP) for turn in turns) == TURN_WRAPS_MAX
+    assert all(SETTLEMENT not in turn for turn in turns[1:])
