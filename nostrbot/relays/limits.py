@@ -68,6 +68,8 @@ class Limits:
     # A relay that took nothing for so many tries and so long does not count as one that can be published to.
     failing_min: int = 5
     failing_s: float = 30.0
+    # What it does not take is tried again every minute; with no try for so long nobody wants it there any more.
+    failing_forgotten_s: float = 300.0
 
     # --- staying connected ---
     open_s: float = 10.0

@@ -88,6 +88,16 @@ class _Delivery:
     ok_due_at: float = 0.0
 
 
+@dataclass(slots=True)
+class _Failing:
+    """Events of one kind that a relay did not take, since it last took one."""
+
+    since: float
+    last: float = 0.0
+    count: int = 0
+    words: str = ""
+
+
 class Answer(Enum):
     """What an OK meant."""
 
@@ -109,9 +119,8 @@ class Outbox:
         self._sieve_at = limits.backlog_max + limits.backlog_max // 4
         self._outstanding: dict[str, _Delivery] = {}  # by event id, in order of sending
         self._retries: list[tuple[float, int, _Delivery]] = []  # a heap by due time
-        self.last_refusal = ""
-        self._failures = 0  # since it last took an event
-        self._failing_since = 0.0
+        self._last_refusal = ""
+        self._failing: dict[int, _Failing] = {}  # by kind, of those that it did not take lately
         self._numbers = count()  # they keep equal times, and deliveries refused together, in order
 
     @property
@@ -125,15 +134,30 @@ class Outbox:
         return len(self._outstanding)
 
     def accepts(self, now: float) -> bool:
-        """Whether the relay takes what it is sent, as far as is known: False after failures without a success for a while."""
-        return self._failures < self._limits.failing_min or now - self._failing_since < self._limits.failing_s
+        """Whether the relay takes what it is sent, as far as is known: False after failures without a success for a while.
+
+        By kind: there are relays that take direct messages and no acks.
+        """
+        return not any(
+            one.count >= self._limits.failing_min
+            and now - one.since >= self._limits.failing_s
+            and now - one.last <= self._limits.failing_forgotten_s
+            for one in self._failing.values()
+        )
+
+    @property
+    def last_refusal(self) -> str:
+        """Its words, or ours, about the kind that it has not taken for longest; else the last of all."""
+        longest = min(self._failing.values(), key=lambda one: one.since, default=None)
+        return self._last_refusal if longest is None else longest.words
 
     def _note_failure(self, delivery: _Delivery, words: str, now: float) -> None:
-        self.last_refusal = words
-        if delivery.publication.is_vital:
-            self._failures += 1
-            if self._failures == 1:
-                self._failing_since = now
+        self._last_refusal = words
+        publication = delivery.publication
+        if publication.is_vital:
+            failing = self._failing.setdefault(publication.event.kind, _Failing(now))
+            failing.count += 1
+            failing.words, failing.last = words, now
 
     def add(self, publication: Publication) -> None:
         """Queue an event behind the others."""
@@ -167,7 +191,7 @@ class Outbox:
             return Answer.STRAY
         if ok.accepted or ok.message.startswith(ACCEPTED_AS):
             delivery.publication.accept(self._url)
-            self._failures = 0
+            self._failing.pop(delivery.publication.event.kind, None)
             return Answer.ACCEPTED
         self._note_failure(delivery, plain_words(ok.message) or "OK false", now)
         delivery.publication.refused_by[self._url] = ok.message

@@ -12,12 +12,12 @@ from tests.relays.conftest import BOT
 URL = "wss://relay.example.com"
 
 
-def outbox_of(*contents: str) -> tuple[Outbox, dict[str, Publication]]:
+def outbox_of(*contents: str, kind: int = 1) -> tuple[Outbox, dict[str, Publication]]:
     """An outbox and its publications by content."""
     outbox = Outbox(URL, limits=Limits(), rng=Random(1))
     publications = {}
     for content in contents:
-        event = sign_event(BOT, kind=1, tags=[], content=content, created_at=1_790_000_000)
+        event = sign_event(BOT, kind=kind, tags=[], content=content, created_at=1_790_000_000)
         publications[content] = Publication(event, min_ok=1)
         outbox.add(publications[content])
     return outbox, publications
@@ -61,3 +61,25 @@ async def test_no_answer_is_a_failure_that_is_tried_again() -> None:
     assert outbox.answer(accepted, 10.7) is Answer.ACCEPTED
     assert publications["a"].is_sent
     assert publications["a"].refused_by == {}
+
+
+async def test_a_relay_that_takes_messages_and_no_acks_is_no_relay_to_publish_to() -> None:
+    """What it takes of one kind tells nothing of another; what nobody sends there any more is forgotten."""
+    outbox, _ = outbox_of()
+    event = sign_event(BOT, kind=21_000, tags=[], content="ack", created_at=1_790_000_000)
+    outbox.add(Publication(event, min_ok=1))
+    for n in range(60):
+        message = sign_event(BOT, kind=4, tags=[], content=str(n), created_at=1_790_000_000)
+        outbox.add(Publication(message, min_ok=1))
+        outbox.sweep(float(n))
+        while outbox.next_frame(float(n)) is not None:
+            pass
+        outbox.answer(Ok(event.id, False, "blocked: kind not allowed"), float(n))
+        outbox.answer(Ok(message.id, True, ""), float(n))
+    assert not outbox.accepts(60.0)
+    assert outbox.last_refusal == "blocked: kind not allowed"
+    assert outbox.accepts(500.0)
+    outbox.sweep(500.0)
+    assert outbox.next_frame(500.0) is not None
+    assert outbox.answer(Ok(event.id, True, ""), 500.0) is Answer.ACCEPTED
+    assert outbox.accepts(500.0)
