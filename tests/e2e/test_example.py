@@ -261,7 +261,8 @@ def test_a_forged_decision_is_found(trail: list[str], tmp_path: Path) -> None:
         text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         prev = sha256(text.encode()).hexdigest()
         resealed.append({**body, "hash": prev})
-    lines = [json.dumps(line) for line in [header, *entries[:place], *resealed]]
+    whole = [header, *entries[:place], *resealed]
+    lines = [json.dumps(line, sort_keys=True, separators=(",", ":"), ensure_ascii=False) for line in whole]
     code, words = verdict_on(lines, tmp_path)
     assert code == 1
     assert f"entry {place + 1}: facts" in words
