@@ -102,6 +102,7 @@ class Sold:
     platform: int
     key: str
     state: str = "pending"
+    proven: bool = False
     shares: list[Share] = field(default_factory=list)
     had: dict[str, int] = field(default_factory=dict)  # by LP: what it had at the first sharing
     born_at: int = 0
@@ -129,7 +130,7 @@ class Reckoning:
     splits: dict[str | None, list[tuple[int, str | None, bool, str]]] = field(default_factory=dict)
     settlements: dict[int, Sold] = field(default_factory=dict)
     count: int = 0
-    hashes: set[str] = field(default_factory=set)
+    hashes: dict[str, list[Sold]] = field(default_factory=lambda: defaultdict(list))
     slots: list[str] = field(default_factory=list)
     limit: str = "2000.00"
     day: str = ""
@@ -361,13 +362,37 @@ class Reckoning:
         rate = Fraction(str(said["exchange_rate"]))
         sold = Sold(name, way, said["wire_sats"], said["principal_sats"], said["fee_sats"],
                     to_minor(said["fiat_amount"], fiat), rate, self._due(machine, way, said["principal_sats"])[0], signer)  # fmt: skip
-        if self._is_bad(machine, signer, said, sold) or said["payment_hash"] in self.hashes:
+        sold.proven = said.get("preimage") is not None
+        if self._is_bad(machine, signer, said, sold) or self._is_taken(said["payment_hash"], sold):
             return
-        self.hashes.add(said["payment_hash"])
+        self._take_hash(said["payment_hash"], sold)
         self.settlements[self.count] = sold
         sold.born_at = at
         if not self._is_held(machine, sold, at):
             self._share_out(sold, at)
+
+    def _in_force(self, payment_hash: str) -> list[Sold]:
+        return [one for one in self.hashes[payment_hash] if one.state != "refunded" or one.shares]
+
+    def _is_taken(self, payment_hash: str, sold: Sold) -> bool:
+        """Each machine has its own hashes; a preimage is proof, but against its own word."""
+        return any(
+            one.proven
+            or (one.machine == sold.machine and not (sold.proven and (one.state == "pending" or one.key != sold.key)))
+            for one in self._in_force(payment_hash)
+        )
+
+    def _take_hash(self, payment_hash: str, sold: Sold) -> None:
+        for one in self._in_force(payment_hash) if sold.proven else ():
+            if one.frozen_own is None:
+                self._freeze(one)
+        self.hashes[payment_hash].append(sold)
+
+    def _freeze(self, sold: Sold) -> None:
+        own = sum(share.sats for share in sold.shares if share.own)
+        was_paid = sold.way == "cash_in" and sold.state != "pending"
+        sold.frozen_own = max(0, own - (sold.principal if was_paid else 0))
+        self._forget_rate(sold)
 
     def _due(self, machine: Machine, way: str, principal: int) -> tuple[int, int]:
         """The fees of platform and operator."""
@@ -529,8 +554,8 @@ class Reckoning:
         platform, operator = self._due(machine, way, principal)
         fee = int(named.get("fee_sats", platform + operator))
         wire = principal + (fee if way == "cash_out" else -fee)
-        self.hashes.add(named.get("payment_hash", said_id).lower())
         sold = Sold(named["machine"], way, wire, principal, fee, minor, rate, platform, machine.key)
+        self._take_hash(named.get("payment_hash", said_id).lower(), sold)
         self.settlements[self.count] = sold
         sold.born_at = at
         self._share_out(sold, at)

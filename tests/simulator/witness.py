@@ -44,7 +44,8 @@ class Ledger:
         self.tally = Tally()
         self.reckoning = Reckoning()
         self.sums: Counter[tuple[str, str]] = Counter()
-        self.accepted: dict[str, int] = {}  # payment hash -> settlement
+        self.accepted: dict[tuple[str, str], int] = {}  # by machine and payment hash, the settlement accepted last
+        self.having: dict[str, list[int]] = {}  # by payment hash, all that were accepted
         self.numbers: dict[str, int] = {}  # event -> settlement, rejected ones too
         self.statuses: dict[int, str] = {}
         self.legs: dict[int, str] = {}
@@ -126,8 +127,12 @@ class Ledger:
                 if name == "settlement_rejected":
                     hold("legs" not in fact, f"I5: s{number} is rejected and has legs")
                 else:
-                    taken = self.accepted.setdefault(fact["sale"]["payment_hash"], number)
-                    hold(taken == number, f"I4: s{number} has the payment hash of s{taken}")
+                    sale, place = fact["sale"], (fact["machine"], fact["sale"]["payment_hash"])
+                    taken = self.accepted.get(place, number)
+                    is_free = taken == number or self.statuses[taken] == "refunded" or sale["preimage"] is not None
+                    hold(is_free, f"I4: s{number} has the payment hash of s{taken}")
+                    self.accepted[place] = number
+                    self.having.setdefault(place[1], []).append(number)
             case "settlement_corrected":
                 is_whole = fact["fiat_minor"] == fact["sale"]["fiat_minor"]
                 self.statuses[number] = "processed" if is_whole else "partial"
@@ -274,7 +279,7 @@ class Witness:
         event, status, hash_ = ack["event"], ack["status"], ack["payment_hash"]
         self.look()
         known = [ledger.numbers[event] for ledger in self.books.values() if event in ledger.numbers]
-        taken = [ledger.accepted[hash_] for ledger in self.books.values() if hash_ in ledger.accepted]
+        taken = [number for ledger in self.books.values() for number in ledger.having.get(hash_, ())]
         number = None if ack["settlement"] is None else int(ack["settlement"][1:])
         if status == "invalid":
             hold(not known and number is None, f"{event[:8]} is acked as invalid and sealed all the same")
