@@ -18,7 +18,7 @@ from nostrbot.core.phrasebook import FORMS
 COMMANDS_AT_ONCE, COMMANDS_PER_S = 240, 3  # of one key: more than people type and programs need (faults.md row 46)
 PROTECTING_AT_ONCE = 60  # commands that protect money, beyond the others; then one a second
 WARNINGS_AT_ONCE = 5  # of the commands beyond that, this many are answered, and one a second; the others in silence
-MISDATED_AT_ONCE = 5  # answers that a command is too old, or dated ahead; then one an hour
+MISDATED_AT_ONCE = 20  # answers that a command is too old, or dated ahead; then one a minute
 CHATTER_AT_ONCE = 10  # answers to what is no command; then one an hour, and one more for each command
 # Of one LP's choices, then one a minute: each is an entry in every book it is in, for ever.
 CHOICES_AT_ONCE = 60
@@ -47,7 +47,7 @@ class Hearing:
         self._commands = Allowance(burst=COMMANDS_AT_ONCE, tokens=COMMANDS_PER_S, seconds=1)
         self._protecting = Allowance(burst=PROTECTING_AT_ONCE, tokens=1, seconds=1)
         self._warnings = Allowance(burst=WARNINGS_AT_ONCE, tokens=1, seconds=1)
-        self._misdated = Allowance(burst=MISDATED_AT_ONCE, tokens=1, seconds=HOUR_S)
+        self._misdated = Allowance(burst=MISDATED_AT_ONCE, tokens=1, seconds=MINUTE_S)
         self._chatter = Allowance(burst=CHATTER_AT_ONCE, tokens=1, seconds=HOUR_S)
         self._choices = Allowance(burst=CHOICES_AT_ONCE, tokens=1, seconds=MINUTE_S)
         self._slips = Allowance(burst=SLIPS_AT_ONCE, tokens=1, seconds=MINUTE_S)

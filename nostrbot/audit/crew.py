@@ -29,6 +29,7 @@ class Verdict(NamedTuple):
     """What another process found in a page."""
 
     trouble: Trouble | None
+    crooked: int | None
     needs: Needs
 
 
@@ -89,13 +90,13 @@ def _end_after_the_first() -> None:
 def judge(page: Page) -> Verdict:
     """Examine a page on behalf of another process."""
     examined = examine(page)
-    return Verdict(examined.trouble, needs_of(examined.inputs))
+    return Verdict(examined.trouble, examined.crooked, needs_of(examined.inputs))
 
 
 def _taken_back(page: Page, future: Future[Verdict]) -> Findings:
     verdict = future.result()
     # The very bytes that were judged are read again, so what was verified there is verified here.
-    return Findings(page, reread(page, verdict.trouble, verified_elsewhere), verdict.needs)
+    return Findings(page, reread(page, verdict.trouble, verdict.crooked, verified_elsewhere), verdict.needs)
 
 
 @contextmanager

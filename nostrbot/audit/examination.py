@@ -84,11 +84,15 @@ class Needs(NamedTuple):
 
 
 class Examined(NamedTuple):
-    """A page as it was read, up to its first trouble: an entry with trouble has a content if its line has one."""
+    """A page as it was read, up to its first trouble: an entry with trouble has a content if its line has one.
+
+    `crooked`: its first entry whose line is not canonical; that is said where nothing worse is found in the whole trail.
+    """
 
     contents: list[dict[str, Any]]
     inputs: list[Input]
     trouble: Trouble | None
+    crooked: int | None = None
 
 
 def pages(lines: Iterator[bytes]) -> Iterator[Page]:
@@ -107,14 +111,15 @@ def pages(lines: Iterator[bytes]) -> Iterator[Page]:
 def examine(page: Page) -> Examined:
     """Read a page and check in it all that needs no other page."""
     contents, inputs = list[dict[str, Any]](), list[Input]()
-    step = Step.LINE
+    step, crooked = Step.LINE, None
     try:
         for seq, line in enumerate(page.lines, start=page.first):
             step = Step.LINE
             content = _read_line(line, seq)
             contents.append(content)
             step = Step.HASH
-            _check_hash(content, line, seq)
+            if not _is_sound(content, line, seq) and crooked is None:
+                crooked = seq
             step = Step.INPUT
             given = _read_input(content["input"], seq, verify_event)
             # Without this a plain content, which is signed, could be given another plaintext, which is not.
@@ -122,17 +127,17 @@ def examine(page: Page) -> Examined:
             _check_keys(given, seq)
             inputs.append(given)
     except TrailError as error:
-        return Examined(contents, inputs, Trouble(step, error.seq, error.field, error.message))
-    return Examined(contents, inputs, None)
+        return Examined(contents, inputs, Trouble(step, error.seq, error.field, error.message), crooked)
+    return Examined(contents, inputs, None, crooked)
 
 
-def reread(page: Page, trouble: Trouble | None, verified: Verified) -> Examined:
+def reread(page: Page, trouble: Trouble | None, crooked: int | None, verified: Verified) -> Examined:
     """Read a page that another process examined, with what it found, and check nothing again."""
     lines = page.lines if trouble is None else page.lines[: trouble.seq - page.first + (trouble.step > Step.LINE)]
     contents = [_read_line(line, seq) for seq, line in enumerate(lines, start=page.first)]
     sound = contents if trouble is None else contents[: trouble.seq - page.first]
     inputs = [_read_input(content["input"], seq, verified) for seq, content in enumerate(sound, start=page.first)]
-    return Examined(contents, inputs, trouble)
+    return Examined(contents, inputs, trouble, crooked)
 
 
 def needs_of(inputs: Iterable[Input]) -> Needs:
@@ -189,16 +194,15 @@ def _read_line(line: bytes, seq: int) -> dict[str, Any]:
     return content
 
 
-def _check_hash(content: dict[str, Any], line: bytes, seq: int) -> None:
+def _is_sound(content: dict[str, Any], line: bytes, seq: int) -> bool:
+    """Check that an entry has its hash; returns whether its line is written as it must be."""
     try:
         body = canonical({name: value for name, value in content.items() if name != "hash"})
     except TypeError:  # orjson reads deeper nesting than it writes
         raise TrailError(seq, "entry", "is nested too deeply") from None
     if digest(body) != content["hash"]:
         raise TrailError(seq, "hash", "is not the hash of this entry: something in it was changed")
-    if trail_line(body, content["hash"]) != line.rstrip(b"\r\n"):
-        # Else a reader who takes the first of two equal keys sees another entry than one who takes the last.
-        raise TrailError(seq, "line", "is not canonical: keys sorted, none twice, no blanks, the hash last")
+    return trail_line(body, content["hash"]) == line.rstrip(b"\r\n")
 
 
 def _read_input(given: Any, seq: int, verified: Verified) -> Input:

@@ -63,7 +63,7 @@ def verify_trail(
     (hex) of the LP whose the receipts must be. `progress` is called now and then with how many entries are verified.
     """
     numbered = iter(lines)
-    summary, opened_at = _read_header(next(numbered, b""))
+    summary, opened_at, is_canonical = _read_header(next(numbered, b""))
     papers = Papers(checkpoints, receipts, lp)
     book = Book(summary.bot, summary.book, "")
     try:
@@ -78,6 +78,10 @@ def verify_trail(
         raise ConfigError(f"no room for what must be remembered of the trail ({error}): set TMPDIR") from None
     _check_end(summary, book, bot, platform)
     papers.settle(summary.entries)
+    crooked = verifying.crooked if is_canonical else 0
+    if crooked is not None:
+        # A reader who takes the first of two equal keys would see another entry than one who takes the last.
+        raise TrailError(crooked, "line", "is not canonical: keys sorted, none twice, no blanks, an entry's hash last")
     summary.handle, summary.bot_now = book.handle, book.bot
     missing = {machine: _missing(till.counter) for machine, till in book.tills.items()}
     summary.numbers_missing = {machine: numbers for machine, numbers in missing.items() if numbers}
@@ -86,7 +90,8 @@ def verify_trail(
     return summary
 
 
-def _read_header(line: bytes) -> tuple[Summary, Any]:
+def _read_header(line: bytes) -> tuple[Summary, Any, bool]:
+    """What the header says, and whether it is written as it must be."""
     header = read_object(line, 0)
     if set(header) != _HEADER or (type(header["trail"]), header["trail"]) != (int, TRAIL_VERSION):
         raise TrailError(0, "trail", "this is no trail of version 1")
@@ -95,9 +100,7 @@ def _read_header(line: bytes) -> tuple[Summary, Any]:
         is_root = name == "book" and key == ROOT
         if not is_root and not (isinstance(key, str) and _KEY.fullmatch(key)):
             raise TrailError(0, name, "must be a key: 64 hex digits in lower case")
-    if canonical(header) != line.rstrip(b"\r\n"):
-        raise TrailError(0, "line", "is not canonical: keys sorted, none twice, no blanks")
-    return Summary(header["bot"], header["book"]), header["created_at"]
+    return Summary(header["bot"], header["book"]), header["created_at"], canonical(header) == line.rstrip(b"\r\n")
 
 
 def _check_end(summary: Summary, book: Book, bot: str | None, platform: str | None) -> None:
@@ -127,6 +130,7 @@ class Verifying:
         self._parties = parties
         self._papers = papers
         self._last_at = 0
+        self.crooked: int | None = None  # the first line that is not canonical, the header's as 0
         self._rules = FIRST  # of the entry before
         self._has_keys = False  # whether an entry before kept a message's own keys
         self._announced: str | None = None  # whose earlier choices were just carried in (hex key)
@@ -134,7 +138,9 @@ class Verifying:
 
     def take(self, findings: Findings) -> None:
         """Verify the entries of the next page, in order."""
-        page, (contents, inputs, trouble), needs = findings
+        page, (contents, inputs, trouble, crooked), needs = findings
+        if crooked is not None and self.crooked is None:
+            self.crooked = crooked
         self._memory.recall(self._book, needs)
         for place, content in enumerate(contents):
             seq = page.first + place

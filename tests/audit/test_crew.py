@@ -80,7 +80,7 @@ def test_what_was_examined_elsewhere_is_read_the_same(trail: Trail) -> None:
     for lines in (trail[1:], forged[1:], [*trail[1:5], b"{"], [*trail[1:5], b"{}"]):
         page = Page(1, tuple(lines))
         examined = examine(page)
-        again = reread(page, examined.trouble, verified_elsewhere)
+        again = reread(page, examined.trouble, examined.crooked, verified_elsewhere)
         assert again == examined
         assert needs_of(again.inputs) == needs_of(examined.inputs)
     assert examine(Page(1, tuple(forged[1:]))).trouble[:3] == (Step.INPUT, 8, "input.event")

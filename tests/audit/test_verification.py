@@ -238,6 +238,14 @@ def test_a18_a_key_twice_in_a_line(trail: Trail) -> None:
         assert trouble([*trail[:seq], twice, *trail[seq + 1 :]]) == (seq, "line")
 
 
+def test_a18_a_header_is_canonical(trail: Trail) -> None:
+    """A field twice, or in another order; that is said where nothing worse is found."""
+    twice = trail[0].replace(b'"trail":', b'"trail":2,"trail":')
+    assert orjson.loads(twice) == orjson.loads(trail[0])
+    assert trouble([twice, *trail[1:]]) == (0, "line")
+    assert trouble([twice, *resealed(trail, 4, lambda content: content.update(rules=FIRST))[1:]]) == (4, "rules")
+
+
 def test_a18_a_line_is_canonical(trail: Trail) -> None:
     """The same JSON in other bytes: blanks, another order, an escape, what a pretty-printer makes of it."""
     line, content = trail[FIXED], orjson.loads(trail[FIXED])
@@ -282,9 +290,8 @@ def test_a18_a_line_longer_than_any_entry(trail: Trail, monkeypatch: pytest.Monk
         ([f'{{"trail":1,"bot":"{"ab" * 32}","book":"antigua","created_at":1}}'.encode()], (0, "book")),
         ([f'{{"trail":1,"bot":"{"ab" * 32}","book":"{"cd" * 31}","created_at":1}}'.encode()], (0, "book")),
         ([f'{{"book":"{"cd" * 32}","bot":"{"ab" * 32}","created_at":1,"trail":1}}'.encode()], (0, "entries")),
-        ([f'{{"trail":1,"bot":"{"ab" * 32}","book":"{"cd" * 32}","created_at":1}}'.encode()], (0, "line")),
+        ([f'{{"trail":1,"bot":"{"ab" * 32}","book":"{"cd" * 32}","created_at":1}}'.encode()], (0, "entries")),
         ([f'{{"book":"root","bot":"{"ab" * 32}","created_at":1,"trail":1}}'.encode()], (0, "entries")),
-        ([f'{{"book":"root","bot":"{"ab" * 32}","created_at":1,"trail":2,"trail":1}}'.encode()], (0, "line")),
     ],
 )
 def test_a_header_that_is_none(lines: Trail, expected: tuple[int, str]) -> None:

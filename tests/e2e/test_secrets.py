@@ -176,10 +176,10 @@ def make_trouble(evidence: Evidence) -> None:
         other.execute("DROP TRIGGER sick")
         assert m1.hear(report["id"]).json["status"] == "processed"
         failed = house.log.count("could not answer stats")
-        other.execute("ALTER TABLE leg RENAME TO gone")
+        other.execute("ALTER TABLE leg_quarter RENAME TO gone")
         house.line("ana").ask("stats")
         assert house.log.count("could not answer stats") > failed
-        other.execute("ALTER TABLE gone RENAME TO leg")
+        other.execute("ALTER TABLE gone RENAME TO leg_quarter")
 
 
 def unreadable(who: Person, bot: str) -> list[dict[str, object]]:
