@@ -249,7 +249,7 @@ def test_a_false_trail_is_refused(trail: list[str], tmp_path: Path, what: str, n
 
 def test_a_forged_decision_is_found(trail: list[str], tmp_path: Path) -> None:
     """A bot that books another share and seals it soundly is found by deciding again."""
-    header, *entries = map(json.loads, trail)
+    _, *entries = map(json.loads, trail)
     place = next(i for i, entry in enumerate(entries) if "wire_sats" in entry["input"].get("plaintext", ""))
     decided = {name: entries[place][name] for name in ("facts", "postings")}
     forged = entries[place] | json.loads(json.dumps(decided).replace("90000", "89999").replace("10000,", "10001,"))
@@ -260,9 +260,7 @@ def test_a_forged_decision_is_found(trail: list[str], tmp_path: Path) -> None:
         body = {name: value for name, value in entry.items() if name != "hash"} | {"prev": prev}
         text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         prev = sha256(text.encode()).hexdigest()
-        resealed.append({**body, "hash": prev})
-    whole = [header, *entries[:place], *resealed]
-    lines = [json.dumps(line, sort_keys=True, separators=(",", ":"), ensure_ascii=False) for line in whole]
-    code, words = verdict_on(lines, tmp_path)
+        resealed.append(f'{text[:-1]},"hash":"{prev}"}}')
+    code, words = verdict_on([*trail[: place + 1], *resealed], tmp_path)
     assert code == 1
     assert f"entry {place + 1}: facts" in words
