@@ -17,14 +17,15 @@ from hypothesis import strategies as st
 
 from nostrbot.audit.verification import verify_trail
 from nostrbot.config import RELAYS_BYTES_MAX, parse_relays
+from nostrbot.core.inputs import ClockSet
 from nostrbot.errors import ConfigError, TrailError
-from nostrbot.journal.entry import GENESIS, canonical, digest
+from nostrbot.journal.entry import GENESIS, Entry, canonical, digest
 from nostrbot.keyfile import read_key_file, write_key_file
 from nostrbot.nostr.keys import Keys
 from tests.e2e.house import nostrbot_here
 from tests.fuzz.effort import effort
 from tests.fuzz.spoiling import spoilt, spoilt_bytes, spoilt_text, written
-from tests.houses import BOT, House, person, wrapped_letter
+from tests.houses import BOT, House, letter, person, wrapped_letter
 from tests.machines import statement
 
 
@@ -40,7 +41,9 @@ def outcome_of(act: Callable[[], Any], error: type[Exception]) -> Any:
 
 
 def lived() -> House:
-    """A house where each kind of input was sealed: commands, sales, a tick, a statement, a gift-wrapped message."""
+    """A house where each kind of input was sealed: commands, sales, a tick, a statement, a gift-wrapped message, one that was
+    heard before the time of its entry, and a clock that was set right.
+    """
     house = House.open()
     house.add_lp("ana", "9000")
     house.add_lp("ben", "1000")
@@ -52,7 +55,21 @@ def lived() -> House:
     house.take(statement(at=house.now, _1=(100, 480)))
     house.now += 1
     house.take(wrapped_letter("operator", 'settlement note s1 "first"', at=house.now))
+    house.now += 1_000
+    house.take(letter("operator", "alerts low=5", at=house.now - 900)._replace(heard=house.now - 900))
+    house.take(ClockSet(house.entries[-1].at, house.entries[-1].at - 900))
+    house.now -= 890
+    house.say("operator", "alerts low=6")
+    assert [set(entry["input"]) - {"event", "plaintext", "keys"} for entry in map(_content, house.entries[-3:])] == [
+        {"heard"},
+        {"clock"},
+        set(),
+    ]
     return house
+
+
+def _content(entry: Entry) -> Any:
+    return orjson.loads(entry.body)
 
 
 LIFE = lived()

@@ -16,7 +16,7 @@ from nostrbot.relays.limits import Limits
 from nostrbot.relays.pool import Pool
 from nostrbot.relays.relay import RelayConfig
 from tests.fuzz.effort import effort
-from tests.fuzz.spoiling import Plain, spoilt, spoilt_bytes, spoilt_json, written
+from tests.fuzz.spoiling import Plain, Verbatim, others, spoilt, spoilt_bytes, spoilt_json, written
 from tests.peers.hostile_relay import hostile_relay
 from tests.relays.conftest import BOT, QUICK, eventually, take, to_bot
 from tests.signers import SETTLEMENT, Signer
@@ -53,6 +53,25 @@ def test_a_frame_is_read_or_refused(frame: str | bytes) -> None:
         raw = frame.encode() if isinstance(frame, str) else frame
         assert len(raw) <= FRAME_MAX_BYTES
         assert json.loads(raw)[0] in {"EVENT", "OK", "EOSE", "CLOSED", "NOTICE", "AUTH"}
+
+
+@effort(200)
+@given(word=words, more=st.lists(others, max_size=3))
+def test_f5_what_stands_behind_the_last_item_changes_nothing(word: list[Any], more: list[Any]) -> None:
+    """More items, of any kind: the same message. Fewer: a message that says less, or a refusal."""
+    message = read_message(written(word))
+    longer = read_message(written([*word, *more]))
+    if not isinstance(longer, Refusal):
+        assert longer == message
+    else:
+        assert longer.reason is Reason.NOT_JSON or any(isinstance(one, Verbatim) or deep(one) for one in more)
+    shorter = read_message(written(word[:-1]))
+    assert isinstance(shorter, Message | Refusal)
+
+
+def deep(value: Any) -> bool:
+    """Whether a value is more than a frame may hold."""
+    return len(written(value)) > FRAME_MAX_BYTES
 
 
 @effort(400)

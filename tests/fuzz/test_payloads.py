@@ -6,6 +6,7 @@ A party that encrypts well may say anything at all; every reader gives a value o
 import hmac
 from base64 import b64encode
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import orjson
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from nostrbot.core.atm.beacon import BEACON_CHARS_MAX, TELEMETRY_BYTES_MAX, Beacon, read_beacon, read_telemetry
 from nostrbot.core.atm.settlement import FIAT_MINOR_MAX, Sale, read_settlement
 from nostrbot.core.atm.statement import read_statement
+from nostrbot.money import read_denomination
 from nostrbot.nostr.event import VerifiedEvent, sign_event
 from nostrbot.nostr.giftwrap import make_wrap, open_seal, open_wrap, read_rumor
 from nostrbot.nostr.kinds import CHAT_MESSAGE, GIFT_WRAP, SEAL
@@ -33,8 +35,10 @@ SHARED_X = OPERATOR.shared_x(BOT.pubkey)
 AT = 1_790_000_000
 CANARY = "canary-7c1d"  # what no refusal may repeat
 
-SALE = sale(txid=CANARY, preimage="00" * 32)
-STATEMENT: Plain = {"positions": {"1": {"denomination": 100, "count": 480}, CANARY: {"denomination": 20, "count": 0}}}
+SALE = sale(
+    txid=CANARY, preimage="00" * 32, bills=[{"denomination": "0.5", "count": 4}, {"denomination": 100, "count": 20}]
+)
+STATEMENT: Plain = {"positions": {"1": {"denomination": "0.5", "count": 480}, CANARY: {"denomination": 20, "count": 0}}}
 BEACON: Plain = {
     "cash_in": True,
     "cash_out": False,
@@ -80,13 +84,18 @@ def test_a_settlement_is_a_sale_or_invalid(text: str) -> None:
         assert_says_nothing(read, Reason.INVALID)
         return
     sats = (read.wire_sats, read.principal_sats, read.fee_sats)
-    notes = [number for note in read.bills for number in note] + [
-        number for note in read.cassettes for number in note[1:]
-    ]
-    assert all(type(number) is int and abs(number) <= 2**60 for number in (*sats, *notes))
+    notes = [*read.bills, *(note[1:] for note in read.cassettes)]
+    counts = [count for _, count in notes]
+    assert all(type(number) is int and abs(number) <= 2**60 for number in (*sats, *counts))
+    assert all(_is_a_worth(worth) for worth, _ in notes)
     assert type(read.fiat_minor) is int
     assert abs(read.fiat_minor) <= FIAT_MINOR_MAX
     assert read.price.digits == int(read.rate.replace(".", ""))
+
+
+def _is_a_worth(worth: Any) -> bool:
+    """Of a banknote: an integer, or where it has a fraction the text of it, written in one way."""
+    return read_denomination(worth) == worth and (type(worth) is int or Fraction(worth).denominator > 1)
 
 
 @effort(300)
@@ -98,7 +107,12 @@ def test_a_statement_is_cassettes_or_invalid(text: str) -> None:
         assert_says_nothing(read, Reason.INVALID)
     else:
         assert read
-        assert all(0 < one.denomination <= 1_000_000 and 0 <= one.notes <= 1_000_000 for one in read)
+        assert all(
+            _is_a_worth(one.denomination)
+            and 0 < Fraction(one.denomination) <= 1_000_000
+            and 0 <= one.notes <= 1_000_000
+            for one in read
+        )
 
 
 @effort(300)
