@@ -451,12 +451,16 @@ class Bot:
 
     async def _tell(self) -> None:
         while True:
-            with contextlib.suppress(DBAPIError):
+            try:
                 await self.store.queries.tell("bot", self.state())
                 claims = self.desk.claims
                 if claims.is_news:
                     claims.is_news = False
                     await self.store.queries.tell("claims", claims.of_key)
+            except DBAPIError as error:
+                logger.debug("status cannot be kept: {}", error.orig)  # whoever commits says so louder
+            except Exception:  # noqa: BLE001 - the boundary of this task: a figure that cannot be shown ends no bot
+                logger.opt(exception=True).error("could not say how I am")
             await asyncio.sleep(TELL_S)
 
     def state(self) -> dict[str, Any]:

@@ -133,6 +133,9 @@ class Life(RuleBasedStateMachine):
         else:
             reported = report(signer, payload, at=self.house.now, to=self.house.bot)
             again = self.house.take(reported if fresh else entry.given)
+            if entry.given.author in self.house.book.freed:  # the platform took this key from the book
+                assert isinstance(again, Refusal)
+                return
             assert isinstance(again, Duplicate)
             assert again.booked.number == entry.facts[0].number
 
