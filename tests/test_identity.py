@@ -298,6 +298,19 @@ def acks(turn: Turn) -> list[dict[str, Any]]:
     return [json.loads(message.text) for message in turn.say]
 
 
+async def test_a12_a_sale_of_before_is_a_duplicate_while_nobody_has_the_key(at: Office) -> None:
+    """It was booked, and its ack was lost: once the key is free, it is no `rejected` sale (the simulator's seed 300307)."""
+    await at.say(*SECOND)
+    at.now += 1
+    sold = report(7, at.now, machine=M3)
+    assert [entry.book for entry in (await at.take(sold)).batch.entries] == [FLORES.pubkey]
+    await at.say(FREE)
+    assert [(ack["status"], ack["settlement"]) for ack in acks(await at.take(sold))] == [("duplicate", None)]
+    at.now += 1
+    other = await at.take(report(8, at.now, machine=M3))
+    assert [(ack["status"], ack["error"]) for ack in acks(other)] == [("rejected", "machine_inactive")]
+
+
 async def test_a12_the_platform_frees_a_key_for_its_owner(at: Office) -> None:
     """Flores enrolled antigua's machine first. After `machine free` antigua has it, and both trails verify."""
     await at.say(*SECOND)

@@ -54,7 +54,7 @@ def told_before(
     The recall of those books must hold what the sale may repeat; of a closed one nothing is known, so it waits.
     """
     for key in directory.freed_from(given.author):
-        if key == directory.standing(given.author).machine:
+        if key == directory.holder(given.author):
             continue
         if key in closed:
             return Refusal(Reason.BOOK_CLOSED)

@@ -287,7 +287,8 @@ class Witness:
             hold(not known and number is None, f"{event[:8]} is by a key without standing, and is recorded")
         elif status == "duplicate":
             hold(
-                number in (*known, *taken), f"{event[:8]} is acked as a duplicate of s{number}, which is not committed"
+                number in (*known, *taken) or (number is None and (known or taken)),
+                f"{event[:8]} is acked as a duplicate of s{number}, which is not committed",
             )
         else:
             hold(known == [number], f"{event[:8]} is acked as s{number} ({status}); committed is {known}")
