@@ -16,7 +16,7 @@ import orjson
 from loguru import logger
 
 from tests.vectors.scene import scene
-from tests.vectors.stories import STORIES, Story, keyless
+from tests.vectors.stories import STORIES, Story
 
 VECTORS = Path(__file__).parent
 TRAILS = VECTORS / "trails"
@@ -32,7 +32,7 @@ def head_of(trail: bytes) -> dict[str, Any]:
 
 async def play(story: Story) -> tuple[dict[str, bytes], list[str]]:
     """The trails of a story, by the name of each file, and what in it came to no entry."""
-    async with scene(keyless=story is keyless) as at:
+    async with scene() as at:
         await story(at)
         trails = {f"{story.__name__}-{name}.jsonl": trail for name, trail in (await at.trails()).items()}
         return trails, at.silent

@@ -18,12 +18,11 @@ from nostrbot import rotation
 from nostrbot.config import Home, relays_text
 from nostrbot.core.atm.subject import Subject
 from nostrbot.core.book import Book
-from nostrbot.core.directory import Directory
 from nostrbot.core.succession import countersign, make_statement, read_statement, read_succession
 from nostrbot.desk import Desk, Turn
 from nostrbot.exports.trail import export_trail
+from nostrbot.healing import heal
 from nostrbot.keyfile import write_key_file
-from nostrbot.mailroom import Mailroom, Opened
 from nostrbot.money import PPM
 from nostrbot.nostr import kinds
 from nostrbot.nostr.event import VerifiedEvent, read_event, sign_event
@@ -34,22 +33,13 @@ from nostrbot.store.store import Store
 from tests.houses import DAWN, payment_hash, person, sale, told
 
 RELAY = "wss://relay.example.com"
-SCHEMES = (Scheme.PLAIN, Scheme.NIP44, Scheme.PLAIN, Scheme.NIP04, Scheme.PLAIN)
+SCHEMES = (Scheme.PLAIN, Scheme.NIP44, Scheme.PLAIN, Scheme.PLAIN, Scheme.NIP04, Scheme.PLAIN, Scheme.PLAIN)
 
 
 @cache
 def envelope(name: str) -> Envelope:
     """What somebody seals and opens letters with."""
     return Envelope(person(name))
-
-
-class Keyless(Mailroom):
-    """A mailroom of before entries kept the keys of NIP-44 messages (docs/protocol.md section 7)."""
-
-    def open(self, event: VerifiedEvent, directory: Directory, at: int) -> Opened | Refusal:
-        """The same, without the message's keys."""
-        opened = super().open(event, directory, at)
-        return opened if isinstance(opened, Refusal) else opened._replace(given=opened.given._replace(keys=None))
 
 
 class Scene:
@@ -65,16 +55,14 @@ class Scene:
         self.silent: list[str] = []  # what came to no entry
         self.desk: Desk
 
-    async def open_desk(self, *, keyless: bool = False) -> None:
-        """Load the books as a start does; `keyless`: as one of before the keys of messages were kept."""
+    async def open_desk(self) -> None:
+        """Load the books as a start does."""
         live = await self.store.load_books(person(self.bot).pubkey, person("platform").pubkey)
         await self.store.examine(live)
         _, highest_row = await self.store.queries.outbox_state()
         sightings = await self.store.queries.sightings()
         self.desk = Desk(live, sightings, envelope(self.bot), self.store.queries, highest_row + 1)
         assert not self.desk.closed_books, self.desk.closed_books
-        if keyless:
-            self.desk._mailroom = Keyless(envelope(self.bot), person(self.bot).pubkey)
 
     def book(self, handle: str) -> Book:
         """An operator's book."""
@@ -167,7 +155,7 @@ class Scene:
         await self.take(event, f"{signer} sells {payload}")
         return event
 
-    async def state(self, machine: str, *, age_s: int = 0, **positions: tuple[int, int]) -> None:
+    async def state(self, machine: str, *, age_s: int = 0, **positions: tuple[int | str, int]) -> None:
         """A machine states its cassettes; `_1=(100, 480)`: in position 1, 480 banknotes of 100."""
         self.now += 1
         notes = {p.lstrip("_"): {"denomination": value, "count": count} for p, (value, count) in positions.items()}
@@ -205,6 +193,12 @@ class Scene:
         self.bot = new
         await self.open_desk()
 
+    async def heal(self, *, back_s: int = 0) -> None:
+        """A person sets the books' time right by a clock that says `now`, as `nostrbot clock-heal` does it."""
+        self.now -= back_s
+        await heal(self.store, person(self.bot).pubkey, person("platform").pubkey, self.now, trust_clock=True)
+        await self.open_desk()
+
     # --- what there is of it ------------------------------------------------------------------------------------------
 
     async def trails(self) -> dict[str, bytes]:
@@ -227,21 +221,21 @@ def make_home(path: Path) -> Home:
 
 
 @asynccontextmanager
-async def scene_in(home: Home, bot: str = "bot", *, keyless: bool = False) -> AsyncIterator[Scene]:
+async def scene_in(home: Home, bot: str = "bot") -> AsyncIterator[Scene]:
     """A scene that goes on, or begins, in this home, whose key is that of `bot`."""
     store = await Store.open(home.database_url({}))
     try:
         opened = Scene(home, store)
         opened.bot = bot
-        await opened.open_desk(keyless=keyless)
+        await opened.open_desk()
         yield opened
     finally:
         await store.close()
 
 
 @asynccontextmanager
-async def scene(*, keyless: bool = False) -> AsyncIterator[Scene]:
+async def scene() -> AsyncIterator[Scene]:
     """A new bot in a new home, before anybody has said anything."""
     with tempfile.TemporaryDirectory() as folder:
-        async with scene_in(make_home(Path(folder)), keyless=keyless) as opened:
+        async with scene_in(make_home(Path(folder))) as opened:
             yield opened

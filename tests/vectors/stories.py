@@ -9,6 +9,7 @@ no recorded trail changes by that.
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from hashlib import sha256
+from typing import Any
 
 from nostrbot.core.atm.subject import Subject
 from nostrbot.money import SATS_MAX
@@ -17,6 +18,8 @@ from tests.houses import payment_hash, person
 from tests.vectors.scene import Scene
 
 HALF_HOUR_S, DAY_S = 1_800, 86_400
+BARE: dict[str, Any] = {"scheme": Scheme.PLAIN, "bills": None, "cassettes": None, "txid": ""}  # a sale of few bytes
+NEXT = BARE | {"fiat": "10", "fee": 0, "tx_type": "cash_in"}
 OPENING = """
     platform: operator add @operator name=antigua tz=America/Guatemala
     platform: platform fee cash_in=1% cash_out=1.5%
@@ -78,6 +81,8 @@ async def commands(at: Scene) -> None:
         operator: fixed limit 2000
         operator: fixed limit 0.000000000000000001
         operator: fixed limit 99999999999999999999.99
+        operator: fixed limit 99999999999999999999
+        operator: fixed limit off
         operator: fixed schedule off
         """
     )
@@ -173,33 +178,45 @@ async def commands(at: Scene) -> None:
         await at.say("operator", text.replace("6", "5"))
     at.now += 3_600
     await at.state("yen", _1=(1000, 10))
+    await at.state("dinar", _1=("0.5", 40), _2=("0.25", 8), _3=("20", 3), _4=(5, 1))
+    await at.state("dinar", _1=("0.0005", 1))
+    await at.sell(
+        "dinar",
+        fiat="1.5",
+        rate="9000",
+        bills=[{"denomination": "0.5", "count": 2}, {"denomination": "0.250", "count": 2}],
+    )
+    await at.sell("dinar", fiat="1", rate="9000", cassettes={"1": {"denomination": "0.5", "count": 36}})
     await at.script(
         """
+        operator: cassette set dinar 2 denomination=0.5
+        operator: cassette set dinar 2 denomination=0.0005
+        operator: cassette count dinar 1=35 2=9
+        operator: cassette publish dinar
         operator: cassette count yen 1=9
         operator: cassette publish yen
         operator: machine rotate yen @yen-b
         operator: machine suspend dinar
         """
     )
+    # As people type.
+    await at.script(
+        """
+        operator: “machine set m1 location=Parque”
+        operator: Machine Set m1 location＝Plaza
+        operator: machine set M1 cash_out=6,5%
+        operator: deposit add ana 1.000 machine=m1
+        operator: deposit add ana 0250 machine=m1
+        operator: deposit add ana 250,50 machine=m1
+        operator: deposit add leo 10000000000000 machine=m1
+        operator: deposit confirm d7
+        operator: deposit add leo 10000000000000 machine=m1
+        operator: deposit confirm d8
+        operator: deposit reverse d7 reason="more than a machine holds"
+        """
+    )
     await at.say("operator", "machine set m1 location=late", age_s=DAY_S)
     await at.say("operator", "machine set m1 location=early", age_s=-900)
-
-
-async def keyless(at: Scene) -> None:
-    """Entries of before a message's keys were kept, then entries with them: NIP-44, gift wraps, settlements, cassettes."""
-    await at.script(OPENING + LPS_WITH_CASH)
-    await at.say("operator", "splits set house=60%:self ana=40%:ana", Scheme.NIP44)
-    await at.say("operator", "guard m1 rate=5%", Scheme.NIP17)
-    await at.state("m1", _1=(100, 480))
-    for scheme in (Scheme.NIP44, Scheme.NIP04, Scheme.PLAIN):
-        await at.sell(scheme=scheme)
-    await at.open_desk()
-    await at.say("operator", "splits set house=50%:self ana=50%:ana", Scheme.NIP44)
-    await at.say("operator", "guard m1 rate=6%", Scheme.NIP17)
-    await at.state("m1", _1=(100, 470))
-    for scheme in (Scheme.NIP44, Scheme.NIP04, Scheme.PLAIN):
-        await at.sell(scheme=scheme)
-    await at.say("ana", "forward ana@wallet.example.com", Scheme.NIP17)
 
 
 async def rejections(at: Scene) -> None:
@@ -229,8 +246,16 @@ async def rejections(at: Scene) -> None:
         {"cassettes": {"1": {"denomination": -5, "count": 1}}},
         {"fiat_amount": "0", "principal_sats": 0, "fee_sats": 0, "wire_sats": 0},
         {"preimage": "00" * 32},
+        {"bills": [{"denomination": 10**9 + 1, "count": 1}]},
+        {"cassettes": {"1": {"denomination": 100, "count": 10**9 + 1}}},
+        {
+            "fiat_amount": "100000000000.01",
+            "exchange_rate": "0.000001",
+            "principal_sats": 100_000,
+            "wire_sats": 107_770,
+        },
     ):
-        await at.sell(**spoilt)
+        await at.sell(**(BARE | spoilt))
     await at.sell(principal=SATS_MAX + 1, fiat="1", rate=str(SATS_MAX + 1), fee=0)
     # Forms that are taken.
     await at.sell(fiat="2000.00000", rate="50.000")
@@ -242,13 +267,15 @@ async def rejections(at: Scene) -> None:
     await at.sell(n=2**53 - 1, occurred_at=2**53 - 1)
     # What a rate may be off by: 0.1 %, or what one minor unit of fiat buys.
     for principal in (522, 523):
-        await at.sell("cop", fiat="2000", rate="0.2613", principal=principal)
+        await at.sell("cop", fiat="2000", rate="0.2613", principal=principal, **BARE)
     for principal in (99_899, 99_900, 100_100, 100_101):
-        await at.sell(principal=principal)
+        await at.sell(principal=principal, **BARE)
     for principal in (33, 34, 32, 35):
-        await at.sell(fiat="0.01", rate="3333", principal=principal)
+        await at.sell(fiat="0.01", rate="3333", principal=principal, **BARE)
     await at.sell(fiat="0.01", rate="100.5", principal=1, fee=0)
     await at.sell(fiat="0.01", rate="0.5", principal=1, fee=0)
+    for principal in (1, 2, 3):  # and a sat: machines floor what they sell (A19)
+        await at.sell(fiat="1.00", rate="1.5", principal=principal, fee=0, **BARE)
     # Fees out of tolerance, taken and not taken; a preimage wanted.
     await at.sell(fee=7_700)
     await at.sell(fee=0)
@@ -274,6 +301,43 @@ async def rejections(at: Scene) -> None:
     held = at.book("antigua").settlement_count - 1
     await at.say("operator", f'settlement refund s{held} reason="not true"')
     await at.sell(payment_hash=stolen, txid="true")
+    # A preimage is proof: whoever has the hash without it is in doubt, and nobody takes the hash any more.
+    await at.say("operator", "guard m2 per_settlement=off")
+    proofs = [f"{place:02x}" * 32 for place in range(0xA0, 0xA6)]
+    shown = [{"payment_hash": sha256(bytes.fromhex(proof)).hexdigest()} for proof in proofs]
+    await at.sell("m2", fiat="500", **BARE, **shown[0])
+    await at.sell("m1", fiat="500", **BARE, **shown[0])
+    await at.sell("m1", fiat="500", **BARE, **shown[0], preimage=proofs[0])
+    await at.sell("m2", fiat="501", **BARE, **shown[0], preimage=proofs[0])
+    await at.sell("m2", fiat="502", **BARE, **shown[1])
+    await at.sell("m1", fiat="502", **BARE, **shown[1], preimage=proofs[1])
+    first = at.book("antigua").settlement_count - 1
+    await at.script(
+        f"""
+        operator: settlement release s{first}
+        operator: settlement refund s{first} reason="the other is proven"
+        """
+    )
+    await at.sell("m2", fiat="503", **BARE, **shown[1])
+    await at.sell("m1", fiat="504", **BARE, **shown[2], preimage=proofs[2])
+    await at.say("operator", f'settlement refund s{at.book("antigua").settlement_count} reason="all back"')
+    await at.sell("m1", fiat="505", **BARE, **shown[2])
+    await at.say("operator", f"settlement partial s{at.book('antigua').settlement_count} fiat=5 note=jam")
+    await at.say("operator", f'settlement refund s{at.book("antigua").settlement_count} reason="the rest"')
+    await at.sell("m1", fiat="506", **BARE, **shown[2])  # of a correction something stands
+    await at.say("operator", "guard m1 per_settlement=0.01")
+    await at.sell("m1", fiat="507", **BARE, **shown[3])  # it waits, and is contradicted by itself with a proof
+    await at.sell("m2", fiat="507", **BARE, **shown[3], wire_sats=1)
+    await at.sell("m1", fiat="508", **BARE, **shown[3], preimage=proofs[3])
+    await at.say("operator", "guard m1 per_settlement=off")
+    # A machine with a new key says the same again, and something else.
+    event = await at.sell("m1", fiat="509", **BARE, **shown[4])
+    await at.say("operator", "machine rotate m1 @m1-b")
+    at.keys["m1"] = "m1-b"
+    said = at.sold
+    await at.sell(fiat="509", n=said, **BARE, **shown[4], occurred_at=event.created_at - 1)
+    await at.sell(fiat="510", **BARE, **shown[4])
+    await at.sell(fiat="511", **BARE, **shown[4], preimage=proofs[4])
     # Keys that may not speak any more: suspended, rotated out, of a suspended operator (A20).
     await at.say("operator", "machine suspend m2")
     await at.sell("m2")
@@ -296,17 +360,36 @@ async def counters(at: Scene) -> None:
     await at.script(OPENING)
     await at.script("operator: machine add @m2 name=m2 fiat=GTQ cash_in=5% cash_out=6.27%")
     for n in (5, 6, 10, 8, 8, 7, 9, 3, 11, 20, 15, 13, 17, 499, 500):
-        await at.sell(fiat="10", n=n)
+        await at.sell(n=n, **NEXT)
     await at.say("operator", "machine rotate m1 @m1-b")
     at.keys["m1"] = "m1-b"
     for n in (1, 3, 501, 505):
-        await at.sell(fiat="10", n=n)
+        await at.sell(n=n, **NEXT)
     for n in (1000, 1_790_000_000, 1001, 1005, 2**53 - 1, 0):
-        await at.sell("m2", fiat="10", n=n)
-    for n in range(1, 104, 2):
-        await at.sell("m2", fiat="10", n=1_000_000 + n, scheme=Scheme.PLAIN, bills=None, cassettes=None)
-    await at.sell("m2", fiat="10", n=None)
-    await at.sell("m2", fiat="10", n=4, wire_sats=1)
+        await at.sell("m2", n=n, **NEXT)
+    for n in (1_000_001, 1_000_105, 1_000_107):
+        await at.sell("m2", n=n, **NEXT)
+    await at.say("operator", f"gap dismiss m2 {' '.join(str(1_000_002 + 2 * n) for n in range(50))}")
+    await at.sell("m2", n=None, **NEXT)
+    await at.script(
+        """
+        operator: gap dismiss m1 2
+        operator: gap dismiss m1 502-504
+        operator: gap dismiss m1 4, 6-9 100
+        operator: gap dismiss m1
+        operator: gap dismiss m2 1000002, 1000004 1000106
+        operator: gap dismiss m2
+        operator: gap dismiss m2
+        """
+    )
+    for n in (1_000_108, 1_000_112, 5):  # the count that strayed is the machine's
+        await at.sell("m2", n=n, **NEXT)
+    await at.sell("m1", n=20_000, **NEXT)
+    await at.say("operator", "gap dismiss m1", Scheme.NIP44)
+    for n in (20_001, 20_003, 30_004, 9_000, 9_003, 20_004, 20_002):
+        await at.sell("m1", n=n, **NEXT)
+    await at.say("operator", "gap dismiss m1 20005-30003", Scheme.NIP17)
+    await at.sell("m2", n=4, wire_sats=1, **NEXT)
 
 
 async def holds(at: Scene) -> None:
@@ -314,7 +397,7 @@ async def holds(at: Scene) -> None:
     await at.script(OPENING + LPS_WITH_CASH)
     await at.say("operator", "machine set m1 trust=wallet")
     for _ in range(4):
-        await at.sell()
+        await at.sell(**BARE)
     await at.say("operator", "settlement reset s3 reason=early")
     await at.say("operator", "settlement retry s3")
     await at.say("operator", "machine set m1 trust=signature")
@@ -331,19 +414,19 @@ async def holds(at: Scene) -> None:
         operator: guard m1 per_settlement=500 per_day=4000 rate=5%
         """
     )
-    await at.sell(fiat="500")
-    await at.sell(fiat="500.01")
+    await at.sell(fiat="500", **BARE)
+    await at.sell(fiat="500.01", **BARE)
     await at.say("operator", "settlement reset s6 reason=early")
     await at.say("operator", "settlement retry s6")
     await at.say("operator", "guard m1 per_settlement=off")
-    await at.sell(fiat="1500")
+    await at.sell(fiat="1500", **BARE)
     await at.say("operator", "settlement reset s7 reason=early")
     await at.say("operator", "settlement retry s7")
-    await at.sell(fiat="400", rate="52.5")
+    await at.sell(fiat="400", rate="52.5", **BARE)
     await at.say("operator", "guard m1 per_day=off")
     for rate in ("52.5", "52.6", "47.5", "47.4"):
-        await at.sell(fiat="100", rate=rate)
-    await at.sell(fiat="100", rate="90", tx_type="cash_in")
+        await at.sell(fiat="100", rate=rate, **BARE)
+    await at.sell(fiat="100", rate="90", tx_type="cash_in", **BARE)
     at.now += HALF_HOUR_S
     await at.script(
         """
@@ -359,8 +442,8 @@ async def holds(at: Scene) -> None:
         operator: guard m1 per_day=1
         """
     )
-    await at.sell(fiat="100", tx_type="cash_in")
-    await at.sell(fiat="100", tx_type="cash_in")
+    await at.sell(fiat="100", tx_type="cash_in", **BARE)
+    await at.sell(fiat="100", tx_type="cash_in", **BARE)
     await at.script(
         """
         operator: settlement release s14
@@ -370,12 +453,12 @@ async def holds(at: Scene) -> None:
         """
     )
     at.keys["m1"] = "m1-b"
-    await at.sell(fiat="3")
+    await at.sell(fiat="3", **BARE)
     at.now += DAY_S
-    await at.sell(fiat="1")
-    await at.sell(fiat="0.01", rate="5000")
+    await at.sell(fiat="1", **BARE)
+    await at.sell(fiat="0.01", rate="5000", **BARE)
     at.now -= 3 * HALF_HOUR_S  # a clock that goes back: no entry is dated before the one before it
-    await at.sell(fiat="0.02", rate="5000")
+    await at.sell(fiat="0.02", rate="5000", **BARE)
     await at.script(
         """
         operator: guard m1 per_day=10 rate=off
@@ -387,15 +470,15 @@ async def holds(at: Scene) -> None:
     for _ in range(2):  # a limit a day is a limit a day
         at.now += DAY_S
         for fiat in ("4", "6", "0.02"):
-            await at.sell(fiat=fiat)
+            await at.sell(fiat=fiat, **BARE)
     for rate in ("60", "50", "60", "50"):  # of an even number of rates the lower of the middle two is the usual one
-        await at.sell("m2", fiat="1", rate=rate, scheme=Scheme.PLAIN, bills=None, cassettes=None)
+        await at.sell("m2", fiat="1", rate=rate, fee=0, **BARE)
     await at.say("operator", "guard m2 rate=5%")
     for rate in ("52", "58", "50.0000001"):
-        await at.sell("m2", fiat="1", rate=rate, scheme=Scheme.PLAIN, bills=None, cassettes=None)
+        await at.sell("m2", fiat="1", rate=rate, fee=0, **BARE)
     for place in range(12):  # and only the last eleven count
-        await at.sell("m2", fiat="1", rate=str(50 + place % 3), scheme=Scheme.PLAIN, bills=None, cassettes=None)
-    await at.sell("m2", fiat="1", rate="55")
+        await at.sell("m2", fiat="1", rate=str(50 + place % 3), fee=0, **BARE)
+    await at.sell("m2", fiat="1", rate="55", **BARE)
 
 
 async def corrections(at: Scene) -> None:
@@ -462,6 +545,21 @@ async def corrections(at: Scene) -> None:
     await at.say("operator", "lp resume ana")
     for fiat in ("123.45", "50000", "10"):
         await at.sell(fiat=fiat, rate="0.77", principal=None)
+    # All of it came out after all: the correction is taken back, and may be made again.
+    await at.script("operator: settlement partial s3 fiat=2000 note=recounted")
+    await at.sell(fiat="40")
+    last = at.book("antigua").settlement_count
+    await at.script(
+        f"""
+        operator: settlement partial s{last} fiat=10 note=jam
+        operator: settlement partial s{last} fiat=40 note="found in the tray"
+        operator: settlement partial s{last} fiat=40 note="found in the tray"
+        operator: settlement partial s{last} fiat=30 note="one note short"
+        operator: settlement partial s{last} fiat=40.00 note="and found"
+        operator: settlement refund s{last} reason="all of it"
+        operator: settlement partial s6 fiat=3 note="yen, too"
+        """
+    )
 
 
 async def compromised(at: Scene) -> None:
@@ -680,12 +778,10 @@ async def parties(at: Scene) -> None:
         bot: join
         operator: deposit add xena 100 machine=m1
         operator: deposit confirm d1
-        operator: deposit add bot 100 machine=m1
-        operator: deposit confirm d2
         """
     )
     await at.sell(fiat="100")
-    await at.script("operator: splits set machine=m1 xena=50%:@xena bot=50%:bot")
+    await at.script("operator: splits set machine=m1 xena=50%:@xena own=50%:@operator")
     await at.sell(fiat="250", tx_type="cash_in")
     await at.sell(fiat="0.01", rate="100", fee=1)
     await at.script(
@@ -694,7 +790,7 @@ async def parties(at: Scene) -> None:
         operator: lp add @operator machine=m1 name=me
         operator: join
         operator: deposit add me 10 machine=m1
-        operator: deposit confirm d3
+        operator: deposit confirm d2
         operator: splits clear machine=m1
         """
     )
@@ -704,23 +800,247 @@ async def parties(at: Scene) -> None:
     await at.script(
         f"""
         operator: deposit add me 1000 machine=m1
-        operator: deposit confirm d4
+        operator: deposit confirm d3
         operator: settle me 0.05 machine=m1 rate=20
         operator: settle me 900 machine=m1 rate=100
         operator: settlement refund s{at.book("antigua").settlement_count} reason="its sats are paid on already"
         operator: machine add @bot name=bot fiat=GTQ cash_in=0 cash_out=0
-        platform: operator add @bot-b name=next
-        bot-b: machine add @platform name=p fiat=GTQ cash_in=0 cash_out=0
+        operator: machine add @platform name=p fiat=GTQ cash_in=0 cash_out=0
+        operator: machine rotate m1 @xena
+        operator: lp add @m1 machine=m1 name=m1
+        platform: operator add @m1 name=next
         """
     )
-    await at.sell("bot", fiat="1")
+    # What waits for a key is its owner's once it has one here: an LP's, or the operator's; and goes back with its sale.
+    await at.script("operator: splits set leo=40%:@leo next=60%:@operator-b")
+    for fiat in ("400", "500", "600"):
+        await at.sell(fiat=fiat)
+    first = at.book("antigua").settlement_count - 2
+    await at.script(
+        f"""
+        operator: lp add @leo machine=m1 name=leo
+        platform: operator replace antigua @operator-b
+        leo: join
+        operator-b: settlement partial s{first} fiat=100 note=jam
+        operator-b: settlement refund s{first + 1} reason="not true"
+        operator-b: settlement partial s{first} fiat=400 note="all came out"
+        operator-b: settlement refund s{first} reason="not true"
+        operator-b: settlement refund s{first + 2} reason="not true"
+        operator-b: splits set first=50%:@operator leo=25%:leo more=25%:@leo
+        operator-b: splits set first=50%:@operator leo=50%:@leo
+        """
+    )
+    await at.sell(fiat="30")
     await at.rotate("bot-b")
-    at.keys["p"] = "platform"
-    await at.sell("p", fiat="1")
+    await at.sell(fiat="1")
+
+
+async def freed(at: Scene) -> None:
+    """A machine's key in the wrong operator's book: the platform frees it, and its owner enrols it (A12)."""
+    await at.script(OPENING + LPS_WITH_CASH)
+    await at.sell()
+    event = await at.sell(fiat="100")
+    await at.script(
+        """
+        platform: operator add @flores name=flores tz=Europe/Berlin
+        flores: machine add @m1 name=f1 fiat=EUR cash_in=0 cash_out=5%
+        platform: machine free @nobody
+        platform/nip44: machine free @m1
+        platform: machine free @m1
+        operator: machine resume m1
+        operator: machine rotate m1 @m1-b
+        operator: machine resume m1
+        operator: settlement refund s2 reason="the owner's"
+        flores: machine add @m1 name=f1 fiat=EUR cash_in=0 cash_out=5%
+        flores: lp add @ana machine=f1 name=anita
+        ana: join
+        flores: deposit add anita 100 machine=f1
+        flores: deposit confirm d1
+        """
+    )
+    at.keys |= {"m1": "m1-b", "f1": "m1"}
+    await at.take(event, "a sale of before the key was freed")
+    await at.sell(fiat="10")
+    await at.sell("f1", fiat="10")
+    await at.state("f1", _1=(50, 10))
+    await at.script(
+        """
+        operator: machine rotate m1 @m1-c
+        platform/nip17: machine free @m1-b
+        """
+    )
+
+
+async def payments(at: Scene) -> None:
+    """What LPs are paid apart from sales: a price that is not settled, payments taken back, and what left meanwhile (A3, A11)."""
+    await at.script(OPENING + LPS_WITH_CASH)
+
+    def last_leg() -> int:
+        return at.book("antigua").leg_count
+
+    await at.sell(fiat="12000")  # more than the LPs have
+    await at.script(
+        """
+        operator: deposit add ben 90 machine=m1
+        operator: deposit confirm d3
+        operator: lp add @eva machine=m1 name=eva
+        eva: join mode=fixed
+        operator: deposit add eva 900 machine=m1
+        operator: deposit confirm d4
+        operator: fixed schedule 08:00,20:00
+        operator: fixed limit 60
+        """
+    )
+    for rate in ("51", "50"):
+        await at.sell(fiat="1", rate=rate, **BARE)
+    await at.sell(fiat="100", rate="40", tx_type="cash_in", **BARE)
+    at.now += DAY_S
+    await at.tick(at.now)
+    slot = last_leg()
+    await at.sell(fiat="1", rate="500", **BARE)
+    await at.script("operator: settle ben 1 machine=m1")
+    at.now += DAY_S
+    await at.tick(at.now)  # the newest rate is far off the usual one
+    unpaid = last_leg()
+    await at.sell(fiat="1", rate="52", **BARE)
+    at.now += DAY_S
+    await at.tick(at.now)
+    await at.script("operator: settle ben 2 machine=m1 rate=55.5")
+    own = last_leg()
+    await at.script(
+        f"""
+        operator: payment void l{own} reason="it was 3"
+        operator: payment void l{own} reason="it was 3"
+        operator: settle ben 3 machine=m1
+        operator/nip44: payment void l{slot} reason="a slot of days ago"
+        operator/nip17: payment void l{own - 1} reason="a slot of today"
+        operator: payment void l{unpaid} reason="nothing was paid"
+        operator: payment void l1 reason="of a sale"
+        operator: payment void l999 reason="not there"
+        eva: pause
+        """
+    )
+    at.now += DAY_S
+    await at.tick(at.now)
+    await at.script("eva: resume")
+    at.now += HALF_HOUR_S
+    await at.tick(at.now)
+    # Of two rates that disagree neither is the price; a guard says how near they must be.
+    await at.script(
+        """
+        operator: machine add @m2 name=m2 fiat=GTQ cash_in=0 cash_out=0
+        operator: lp add @eva machine=m2 name=eva
+        operator: lp add @ana machine=m2 name=ana
+        operator: deposit add eva 500 machine=m2
+        operator: deposit add ana 500 machine=m2
+        operator: deposit confirm d5
+        operator: deposit confirm d6
+        """
+    )
+    for rate in ("50", "60"):
+        await at.sell("m2", fiat="5", rate=rate, **BARE)
+    at.now += DAY_S
+    await at.tick(at.now)
+    await at.script(
+        """
+        operator: settle ana 1 machine=m2
+        operator: guard m2 rate=25%
+        """
+    )
+    at.now += DAY_S
+    await at.tick(at.now)
+    await at.script("operator: settle ana 4 machine=m2")
+    there = last_leg()
+    # A stolen key's price, and its sats.
+    await at.sell("m2", fiat="40", rate="50", **BARE)
+    sale = at.book("antigua").settlement_count
+    await at.script(
+        f"""
+        operator: machine compromised m2 since={at.now - DAY_S - HALF_HOUR_S}
+        operator: settle ana 1 machine=m2
+        operator: payment void l{there} reason="a thief's price"
+        operator: settlement refund s{sale} reason="a thief's"
+        operator: fixed schedule off
+        """
+    )
+    # What a sale brought, and is paid on.
+    await at.sell(fiat="9000", rate="50")
+    brought = at.book("antigua").settlement_count
+    await at.script(
+        """
+        operator: deposit add ben 900 machine=m1
+        operator: deposit confirm d7
+        operator: settle ben 200 machine=m1 rate=1000
+        operator: settle ben 250 machine=m1 rate=1000
+        """
+    )
+    spent = last_leg()
+    await at.script(
+        f"""
+        operator: settlement refund s{brought} reason="own sats of it have left"
+        operator: settlement partial s{brought} fiat=1 note="own sats of it have left"
+        operator: payment void l{spent} reason="to refund it"
+        operator: payment void l{spent - 1} reason="to refund it"
+        operator: settlement refund s{brought} reason="not true"
+        """
+    )
+
+
+async def clocks(at: Scene) -> None:
+    """A clock that ran ahead: what is heard is judged by the time it was heard, until a person sets the book's time right."""
+    await at.script(OPENING + LPS_WITH_CASH)
+    await at.script(
+        """
+        platform: operator add @flores name=flores
+        operator: lp add @eva machine=m1 name=eva
+        eva: join mode=fixed
+        operator: deposit add eva 300 machine=m1
+        operator: deposit confirm d3
+        operator: fixed schedule 08:00,20:00
+        operator: fixed limit 10
+        operator: guard m1 per_day=3000
+        """
+    )
+    await at.sell(n=1)
+    at.now += 40 * DAY_S
+    await at.tick(at.now)
+    await at.sell(fiat="500", n=3)
+    await at.state("m1", _1=(100, 10))
+    await at.say("operator", "machine set m1 location=ahead")
+    await at.say("platform", "platform fee cash_in=1% cash_out=1.25%")
+    at.now -= 40 * DAY_S
+    await at.say("operator", "machine set m1 location=fresh")
+    await at.say("operator", "deposit add ben 12 machine=m1", Scheme.NIP44)
+    await at.say("operator", "deposit confirm d4", Scheme.NIP17)
+    await at.say("operator", "machine set m1 location=late", age_s=DAY_S + 1)
+    await at.say("operator", "machine set m1 location=early", age_s=-901)
+    await at.say("operator", "machine set m1 location=old", age_s=DAY_S - 60)
+    await at.say("platform", "platform fee cash_in=1% cash_out=1.5%")
+    await at.say("ana", "forward ana@wallet.example.com")
+    await at.sell(fiat="10", n=4)
+    await at.state("m1", _1=(100, 9))
+    await at.say("operator", f"machine compromised m1 since={at.now}")
+    await at.say("operator", "machine resume m1")
+    await at.tick(at.now)
+    await at.heal()
+    await at.say("operator", "machine set m1 location=healed")
+    await at.sell(fiat="600", n=7)
+    await at.state("m1", _1=(100, 8))
+    at.now += DAY_S
+    await at.tick(at.now)
+    await at.sell(fiat="2500", n=8)
+    at.now += 40 * DAY_S
+    await at.say("operator", "machine set m1 location=ahead")
+    await at.heal(back_s=10)
+    await at.rotate("bot-b")
+    at.now -= DAY_S
+    await at.say("operator", "machine set m1 location=rotated")
+    await at.heal()
+    await at.sell(fiat="10", n=9)
 
 
 async def bounds(at: Scene) -> None:
-    """The largest numbers there are: of fiat, sats, rates, debts, and of all a machine may ever settle (A1, A3, A4, A14, A17)."""
+    """The largest numbers there are: of fiat, sats, rates, debts, and of what a book may owe (A1, A3, A4, A14, A17)."""
     await at.script(OPENING)
     await at.script("operator: machine add @m2 name=m2 fiat=JPY cash_in=0 cash_out=0")
     for _ in range(3):  # a sat for nearly all the fiat there is
@@ -751,18 +1071,28 @@ async def bounds(at: Scene) -> None:
     await at.say("operator", "fixed limit 40")
     at.now += DAY_S
     await at.tick(at.now)  # short of 8.4e18 sats
-    for _ in range(6):
+    for _ in range(3):
         await at.sell(fiat="21000000", rate="100000000", principal=SATS_MAX, fee=0)
     await at.sell(fiat="20000000", rate="100000000", principal=SATS_MAX - SATS_MAX // 21, fee=SATS_MAX // 21)
-    await at.say("operator", "settlement partial s12 fiat=7000000.01 note=x")
-    for _ in range(100):
-        await at.sell(
-            "m2", fiat=21_000_000, rate=100_000_000, fee=0, scheme=Scheme.PLAIN, bills=None, cassettes=None, txid=""
-        )
+    await at.say("operator", "settlement partial s9 fiat=7000000.01 note=x")
+    for _ in range(3):
+        await at.sell("m2", fiat=21_000_000, rate=100_000_000, fee=0, **BARE)
     await at.sell("m2", fiat=20_000_000, rate=100_000_000, fee=0)
+    held = at.book("antigua").settlement_count - 1  # the book would owe more than there is
+    at.now += HALF_HOUR_S
+    await at.script(
+        f"""
+        operator: settlement release s{held}
+        operator: settlement reset s{held} reason=again
+        operator: settlement retry s{held}
+        operator: settlement add machine=m1 fiat_amount=21000000 exchange_rate=100000000
+        operator: settle ben 21000000 machine=m1 rate=100000000
+        operator: settle ben 5000000 machine=m1 rate=1000000
+        """
+    )
     await at.script(
         """
-        operator: settlement refund s30 reason="bogus"
+        operator: settlement refund s15 reason="bogus"
         operator: machine compromised m2 since=0
         operator: machine rotate m2 @m2-b
         operator: machine resume m2
@@ -773,11 +1103,46 @@ async def bounds(at: Scene) -> None:
     await at.sell("m2", fiat=1, rate=1, fee=0)
 
 
+async def days(at: Scene) -> None:
+    """The most that a machine books in a day; and a price so high that more is due than there is."""
+    await at.script(OPENING)
+    await at.script(
+        """
+        operator: machine add @m2 name=m2 fiat=JPY cash_in=0 cash_out=0
+        operator: machine add @m3 name=m3 fiat=GTQ cash_in=0 cash_out=0
+        operator: lp add @ana machine=m3 name=ana
+        ana: join mode=fixed
+        operator: deposit add ana 1000 machine=m3
+        operator: deposit confirm d1
+        operator: fixed schedule 08:00
+        operator: fixed limit 1000
+        """
+    )
+    await at.sell("m3", fiat="0.01", rate=str(SATS_MAX * 100 - 10**9), fee=0)
+    at.now += DAY_S
+    await at.tick(at.now)
+    for _ in range(100):
+        await at.sell("m2", fiat=10**13, rate="0.0000000000001", principal=1, fee=0, tx_type="cash_in", n=None, **BARE)
+    await at.sell("m2", fiat=1, rate=1, fee=0)
+    await at.say("operator", "guard m2 per_settlement=20000000")
+    await at.sell("m2", fiat=1, rate=1, fee=0)
+    held = at.book("antigua").settlement_count
+    at.now += HALF_HOUR_S
+    await at.script(
+        f"""
+        operator: settlement reset s{held} reason=x
+        operator: settlement retry s{held}
+        operator: settlement release s{held - 1}
+        """
+    )
+    at.now += DAY_S
+    await at.sell("m2", fiat=1, rate=1, fee=0)
+
+
 Story = Callable[[Scene], Awaitable[None]]
 
 STORIES: tuple[Story, ...] = (
     commands,
-    keyless,
     rejections,
     counters,
     holds,
@@ -787,4 +1152,8 @@ STORIES: tuple[Story, ...] = (
     operators,
     parties,
     bounds,
+    freed,
+    payments,
+    clocks,
+    days,
 )
