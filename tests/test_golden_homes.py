@@ -18,6 +18,7 @@ from nostrbot.backup.container import opened_backup
 from nostrbot.backup.restoration import restore
 from nostrbot.config import Home
 from nostrbot.core.book import check_books
+from nostrbot.core.rules import FIRST, RULES
 from nostrbot.core.snapshots import take_snapshot
 from nostrbot.keyfile import write_key_file
 from tests.houses import person
@@ -52,10 +53,15 @@ def gone_on(rules: str, at: Scene) -> Scene:
     return at
 
 
-async def test_there_is_one_for_rules_1() -> None:
-    """And it holds what an upgrade could lose."""
-    assert "1" in NUMBERS
-    path = golden.HOMES / "1" / golden.DATABASE
+def test_there_is_one_for_each_number() -> None:
+    """None is missing."""
+    assert [str(number) for number in range(FIRST, RULES + 1)] == NUMBERS
+
+
+@pytest.mark.parametrize("rules", NUMBERS)
+def test_it_holds_what_an_upgrade_could_lose(rules: str) -> None:
+    """All kinds of rows, and entries after the newest snapshot."""
+    path = golden.HOMES / rules / golden.DATABASE
     with closing(sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)) as database:
         for table in (
             "snapshot",

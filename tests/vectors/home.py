@@ -28,7 +28,7 @@ from nostrbot.core.atm.subject import Subject
 from nostrbot.lookout import Lookout, Reach
 from nostrbot.nostr.sealing import Scheme
 from nostrbot.notary import Notary
-from nostrbot.outbox import Outbox, _item, message_body
+from nostrbot.outbox import Outbox, _item
 from nostrbot.store.batch import Batch, Owed
 from tests.houses import person
 from tests.vectors.record import VECTORS
@@ -84,12 +84,23 @@ async def live(at: Scene) -> None:
     await at.tick(at.now)
     await at.sell(fiat="100", n=99)
     await at.sell("f1", fiat=100)
+    await at.sell(fiat="10", n=90_000)
+    await at.script(
+        """
+        flores: machine add @f2 name=f2 fiat=JPY cash_in=0 cash_out=5%
+        platform: machine free @f2
+        operator: splits set house=60%:self paper=40%:@paper
+        operator: settle ana 2 machine=m1 rate=50
+        """
+    )
+    await at.sell(fiat="20", n=101)
+    await at.say("operator", f'payment void l{at.book("antigua").leg_count - 5} reason="twice"')
     await at.script(
         f"""
         operator: machine compromised m1 since={at.now - 1}
         operator: machine rotate m1 @m1-b
         operator: machine resume m1
-        operator: settlement release s8
+        operator: settlement release s{at.book("antigua").settlement_count}
         operator: settle ana 1 machine=m1 rate=50
         """
     )
@@ -102,7 +113,7 @@ async def notice_and_sign(at: Scene) -> None:
     """What the bot does by itself: operators are told what is amiss, and checkpoints are signed."""
     at.now += DAY_S
     tidings = await Lookout().look(at.desk.books, at.desk.sightings, at.store.queries, Reach(True, 1, 1), at.now)
-    owed = [Owed(at.desk.new_row(), None, None, message_body(message, at.now)) for message in tidings.messages]
+    owed = [Owed(at.desk.new_row(), None, None, body) for body in tidings.messages.values()]
     await at.store.writer.commit(Batch(owed=owed, alarms=tidings.told))
     bot, platform = person(at.bot), person("platform").pubkey
     clerk = Clerk(
