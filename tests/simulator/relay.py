@@ -18,6 +18,7 @@ from nostrbot.nostr.event import event_id, sign_event
 from tests.houses import person
 
 Plain = dict[str, Any]
+LIMITED = 0.25  # of all relays refuse subscriptions
 FRAMES_KEPT = 200  # from which a relay that replays chooses
 
 
@@ -52,6 +53,30 @@ class Vices:
         return cls(**{name: rng.choice((0.05, 0.2, 0.5)) for name in chosen})
 
 
+@dataclass(frozen=True)
+class Limit:
+    """A relay that takes so many subscriptions of a connection; `form`: how it refuses the next one."""
+
+    most: int
+    form: str
+
+    @classmethod
+    def draw(cls, rng: Random) -> "Limit | None":
+        """Most relays take as many as the bot has."""
+        forms = ("notice", "closed", "rate-limited", "bare", "silence", "hang up")
+        return cls(rng.choice((0, 1, 1, 2, 3)), rng.choice(forms)) if rng.random() < LIMITED else None
+
+    def refusal(self, name: str) -> bytes | None:
+        """The frame that refuses a subscription; None where nothing is said."""
+        words: dict[str, list[str]] = {
+            "notice": ["NOTICE", "ERROR: bad req: too many subscriptions"],
+            "closed": ["CLOSED", name, "error: too many concurrent REQs"],
+            "rate-limited": ["CLOSED", name, "rate-limited: slow down there chief"],
+            "bare": ["CLOSED", name],
+        }
+        return orjson.dumps(words[self.form]) if self.form in words else None
+
+
 @dataclass
 class Relay:
     """One relay. `heard` is told of each event it takes from the bot."""
@@ -60,6 +85,7 @@ class Relay:
     rng: Random
     vices: Vices
     heard: Callable[[str, Plain], None]
+    limit: Limit | None = None
     is_away: bool = False
     stored: dict[str, Plain] = field(default_factory=dict)
     sessions: dict[Line, dict[str, list[Plain]]] = field(default_factory=dict)
@@ -96,6 +122,8 @@ class Relay:
         if line not in self.sessions:
             return
         match orjson.loads(frame):
+            case ["REQ", name, *_] if self._is_full(line, name):
+                self._refuse(line, name)
             case ["REQ", name, *filters]:
                 self.sessions[line][name] = filters
                 for event in self._matching(filters):
@@ -105,6 +133,18 @@ class Relay:
                 self.sessions[line].pop(name, None)
             case ["EVENT", event]:
                 self._hear_event(line, event)
+
+    def _is_full(self, line: Line, name: str) -> bool:
+        taken = self.sessions[line]
+        return self.limit is not None and name not in taken and len(taken) >= self.limit.most
+
+    def _refuse(self, line: Line, name: str) -> None:
+        assert self.limit is not None, "a relay without a limit refuses nothing"
+        frame = self.limit.refusal(name)
+        if frame is not None:
+            line.send(frame)
+        elif self.limit.form == "hang up":
+            line.abort()
 
     def _hear_event(self, line: Line, event: Plain) -> None:
         if self._does("refuse"):
@@ -187,8 +227,11 @@ class Relay:
                 line.send(frame)
 
     def reform(self) -> None:
-        """Be a good relay from now on; what was withheld comes after all."""
+        """Be a good relay from now on; what was withheld comes after all. One that refused begins anew, as after an update."""
         self.vices, self.is_away = Vices(), False
+        if self.limit is not None:
+            self.limit = None
+            self.hang_up()
         self.confess()
 
     def _lie(self, line: Line, name: str, event: Plain) -> None:

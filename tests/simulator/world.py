@@ -29,7 +29,7 @@ from tests.simulator.keeping import check_keeping
 from tests.simulator.node import Node
 from tests.simulator.people import Unacked, report, say
 from tests.simulator.present import taking_place
-from tests.simulator.relay import Relay, Vices
+from tests.simulator.relay import Limit, Relay, Vices
 from tests.simulator.troubles import TROUBLES
 from tests.simulator.witness import Violation, Witness
 
@@ -76,7 +76,17 @@ class World:
         self.witness.look()
         self.hearing = Hearing(self.witness, rng, self.tell, lost=rng.choice((0.0, 0.2, 0.5)))
         urls = [f"wss://relay{n}.example.com" for n in range(rng.choice((1, 2, 2, 3)))]
-        self.relays = {url: Relay(url, Random(f"{seed} {url}"), Vices.draw(rng), self.hearing.hear) for url in urls}
+        self.relays = {
+            # What a relay refuses is drawn by itself, so that a seed is the same world but for that.
+            url: Relay(
+                url,
+                Random(f"{seed} {url}"),
+                Vices.draw(rng),
+                self.hearing.hear,
+                Limit.draw(Random(f"{seed} {url} limit")),
+            )
+            for url in urls
+        }
         nodes = [Node(name, self.path, urls, clock=self.clock, rng=rng, tell=self.tell) for name in ("A", "B")]
         self.node, self.second = nodes
         for node in nodes:
