@@ -28,7 +28,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 PROTOCOL = (ROOT / "docs" / "protocol.md").read_text()
 
-SESSION_TIMEOUT_S = 600  # some 40 commands, each a process of its own: 30 s on two idle cores, minutes on a busy computer
+SESSION_TIMEOUT_S = 600  # some 40 commands, each a process of its own: 30 s on two idle cores
 AN_NPUB = "npub1rwzv24nmzfjypx2a8m264ws9vht3uxp5vpypnluuzl67n4waq78suk0wul"
 
 
