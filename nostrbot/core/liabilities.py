@@ -217,17 +217,6 @@ class Leaves(NamedTuple):
         return orjson.dumps({"seed": self.seed.hex(), "balances": balances})
 
 
-def read_leaves(body: bytes) -> Leaves:
-    """The inverse of Leaves.body()."""
-    reading = reading_leaves(body)
-    while True:
-        try:
-            next(reading)
-        except StopIteration as done:
-            read: Leaves = done.value
-            return read
-
-
 def reading_leaves(body: bytes) -> Generator[None, None, Leaves]:
     """Read what Leaves.body() wrote piece by piece."""
     fields = orjson.loads(body)

@@ -5,6 +5,7 @@ faults.md row 88.
 """
 
 import json
+from collections.abc import Generator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,8 @@ from nostrbot.core.liabilities import (
     join,
     leaf_node,
     liabilities_of,
-    read_leaves,
     read_sums,
+    reading_leaves,
     root_of,
     sums_view,
 )
@@ -48,6 +49,21 @@ balances_st = st.lists(
     ),
     max_size=17,
 ).map(lambda owed: {key(n): sums for n, sums in enumerate(owed)})
+
+
+def in_pieces(work: Generator[None, None, Any]) -> tuple[Any, int]:
+    """What comes of work that is done piece by piece, and in how many pieces it was."""
+    pieces = 0
+    while True:
+        try:
+            next(work)
+            pieces += 1
+        except StopIteration as done:
+            return done.value, pieces
+
+
+def at_once(work: Generator[None, None, Any]) -> Any:
+    return in_pieces(work)[0]
 
 
 def key(n: int) -> str:
@@ -213,7 +229,7 @@ def test_a_root_is_of_one_bot_one_book_and_one_entry() -> None:
 @given(balances_st)
 def test_what_is_written_is_read_back(balances: Balances) -> None:
     """Sums and leaves survive being written, and there is one way to write a sum."""
-    assert read_leaves(Leaves(SEED, balances).body()) == Leaves(SEED, balances)
+    assert at_once(reading_leaves(Leaves(SEED, balances).body())) == Leaves(SEED, balances)
     for owed in balances.values():
         assert read_sums(sums_view(owed)) == owed
 
@@ -298,15 +314,8 @@ def test_the_example_of_the_document() -> None:
 def test_a_tree_that_grows_piece_by_piece_is_the_same(count: int) -> None:
     """And so are leaves that are read so: a checkpoint of ten thousand LPs holds nobody up."""
     balances = {key(n): {"sat": n, "GTQ": 7 * n} for n in range(count)}
-    leaves, pieces = Leaves(SEED, balances), 0
-    growing = Tree.growing(leaves)
-    while True:
-        try:
-            next(growing)
-            pieces += 1
-        except StopIteration as done:
-            tree = done.value
-            break
+    leaves = Leaves(SEED, balances)
+    tree, pieces = in_pieces(Tree.growing(leaves))
     assert tree.top == Tree(leaves).top
     assert pieces >= count // LPS_AT_ONCE
-    assert read_leaves(leaves.body()) == leaves
+    assert at_once(reading_leaves(leaves.body())) == leaves
