@@ -12,8 +12,8 @@ import orjson
 from bench.house import run
 from bench.memory import peak_mb
 from nostrbot.bot import Bot
-from nostrbot.config import Home, read_relays
-from nostrbot.keyfile import read_key_file
+from nostrbot.home.config import Home, read_relays
+from nostrbot.home.keyfile import read_key_file
 
 
 async def start(home: Home) -> None:

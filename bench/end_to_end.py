@@ -21,8 +21,8 @@ from coincurve import PrivateKey, PublicKeyXOnly
 from bench.figures import Aim, Figure
 from bench.house import House, open_books, run
 from bench.wire import START_MAX_S, Wire, connected, process, quantile
-from nostrbot.config import Home, relays_text
-from nostrbot.keyfile import write_key_file
+from nostrbot.home.config import Home, relays_text
+from nostrbot.home.keyfile import write_key_file
 from nostrbot.nostr import kinds
 from nostrbot.nostr.event import VerifiedEvent
 from nostrbot.nostr.filters import Filter

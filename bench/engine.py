@@ -24,7 +24,7 @@ from nostrbot.nostr.sealing import Scheme
 
 RATE_AIM = 4_000
 SHARE_AIM = 0.25
-# As nostrbot/store/database.py opens its own: the peer gives no weaker promise.
+# As nostrbot/store/sqlite.py opens its own: the peer gives no weaker promise.
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "cache_size=-65536", "journal_size_limit=67108864")
 
 Statement = tuple[str, Sequence[Any]]

@@ -15,13 +15,13 @@ from typing import Any, TypeVar
 import orjson
 
 from nostrbot.bot import TURN_EVENTS_MAX, unix_now
-from nostrbot.desk import COMMANDS_PER_S, Desk, Turn
 from nostrbot.nostr import kinds
 from nostrbot.nostr.event import VerifiedEvent, sign_event
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Envelope, Scheme
+from nostrbot.runtime.bookkeeper import COMMANDS_PER_S, Desk, Turn
 from nostrbot.store.batch import Batch
-from nostrbot.store.database import sqlite_url
+from nostrbot.store.sqlite import sqlite_url
 from nostrbot.store.store import Store
 
 T = TypeVar("T")

@@ -16,14 +16,14 @@ from bench.end_to_end import open_message
 from bench.figures import Aim, Figure
 from bench.house import Books, House, batches, open_books, run
 from bench.wire import START_MAX_S, Wire, connected, process, quantile
-from nostrbot.config import Home, relays_text
-from nostrbot.desk import COMMANDS_PER_S
-from nostrbot.keyfile import write_key_file
+from nostrbot.home.config import Home, relays_text
+from nostrbot.home.keyfile import write_key_file
 from nostrbot.nostr import kinds
 from nostrbot.nostr.event import VerifiedEvent
 from nostrbot.nostr.filters import Filter
 from nostrbot.nostr.messages import event_message, req_message
 from nostrbot.nostr.sealing import Scheme
+from nostrbot.runtime.bookkeeper import COMMANDS_PER_S
 
 RATIO_AIM = 2  # what others ask may make an ack so many times later
 NOTES_RATIO_AIM = 2

@@ -15,9 +15,9 @@ import orjson
 from bench.figures import Aim, Figure
 from bench.house import Books, House, open_books, run
 from nostrbot.bot import TURN_EVENTS_MAX
-from nostrbot.config import Home, relays_text
-from nostrbot.desk import SNAPSHOT_EVERY_ENTRIES
-from nostrbot.keyfile import write_key_file
+from nostrbot.home.config import Home, relays_text
+from nostrbot.home.keyfile import write_key_file
+from nostrbot.runtime.bookkeeper import SNAPSHOT_EVERY_ENTRIES
 
 LP_COUNT = 10
 START_AIM_S = 5

@@ -1,52 +1,51 @@
 """The bot: the only place that builds things and runs them.
 
-What lives here: start, the one writing loop and the tasks beside it, stop. What does not: deciding (desk.py, core/),
-answering questions (enquiries.py, reading/), what operators are told by themselves (lookout.py), sending (outbox.py), sockets
+What lives here: start, the one writing loop and the tasks beside it, stop. What does not: deciding (runtime/bookkeeper.py, core/),
+answering questions (runtime/answers.py, reading/), what operators are told by themselves (runtime/alerting.py), sending (runtime/outbox.py), sockets
 (relays/). The loop takes what has arrived, decides it, commits it in one transaction and only then speaks: a batch is
 whatever came while the last commit was on its way, so the busier it is the larger the batches.
 """
 
 import asyncio
 import contextlib
-import fcntl
 import gc
 import os
 import time
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from loguru import logger
 from sqlalchemy.exc import DBAPIError
 
-from nostrbot.announcements import LISTS, Announcements, digest_of, own_announcements
-from nostrbot.clerk import Clerk, Trouble
-from nostrbot.config import Home, RelaySettings
 from nostrbot.core.book import ROOT
 from nostrbot.core.freed_keys import Claims
 from nostrbot.core.roles import no_key
-from nostrbot.desk import Desk, Turn
-from nostrbot.enquiries import Enquiries
-from nostrbot.errors import ConfigError, FenceError, file_trouble
-from nostrbot.lookout import Lookout, closure_notice, reach_of
-from nostrbot.metrics.exposition import BookFigures, exposition
+from nostrbot.errors import FenceError
+from nostrbot.home.config import RelaySettings
+from nostrbot.monitoring.exposition import BookFigures, exposition
+from nostrbot.net.dialer import Dial, PublicDialler
 from nostrbot.nostr.event import VerifiedEvent
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.kinds import GIFT_WRAP
 from nostrbot.nostr.sealing import Envelope
-from nostrbot.notary import Notary
-from nostrbot.outbox import Outbox, message_body
-from nostrbot.relays.courier import Courier
-from nostrbot.relays.dialler import Dial, PublicDialler
+from nostrbot.relays.dedupe import Arrival
 from nostrbot.relays.limits import Limits
 from nostrbot.relays.pool import Pool
+from nostrbot.relays.recipients.courier import Courier
+from nostrbot.relays.recipients.relay_lists import LISTS, Announcements, digest_of, own_announcements
 from nostrbot.relays.relay import RelayConfig, RelayHealth
-from nostrbot.relays.sightings import Arrival
-from nostrbot.steadiness import OFF_MAX_S, Steadiness, agreed_error_s
+from nostrbot.runtime.alerting import Lookout, closure_notice, reach_of
+from nostrbot.runtime.answers import Enquiries
+from nostrbot.runtime.bookkeeper import Desk, Turn
+from nostrbot.runtime.clock import OFF_MAX_S, Steadiness, agreed_error_s
+from nostrbot.runtime.notary import Notary
+from nostrbot.runtime.outbox import Outbox, message_body
+from nostrbot.runtime.sequencer import Clerk, Trouble
+from nostrbot.runtime.subscriptions import OF_MACHINES, wanted_subscriptions
+from nostrbot.runtime.troubles import Work, trouble_notice
 from nostrbot.store.batch import Batch, Owed
 from nostrbot.store.store import Store
-from nostrbot.subscriptions import OF_MACHINES, wanted_subscriptions
-from nostrbot.troubles import Work, trouble_notice
 
 TURN_EVENTS_MAX = 256  # a batch: large enough that a commit's fsync is shared, small enough that acks do not wait
 # Of those, gift wraps: opening one takes as long as deciding a command, and most may be strangers'.
@@ -530,29 +529,3 @@ def _relay(config: RelayConfig, health: RelayHealth) -> dict[str, Any]:
         for name, service in health.subscriptions.items()
     }
     return fields | {"read": config.read, "write": config.write}
-
-
-@contextlib.contextmanager
-def only_bot(home: Home) -> Iterator[None]:
-    """Hold the home's lock while the block runs; the kernel lets it go when the process dies.
-
-    Two bots on one home would only hit the journal's fence. Raises ConfigError when another runs there.
-    """
-    path = home.lock_file
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be opened: {file_trouble(error)}") from None
-    with contextlib.suppress(OSError):  # whoever may not give a file away need not
-        folder = path.parent.stat()
-        if os.geteuid() == 0 != folder.st_uid:
-            # Made by root in somebody's home, it would keep that somebody out for ever. SQLite does the same.
-            os.fchown(descriptor, folder.st_uid, folder.st_gid)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError(f"a bot is already running in {path.parent}: stop it first") from None
-        yield
-    finally:
-        os.close(descriptor)

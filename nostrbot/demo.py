@@ -23,9 +23,9 @@ from rich.table import Table
 
 from nostrbot.audit.verification import verify_trail
 from nostrbot.bot import Bot, unix_now
-from nostrbot.config import RelaySettings
 from nostrbot.errors import TrailError
 from nostrbot.exports.trail import export_trail
+from nostrbot.home.config import RelaySettings
 from nostrbot.money import format_minor, share_of
 from nostrbot.nostr import kinds
 from nostrbot.nostr.event import VerifiedEvent, sign_event
@@ -35,7 +35,7 @@ from nostrbot.relays.embedded import EmbeddedRelay
 from nostrbot.relays.pool import Pool
 from nostrbot.relays.relay import RelayConfig
 from nostrbot.relays.watch import Subscription
-from nostrbot.store.database import sqlite_url
+from nostrbot.store.sqlite import sqlite_url
 
 ANSWER_TIMEOUT_S = 15.0
 READY_TIMEOUT_S = 15.0

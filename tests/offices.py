@@ -1,7 +1,7 @@
 """An office: the desk and its store, with everything between them that the bot does, but no relay.
 
 What lives here: a database with a house in it (an operator, a machine, two LPs with cash), taking events and committing
-what comes of them, opening it again. What does not: what is sent (outbox.py has tests of its own).
+what comes of them, opening it again. What does not: what is sent (runtime/outbox.py has tests of its own).
 """
 
 import sqlite3
@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from nostrbot.core.book import Book
-from nostrbot.desk import Desk, Turn
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Envelope
-from nostrbot.store.database import sqlite_url
+from nostrbot.runtime.bookkeeper import Desk, Turn
+from nostrbot.store.sqlite import sqlite_url
 from nostrbot.store.store import Store
 from tests.signers import Plain, Signer, sale_of, verified
 

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from nostrbot.bot import Bot, unix_now
-from nostrbot.store.database import sqlite_url
+from nostrbot.store.sqlite import sqlite_url
 from tests.offices import BOT, PLATFORM
 from tests.peers.bot_process import settings_of
 from tests.peers.pace import STOP_MAX_S

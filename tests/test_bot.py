@@ -15,19 +15,20 @@ import pytest
 from loguru import logger
 
 from nostrbot import bot as bot_module
-from nostrbot import clerk as clerk_module
-from nostrbot import desk
-from nostrbot.bot import TURN_WRAPS_MAX, Bot, only_bot
-from nostrbot.config import Home
+from nostrbot.bot import TURN_WRAPS_MAX, Bot
 from nostrbot.core.facts import SettlementProcessed
-from nostrbot.desk import Turn
 from nostrbot.errors import BooksError, ConfigError
+from nostrbot.home.config import Home
+from nostrbot.home.lock import only_bot
 from nostrbot.nostr.event import VerifiedEvent, sign_event
 from nostrbot.nostr.kinds import GIFT_WRAP
-from nostrbot.relays.sightings import Arrival
-from nostrbot.store import database
+from nostrbot.relays.dedupe import Arrival
+from nostrbot.runtime import bookkeeper as desk
+from nostrbot.runtime import sequencer as clerk_module
+from nostrbot.runtime.bookkeeper import Turn
+from nostrbot.store import sqlite as database
 from nostrbot.store.batch import Batch
-from nostrbot.store.database import sqlite_url
+from nostrbot.store.sqlite import sqlite_url
 from tests.offices import ANA, BEN, BOT, HOUSE, MACHINE, OPERATOR, PLATFORM, command, contents, office, report
 from tests.peers.bot_process import settings_of
 from tests.peers.local_relay import local_relay

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from nostrbot import bot as bot_module
-from nostrbot import steadiness, troubles
+from nostrbot.runtime import clock as steadiness
+from nostrbot.runtime import troubles
 from nostrbot.store.batch import Batch
 from tests.offices import ANA, BEN, BOT, HOUSE, OPERATOR, command, contents, office, report
 from tests.peers.bot_process import nostrbot
@@ -22,8 +23,8 @@ from tests.peers.local_relay import local_relay
 from tests.peers.relay_store import stored
 from tests.peers.wire import Wire, wire
 from tests.running_bots import Clock, eventually, running
+from tests.runtime.test_notary import MIDNIGHT, bench_at
 from tests.signers import Plain, Signer
-from tests.test_notary import MIDNIGHT, bench_at
 
 CHECKPOINT = 78
 

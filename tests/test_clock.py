@@ -13,8 +13,8 @@ import pytest
 
 from nostrbot import bot as bot_module
 from nostrbot.bot import Bot
-from nostrbot.health import why_unhealthy
-from nostrbot.store.database import sqlite_url
+from nostrbot.monitoring.health import why_unhealthy
+from nostrbot.store.sqlite import sqlite_url
 from tests.offices import ANA, BOT, HOUSE, MACHINE, OPERATOR, PLATFORM, command, contents, office, report
 from tests.peers.bot_process import settings_of
 from tests.peers.hostile_relay import HostileRelay, hostile_relay
@@ -116,7 +116,7 @@ async def test_a2_nothing_is_decided_while_the_clock_is_away_and_all_when_it_is_
 
 async def test_a2_a_clock_that_stays_is_believed_after_a_minute(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As far as nobody says otherwise; set right again, a fresh command is obeyed within a minute without any healing."""
-    monkeypatch.setattr("nostrbot.steadiness.STEADY_AFTER_S", 1.0)
+    monkeypatch.setattr("nostrbot.runtime.clock.STEADY_AFTER_S", 1.0)
     clock = FalseClock()
     async with (
         hostile_relay(date_ahead_s=None) as relay,

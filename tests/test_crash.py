@@ -18,8 +18,8 @@ from random import Random
 import pytest
 from websockets.asyncio.client import connect
 
-from nostrbot.config import Home
 from nostrbot.core.book import check_books
+from nostrbot.home.config import Home
 from nostrbot.store.batch import Batch
 from tests.offices import ANA, BEN, BOT, MACHINE, OPERATOR, PLATFORM, command, contents, office, open_office, report
 from tests.peers import mortality

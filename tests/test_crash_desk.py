@@ -18,8 +18,8 @@ import nostr_sdk
 import pytest
 from websockets.asyncio.client import connect
 
-from nostrbot.config import Home
 from nostrbot.core.book import check_books
+from nostrbot.home.config import Home
 from tests.e2e.people import Person
 from tests.offices import ANA, BEN, BOT, MACHINE, OPERATOR, PLATFORM, command, contents, office, report
 from tests.peers import mortality

@@ -19,13 +19,13 @@ import typer.main
 import yaml
 
 from nostrbot.cli import app
-from nostrbot.cli.ending import END_MAX_S
+from nostrbot.cli.shutdown import END_MAX_S
 from nostrbot.cli.terminal import BAD_USAGE
-from nostrbot.config import Home
-from nostrbot.metrics.endpoint import read_address
-from nostrbot.metrics.exposition import exposition
+from nostrbot.home.config import Home
+from nostrbot.monitoring.endpoint import read_address
+from nostrbot.monitoring.exposition import exposition
 from tests.e2e.house import environment
-from tests.metrics.test_exposition import BOOKS, read, state
+from tests.monitoring.test_exposition import BOOKS, read, state
 from tests.peers.program import PROGRAM
 from tests.test_readme import command_lines
 
@@ -240,7 +240,7 @@ def test_each_command_line_of_the_page_is_one(words: list[str]) -> None:
 
 
 def test_the_page_names_every_setting_and_every_file_of_the_home() -> None:
-    """The contract's variables, and what config.py calls the files."""
+    """The contract's variables, and what home/config.py calls the files."""
     assert set(re.findall(r"^\| `(NOSTRBOT_\w+)`", OPERATIONS, flags=re.MULTILINE)) == documented_variables()
     home = Home(Path("home"))
     for file in (home.key_file, home.platform_file, home.relays_file, home.database_file, home.lock_file):

@@ -12,11 +12,11 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from nostrbot.bot import Bot
-from nostrbot.config import RelaySettings
-from nostrbot.relays.dialler import Dial
+from nostrbot.home.config import RelaySettings
+from nostrbot.net.dialer import Dial
 from nostrbot.relays.relay import RelayConfig
 from nostrbot.store.batch import Batch
-from nostrbot.store.database import sqlite_url
+from nostrbot.store.sqlite import sqlite_url
 from tests.offices import ANA, BEN, BOT, HOUSE, MACHINE, OPERATOR, PLATFORM, command, office, report
 from tests.peers.bot_process import settings_of
 from tests.peers.hostile_relay import HostileRelay, hostile_relay

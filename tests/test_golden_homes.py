@@ -16,11 +16,11 @@ import pytest
 from nostrbot.audit.verification import verify_trail
 from nostrbot.backup.container import opened_backup
 from nostrbot.backup.restoration import restore
-from nostrbot.config import Home
 from nostrbot.core.book import check_books
 from nostrbot.core.rules import FIRST, RULES
 from nostrbot.core.snapshots import take_snapshot
-from nostrbot.keyfile import write_key_file
+from nostrbot.home.config import Home
+from nostrbot.home.keyfile import write_key_file
 from tests.houses import person
 from tests.vectors import home as golden
 from tests.vectors.scene import Scene, scene_in

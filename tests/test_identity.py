@@ -10,25 +10,25 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from nostrbot.audit.verification import verify_trail
-from nostrbot.config import Home
 from nostrbot.core.book import Book
 from nostrbot.core.freed_keys import CLAIMS_MAX, Claims
 from nostrbot.core.receipts import Message, entry_messages
-from nostrbot.desk import Turn
 from nostrbot.errors import BooksError, ConfigError
 from nostrbot.exports.trail import export_trail
-from nostrbot.keyfile import write_key_file
+from nostrbot.home.config import Home
+from nostrbot.home.keyfile import write_key_file
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Scheme
-from nostrbot.outbox import _own_keys
 from nostrbot.refusals import Reason
-from nostrbot.rotation import NextKey, begin, finish, require_free
-from nostrbot.store.database import sqlite_url
+from nostrbot.runtime.bookkeeper import Turn
+from nostrbot.runtime.outbox import _own_keys
+from nostrbot.runtime.rotation import NextKey, begin, finish, require_free
+from nostrbot.store.sqlite import sqlite_url
 from nostrbot.store.store import Store
 from tests.offices import ANA, BOT, MACHINE, OPERATOR, PLATFORM, Office, command, office, report
 from tests.reading.asking import asked
+from tests.runtime.test_rotation import countersigned
 from tests.signers import Signer
-from tests.test_rotation import countersigned
 
 FLORES, NEXT, M2 = Signer("flores"), Signer("next-bot"), Signer("m2")
 MYSELF = Signer("myself")

@@ -11,7 +11,7 @@ import pytest
 from nostrbot.bot import Bot
 from nostrbot.client import Client
 from nostrbot.nostr.keys import Keys
-from nostrbot.store.database import sqlite_url
+from nostrbot.store.sqlite import sqlite_url
 from tests.offices import ANA, BOT, PLATFORM
 from tests.peers.bot_process import make_home, settings_of
 

@@ -19,53 +19,32 @@ LAYERS = [
     {"nostr"},
     {"core"},
     {"journal"},
-    {"relays", "rails", "feeds", "store", "web"},
-    {"keyfile", "config", "audit", "zones"},
-    {
-        "allowance",
-        "fair_queue",
-        "steadiness",
-        "troubles",
-        "announcements",
-        "pages",
-        "reading",
-        "outbox",
-        "lookout",
-        "unread_reports",
-        "sale_log",
-        "health",
-        "client",
-        "subscriptions",
-        "status",
-        "metrics",
-        "commits",
-        "exports",
-        "backup",
-        "output",
-    },
-    {"hearing", "mailroom", "recollection"},
-    {"desk"},
-    {"clerk"},
-    {"notary", "rotation", "healing"},
-    {"enquiries"},
+    {"net"},
+    {"relays", "rails", "feeds", "store"},
+    {"home", "audit"},
+    {"reading"},
+    {"exports", "backup", "monitoring", "client"},
+    {"runtime"},
     {"bot"},
-    {"demo"},
+    {"web", "demo"},
     {"cli"},
     {"__main__"},
 ]
 PURE = {"errors", "refusals", "money", "nostr", "core", "journal"}
 
-# Rooms of one layer that must not know each other. web only reads, so it alone may see the store's contract.
-OUTSIDE = ["feeds", "rails", "relays", "store", "web"]
-APART = {(here, there) for here in OUTSIDE for there in OUTSIDE if here != there} - {("web", "store")}
+# Rooms of one layer that must not know each other.
+CARRIERS = ["feeds", "rails", "relays", "store"]
+APART = {(here, there) for here in CARRIERS for there in CARRIERS if here != there}
+# Pages show what is committed: they need neither the running bot nor its sentences.
+APART |= {("web", "runtime"), ("web", "bot")}
 # The protocol knows no money, relays know nothing of the domain, and the two halves of the domain meet in the engine.
 APART |= {("nostr", "money"), ("relays", "money"), ("relays", "core"), ("relays", "journal")}
 APART |= {("core.ledger", "core.atm"), ("core.atm", "core.ledger")}
 # What proves the bot right must not be the bot.
-APART |= {("audit", "bot"), ("bot", "audit")}
+APART |= {("audit", "bot"), ("audit", "runtime"), ("bot", "audit"), ("runtime", "audit")}
 # Judging needs nothing but files; only who follows checkpoints listens to relays.
 APART |= {("audit", "store")}
-APART |= {(f"audit.{path.stem}", "relays") for path in (PACKAGE / "audit").glob("*.py") if path.stem != "following"}
+APART |= {(f"audit.{path.stem}", "relays") for path in (PACKAGE / "audit").glob("*.py") if path.stem != "monitor"}
 
 OUTSIDE_WORLD = {
     "aiosqlite", "alembic", "asyncio", "asyncpg", "ftplib", "http", "httpx", "importlib", "io", "logging", "loguru",
@@ -262,7 +241,8 @@ PLANTED = [
     ("store/tables.py", "from nostrbot.bot import run", "store.tables imports upward: bot.run"),
     ("relays/pool.py", "from nostrbot.store import tables", "relays.pool must not know store.tables"),
     ("rails/lnbits.py", "from nostrbot.feeds import lamassu", "rails.lnbits must not know feeds.lamassu"),
-    ("store/rows.py", "from nostrbot.web import pages", "store.rows must not know web.pages"),
+    ("store/rows.py", "from nostrbot.web import pages", "store.rows imports upward: web.pages"),
+    ("web/pages.py", "from nostrbot.runtime import bookkeeper", "web.pages must not know runtime.bookkeeper"),
     ("relays/pool.py", "from nostrbot.core import fees", "relays.pool must not know core.fees"),
     ("nostr/keys.py", "from nostrbot.money import split", "nostr.keys must not know money.split"),
     ("core/ledger/posting.py", "from nostrbot.core.atm import decode", "core.ledger.posting must not know core.atm.decode"),

@@ -15,11 +15,11 @@ import pytest
 
 from nostrbot.audit.verification import verify_trail
 from nostrbot.core.book import check_books
-from nostrbot.desk import Turn
 from nostrbot.exports.trail import export_trail
 from nostrbot.nostr.giftwrap import make_wrap
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Envelope
+from nostrbot.runtime.bookkeeper import Turn
 from nostrbot.store.batch import Batch
 from tests.offices import (
     ANA,

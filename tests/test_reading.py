@@ -9,7 +9,7 @@ import pytest
 
 from nostrbot.core.commands import Code, Refused
 from nostrbot.core.replies import REPLY_BYTES_MAX, answer
-from nostrbot.hearing import COMMANDS_AT_ONCE, COMMANDS_PER_S
+from nostrbot.runtime.hearing import COMMANDS_AT_ONCE, COMMANDS_PER_S
 from nostrbot.store.queries import Queries, StoredLeg, StoredSettlement
 from tests.offices import ANA, BEN, HOUSE, MACHINE, OPERATOR, PLATFORM, Office, command, office, report
 from tests.signers import Signer

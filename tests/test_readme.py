@@ -17,9 +17,9 @@ import pytest
 import typer.main
 
 from nostrbot.cli import app
-from nostrbot.config import read_relays
 from nostrbot.core.commands import Code, Command, parse
 from nostrbot.core.phrasebook import TABLE
+from nostrbot.home.config import read_relays
 from nostrbot.refusals import Reason
 from nostrbot.relays.relay import RelayConfig
 from tests.peers.ports import free_port

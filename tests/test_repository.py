@@ -39,6 +39,18 @@ def test_the_files_that_are_begun_first_are_there() -> None:
     assert [name for name in LONG if not (TESTS / name).is_file()] == []
 
 
+@pytest.mark.parametrize("page", ["faults", "acceptance"])
+def test_the_tests_that_a_page_names_are_there(page: str) -> None:
+    """A row without its test would be a promise that nobody checks."""
+    named = re.findall(r"`(?:tests/)?([\w/]+\.py)(?:::(\w+)\*?)?`", (ROOT / "docs" / f"{page}.md").read_text())
+    assert len(named) > 50
+    assert [
+        (file, test)
+        for file, test in named
+        if not (TESTS / file).is_file() or (test and f"def {test}" not in (TESTS / file).read_text())
+    ] == []
+
+
 def test_example_relays_file_has_exactly_the_documented_settings() -> None:
     """relays.yaml is the example in docs/protocol.md section 8: no setting more, none less, each of its type."""
     settings = yaml.safe_load((ROOT / "relays.yaml").read_text())

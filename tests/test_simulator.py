@@ -24,10 +24,10 @@ import nostrbot.core.worklist
 import nostrbot.store.writer
 from nostrbot.core.receipts import Message
 from nostrbot.core.till import Till
-from nostrbot.hearing import Hearing
 from nostrbot.nostr.event import Event, VerifiedEvent
-from nostrbot.outbox import Outbox
 from nostrbot.relays import session
+from nostrbot.runtime.hearing import Hearing
+from nostrbot.runtime.outbox import Outbox
 from nostrbot.store.batch import Batch
 from nostrbot.store.queries import Queries
 from nostrbot.store.writer import Writer

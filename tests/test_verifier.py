@@ -154,7 +154,7 @@ def test_it_packs_judging_and_nothing_else(installed: Path) -> None:
         "core",
         "errors.py",
         "journal",
-        "keyfile.py",
+        "home/keyfile.py",
         "money.py",
         "nostr",
         "refusals.py",

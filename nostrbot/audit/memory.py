@@ -2,7 +2,7 @@
 
 What lives here: which inputs had their effect, which payment hashes are taken, every settlement with what became of it;
 put away as entries are decided, and fetched into a book's Recall for the entries that need it, as the bot does from its
-own database (recollection.py). What does not: deciding (core/). This database is a private one of SQLite's: a part of it is
+own database (runtime/prefetch.py). What does not: deciding (core/). This database is a private one of SQLite's: a part of it is
 in memory, the rest in a file that has no name and is gone with the process.
 """
 

@@ -1,6 +1,6 @@
 """Parties: people who hold a key and open with it what was said to or by them.
 
-What lives here: comparing a plaintext in a trail with what a party's own key opens. What does not: key files (keyfile.py).
+What lives here: comparing a plaintext in a trail with what a party's own key opens. What does not: key files (home/keyfile.py).
 NIP-04 has no keys of one message that could be shown to an auditor: only the two parties can tell what was said.
 """
 

@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from nostrbot.audit.evidence import read_checkpoint_paper, read_receipt_paper
 from nostrbot.audit.examination import LINE_BYTES_MAX
-from nostrbot.audit.papers import read_checkpoint_paper, read_receipt_paper
 from nostrbot.audit.proof import PAPER_BYTES_MAX, Proven, check_proof
 from nostrbot.audit.summary import Summary
 from nostrbot.audit.verification import AT_END, verify_trail
@@ -25,7 +25,7 @@ from nostrbot.core.lines import escape
 from nostrbot.core.rules import RULES
 from nostrbot.core.trust_words import amounts_words
 from nostrbot.errors import ConfigError, TrailError, file_trouble
-from nostrbot.keyfile import read_key_file
+from nostrbot.home.keyfile import read_key_file
 from nostrbot.nostr.keys import npub
 from nostrbot.refusals import Refusal
 

@@ -12,13 +12,13 @@ from contextlib import closing
 from datetime import date, timedelta
 from typing import Any
 
-from nostrbot.audit.crew import Findings, examined_pages
 from nostrbot.audit.differences import require_same
+from nostrbot.audit.evidence import Papers, Receipt
 from nostrbot.audit.examination import Step, Trouble, pages, read_object
 from nostrbot.audit.memory import Memory
-from nostrbot.audit.papers import Papers, Receipt
 from nostrbot.audit.parties import Parties
 from nostrbot.audit.summary import Carried, Summary
+from nostrbot.audit.workers import Findings, examined_pages
 from nostrbot.core.book import ROOT, Book, check_books
 from nostrbot.core.checkpoint import Checkpoint
 from nostrbot.core.commands import Command, parse

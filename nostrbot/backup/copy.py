@@ -12,11 +12,11 @@ from pathlib import Path
 
 from nostrbot.backup.container import Progress, write_backup
 from nostrbot.backup.manifest import DATABASE, KEY, PLATFORM, RELAYS, BookHead, Manifest, Member
-from nostrbot.config import Home
 from nostrbot.errors import ConfigError, file_trouble
-from nostrbot.keyfile import sync_directory
-from nostrbot.store.database import connect_plainly, sqlite_url
+from nostrbot.home.config import Home
+from nostrbot.home.keyfile import sync_directory
 from nostrbot.store.integrity import check_journal
+from nostrbot.store.sqlite import connect_plainly, sqlite_url
 from nostrbot.store.store import Store
 from nostrbot.store.workplace import workplace
 

@@ -7,10 +7,10 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from nostrbot.config import RELAYS_BYTES_MAX
 from nostrbot.core.book import ROOT
 from nostrbot.errors import BackupError
-from nostrbot.keyfile import KEY_FILE_MAX_BYTES
+from nostrbot.home.config import RELAYS_BYTES_MAX
+from nostrbot.home.keyfile import KEY_FILE_MAX_BYTES
 
 MANIFEST, DATABASE, RELAYS, PLATFORM, KEY = (
     "manifest.json",

@@ -19,14 +19,14 @@ from sqlalchemy.exc import DBAPIError
 from nostrbot.audit.verification import verify_trail
 from nostrbot.backup.container import Backup, Progress
 from nostrbot.backup.manifest import BYTES_MAX, DATABASE, KEY, PLATFORM, RELAYS, BookHead, Manifest
-from nostrbot.config import Home
 from nostrbot.errors import BackupError, BooksError, ConfigError, TrailError, file_trouble
 from nostrbot.exports.trail import export_trail
-from nostrbot.keyfile import read_key_file, sync_directory
+from nostrbot.home.config import Home
+from nostrbot.home.keyfile import read_key_file, sync_directory
 from nostrbot.nostr.keys import npub
-from nostrbot.store.database import connect_plainly, database_path, sqlite_url
 from nostrbot.store.integrity import check_journal
 from nostrbot.store.rebuilding import rebuild
+from nostrbot.store.sqlite import connect_plainly, database_path, sqlite_url
 from nostrbot.store.store import Store
 from nostrbot.store.workplace import workplace
 

@@ -12,7 +12,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from nostrbot.cli import accountants, auditors, bots, clients, keeping, rotations
+from nostrbot.cli import accountants, auditors, bots, clients, rotations
+from nostrbot.cli import maintenance as keeping
 from nostrbot.cli.terminal import BAD_USAGE, DONE, INTERRUPTED, NO, complain, discard_stdout, leave, open_streams
 from nostrbot.errors import ConfigError, KeyTextError, NostrbotError, SealingError, file_trouble
 

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from nostrbot.cli.terminal import DONE, HomeOption, OutputOption, home_at, passphrase, public_key, run_until_done
-from nostrbot.exports.wish import Form, Subject, Wish
-from nostrbot.keyfile import read_key_file
+from nostrbot.exports.request import Form, Subject, Wish
+from nostrbot.home.keyfile import read_key_file
 
 app = typer.Typer()
 
@@ -37,8 +37,8 @@ def export_rows(
 
     Example: nostrbot export settlements --home ./bot --format csv -o settlements.csv
     """
+    from nostrbot.cli.output import write_out
     from nostrbot.exports.export import export
-    from nostrbot.output import write_out
     from nostrbot.store.store import Store
 
     place = home_at(home)

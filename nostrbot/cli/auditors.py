@@ -23,7 +23,7 @@ from nostrbot.cli.terminal import (
     public_key,
     run_until_done,
 )
-from nostrbot.keyfile import read_key_file
+from nostrbot.home.keyfile import read_key_file
 
 app = typer.Typer()
 audit = typer.Typer(help="Take out and verify a book's trail.", no_args_is_help=True)
@@ -41,8 +41,8 @@ def audit_export(
 
     Example: nostrbot audit export --home ./bot --operator npub1… -o trail.jsonl
     """
+    from nostrbot.cli.output import write_out
     from nostrbot.exports.trail import export_trail
-    from nostrbot.output import write_out
     from nostrbot.store.store import Store
 
     place, book = home_at(home), public_key("--operator", operator)

@@ -1,6 +1,6 @@
 """Commands about a bot of one's own: making it, running it, looking at it; and the demonstration.
 
-What lives here: `init`, `run`, `status`, `key`, `demo`, `relay`. What does not: what they do (bot.py, status.py, demo.py).
+What lives here: `init`, `run`, `status`, `key`, `demo`, `relay`. What does not: what they do (bot.py, monitoring/status.py, demo.py).
 docs/protocol.md section 8.
 """
 
@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from loguru import logger
 
-from nostrbot.cli.ending import end_on_signals
 from nostrbot.cli.logs import log_loop_trouble, log_to_stderr
+from nostrbot.cli.shutdown import end_on_signals
 from nostrbot.cli.terminal import (
     BAD_USAGE,
     DONE,
@@ -36,11 +36,11 @@ from nostrbot.cli.terminal import (
     run_until_done,
 )
 from nostrbot.errors import BooksError, ConfigError, NostrbotError, file_trouble
-from nostrbot.keyfile import read_key_file, write_key_file
+from nostrbot.home.keyfile import read_key_file, write_key_file
 from nostrbot.nostr.keys import Keys
 
 if TYPE_CHECKING:
-    from nostrbot.config import Home
+    from nostrbot.home.config import Home
 
 READY_TIMEOUT_S = 30.0
 STALE_AFTER_S = 15  # a bot that runs tells its state every two seconds
@@ -70,8 +70,8 @@ def init(
 
     Example: nostrbot init --home ./bot --platform npub1… --relay wss://relay.example.com
     """
-    from nostrbot.config import parse_relays, relays_text
-    from nostrbot.store.database import make_engine
+    from nostrbot.home.config import parse_relays, relays_text
+    from nostrbot.store.sqlite import make_engine
     from nostrbot.store.store import Store
 
     place = home_at(home)
@@ -129,9 +129,9 @@ def run(
 
     Example: nostrbot run --home ./bot --metrics 9464
     """
-    from nostrbot.bot import only_bot
-    from nostrbot.config import read_relays
-    from nostrbot.metrics.endpoint import bind, read_address
+    from nostrbot.home.config import read_relays
+    from nostrbot.home.lock import only_bot
+    from nostrbot.monitoring.endpoint import bind, read_address
 
     log_to_stderr(log_format=log_format)
     place = home_at(home)
@@ -161,8 +161,8 @@ async def _run_bot(
     place: "Home", keys: Keys, platform: str, settings: Any, listener: socket.socket | None, trust_clock: bool
 ) -> int:
     from nostrbot.bot import Bot
-    from nostrbot.metrics.endpoint import serving
-    from nostrbot.rotation import NextKey
+    from nostrbot.monitoring.endpoint import serving
+    from nostrbot.runtime.rotation import NextKey
 
     bot = Bot(
         keys=keys,
@@ -275,7 +275,7 @@ def status(
 
     Example: nostrbot status --home ./bot --json
     """
-    from nostrbot.status import read_status, status_words
+    from nostrbot.monitoring.status import read_status, status_words
 
     place = home_at(home)
     place.platform()

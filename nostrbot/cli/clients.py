@@ -23,7 +23,7 @@ from nostrbot.cli.terminal import (
     run_until_done,
 )
 from nostrbot.errors import ConfigError, file_trouble
-from nostrbot.keyfile import read_key_file
+from nostrbot.home.keyfile import read_key_file
 from nostrbot.nostr.identifiers import SECRET
 from nostrbot.nostr.sealing import TEXT_MAX_BYTES, Scheme
 

@@ -14,12 +14,12 @@ import typer
 from nostrbot.cli.logs import log_to_stderr
 from nostrbot.cli.terminal import DONE, NO, NOBODY, JsonOption, RelayOption, complain, public_key, run_until_done
 from nostrbot.errors import ConfigError, file_trouble
+from nostrbot.net.urls import identity, relay_url
 from nostrbot.nostr.keys import npub
-from nostrbot.relays.urls import identity, relay_url
 
 if TYPE_CHECKING:
-    from nostrbot.audit.chronicle import Chronicle, Evidence, Seen
-    from nostrbot.audit.following import Following
+    from nostrbot.audit.equivocation import Chronicle, Evidence, Seen
+    from nostrbot.audit.monitor import Following
     from nostrbot.core.succession import Succession
 
 STATE_BYTES_MAX = 256 * 1024 * 1024  # some 200,000 checkpoints
@@ -75,7 +75,7 @@ def audit_follow(
 
     Example: nostrbot audit follow --bot npub1… --relay wss://relay.example.com --state seen.json
     """
-    from nostrbot.audit.chronicle import Chronicle
+    from nostrbot.audit.equivocation import Chronicle
 
     log_to_stderr("ERROR")
     relay = [relay_url(url) for url in relay]
@@ -97,7 +97,7 @@ def audit_follow(
 async def _read_once(
     chronicle: "Chronicle", urls: list[str], state: Path | None, *, timeout_s: float, json: bool
 ) -> int:
-    from nostrbot.audit.following import Following
+    from nostrbot.audit.monitor import Following
     from nostrbot.relays.limits import Limits
 
     # A relay that is given up on for want of its EOSE has not answered.
@@ -125,7 +125,7 @@ async def _read_once(
 
 
 async def _follow(chronicle: "Chronicle", urls: list[str], state: Path | None, *, json: bool) -> int:
-    from nostrbot.audit.following import Following
+    from nostrbot.audit.monitor import Following
 
     async with Following(chronicle, urls) as following:
         while not chronicle.evidence:

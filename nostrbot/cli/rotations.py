@@ -1,6 +1,6 @@
 """Commands that give a bot another key: `rotate begin`, `rotate countersign`, `rotate finish`.
 
-What lives here: their arguments, and the files that go from one to the next. What does not: what they do (rotation.py) and
+What lives here: their arguments, and the files that go from one to the next. What does not: what they do (runtime/rotation.py) and
 what a succession is (core/succession.py). docs/protocol.md section 8.
 """
 
@@ -14,13 +14,13 @@ from typing import Annotated
 import orjson
 import typer
 
+from nostrbot.cli.output import write_out
 from nostrbot.cli.terminal import DONE, HomeOption, KeyOption, OutputOption, home_at, passphrase, run_until_done
 from nostrbot.core.succession import CONTENT_CHARS_MAX, countersign, read_statement, read_succession
 from nostrbot.errors import ConfigError, file_trouble
-from nostrbot.keyfile import read_key_file
+from nostrbot.home.keyfile import read_key_file
 from nostrbot.nostr.event import VerifiedEvent, read_event
 from nostrbot.nostr.keys import npub
-from nostrbot.output import write_out
 from nostrbot.refusals import Refusal
 
 app = typer.Typer()
@@ -36,7 +36,7 @@ def rotate_begin(home: HomeOption = None, output: OutputOption = None) -> int:
 
     Example: nostrbot rotate begin --home ./bot -o statement.json
     """
-    from nostrbot.rotation import begin, require_free
+    from nostrbot.runtime.rotation import begin, require_free
     from nostrbot.store.store import Store
 
     place = home_at(home)
@@ -86,8 +86,8 @@ def rotate_finish(
 
     Example: nostrbot rotate finish succession.json --home ./bot
     """
-    from nostrbot.bot import only_bot
-    from nostrbot.rotation import finish
+    from nostrbot.home.lock import only_bot
+    from nostrbot.runtime.rotation import finish
     from nostrbot.store.store import Store
 
     place = home_at(home)

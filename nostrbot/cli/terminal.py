@@ -19,7 +19,7 @@ from nostrbot.errors import ConfigError, KeyTextError, file_trouble
 from nostrbot.nostr.identifiers import SECRET, read_identifier
 
 if TYPE_CHECKING:
-    from nostrbot.config import Home  # it brings pydantic and YAML along: not for `--help`
+    from nostrbot.home.config import Home  # it brings pydantic and YAML along: not for `--help`
 
 DONE, NO, BAD_USAGE, NOBODY, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -96,7 +96,7 @@ def home_at(path: Path | None) -> "Home":
     """The bot's folder. Raises ConfigError when none is named."""
     if path is None:
         raise ConfigError("say where the bot lives: --home DIR, or set NOSTRBOT_HOME")
-    from nostrbot.config import Home
+    from nostrbot.home.config import Home
 
     return Home(path)
 

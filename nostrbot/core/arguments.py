@@ -109,7 +109,7 @@ def fiat_of_first_rules(text: str) -> str | Wanted:
 
 
 def time_zone(text: str) -> str | Wanted:
-    """The text of an IANA time zone; whether there is such a zone is asked elsewhere (desk.py)."""
+    """The text of an IANA time zone; whether there is such a zone is asked elsewhere (runtime/bookkeeper.py)."""
     return text if _TZ.fullmatch(text) else Wanted("an IANA time zone, like America/Guatemala")
 
 

@@ -1,7 +1,7 @@
 """Checkpoints: what a bot signs about a book, and the proof that an LP's balances are in it.
 
 What lives here: both as they are written, and a checkpoint as it is read. What does not: the tree (liabilities.py), when
-one is signed and where it is kept (notary.py), checking a proof (audit/proof.py). docs/protocol.md section 7.
+one is signed and where it is kept (runtime/notary.py), checking a proof (audit/proof.py). docs/protocol.md section 7.
 
 A checkpoint is no entry: it would move the head it speaks of.
 """

@@ -1,7 +1,7 @@
 """Messages to machines: what a machine is told by the bot, each an addressable event.
 
 What lives here: fact -> its `d` tag and its content. What does not: when it is owed (core/receipts.py), encryption and
-sending (outbox.py). docs/protocol.md section 4.
+sending (runtime/outbox.py). docs/protocol.md section 4.
 """
 
 from typing import NamedTuple

@@ -1,7 +1,7 @@
 """Payment hashes: which settlement one belongs to, and what becomes of others that have it.
 
 What lives here: whether a hash is free for a sale, and the facts that follow where several have it. What does not: the other
-rules (core/settlements.py) and looking up who has it (recollection.py, audit/memory.py). docs/protocol.md section 3.1; faults.md
+rules (core/settlements.py) and looking up who has it (runtime/prefetch.py, audit/memory.py). docs/protocol.md section 3.1; faults.md
 row A13.
 
 A hash is no secret before it is paid, so each machine has its own: what one of them reports takes nothing from another. A

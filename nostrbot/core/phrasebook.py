@@ -159,7 +159,7 @@ TABLE: tuple[Form, ...] = (
     Form("whoami", Role.ANYONE, False, "who the bot thinks you are"),
 )
 
-DISMISS = "unreadable dismiss"  # the one that changes what is kept beside the books (unread_reports.py)
-CHECKPOINT = "checkpoint"  # the one question whose answer has to be signed (notary.py)
+DISMISS = "unreadable dismiss"  # the one that changes what is kept beside the books (runtime/unread_reports.py)
+CHECKPOINT = "checkpoint"  # the one question whose answer has to be signed (runtime/notary.py)
 
 FORMS: Mapping[str, Form] = {form.verb: form for form in TABLE}

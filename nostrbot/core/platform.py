@@ -1,7 +1,7 @@
 """The platform's commands, as the root book and as each operator's book take them.
 
 What lives here: enrolling and switching operators, giving one another key, the platform fee. What does not: which books a command concerns
-(desk.py) and what the fee comes to (core/fees.py). Every such command becomes an entry in each book it concerns, so that
+(runtime/bookkeeper.py) and what the fee comes to (core/fees.py). Every such command becomes an entry in each book it concerns, so that
 an operator's trail stands alone (docs/protocol.md section 1). Acceptance C1-C4.
 """
 

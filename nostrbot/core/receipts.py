@@ -1,7 +1,7 @@
 """Receipts and acks: what people and machines are told when an entry is sealed.
 
 What lives here: the data of a receipt and of an ack, and the list of messages one entry owes. What does not: words
-(core/replies.py), encryption and sending (outbox.py). docs/protocol.md sections 3.1, 4 and 6. Everything follows from the
+(core/replies.py), encryption and sending (runtime/outbox.py). docs/protocol.md sections 3.1, 4 and 6. Everything follows from the
 sealed entry and from names that never change, so a message made again after a crash is the same message.
 """
 

@@ -1,6 +1,6 @@
 """Room: how much of a list fits in one answer, which is one event.
 
-What lives here: measuring rows and cutting lists. What does not: pages and where they go on (pages.py).
+What lives here: measuring rows and cutting lists. What does not: pages and where they go on (reading/pages.py).
 docs/protocol.md section 6.
 """
 

@@ -1,7 +1,7 @@
 """Succession: a bot's key handed on to another, so that nobody can do it alone.
 
 What lives here: the three signatures a rotation takes, as events, and reading them back. What does not: who makes them and
-where they are kept (rotation.py), what a book makes of one (core/engine.py). docs/protocol.md section 7; faults.md row 47.
+where they are kept (runtime/rotation.py), what a book makes of one (core/engine.py). docs/protocol.md section 7; faults.md row 47.
 
 Each event holds the one before as its content: the new key accepts (nobody is named who does not have that key), the old
 key names it (a thief of the platform's key has not the bot's), the platform countersigns (a thief of the bot's key has not

@@ -1,7 +1,7 @@
 """An export: settlements, legs or deposits of one operator or all, as bytes for a file.
 
 What lives here: how rows become a file. What does not: rows (rows.py), sheets (sheet.py), ledgers (beancount.py), and
-writing it (output.py). docs/protocol.md section 8; acceptance B5. Everything is read as it was at one moment, beside a
+writing it (cli/output.py). docs/protocol.md section 8; acceptance B5. Everything is read as it was at one moment, beside a
 bot that goes on.
 """
 
@@ -13,9 +13,9 @@ from nostrbot.core.book import Book
 from nostrbot.core.views import View
 from nostrbot.errors import ConfigError
 from nostrbot.exports.beancount import ledger_lines
+from nostrbot.exports.request import Form, Subject, Wish
 from nostrbot.exports.rows import Title, deposit_rows, leg_rows, read_titles, settlement_rows
 from nostrbot.exports.sheet import DEPOSIT_COLUMNS, LEG_COLUMNS, SETTLEMENT_COLUMNS, header, row_line
-from nostrbot.exports.wish import Form, Subject, Wish
 from nostrbot.nostr.keys import npub
 from nostrbot.store.queries import Queries
 from nostrbot.store.store import Store

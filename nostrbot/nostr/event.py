@@ -137,7 +137,7 @@ def verify(event: Event) -> VerifiedEvent | Refusal:
 def verified_elsewhere(event: Event) -> VerifiedEvent:
     """The event as one that is verified, on the word of another process of ours that called verify() on the same bytes.
 
-    The one way past verify(). For audit/crew.py, whose processes share out the signatures of a trail; nobody else calls it.
+    The one way past verify(). For audit/workers.py, whose processes share out the signatures of a trail; nobody else calls it.
     """
     return tuple.__new__(VerifiedEvent, event)
 

@@ -1,7 +1,7 @@
 """Keys: npub and nsec as people write them, hex as the protocol does (NIP-19), and what a secret can do.
 
 What lives here: reading keys from text and the four uses of a secret: sign, share, derive, show. What does not: key
-files (keyfile.py), encryption (sealing.py).
+files (home/keyfile.py), encryption (sealing.py).
 
 pynostr supplies bech32 and the elliptic-curve Diffie-Hellman; coincurve signs. pynostr's own readers are not used:
 its `from_nsec` accepts an npub, and `str()` of its private key is the secret. So a `PrivateKey` of pynostr never

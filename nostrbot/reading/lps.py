@@ -17,7 +17,7 @@ from nostrbot.core.replies import Data, Shortened
 from nostrbot.core.room import rows_that_fit
 from nostrbot.core.states import LegStatus
 from nostrbot.core.views import balance_rows, deposit_view, leg_view
-from nostrbot.pages import NOT_IN_LIST, LegsOfBook, Page, Place, page_of, read_id
+from nostrbot.reading.pages import NOT_IN_LIST, LegsOfBook, Page, Place, page_of, read_id
 from nostrbot.reading.question import NOT_THERE, Question
 from nostrbot.store.queries import Queries, StoredLeg
 

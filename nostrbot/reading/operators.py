@@ -22,7 +22,7 @@ from nostrbot.core.states import SettlementStatus
 from nostrbot.core.unread import in_turn, unread_view
 from nostrbot.core.views import View, cash_view, deposit_view, lp_view, machine_view, sats_view
 from nostrbot.core.worklist import STUCK_AFTER_S
-from nostrbot.pages import NOT_IN_LIST, Page, page_of, read_id
+from nostrbot.reading.pages import NOT_IN_LIST, Page, page_of, read_id
 from nostrbot.reading.question import Question
 from nostrbot.store.queries import Queries, StoredSettlement
 

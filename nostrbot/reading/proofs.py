@@ -1,6 +1,6 @@
 """What LPs can prove: that their balances are part of what the bot signed.
 
-What lives here: finding the checkpoint and making the proof. What does not: signing checkpoints (notary.py), the tree
+What lives here: finding the checkpoint and making the proof. What does not: signing checkpoints (runtime/notary.py), the tree
 (core/liabilities.py), sentences (core/trust_words.py). A tree is made piece by piece and the last few are remembered: ten
 thousand LPs who ask one after the other cost one tree.
 """

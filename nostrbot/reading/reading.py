@@ -14,9 +14,9 @@ from nostrbot.core.phrasebook import CHECKPOINT, DISMISS, FORMS, TABLE
 from nostrbot.core.replies import Data
 from nostrbot.core.views import operator_view, platform_view
 from nostrbot.nostr.keys import npub
-from nostrbot.pages import page_of
 from nostrbot.reading.lps import LpReading
 from nostrbot.reading.operators import OperatorReading
+from nostrbot.reading.pages import page_of
 from nostrbot.reading.previews import add_last_month
 from nostrbot.reading.proofs import ProofReading
 from nostrbot.reading.question import Question

@@ -14,11 +14,11 @@ from loguru import logger
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
+from nostrbot.net.frames import BoundedConnection
+from nostrbot.net.urls import is_loopback
 from nostrbot.relays.conduct import Backoff
-from nostrbot.relays.frames import BoundedConnection
 from nostrbot.relays.relay import Commons, Relay
 from nostrbot.relays.session import Ending, Session
-from nostrbot.relays.urls import is_loopback
 from nostrbot.relays.watch import Watch
 from nostrbot.relays.words import plain_words
 

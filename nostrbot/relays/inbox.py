@@ -13,7 +13,7 @@ from typing import Final
 
 from nostrbot.nostr.event import Event
 from nostrbot.nostr.kinds import GIFT_WRAP
-from nostrbot.relays.sightings import Arrival
+from nostrbot.relays.dedupe import Arrival
 
 WRAP_EVERY: Final = 8  # so many are taken before a gift wrap has its turn, where others wait
 EVENT_BYTES: Final = 1_000  # what an event takes beside its texts

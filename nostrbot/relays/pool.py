@@ -15,16 +15,16 @@ from typing import NamedTuple
 from loguru import logger
 
 from nostrbot.errors import ConfigError
+from nostrbot.net.urls import identity
 from nostrbot.nostr.event import VerifiedEvent
 from nostrbot.nostr.keys import Keys
 from nostrbot.refusals import Reason
 from nostrbot.relays.connection import Connection
+from nostrbot.relays.dedupe import Sightings
 from nostrbot.relays.inbox import Inbox
 from nostrbot.relays.limits import Limits
 from nostrbot.relays.publication import Publication
 from nostrbot.relays.relay import Commons, Relay, RelayConfig, RelayHealth
-from nostrbot.relays.sightings import Sightings
-from nostrbot.relays.urls import identity
 from nostrbot.relays.watch import Subscription
 
 

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Final, NamedTuple
 
+from nostrbot.net.urls import relay_url
 from nostrbot.nostr.keys import Keys
 from nostrbot.refusals import Reason
+from nostrbot.relays.dedupe import Sightings
 from nostrbot.relays.grouping import Grouping
 from nostrbot.relays.inbox import Inbox
 from nostrbot.relays.limits import Limits
 from nostrbot.relays.publication import Outbox
-from nostrbot.relays.sightings import Sightings
-from nostrbot.relays.urls import relay_url
 from nostrbot.relays.watch import Force, Part, Subscription, Watch
 
 

@@ -18,6 +18,7 @@ from loguru import logger
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 
+from nostrbot.net.frames import BoundedConnection
 from nostrbot.nostr.event import Event, VerifiedEvent, parse, verify
 from nostrbot.nostr.kinds import is_ephemeral
 from nostrbot.nostr.messages import (
@@ -35,11 +36,10 @@ from nostrbot.nostr.messages import (
 from nostrbot.refusals import Reason, Refusal
 from nostrbot.relays.authentication import Authentication
 from nostrbot.relays.conduct import Backoff, Score
-from nostrbot.relays.frames import BoundedConnection
+from nostrbot.relays.dedupe import Arrival, Sighting
 from nostrbot.relays.inbox import size_of
 from nostrbot.relays.publication import Answer
 from nostrbot.relays.relay import Commons, Relay
-from nostrbot.relays.sightings import Arrival, Sighting
 from nostrbot.relays.watch import Force, Trouble, Watch
 from nostrbot.relays.words import names_id, plain_words
 

@@ -1,7 +1,7 @@
 """Integrity: what a start looks at before it believes what is kept.
 
 What lives here: finding damage, in the file, in the chains, and between the chains and what was made from them. What does
-not: what becomes of a book with a flaw (store.py, desk.py), and making projections again (rebuilding.py).
+not: what becomes of a book with a flaw (store.py, runtime/bookkeeper.py), and making projections again (rebuilding.py).
 
 All of it is one walk over the database, before any work is taken: some two seconds for a hundred thousand settlements of ten LPs.
 A sample, or a look after the start, would ack sales that a damaged book cannot be trusted with. What entries say is looked into only
@@ -27,7 +27,7 @@ from nostrbot.errors import BooksError
 from nostrbot.journal.entry import GENESIS
 from nostrbot.nostr.event import read_event
 from nostrbot.refusals import Refusal
-from nostrbot.store.database import NEWER, RESTORE, connect_plainly
+from nostrbot.store.sqlite import NEWER, RESTORE, connect_plainly
 
 REBUILD = "stop the bot and run `nostrbot rebuild`"
 

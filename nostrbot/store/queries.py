@@ -29,9 +29,9 @@ from nostrbot.core.states import LegStatus, LegType, SettlementStatus
 from nostrbot.errors import BooksError
 from nostrbot.store import tables
 from nostrbot.store.checkpoints import Checkpoints
-from nostrbot.store.database import NEWER, Driver
 from nostrbot.store.leg_sums import LegSums
 from nostrbot.store.sale_sums import SaleSums
+from nostrbot.store.sqlite import NEWER, Driver
 from nostrbot.store.tables import answered, book, entry, leg, outbox, refusal, runtime, settlement, snapshot
 
 PAGE_ROWS = 500  # entries read at once: some 2 MiB

@@ -1,7 +1,7 @@
 """Rebuilding: every projection made again from the journal, and put in the place of what is kept.
 
 What lives here: making them, comparing, replacing. What does not: the journal, which is only read here: what is wrong with it
-no rebuilding can mend (integrity.py). The bot must not run meanwhile (cli/keeping.py).
+no rebuilding can mend (integrity.py). The bot must not run meanwhile (cli/maintenance.py).
 
 Projections are made as they were made the first time: facts applied to a book, entries projected by the one writer, into a
 database of their own that lies beside and is gone afterwards. What follows from no entry (the outbox, answers, refusals,
@@ -30,10 +30,10 @@ from nostrbot.nostr.event import read_event
 from nostrbot.refusals import Refusal
 from nostrbot.store import tables
 from nostrbot.store.batch import Batch, SnapshotRow
-from nostrbot.store.database import RESTORE, connect_plainly, sqlite_url
 from nostrbot.store.integrity import check_journal
 from nostrbot.store.lineage import first_bot
 from nostrbot.store.queries import StoredEntry, read_linked
+from nostrbot.store.sqlite import RESTORE, connect_plainly, sqlite_url
 from nostrbot.store.store import LiveBook, Store
 from nostrbot.store.workplace import workplace
 

@@ -24,10 +24,10 @@ from nostrbot.journal.entry import GENESIS, Chain
 from nostrbot.nostr.event import read_event
 from nostrbot.refusals import Refusal
 from nostrbot.store.batch import SnapshotRow
-from nostrbot.store.database import damage_told, database_path, make_engine, opening_trouble, require_opening
 from nostrbot.store.integrity import find_flaws
 from nostrbot.store.queries import Queries, StoredEntry, StoredSnapshot, read_linked
 from nostrbot.store.schema import is_current, migrate
+from nostrbot.store.sqlite import damage_told, database_path, make_engine, opening_trouble, require_opening
 from nostrbot.store.writer import Writer
 
 UNKNOWN_ZONE = "its time zone {!r} is not known here: upgrade tzdata, then start the bot again"

@@ -21,7 +21,7 @@ from nostrbot.core.states import LegStatus
 from nostrbot.errors import FenceError, UnwritableError
 from nostrbot.store import tables
 from nostrbot.store.batch import Batch, Projections, Row, entry_row
-from nostrbot.store.database import Driver
+from nostrbot.store.sqlite import Driver
 from nostrbot.store.sums import News, sum_up
 
 CHECKPOINTS_WITH_LEAVES = 31  # of each book: a month's proofs can be had again, some 100 bytes an LP each

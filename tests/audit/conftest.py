@@ -2,7 +2,8 @@
 
 import pytest
 
-from nostrbot.audit import crew, examination
+from nostrbot.audit import examination
+from nostrbot.audit import workers as crew
 
 
 @pytest.fixture(params=[examination.PAGE_LINES_MAX, 1, 3], ids=["one page", "a page an entry", "three entries a page"])

@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from nostrbot.audit.papers import read_checkpoint_paper
+from nostrbot.audit.evidence import read_checkpoint_paper
 from nostrbot.audit.verification import verify_trail
 from nostrbot.core.facts import SettlementProcessed
 from nostrbot.core.inputs import Signed
@@ -13,7 +13,7 @@ from nostrbot.errors import TrailError
 from nostrbot.nostr.event import sign_event
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Scheme
-from tests.audit.test_papers import Watched
+from tests.audit.test_evidence import Watched
 from tests.houses import BOT, House, payment_hash, person, sale
 
 NEW = person("new bot")

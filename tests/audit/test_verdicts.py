@@ -14,7 +14,7 @@ from nostrbot.audit import verdicts
 from nostrbot.audit.verdicts import TrailCase, judge_proof, judge_trail
 from nostrbot.errors import ConfigError
 from tests.audit import test_proof
-from tests.audit.test_papers import WATCHED
+from tests.audit.test_evidence import WATCHED
 from tests.e2e.house import nostrbot_here
 from tests.houses import BOT, House, letter, person
 

@@ -7,7 +7,7 @@ from nostrbot.backup.container import opened_backup
 from nostrbot.backup.copy import back_up
 from nostrbot.backup.manifest import Manifest
 from nostrbot.backup.restoration import restore
-from nostrbot.config import Home
+from nostrbot.home.config import Home
 from tests.offices import BOT, PLATFORM, office, report
 from tests.peers.bot_process import make_home
 

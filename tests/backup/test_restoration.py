@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from nostrbot.backup import restoration
-from nostrbot.config import Home
 from nostrbot.errors import BackupError, BooksError, ConfigError
-from nostrbot.keyfile import write_key_file
+from nostrbot.home.config import Home
+from nostrbot.home.keyfile import write_key_file
 from nostrbot.nostr.keys import Keys
 from tests.backup.homes import backed_up, files, restored, sold_home
 from tests.offices import BOT, OPERATOR, PLATFORM, contents, office, report

@@ -224,7 +224,7 @@ def test_f11_a_database_that_another_program_holds(tmp_path: Path) -> None:
         other.execute("PRAGMA locking_mode=EXCLUSIVE")
         other.execute("BEGIN EXCLUSIVE")
         with pytest.MonkeyPatch.context() as patched:
-            from nostrbot.store import database
+            from nostrbot.store import sqlite as database
 
             patched.setattr(database, "_PRAGMAS", ("PRAGMA busy_timeout=50",))
             assert_one_line(nostrbot_here("status", "--home", home), "another program holds it")

@@ -19,7 +19,7 @@ from pathlib import Path
 import nostr_sdk
 import pytest
 
-from nostrbot.keyfile import read_key_file
+from nostrbot.home.keyfile import read_key_file
 from nostrbot.nostr.giftwrap import WRAP_PURPOSE
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import NONCE_PURPOSE, conversation_key

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from nostrbot.config import Home
+from nostrbot.home.config import Home
 from tests.exports.story import live
 from tests.offices import office
 from tests.peers.bot_process import make_home

@@ -10,11 +10,11 @@ import pytest
 from beancount import loader
 from beancount.core import data
 
-from nostrbot.config import Home
 from nostrbot.core.ledger import accounts
 from nostrbot.errors import ConfigError
 from nostrbot.exports.beancount import account_name, quoted
-from nostrbot.exports.wish import Form, Subject
+from nostrbot.exports.request import Form, Subject
+from nostrbot.home.config import Home
 from tests.exports.story import ACCUSED, BACKWARDS, FORMULA, LAGO, PARTNER
 from tests.exports.test_export import exported, ledger
 from tests.offices import HOUSE, OPERATOR, office

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nostrbot.cli import main
-from nostrbot.config import Home
+from nostrbot.home.config import Home
 from tests.offices import ANA, OPERATOR
 from tests.peers.bot_process import nostrbot
 from tests.peers.program import PROGRAM

@@ -17,12 +17,12 @@ from typing import Any
 
 import pytest
 
-from nostrbot.config import Home
 from nostrbot.errors import BooksError, ConfigError
 from nostrbot.exports import rows as rows_module
 from nostrbot.exports.export import COLUMNS, export
+from nostrbot.exports.request import Form, Subject, Wish
 from nostrbot.exports.sheet import row_line
-from nostrbot.exports.wish import Form, Subject, Wish
+from nostrbot.home.config import Home
 from nostrbot.store.store import Store
 from tests.exports.story import ACCUSED, BACKWARDS, CARO, FORMULA, LAGO, PARTNER
 from tests.offices import ANA, BOT, OPERATOR, PLATFORM, office, report

@@ -10,19 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.asyncio.client import connect
 
-from nostrbot.announcements import RELAYS_A_LIST_MAX, Announcements
+from nostrbot.net.addresses import Unfit, public_relay
 from nostrbot.nostr.event import sign_event
 from nostrbot.nostr.kinds import DIRECT_MESSAGE, DM_RELAY_LIST, RELAY_LIST
-from nostrbot.relays.addresses import Unfit, public_relay
-from nostrbot.relays.courier import Courier
-from nostrbot.relays.letters import CourierLimits
+from nostrbot.relays.recipients.courier import Courier
+from nostrbot.relays.recipients.letters import CourierLimits
+from nostrbot.relays.recipients.relay_lists import RELAYS_A_LIST_MAX, Announcements
 from nostrbot.relays.relay import RelayConfig
 from tests.fuzz.effort import effort
 from tests.fuzz.spoiling import TEXTS, Plain, spoilt_json, spoilt_text
 from tests.houses import BOT, person
 from tests.peers.hostile_relay import hostile_relay, ok_frames
 from tests.relays.conftest import eventually
-from tests.relays.test_courier import QUICK
+from tests.relays.recipients.test_courier import QUICK
 
 ANA = person("ana")
 URLS = (

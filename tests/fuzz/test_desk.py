@@ -26,11 +26,11 @@ from nostrbot.core.phrasebook import TABLE
 from nostrbot.core.receipts import entry_messages
 from nostrbot.core.replies import answer, answer_that_fits, fits, is_refusal, refusal
 from nostrbot.core.snapshots import take_snapshot
-from nostrbot.desk import Turn
 from nostrbot.exports.trail import export_trail
 from nostrbot.nostr.giftwrap import make_wrap
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Envelope, Scheme
+from nostrbot.runtime.bookkeeper import Turn
 from tests.fuzz.effort import effort
 from tests.fuzz.spoiling import TEXTS, Plain, spoilt_json, spoilt_text
 from tests.fuzz.test_payloads import BEACON, TELEMETRY

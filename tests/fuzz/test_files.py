@@ -16,11 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nostrbot.audit.verification import verify_trail
-from nostrbot.config import RELAYS_BYTES_MAX, parse_relays
 from nostrbot.core.inputs import ClockSet
 from nostrbot.errors import ConfigError, TrailError
+from nostrbot.home.config import RELAYS_BYTES_MAX, parse_relays
+from nostrbot.home.keyfile import read_key_file, write_key_file
 from nostrbot.journal.entry import GENESIS, Entry, canonical, digest
-from nostrbot.keyfile import read_key_file, write_key_file
 from nostrbot.nostr.keys import Keys
 from tests.e2e.house import nostrbot_here
 from tests.fuzz.effort import effort

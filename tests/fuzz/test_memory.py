@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from nostrbot.audit.verification import verify_trail
-from nostrbot.config import RELAYS_BYTES_MAX, read_relays
 from nostrbot.core.atm.beacon import read_beacon, read_telemetry
 from nostrbot.core.atm.settlement import read_settlement
 from nostrbot.core.atm.statement import read_statement
 from nostrbot.core.commands import Misunderstood, parse
 from nostrbot.errors import ConfigError, TrailError
-from nostrbot.keyfile import read_key_file
+from nostrbot.home.config import RELAYS_BYTES_MAX, read_relays
+from nostrbot.home.keyfile import read_key_file
 from nostrbot.nostr.event import read_event
 from nostrbot.nostr.giftwrap import read_rumor
 from nostrbot.nostr.messages import FRAME_MAX_BYTES, EventMessage, read_message

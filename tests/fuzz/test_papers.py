@@ -9,8 +9,8 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nostrbot.audit.chronicle import Chronicle
-from nostrbot.audit.papers import PaperError, Receipt, read_checkpoint_paper, read_receipt_paper
+from nostrbot.audit.equivocation import Chronicle
+from nostrbot.audit.evidence import PaperError, Receipt, read_checkpoint_paper, read_receipt_paper
 from nostrbot.audit.proof import Proven, check_proof
 from nostrbot.core.checkpoint import Checkpoint, read_checkpoint, subject_of
 from nostrbot.core.succession import Succession, countersign, make_statement, read_statement, read_succession

@@ -27,7 +27,7 @@ from nostrbot.money import (
     read_denomination,
     unit_minor,
 )
-from nostrbot.zones import zone_names
+from nostrbot.runtime.zones import zone_names
 from tests.core.test_whole_table import RESTS, values_of
 from tests.fuzz.effort import effort
 from tests.fuzz.spoiling import spoilt_text, texts

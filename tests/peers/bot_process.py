@@ -9,10 +9,10 @@ from pathlib import Path
 from loguru import logger
 
 from nostrbot.bot import Bot
-from nostrbot.config import Home, RelaySettings, relays_text
-from nostrbot.keyfile import write_key_file
+from nostrbot.home.config import Home, RelaySettings, relays_text
+from nostrbot.home.keyfile import write_key_file
 from nostrbot.relays.relay import RelayConfig
-from nostrbot.store.database import sqlite_url
+from nostrbot.store.sqlite import sqlite_url
 from tests.offices import BOT, PLATFORM
 from tests.peers import program
 

@@ -14,10 +14,10 @@ import pytest
 from nostrbot.nostr.event import VerifiedEvent, read_event
 from nostrbot.nostr.filters import Filter
 from nostrbot.nostr.keys import Keys
+from nostrbot.relays.dedupe import Arrival
 from nostrbot.relays.limits import Limits
 from nostrbot.relays.pool import Pool
 from nostrbot.relays.relay import RelayConfig
-from nostrbot.relays.sightings import Arrival
 from nostrbot.relays.watch import Subscription
 from tests.peers.hostile_relay import Plain
 from tests.peers.independent_relay import independent_relay, relay_python

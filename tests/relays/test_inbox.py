@@ -5,8 +5,8 @@ import time
 
 import pytest
 
+from nostrbot.relays.dedupe import Arrival
 from nostrbot.relays.inbox import WRAP_EVERY, Inbox, size_of
-from nostrbot.relays.sightings import Arrival
 from tests.peers.hostile_relay import hostile_relay
 from tests.relays.conftest import Author, MakePool, eventually, take, to_bot
 

@@ -8,7 +8,7 @@ import pytest
 from nostrbot.nostr.filters import Filter
 from nostrbot.relays.pool import Hearing, Pool
 from nostrbot.relays.watch import Force
-from nostrbot.subscriptions import wanted_subscriptions
+from nostrbot.runtime.subscriptions import wanted_subscriptions
 from tests.peers.hostile_relay import REFUSALS, HostileRelay, Plain, hostile_relay
 from tests.relays.conftest import BOT, Author, MakePool, eventually, take, to_bot
 

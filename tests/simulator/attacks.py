@@ -2,7 +2,7 @@
 
 What lives here: sales of every extreme that hold together all the same, other people's old words said again, the bot's own
 key given every part, and keys that were retired. What does not: what people do who mean well (deeds.py), and chance
-(troubles.py).
+(runtime/troubles.py).
 """
 
 from hashlib import sha256

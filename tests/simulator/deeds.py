@@ -1,7 +1,7 @@
 """Deeds: what people, machines and thieves do, one a step.
 
 What lives here: drawing who does what. What does not: how it is signed and sealed (people.py), what goes wrong
-(troubles.py).
+(runtime/troubles.py).
 """
 
 from collections.abc import Callable, Mapping

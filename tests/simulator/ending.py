@@ -2,7 +2,7 @@
 
 What lives here: healing, and what is asked of everything at the end: of the books in memory, of what LPs see and can prove,
 of receipts, of the auditor; and once more after a backup is restored and everybody said everything again. What does not:
-what is watched all the time (witness.py, hearing.py).
+what is watched all the time (witness.py, runtime/hearing.py).
 """
 
 import asyncio
@@ -20,8 +20,8 @@ from nostrbot.core.facts import read_fact
 from nostrbot.core.inputs import effect_id
 from nostrbot.core.snapshots import take_snapshot
 from nostrbot.nostr.sealing import Scheme
-from nostrbot.store.database import sqlite_url
 from nostrbot.store.rebuilding import rebuild
+from nostrbot.store.sqlite import sqlite_url
 from nostrbot.store.store import Store
 from tests.houses import BOT, person
 from tests.simulator.deeds import operator_of

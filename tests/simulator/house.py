@@ -9,11 +9,11 @@ from functools import cache
 from pathlib import Path
 from random import Random
 
-from nostrbot.clerk import Clerk
 from nostrbot.nostr.event import VerifiedEvent, read_event
 from nostrbot.nostr.sealing import Envelope, Scheme
+from nostrbot.runtime.sequencer import Clerk
 from nostrbot.store.batch import Batch
-from nostrbot.store.database import sqlite_url
+from nostrbot.store.sqlite import sqlite_url
 from nostrbot.store.store import Store
 from tests.houses import BOT, DAWN, person
 from tests.simulator.clock import VirtualLoop

@@ -13,12 +13,12 @@ from random import Random
 from sqlalchemy.exc import DBAPIError
 
 from nostrbot.bot import Bot
-from nostrbot.clerk import Clerk
-from nostrbot.config import RelaySettings
 from nostrbot.errors import ConfigError, FenceError
+from nostrbot.home.config import RelaySettings
 from nostrbot.relays.limits import Limits
 from nostrbot.relays.relay import RelayConfig
-from nostrbot.store.database import sqlite_url
+from nostrbot.runtime.sequencer import Clerk
+from nostrbot.store.sqlite import sqlite_url
 from tests.houses import BOT, person
 from tests.simulator.clock import WallClock
 from tests.simulator.process import Killed, Process, current

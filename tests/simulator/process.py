@@ -19,7 +19,7 @@ from typing import Any
 import aiosqlite.core
 import pytest
 
-LOCKED_MAX_S = 60.0  # as long as the bot's own connections wait (store/database.py)
+LOCKED_MAX_S = 60.0  # as long as the bot's own connections wait (store/sqlite.py)
 LOCK_RETRY_S = 0.2
 # What SQLite is told for the sake of a power cut, or of another thread: here are neither.
 _PRAGMAS = {"PRAGMA synchronous=FULL": "PRAGMA synchronous=OFF", "PRAGMA busy_timeout=60000": "PRAGMA busy_timeout=0"}

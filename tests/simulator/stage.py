@@ -22,13 +22,13 @@ from sqlalchemy.exc import SAWarning
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 import nostrbot.bot
-import nostrbot.desk
 import nostrbot.relays.connection
 import nostrbot.relays.pool
+import nostrbot.runtime.bookkeeper
 import nostrbot.store.store
 import nostrbot.store.writer
 from nostrbot.nostr.keys import Keys
-from nostrbot.store.database import sqlite_url
+from nostrbot.store.sqlite import sqlite_url
 from nostrbot.store.store import Store
 from tests.simulator.clock import VirtualLoop
 from tests.simulator.house import house_file
@@ -65,7 +65,7 @@ def stage(patches: pytest.MonkeyPatch) -> Iterator[Path]:
             patch.setattr(nostrbot.relays.pool, "Random", lambda: Random(present().rng.random()))
             patch.setattr(nostrbot.bot, "gc", SimpleNamespace(collect=lambda: None, freeze=lambda: None))
             patch.setattr(nostrbot.bot, "TELL_S", 30.0)
-            patch.setattr(nostrbot.desk, "SNAPSHOT_EVERY_ENTRIES", SNAPSHOT_EVERY_ENTRIES)
+            patch.setattr(nostrbot.runtime.bookkeeper, "SNAPSHOT_EVERY_ENTRIES", SNAPSHOT_EVERY_ENTRIES)
             _warm_up(folder)
             try:
                 yield folder

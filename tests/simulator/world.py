@@ -1,8 +1,8 @@
 """A world under one seed: who does what when, what goes wrong, and what must be true all the same.
 
 What lives here: the steps, one after the other. Each does one thing, lets some time pass and has the witness look. What
-does not: what may be done (deeds.py, attacks.py) and go wrong (troubles.py), how people speak (people.py), how relays behave (relay.py),
-how a process dies (process.py), what must be true (witness.py, hearing.py, keeping.py), the good end (ending.py). START READING HERE.
+does not: what may be done (deeds.py, attacks.py) and go wrong (runtime/troubles.py), how people speak (people.py), how relays behave (relay.py),
+how a process dies (process.py), what must be true (witness.py, runtime/hearing.py, keeping.py), the good end (ending.py). START READING HERE.
 """
 
 import asyncio

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from nostrbot import desk
 from nostrbot.audit.verification import verify_trail
 from nostrbot.core.snapshots import take_snapshot
 from nostrbot.errors import BooksError, TrailError
@@ -17,8 +16,9 @@ from nostrbot.exports.trail import export_trail
 from nostrbot.nostr.giftwrap import make_wrap
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Envelope
+from nostrbot.runtime import bookkeeper as desk
 from nostrbot.store import queries
-from nostrbot.store.database import sqlite_url
+from nostrbot.store.sqlite import sqlite_url
 from nostrbot.store.store import Store
 from tests.offices import ANA, BEN, BOT, OPERATOR, PLATFORM, Office, command, office, report
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy.dialects import sqlite
 
-from nostrbot.store.database import sqlite_url
+from nostrbot.store.sqlite import sqlite_url
 from nostrbot.store.store import Store
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from nostrbot import desk
 from nostrbot.errors import BooksError
+from nostrbot.runtime import bookkeeper as desk
 from nostrbot.store.rebuilding import PROJECTIONS, rebuild
 from tests.offices import ANA, BOT, OPERATOR, PLATFORM, contents, office, report
 

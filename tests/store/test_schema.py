@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from nostrbot.errors import BooksError, ConfigError
 from nostrbot.store import schema as schema_module
 from nostrbot.store import tables
-from nostrbot.store.database import make_engine, sqlite_url
+from nostrbot.store.sqlite import make_engine, sqlite_url
 from nostrbot.store.store import Store
 from tests.offices import contents, office, report
 from tests.peers.mortality import Death, outlives

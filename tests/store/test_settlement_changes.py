@@ -13,7 +13,7 @@ from nostrbot.core.book import check_books
 from nostrbot.core.dossier import Settlement, as_it_stands
 from nostrbot.core.snapshots import take_snapshot
 from nostrbot.core.states import SettlementStatus
-from nostrbot.desk import Turn
+from nostrbot.runtime.bookkeeper import Turn
 from tests.offices import MACHINE, OPERATOR, PLATFORM, Office, command, contents, office, report
 from tests.signers import Signer, sale_of
 

@@ -21,14 +21,14 @@ from unittest.mock import patch
 import orjson
 from loguru import logger
 
-import nostrbot.desk
+import nostrbot.runtime.bookkeeper
 from nostrbot.backup.copy import back_up
-from nostrbot.clerk import Clerk
 from nostrbot.core.atm.subject import Subject
-from nostrbot.lookout import Lookout, Reach
 from nostrbot.nostr.sealing import Scheme
-from nostrbot.notary import Notary
-from nostrbot.outbox import Outbox, _item
+from nostrbot.runtime.alerting import Lookout, Reach
+from nostrbot.runtime.notary import Notary
+from nostrbot.runtime.outbox import Outbox, _item
+from nostrbot.runtime.sequencer import Clerk
 from nostrbot.store.batch import Batch, Owed
 from tests.houses import person
 from tests.vectors.record import VECTORS
@@ -160,7 +160,7 @@ async def make(folder: Path) -> None:
     """Make a golden home. Raises FileExistsError where its number has one."""
     with (
         tempfile.TemporaryDirectory() as scratch,
-        patch.object(nostrbot.desk, "SNAPSHOT_EVERY_ENTRIES", SNAPSHOT_EVERY),
+        patch.object(nostrbot.runtime.bookkeeper, "SNAPSHOT_EVERY_ENTRIES", SNAPSHOT_EVERY),
     ):
         home = make_home(Path(scratch))
         async with scene_in(home) as at:

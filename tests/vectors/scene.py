@@ -14,21 +14,21 @@ from typing import Any
 
 import orjson
 
-from nostrbot import rotation
-from nostrbot.config import Home, relays_text
 from nostrbot.core.atm.subject import Subject
 from nostrbot.core.book import Book
 from nostrbot.core.succession import countersign, make_statement, read_statement, read_succession
-from nostrbot.desk import Desk, Turn
 from nostrbot.exports.trail import export_trail
-from nostrbot.healing import heal
-from nostrbot.keyfile import write_key_file
+from nostrbot.home.config import Home, relays_text
+from nostrbot.home.keyfile import write_key_file
 from nostrbot.money import PPM
 from nostrbot.nostr import kinds
 from nostrbot.nostr.event import VerifiedEvent, read_event, sign_event
 from nostrbot.nostr.giftwrap import make_wrap
 from nostrbot.nostr.sealing import Envelope, Scheme
 from nostrbot.refusals import Refusal
+from nostrbot.runtime import rotation
+from nostrbot.runtime.bookkeeper import Desk, Turn
+from nostrbot.runtime.healing import heal
 from nostrbot.store.store import Store
 from tests.houses import DAWN, payment_hash, person, sale, told
 

@@ -1,0 +1,1 @@
+"""Relays that other people chose: where somebody reads, and who carries a message there."""

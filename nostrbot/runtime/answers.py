@@ -1,0 +1,244 @@
+"""Enquiries: questions, answered beside the loop that takes sales.
+
+What lives here: when a question is answered, and that its answer is of what was committed. What does not: whose turn it is
+(runtime/fair_queue.py), the answers themselves (reading/, runtime/notary.py). docs/protocol.md section 6; the review of November 2026, A5.
+
+Reading is done in slices, and between two slices it is looked whether a turn goes on: then a question stands back. Books in
+memory may hold what is decided and not committed yet, so an answer is given once the turn that went on meanwhile is
+committed, and made again where that turn failed. A question that was not answered before a stop is answered after the
+start, when relays bring it again.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Generator
+from dataclasses import replace
+from typing import Any, Generic, TypeVar
+
+from loguru import logger
+
+from nostrbot.core.commands import LIST_LIMIT_DEFAULT, Code, Refused
+from nostrbot.core.inputs import Signed
+from nostrbot.core.phrasebook import CHECKPOINT
+from nostrbot.core.replies import answer, answer_that_fits, fits, refusal
+from nostrbot.errors import FenceError
+from nostrbot.nostr.sealing import Scheme
+from nostrbot.reading.question import Question
+from nostrbot.runtime.bookkeeper import Desk, answer_message
+from nostrbot.runtime.fair_queue import WAITING_PER_KEY_MAX, FairQueue
+from nostrbot.runtime.notary import Notary
+from nostrbot.runtime.outbox import Outbox
+from nostrbot.runtime.sequencer import Clerk
+
+READERS = 2  # questions answered at once, of different keys: one that takes long is not waited for
+SLICE_S = 0.001  # after so much work it is looked whether something is to be decided
+STAND_BACK_S, LOOK_AGAIN_S = 0.05, 0.002  # a slice waits so long for turns to end, and looks so often
+ATTEMPTS = 3  # then an answer is made while no turn may begin
+HOLD_MAX_S = 0.02  # unless it took longer than this
+IDS_REMEMBERED = 10_000
+# Made of books and journal together: no entry may come between the two.
+OF_BOTH = frozenset({"stats", "statement", "report"})
+TOO_MANY = Refused(
+    Code.RATE_LIMITED,
+    f"{WAITING_PER_KEY_MAX} of your questions wait already: wait for their answers, then ask again",
+)
+
+Result = TypeVar("Result")
+
+
+class Enquiries:
+    """Answers questions. `ask()` after the commit that they came with; `run()` for ever."""
+
+    def __init__(
+        self, clerk: Clerk, notary: Notary, outbox: Outbox, clock: Callable[[], int], is_busy: Callable[[], bool]
+    ) -> None:
+        """`is_busy`: whether something waits to be decided."""
+        self._clerk = clerk
+        self._notary = notary
+        self._outbox = outbox
+        self._clock = clock
+        self._is_busy = is_busy
+        self._queue: FairQueue[tuple[Question, Signed]] = FairQueue()
+        self._known: OrderedDict[str, None] = (
+            OrderedDict()
+        )  # that an answer was given is noted only once relays have it
+        self._wake = asyncio.Event()
+
+    @property
+    def waiting(self) -> int:
+        """How many questions wait."""
+        return len(self._queue)
+
+    def ask(self, question: Question, given: Signed) -> None:
+        """Take a question that was let in. One that came before, in whatever wrap, is answered once."""
+        if given.id in self._known:
+            return
+        self._known[given.id] = None
+        if len(self._known) > IDS_REMEMBERED:
+            self._known.popitem(last=False)
+        if self._queue.put(question.author, (question, given)):
+            self._wake.set()
+        else:
+            self._say(given, refusal(question.command.verb, TOO_MANY, json=question.command.json))
+
+    async def run(self) -> None:
+        """Answer for ever."""
+        async with asyncio.TaskGroup() as readers:
+            for _ in range(READERS):
+                readers.create_task(self._read())
+
+    async def _read(self) -> None:
+        while True:
+            taken = self._queue.take(_now_s())
+            if taken is None:
+                await self._rest()
+                continue
+            key, (question, given) = taken
+            work = _Work(self._stand_back)
+            try:
+                await self._answer(question, given, work)
+            except FenceError:
+                raise
+            except Exception:  # noqa: BLE001 - the boundary of this task: a fault of ours costs one answer
+                logger.opt(exception=True).error("could not answer {}", question.command.verb)
+            finally:
+                self._queue.done(key, work.took_s, _now_s())
+                self._wake.set()
+
+    async def _rest(self) -> None:
+        self._wake.clear()
+        rest_s = self._queue.rest_s(_now_s())
+        try:
+            async with asyncio.timeout(None if rest_s is None else rest_s + LOOK_AGAIN_S):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    async def _stand_back(self) -> None:
+        """Let a turn go first, and what it has to say; though not for ever: there may always be one."""
+        until = _now_s() + STAND_BACK_S
+        while self._is_busy() and _now_s() < until:  # noqa: ASYNC110 - nobody need know that we wait
+            await asyncio.sleep(LOOK_AGAIN_S)
+
+    async def _answer(self, question: Question, given: Signed, work: "_Work") -> None:
+        if question.command.verb == CHECKPOINT:
+            began_s, signing = _now_s(), asyncio.create_task(self._sign(question, given))
+            try:
+                await asyncio.shield(signing)
+            except asyncio.CancelledError:
+                await signing
+                raise
+            finally:
+                work.took_s += _now_s() - began_s
+            return
+        text = await self._committed(question, given.scheme, work)
+        if text is not None:
+            self._say(given, text)
+
+    async def _sign(self, question: Question, given: Signed) -> None:
+        """Sign a checkpoint for the operator who asks. Where none can be signed, that is the answer."""
+        signed = await self._notary.answer(question, given)
+        if isinstance(signed, Refused):
+            self._say(given, refusal(question.command.verb, signed, json=question.command.json))
+        else:
+            self._outbox.owe(signed, {})
+
+    def _say(self, given: Signed, text: str) -> None:
+        self._outbox.say(answer_message(given, text), self._clock(), answers=given.id)
+
+    async def _committed(self, question: Question, scheme: Scheme, work: "_Work") -> str | None:
+        """An answer of nothing that is not committed; None when it is time to stop."""
+        clerk, calm_needed = self._clerk, question.command.verb in OF_BOTH
+        for _ in range(ATTEMPTS):
+            desk, turns, was_calm = clerk.desk, clerk.turns, not clerk.lock.locked()
+            began_s = work.took_s
+            text = await work.do(_answer_that_fits(desk, question, scheme))
+            async with clerk.lock:
+                if clerk.is_adrift:
+                    return None
+                is_calm = was_calm and clerk.turns == turns
+            is_committed = clerk.desk is desk
+            if is_committed and (is_calm or not calm_needed or work.took_s - began_s > HOLD_MAX_S):
+                return text
+        async with clerk.lock:
+            return None if clerk.is_adrift else await _answer_that_fits(clerk.desk, question, scheme)
+
+
+class _Work:
+    """Runs coroutines slice by slice, with something done before each, and measures how long they take without that."""
+
+    def __init__(self, before_each: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._before_each = before_each
+        self.took_s = 0.0
+
+    async def do(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Run a coroutine to its end."""
+        return await _Slices(lambda: self._slices(work))
+
+    def _slices(self, work: Coroutine[Any, Any, Result]) -> Generator[Any, None, Result]:
+        """Drive a coroutine as an event loop does: what it waits for is handed on, what is thrown at it as well."""
+        thrown: BaseException | None = None
+        paused_at_s = -SLICE_S
+        try:
+            while True:
+                if self.took_s - paused_at_s >= SLICE_S:
+                    yield from self._before_each().__await__()
+                    paused_at_s = self.took_s
+                began_s = _now_s()
+                try:
+                    awaited = work.send(None) if thrown is None else work.throw(thrown)
+                    thrown = yield from _handed_on(awaited)
+                except StopIteration as done:
+                    result: Result = done.value
+                    return result
+                finally:
+                    self.took_s += _now_s() - began_s
+        finally:
+            work.close()
+
+
+def _handed_on(awaited: Any) -> Generator[Any, None, BaseException | None]:
+    try:
+        yield awaited
+    except BaseException as error:  # noqa: BLE001 - it is the coroutine's to deal with
+        return error
+    return None
+
+
+class _Slices(Generic[Result]):
+    """Something to await, made of a generator."""
+
+    def __init__(self, begin: Callable[[], Generator[Any, None, Result]]) -> None:
+        self._begin = begin
+
+    def __await__(self) -> Generator[Any, None, Result]:
+        return self._begin()
+
+
+def _now_s() -> float:
+    """The loop's own time: what a question waits and takes is measured by what everything else waits by."""
+    return asyncio.get_running_loop().time()
+
+
+async def _answer_that_fits(desk: Desk, question: Question, scheme: Scheme) -> str:
+    """The answer; of a list that is too long for how it was asked (a gift wrap holds less) a shorter page."""
+    text = await _answer(desk, question)
+    limit = question.args.get("limit", LIST_LIMIT_DEFAULT)
+    has_pages = any(arg.name == "limit" for arg in question.command.form.args)
+    while has_pages and limit > 1 and not fits(text, scheme):
+        limit //= 2
+        shorter = replace(question.command, args={**question.args, "limit": limit})
+        text = await _answer(desk, replace(question, command=shorter))
+    return answer_that_fits(question.command.verb, text, json=question.command.json, scheme=scheme)
+
+
+async def _answer(desk: Desk, question: Question) -> str:
+    command = question.command
+    try:
+        data = await desk.reading.answer(question)
+    except Exception:  # noqa: BLE001 - the boundary of questions
+        logger.opt(exception=True).error("could not answer {}", command.verb)
+        data = Refused(Code.OUR_FAULT, "I could not answer that: the operator of this bot finds why in its log")
+    if isinstance(data, Refused):
+        return refusal(command.verb, data, json=command.json)
+    return answer(command.verb, data, json=command.json, preview=command.preview)

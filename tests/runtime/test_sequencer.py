@@ -1,0 +1,55 @@
+"""The clerk: a turn that fails while the bot stops leaves no hole in the journal.
+
+A real database that fails when it is told to. What else becomes of turns that fail is in test_bot.py and test_crash.py.
+"""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from nostrbot.nostr.sealing import Envelope
+from nostrbot.runtime.sequencer import Clerk, Trouble
+from nostrbot.store.sqlite import sqlite_url
+from nostrbot.store.store import Store
+from tests.offices import ANA, BOT, OPENED_AT, OPERATOR, PLATFORM, command, office, report
+from tests.signers import Plain, verified
+from tests.store.faulty_driver import faulty_driver
+
+NOON_AT = OPENED_AT + 4 * 3_600  # OPENED_AT is 08:13:20 in Guatemala
+
+
+async def turns_of(clerk: Clerk, *events: Plain) -> int:
+    """How many turns were committed."""
+    return len([turn async for turn in clerk.take([verified(event) for event in events])])
+
+
+async def test_nothing_follows_a_turn_that_failed_while_stopping(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its entries are in memory and not in the journal; a slot of fixed mode that is due just then would be sealed after
+    them. It waits for the next start, and so does everything else."""
+    path, stopping, now = tmp_path / "bot.sqlite", asyncio.Event(), OPENED_AT
+    async with office(path) as at:
+        await at.say((OPERATOR, "fixed schedule 12:00"), (ANA, "mode fixed"))
+        await at.take(report(1))
+    with faulty_driver(monkeypatch) as faults:
+        store = await Store.open(sqlite_url(path))
+        clerk = Clerk(
+            store, Envelope(BOT), bot=BOT.pubkey, platform=PLATFORM.pubkey, clock=lambda: now, stopping=stopping
+        )
+        await clerk.load()
+        head = clerk.desk.live[OPERATOR.pubkey].chain.seq
+        now = NOON_AT
+        stopping.set()
+        faults.expect(12)  # among the statements of the commit
+        assert await turns_of(clerk, report(2, at=NOON_AT)) == 0
+        assert clerk.desk.live[OPERATOR.pubkey].chain.seq == head + 1
+        faults.expect(None)
+        assert clerk.desk.books_due(NOON_AT) == [OPERATOR.pubkey]
+        assert await clerk.look_at_clock(OPERATOR.pubkey) is Trouble.DATABASE
+        assert await turns_of(clerk, command(ANA, "pause", NOON_AT)) == 0
+        await store.close()
+    async with office(path) as at:
+        assert at.desk.live[OPERATOR.pubkey].chain.seq == head
+        assert at.desk.books_due(NOON_AT) == [OPERATOR.pubkey]
