@@ -19,7 +19,6 @@ from loguru import logger
 from sqlalchemy.exc import DBAPIError
 
 from nostrbot.core.book import ROOT
-from nostrbot.core.freed_keys import Claims
 from nostrbot.core.roles import no_key
 from nostrbot.errors import FenceError
 from nostrbot.home.config import RelaySettings
@@ -39,6 +38,7 @@ from nostrbot.runtime.alerting import Lookout, closure_notice, reach_of
 from nostrbot.runtime.answers import Enquiries
 from nostrbot.runtime.bookkeeper import Desk, Turn
 from nostrbot.runtime.clock import OFF_MAX_S, Steadiness, agreed_error_s
+from nostrbot.runtime.freed_keys import Claims
 from nostrbot.runtime.notary import Notary
 from nostrbot.runtime.outbox import Outbox, message_body
 from nostrbot.runtime.sequencer import Clerk, Trouble

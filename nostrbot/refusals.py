@@ -1,7 +1,7 @@
 """Refusals: every way the bot says no to the world, by name.
 
 What lives here: the closed list of reasons and the value that carries one. What does not: counting them
-(relays/, bot.py) and answering them (core/replies.py). A refusal is a value, never an exception: bad input is
+(relays/, bot.py) and answering them (messages/replies.py). A refusal is a value, never an exception: bad input is
 expected. The order of the checks is docs/protocol.md section 2; the settlement reasons are section 3.1.
 """
 

@@ -11,16 +11,16 @@ import pytest
 
 from nostrbot.audit.verification import verify_trail
 from nostrbot.core.book import Book
-from nostrbot.core.freed_keys import CLAIMS_MAX, Claims
-from nostrbot.core.receipts import Message, entry_messages
 from nostrbot.errors import BooksError, ConfigError
 from nostrbot.exports.trail import export_trail
 from nostrbot.home.config import Home
 from nostrbot.home.keyfile import write_key_file
+from nostrbot.messages.receipts import Message, entry_messages
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Scheme
 from nostrbot.refusals import Reason
 from nostrbot.runtime.bookkeeper import Turn
+from nostrbot.runtime.freed_keys import CLAIMS_MAX, Claims
 from nostrbot.runtime.outbox import _own_keys
 from nostrbot.runtime.rotation import NextKey, begin, finish, require_free
 from nostrbot.store.sqlite import sqlite_url

@@ -19,6 +19,8 @@ LAYERS = [
     {"nostr"},
     {"core"},
     {"journal"},
+    {"views"},
+    {"messages"},
     {"net"},
     {"relays", "rails", "feeds", "store"},
     {"home", "audit"},
@@ -30,13 +32,13 @@ LAYERS = [
     {"cli"},
     {"__main__"},
 ]
-PURE = {"errors", "refusals", "money", "nostr", "core", "journal"}
+PURE = {"errors", "refusals", "money", "nostr", "core", "journal", "views", "messages"}
 
 # Rooms of one layer that must not know each other.
 CARRIERS = ["feeds", "rails", "relays", "store"]
 APART = {(here, there) for here in CARRIERS for there in CARRIERS if here != there}
 # Pages show what is committed: they need neither the running bot nor its sentences.
-APART |= {("web", "runtime"), ("web", "bot")}
+APART |= {("web", "runtime"), ("web", "bot"), ("web", "messages")}
 # The protocol knows no money, relays know nothing of the domain, and the two halves of the domain meet in the engine.
 APART |= {("nostr", "money"), ("relays", "money"), ("relays", "core"), ("relays", "journal")}
 APART |= {("core.ledger", "core.atm"), ("core.atm", "core.ledger")}
@@ -242,6 +244,10 @@ PLANTED = [
     ("relays/pool.py", "from nostrbot.store import tables", "relays.pool must not know store.tables"),
     ("rails/lnbits.py", "from nostrbot.feeds import lamassu", "rails.lnbits must not know feeds.lamassu"),
     ("store/rows.py", "from nostrbot.web import pages", "store.rows imports upward: web.pages"),
+    ("core/book.py", "from nostrbot.views import records", "core.book imports upward: views.records"),
+    ("views/records.py", "import asyncio", "views.records is pure and must not import asyncio"),
+    ("views/records.py", "from nostrbot.messages import replies", "views.records imports upward: messages.replies"),
+    ("web/pages.py", "from nostrbot.messages import replies", "web.pages must not know messages.replies"),
     ("web/pages.py", "from nostrbot.runtime import bookkeeper", "web.pages must not know runtime.bookkeeper"),
     ("relays/pool.py", "from nostrbot.core import fees", "relays.pool must not know core.fees"),
     ("nostr/keys.py", "from nostrbot.money import split", "nostr.keys must not know money.split"),

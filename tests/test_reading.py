@@ -8,9 +8,10 @@ import orjson
 import pytest
 
 from nostrbot.core.commands import Code, Refused
-from nostrbot.core.replies import REPLY_BYTES_MAX, answer
+from nostrbot.messages.replies import answer
 from nostrbot.runtime.hearing import COMMANDS_AT_ONCE, COMMANDS_PER_S
 from nostrbot.store.queries import Queries, StoredLeg, StoredSettlement
+from nostrbot.views.fitting import REPLY_BYTES_MAX
 from tests.offices import ANA, BEN, HOUSE, MACHINE, OPERATOR, PLATFORM, Office, command, office, report
 from tests.signers import Signer
 

@@ -22,8 +22,8 @@ import nostrbot.core.settlements
 import nostrbot.core.snapshots
 import nostrbot.core.worklist
 import nostrbot.store.writer
-from nostrbot.core.receipts import Message
 from nostrbot.core.till import Till
+from nostrbot.messages.receipts import Message
 from nostrbot.nostr.event import Event, VerifiedEvent
 from nostrbot.relays import session
 from nostrbot.runtime.hearing import Hearing

@@ -24,9 +24,9 @@ from nostrbot.core.facts import (
     SettlementRetried,
 )
 from nostrbot.core.liabilities import liabilities_of, sums_view
-from nostrbot.core.receipts import corrected_by, payment_of, receipt_view
 from nostrbot.core.states import LegStatus
 from nostrbot.errors import TrailError
+from nostrbot.messages.receipts import corrected_by, payment_of, receipt_view
 from nostrbot.nostr.event import INT_MAX
 from nostrbot.refusals import Refusal
 

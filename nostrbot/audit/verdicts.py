@@ -21,13 +21,13 @@ from nostrbot.audit.summary import Summary
 from nostrbot.audit.verification import AT_END, verify_trail
 from nostrbot.core.book import ROOT
 from nostrbot.core.liabilities import sums_view
-from nostrbot.core.lines import escape
 from nostrbot.core.rules import RULES
-from nostrbot.core.trust_words import amounts_words
 from nostrbot.errors import ConfigError, TrailError, file_trouble
 from nostrbot.home.keyfile import read_key_file
+from nostrbot.messages.words.trust import amounts_words
 from nostrbot.nostr.keys import npub
 from nostrbot.refusals import Refusal
+from nostrbot.views.lines import escape
 
 STDIN = Path("-")
 MESSAGE_CHARS_MAX = 2_000  # of a difference, which may quote as much as a line has

@@ -50,7 +50,7 @@ def dm(
     Example: nostrbot dm --key ana.nsec --to npub1… --relay wss://relay.example.com "balance --json"
     """
     from nostrbot.client import Client
-    from nostrbot.core.replies import is_refusal
+    from nostrbot.messages.replies import is_refusal
 
     log_to_stderr("ERROR")
     keys, bot = read_key_file(key, passphrase()), public_key("--to", to)

@@ -151,7 +151,7 @@ def _tell(url: str, seen: "Seen | Succession", *, json: bool) -> None:
     """Print a checkpoint and what it proves, or that the bot has another key."""
     from nostrbot.core.liabilities import sums_view
     from nostrbot.core.succession import Succession
-    from nostrbot.core.trust_words import amounts_words
+    from nostrbot.messages.words.trust import amounts_words
 
     if isinstance(seen, Succession):
         words = (

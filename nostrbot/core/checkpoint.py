@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from nostrbot.core.liabilities import Leaf, Standpoint, Step, Sums, Tree, read_sums, root_of, sums_view
-from nostrbot.core.views import View
+from nostrbot.core.plain import View
 from nostrbot.nostr import kinds
 from nostrbot.nostr.event import INT_MAX, VerifiedEvent
 from nostrbot.refusals import Reason, Refusal

@@ -1,7 +1,7 @@
 """Commands: parse(text) -> Command, or why it is none; and the codes of every refusal.
 
 What lives here: understanding a message. What does not: the table of what can be said (core/phrasebook.py), what a command
-does (core/engine.py for those that change a book, reading/ for questions) and its answer's words (core/replies.py).
+does (core/engine.py for those that change a book, reading/ for questions) and its answer's words (messages/replies.py).
 docs/protocol.md section 6.
 """
 

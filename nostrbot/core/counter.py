@@ -1,7 +1,7 @@
 """Counters: what a machine's own count of settlements tells of those that did not come.
 
 What lives here: the newest number, the gaps before it, a count that strayed, and ending them. What does not: which
-settlements are heard (core/evolution.py), `gap dismiss` (core/gaps.py), what an operator is told (core/alarms.py). docs/protocol.md
+settlements are heard (core/evolution.py), `gap dismiss` (core/gaps.py), what an operator is told (messages/alerts.py). docs/protocol.md
 section 3.1; review A16. A counter begins anew with each key of its machine.
 """
 

@@ -1,7 +1,7 @@
 """The fleet: what is known of each machine outside its book, from what it says of itself.
 
 What lives here: what one more beacon, or one more telemetry, makes of what is known. What does not: reading them
-(core/atm/beacon.py), keeping what they come to, and what an operator is told when they stay away (core/alarms.py).
+(core/atm/beacon.py), keeping what they come to, and what an operator is told when they stay away (messages/alerts.py).
 docs/protocol.md sections 3.2, 3.3; acceptance T1-T4; faults.md rows 13, 14, 16. No money moves by any of it, so none of
 it is a journal entry.
 

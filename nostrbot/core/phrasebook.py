@@ -2,7 +2,7 @@
 
 What lives here: what the platform, LPs and everyone can say, and the whole table. What does not: operators' rows
 (core/operator_phrases.py), what a row is made of (core/forms.py), reading what somebody said (core/commands.py), what it
-does (core/engine.py for what changes a book, reading/ for questions) and the words of its answer (core/replies.py).
+does (core/engine.py for what changes a book, reading/ for questions) and the words of its answer (messages/replies.py).
 docs/protocol.md section 6.
 """
 

@@ -11,6 +11,8 @@ from functools import cache
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+View = dict[str, Any]  # what people and programs get to see, as JSON
+
 
 def plain(value: Any) -> Any:
     """Plain data of a value."""

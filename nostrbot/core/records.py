@@ -1,7 +1,7 @@
 """Records: what a book knows of its machines, cassettes, LPs, deposits, commission splits and plans.
 
 What lives here: plain values, one class a noun, that facts carry and books hold. What does not: the rules that change
-them (core/registry.py, core/deposits.py, core/splits.py) and how people see them (core/views.py). All are immutable:
+them (core/registry.py, core/deposits.py, core/splits.py) and how people see them (views/records.py). All are immutable:
 a change is a new record in a fact. Keys are 64-digit hex; money is in minor units; times are unix seconds.
 Acceptance M1, L1, L3, L6, D1, X18.
 """

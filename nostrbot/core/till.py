@@ -2,7 +2,7 @@
 
 What lives here: volumes, recent rates, rejections and fees, the counter of its settlements (core/counter.py), expected
 cassettes and their pace; updated by core/evolution.py as facts come. What does not: what follows from them (core/guards.py,
-core/fixed.py, core/cassettes.py, core/alarms.py). docs/protocol.md sections 3.1 (`n`), 3.4, 5. All of it is derived: a
+core/fixed.py, core/cassettes.py, messages/alerts.py). docs/protocol.md sections 3.1 (`n`), 3.4, 5. All of it is derived: a
 till is folded from facts.
 """
 

@@ -2,7 +2,7 @@
 
 What lives here: noting such a report beside the book, and how it goes again: by a good report of the same sale, or by its
 operator's word. What does not: reading sales (core/atm/settlement.py), keeping the list (it is part of what is known of a
-machine, core/fleet.py), telling the operator (core/alarms.py). docs/protocol.md sections 3.1 and 6; faults.md rows A20, F3.
+machine, core/fleet.py), telling the operator (messages/alerts.py). docs/protocol.md sections 3.1 and 6; faults.md rows A20, F3.
 
 Cash may have moved, so somebody must hear of it; nothing can be booked, so no entry is made of it.
 """

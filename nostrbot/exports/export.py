@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 import orjson
 
 from nostrbot.core.book import Book
-from nostrbot.core.views import View
+from nostrbot.core.plain import View
 from nostrbot.errors import ConfigError
 from nostrbot.exports.beancount import ledger_lines
 from nostrbot.exports.request import Form, Subject, Wish

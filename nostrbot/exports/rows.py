@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from nostrbot.core.book import ROOT, Book
 from nostrbot.core.dossier import as_it_stands
 from nostrbot.core.facts import Leg, read_fact
+from nostrbot.core.plain import View
 from nostrbot.core.platform_facts import BookOpened
-from nostrbot.core.receipts import Payment, payment_of
-from nostrbot.core.views import View, deposit_view, leg_view, leg_views, settlement_view
 from nostrbot.errors import ConfigError
+from nostrbot.messages.receipts import Payment, payment_of
 from nostrbot.nostr.keys import npub
 from nostrbot.store.lineage import book_of
 from nostrbot.store.queries import Queries, StoredEntry
+from nostrbot.views.records import deposit_view, leg_view, leg_views, settlement_view
 
 PAGE_SETTLEMENTS = 200  # each comes with its entries, of which one with fifty LPs has some 15 kB
 PAGE_LEGS = 500

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from nostrbot.core.daybook import local_time
-from nostrbot.core.views import View
+from nostrbot.core.plain import View
 from nostrbot.money import parse_decimal
 
 SETTLEMENT_COLUMNS = (

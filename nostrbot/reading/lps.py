@@ -1,6 +1,6 @@
 """What LPs ask about: their cash, their sats, what they received.
 
-What lives here: one function a question, giving data. What does not: sentences (core/replies.py), figures over time
+What lives here: one function a question, giving data. What does not: sentences (messages/replies.py), figures over time
 (stacking.py), months (statements.py). An LP sees its own rows in every book it is in; "not yours" and "does not exist"
 get the same answer (docs/protocol.md section 1; acceptance Q4, B11). The journal is read a few entries at a time and only
 as far as an answer has room: others wait for the same event loop.
@@ -12,14 +12,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from nostrbot.core.book import Book
 from nostrbot.core.commands import Code, Refused
 from nostrbot.core.facts import Leg, read_fact
-from nostrbot.core.receipts import Payment, payment_of, receipt_view
-from nostrbot.core.replies import Data, Shortened
-from nostrbot.core.room import rows_that_fit
 from nostrbot.core.states import LegStatus
-from nostrbot.core.views import balance_rows, deposit_view, leg_view
+from nostrbot.messages.receipts import Payment, payment_of, receipt_view
 from nostrbot.reading.pages import NOT_IN_LIST, LegsOfBook, Page, Place, page_of, read_id
 from nostrbot.reading.question import NOT_THERE, Question
 from nostrbot.store.queries import Queries, StoredLeg
+from nostrbot.views.fitting import Data, Shortened, rows_that_fit
+from nostrbot.views.records import balance_rows, deposit_view, leg_view
 
 
 class LpReading:

@@ -1,6 +1,6 @@
 """What operators ask about: their machines, LPs, deposits, settlements, splits and balances.
 
-What lives here: one function a question, giving data. What does not: sentences (core/replies.py), figures over time
+What lives here: one function a question, giving data. What does not: sentences (messages/replies.py), figures over time
 (reports.py). An operator sees its own book; "not yours" and "does not exist" get the same answer (docs/protocol.md
 section 1; acceptance Q4, W1-W4). Lists are newest first.
 """
@@ -11,20 +11,20 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from nostrbot.core.book import Book, Seat
 from nostrbot.core.commands import Code, Refused
 from nostrbot.core.fleet import UNSEEN, Sighting
-from nostrbot.core.machine_views import cassettes_view, fleet_row, telemetry_view
-from nostrbot.core.outcomes import show_settlement, splits_view
-from nostrbot.core.plan_views import fixed_view, payment_view
+from nostrbot.core.plain import View
 from nostrbot.core.records import Deposit
 from nostrbot.core.registry import find_lp, find_machine
-from nostrbot.core.replies import Data
-from nostrbot.core.room import DATA_BYTES_MAX, view_bytes
 from nostrbot.core.states import SettlementStatus
 from nostrbot.core.unread import in_turn, unread_view
-from nostrbot.core.views import View, cash_view, deposit_view, lp_view, machine_view, sats_view
 from nostrbot.core.worklist import STUCK_AFTER_S
 from nostrbot.reading.pages import NOT_IN_LIST, Page, page_of, read_id
 from nostrbot.reading.question import Question
 from nostrbot.store.queries import Queries, StoredSettlement
+from nostrbot.views.fitting import DATA_BYTES_MAX, Data, view_bytes
+from nostrbot.views.machines import cassettes_view, fleet_row, telemetry_view
+from nostrbot.views.outcomes import show_settlement, splits_view
+from nostrbot.views.plans import fixed_view, payment_view
+from nostrbot.views.records import cash_view, deposit_view, lp_view, machine_view, sats_view
 
 WORKLIST_ROWS = 20  # a bucket; `settlement list status=` shows the rest
 BUCKETS = {

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 from nostrbot.core.book import Book
 from nostrbot.core.commands import LIST_LIMIT_DEFAULT, Code, Refused
-from nostrbot.core.room import DATA_BYTES_MAX, row_bytes
-from nostrbot.core.views import View
+from nostrbot.core.plain import View
 from nostrbot.store.queries import Queries, StoredLeg
+from nostrbot.views.fitting import DATA_BYTES_MAX, row_bytes
 
 ENTRIES_AT_ONCE = 20  # read from the journal: one of a machine with hundreds of LPs has hundreds of kB
 NOT_IN_LIST = Refused(Code.BAD_ARGUMENT, "before must be an id of this list")

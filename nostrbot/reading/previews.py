@@ -9,10 +9,10 @@ from collections.abc import Mapping
 
 from nostrbot.core.book import Book
 from nostrbot.core.daybook import DAY_S
-from nostrbot.core.replies import Data
 from nostrbot.core.splits import share_pots
 from nostrbot.reading.question import Begun, Question
 from nostrbot.store.queries import Queries
+from nostrbot.views.fitting import Data
 
 MONTH_S = 30 * DAY_S
 POTS_AT_ONCE = 100  # others wait for the same event loop

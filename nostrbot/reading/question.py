@@ -1,7 +1,7 @@
 """Questions: a command that asks, by whom.
 
 What lives here: what every reader of this room takes, and a refusal that several of them give. What does not: the
-readers, and what an answer may be (core/replies.py).
+readers, and what an answer may be (messages/replies.py).
 """
 
 from collections.abc import Mapping
@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from nostrbot.core.book import Book
 from nostrbot.core.commands import Code, Command, Refused
 from nostrbot.core.directory import Standing
+from nostrbot.core.plain import View
 from nostrbot.core.records import Split
-from nostrbot.core.views import View
 
 NOT_THERE = Refused(Code.NOT_FOUND, "you are at no such machine: `balance` shows where you are")
 

@@ -1,7 +1,7 @@
 """Reading: answers to questions, from the books in memory and the journal in the database.
 
 What lives here: who answers what, and what everyone and the platform may ask. What does not: commands that change a book
-(core/engine.py) and sentences (core/replies.py).
+(core/engine.py) and sentences (messages/replies.py).
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -11,8 +11,6 @@ from nostrbot.core.commands import Code, Refused
 from nostrbot.core.fleet import Sighting
 from nostrbot.core.forms import Role
 from nostrbot.core.phrasebook import CHECKPOINT, DISMISS, FORMS, TABLE
-from nostrbot.core.replies import Data
-from nostrbot.core.views import operator_view, platform_view
 from nostrbot.nostr.keys import npub
 from nostrbot.reading.lps import LpReading
 from nostrbot.reading.operators import OperatorReading
@@ -24,6 +22,8 @@ from nostrbot.reading.reports import ReportReading
 from nostrbot.reading.stacking import StackReading
 from nostrbot.reading.statements import StatementReading
 from nostrbot.store.queries import Queries
+from nostrbot.views.fitting import Data
+from nostrbot.views.records import operator_view, platform_view
 
 
 class Reading:

@@ -1,6 +1,6 @@
 """Reports: what came in at an operator's machines, who got it, and what the operator earned.
 
-What lives here: `report`. What does not: sentences (core/figures_words.py), single settlements (operators.py). A report
+What lives here: `report`. What does not: sentences (messages/words/figures.py), single settlements (operators.py). A report
 is about the settlements born in its period, as they stand now, and about what was paid to LPs apart from them in it.
 Amounts are of what is booked: of a corrected settlement what is in force, of a refunded one nothing (core/takings.py).
 """
@@ -14,16 +14,15 @@ from nostrbot.core.book import Book
 from nostrbot.core.commands import Refused
 from nostrbot.core.daybook import DAY_S, local_day, moment_of
 from nostrbot.core.forms import Period
+from nostrbot.core.plain import View
 from nostrbot.core.registry import find_machine
-from nostrbot.core.replies import Data
-from nostrbot.core.room import rows_that_fit, view_bytes
 from nostrbot.core.states import Direction, LegType, SettlementStatus
-from nostrbot.core.views import View
 from nostrbot.money import format_minor
 from nostrbot.reading.question import Question
 from nostrbot.store.leg_sums import LegSum
 from nostrbot.store.queries import Queries
 from nostrbot.store.sale_sums import SaleSum
+from nostrbot.views.fitting import Data, rows_that_fit, view_bytes
 
 PERIOD_S = {Period.WEEK: 7 * DAY_S, Period.MONTH: 30 * DAY_S}
 PAYOUTS = {LegType.DCA: "fixed", LegType.SETTLEMENT: "settle"}  # what legs apart from settlements are for

@@ -1,6 +1,6 @@
 """Stacking: what an LP's sats come to over time, with every operator it is with.
 
-What lives here: `stats`, from sums by days and months. What does not: sentences (core/figures_words.py), months (statements.py), one leg after the
+What lives here: `stats`, from sums by days and months. What does not: sentences (messages/words/figures.py), months (statements.py), one leg after the
 other (lps.py). Acceptance B2, B8, B9, B14. A day is a day where the machine's operator is. Legs that were voided do not
 count. Commission counts as sats received; it cost nothing, so it is no purchase and no part of a rate.
 """
@@ -15,17 +15,16 @@ from nostrbot.core.book import Book
 from nostrbot.core.commands import Refused
 from nostrbot.core.daybook import days_before, local_day, moment_of, month_after
 from nostrbot.core.forms import Range
+from nostrbot.core.plain import View
 from nostrbot.core.prices import price_in_force
-from nostrbot.core.replies import Data
-from nostrbot.core.room import rows_that_fit, view_bytes
 from nostrbot.core.rules import RULES
 from nostrbot.core.states import DepositStatus, LegType
-from nostrbot.core.views import View
 from nostrbot.money import SATS_PER_BTC, format_minor, format_ratio, minor_digits, parse_decimal
 from nostrbot.reading.question import Question
 from nostrbot.store.leg_sums import Bought, LegSum, Span
 from nostrbot.store.queries import Queries
 from nostrbot.store.sums import What
+from nostrbot.views.fitting import Data, rows_that_fit, view_bytes
 
 RANGE_DAYS = {Range.WEEK: 7, Range.MONTH: 30, Range.QUARTER: 90, Range.YEAR: 365}
 DAYS_SHOWN_MAX = 90  # a longer range is shown by months

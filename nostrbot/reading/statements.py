@@ -1,6 +1,6 @@
 """Statements: an LP's month with each operator, from its opening to its closing.
 
-What lives here: `statement`. What does not: sentences (core/figures_words.py), totals over time (stacking.py). A month
+What lives here: `statement`. What does not: sentences (messages/words/figures.py), totals over time (stacking.py). A month
 is a month where the operator is. Acceptance B1, B9, O1.
 
     opening + deposits - reversals - payouts + corrections = closing
@@ -20,14 +20,13 @@ from typing import Any, NamedTuple
 from nostrbot.core.book import Book
 from nostrbot.core.commands import Code, Refused
 from nostrbot.core.daybook import local_day, moment_of, month_after
-from nostrbot.core.replies import Data
-from nostrbot.core.room import rows_that_fit, view_bytes
-from nostrbot.core.views import View
+from nostrbot.core.plain import View
 from nostrbot.money import format_minor
 from nostrbot.reading.question import NOT_THERE, Question
 from nostrbot.store.leg_sums import LegSum, Span, SpanSum
 from nostrbot.store.queries import Queries
 from nostrbot.store.sums import What
+from nostrbot.views.fitting import Data, rows_that_fit, view_bytes
 
 CORRECTIONS_SHOWN_MAX = 100  # with an operator
 BEFORE, WITHIN = "before", "within"  # the month

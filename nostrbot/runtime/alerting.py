@@ -1,7 +1,7 @@
 """The lookout: looks around every few seconds and tells operators what they should know, by direct message.
 
 What lives here: one look at all books, the morning's fleet sheet, and the message to each operator who has something to
-hear. What does not: what is wrong and when it is told (core/alarms.py), how often to look and the commit (bot.py). What was
+hear. What does not: what is wrong and when it is told (messages/alerts.py), how often to look and the commit (bot.py). What was
 told is committed together with the message that tells it: a crash neither repeats nor forgets. docs/protocol.md section 6;
 faults.md rows 17, 72.
 """
@@ -13,17 +13,18 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from nostrbot.core.alarms import Surroundings, Told, find_alarms, read_told, ring
 from nostrbot.core.book import ROOT, Book
 from nostrbot.core.daybook import HOUR_S, MINUTE_S, days_before, local_day, moment_of
 from nostrbot.core.fleet import Sighting
-from nostrbot.core.machine_views import fleet_row
-from nostrbot.core.receipts import Message, direct_message
-from nostrbot.core.replies import answer, fits
+from nostrbot.messages.alerts import Surroundings, Told, find_alarms, read_told, ring
+from nostrbot.messages.receipts import Message, direct_message
+from nostrbot.messages.replies import answer
 from nostrbot.nostr.sealing import Scheme
 from nostrbot.relays.relay import RelayConfig, RelayHealth
 from nostrbot.runtime.outbox import message_body
 from nostrbot.store.queries import Queries
+from nostrbot.views.fitting import fits
+from nostrbot.views.machines import fleet_row
 
 # Looks that are further apart than this, or go back: the clock jumped, or the machine slept. Nobody was heard meanwhile.
 LOOKS_APART_MAX_S = MINUTE_S

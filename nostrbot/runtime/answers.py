@@ -20,8 +20,8 @@ from loguru import logger
 from nostrbot.core.commands import LIST_LIMIT_DEFAULT, Code, Refused
 from nostrbot.core.inputs import Signed
 from nostrbot.core.phrasebook import CHECKPOINT
-from nostrbot.core.replies import answer, answer_that_fits, fits, refusal
 from nostrbot.errors import FenceError
+from nostrbot.messages.replies import answer, answer_that_fits, refusal
 from nostrbot.nostr.sealing import Scheme
 from nostrbot.reading.question import Question
 from nostrbot.runtime.bookkeeper import Desk, answer_message
@@ -29,6 +29,7 @@ from nostrbot.runtime.fair_queue import WAITING_PER_KEY_MAX, FairQueue
 from nostrbot.runtime.notary import Notary
 from nostrbot.runtime.outbox import Outbox
 from nostrbot.runtime.sequencer import Clerk
+from nostrbot.views.fitting import fits
 
 READERS = 2  # questions answered at once, of different keys: one that takes long is not waited for
 SLICE_S = 0.001  # after so much work it is looked whether something is to be decided

@@ -45,31 +45,30 @@ from nostrbot.core.facts import (
 from nostrbot.core.fixed import due_slots
 from nostrbot.core.fleet import UNSEEN, Sighting, see_beacon, see_telemetry
 from nostrbot.core.forms import Role
-from nostrbot.core.freed_keys import Claims, told_before
 from nostrbot.core.inputs import Input, Signed, Tick
-from nostrbot.core.lp_books import books_concerned, enrolment_notice, lp_in
 from nostrbot.core.orders import Order
-from nostrbot.core.outcomes import outcome_view
 from nostrbot.core.parties import due_moves
 from nostrbot.core.phrasebook import DISMISS
-from nostrbot.core.receipts import Message, Sealed, ack, ack_text, direct_message, owes_messages
+from nostrbot.core.plain import View
 from nostrbot.core.registry import find_speaker
-from nostrbot.core.replies import answer, answer_that_fits, refusal
 from nostrbot.core.roles import GIVEN_BY, Part, keys_given, no_key, taken
 from nostrbot.core.rules import RULES
 from nostrbot.core.settlements import Duplicate
 from nostrbot.core.splits import splits_as_set
 from nostrbot.core.states import SettlementStatus
-from nostrbot.core.views import View
 from nostrbot.errors import BooksError
 from nostrbot.journal.entry import Chain, seal
+from nostrbot.messages.receipts import Message, Sealed, ack, ack_text, direct_message, owes_messages
+from nostrbot.messages.replies import answer, answer_that_fits, refusal
 from nostrbot.nostr.event import VerifiedEvent
 from nostrbot.nostr.sealing import Envelope, Scheme
 from nostrbot.reading.question import Begun, Question
 from nostrbot.reading.reading import Reading
 from nostrbot.refusals import Reason, Refusal
+from nostrbot.runtime.freed_keys import Claims, told_before
 from nostrbot.runtime.hearing import COMMANDS_PER_S, TOO_MANY_CHOICES, Heard, Hearing
 from nostrbot.runtime.intake import Mailroom, Opened
+from nostrbot.runtime.lp_books import books_concerned, enrolment_notice, lp_in
 from nostrbot.runtime.outbox import message_body
 from nostrbot.runtime.prefetch import Recollection, carried_input
 from nostrbot.runtime.rate_limit import Allowance
@@ -79,6 +78,7 @@ from nostrbot.runtime.zones import zone_names
 from nostrbot.store.batch import ArchiveRow, Batch, Owed
 from nostrbot.store.queries import Queries
 from nostrbot.store.store import LiveBook
+from nostrbot.views.outcomes import outcome_view
 
 ENROLLING = frozenset({"operator add", "operator replace", "machine add", "machine rotate", "machine free", "lp add"})
 # Decided with much of a machine's past at hand, which must not change between looking it up and deciding.

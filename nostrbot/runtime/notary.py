@@ -22,8 +22,8 @@ from nostrbot.core.commands import Code, Refused
 from nostrbot.core.daybook import DAY_S, local_day
 from nostrbot.core.inputs import Signed
 from nostrbot.core.liabilities import Leaves, Standpoint, Tree, balances_of
-from nostrbot.core.replies import answer, answer_that_fits
 from nostrbot.errors import BooksError, FenceError
+from nostrbot.messages.replies import answer, answer_that_fits
 from nostrbot.nostr import kinds
 from nostrbot.nostr.event import VerifiedEvent, read_event, sign_event
 from nostrbot.nostr.keys import Keys

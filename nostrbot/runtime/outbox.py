@@ -1,7 +1,7 @@
 """The outbox: performing after the commit what the commit owes.
 
 What lives here: making messages of entries, sealing and signing them, publishing, and noting what is delivered. What
-does not: what is owed (core/receipts.py, committed by the bot) and sockets (relays/). Whatever was not confirmed before
+does not: what is owed (messages/receipts.py, committed by the bot) and sockets (relays/). Whatever was not confirmed before
 a crash is made again at the next start; names, times and nonces are derived, so it is the same event with the same id,
 and relays and readers drop the second copy (faults.md rows 49, 50).
 
@@ -24,8 +24,8 @@ from sqlalchemy.exc import DBAPIError
 
 from nostrbot.core.book import ROOT, Book
 from nostrbot.core.facts import read_fact
-from nostrbot.core.receipts import Message, Sealed, entry_messages
 from nostrbot.errors import KeyTextError, SealingError
+from nostrbot.messages.receipts import Message, Sealed, entry_messages
 from nostrbot.nostr.event import VerifiedEvent, read_event, sign_event
 from nostrbot.nostr.giftwrap import make_wrap
 from nostrbot.nostr.keys import Keys

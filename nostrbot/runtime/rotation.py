@@ -15,7 +15,6 @@ from loguru import logger
 from nostrbot.core.book import ROOT
 from nostrbot.core.engine import apply, decide
 from nostrbot.core.inputs import Signed
-from nostrbot.core.receipts import owes_messages
 from nostrbot.core.roles import parts_of, taken
 from nostrbot.core.rules import RULES
 from nostrbot.core.succession import Statement, Succession, make_statement
@@ -23,6 +22,7 @@ from nostrbot.errors import BooksError, ConfigError, file_trouble
 from nostrbot.home.config import Home
 from nostrbot.home.keyfile import read_key_file, sync_directory, write_key_file
 from nostrbot.journal.entry import seal
+from nostrbot.messages.receipts import owes_messages
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Scheme
 from nostrbot.refusals import Refusal

@@ -1,16 +1,16 @@
 """The sale log: what the bot's log says of a sale beside what the journal keeps.
 
 What lives here: warnings of a machine's clock, of a rejected sale, and of a fee out of tolerance. What does not: what operators are
-told (core/alarms.py). Acceptance S17.
+told (messages/alerts.py). Acceptance S17.
 """
 
 from loguru import logger
 
-from nostrbot.core.alarms import SKEW_MAX_S
 from nostrbot.core.book import Book
 from nostrbot.core.facts import Fact, SettlementFact, SettlementPending, SettlementProcessed, SettlementRejected
 from nostrbot.core.fees import is_out_of_tolerance, tolerance_sats
 from nostrbot.core.states import Direction
+from nostrbot.messages.alerts import SKEW_MAX_S
 from nostrbot.nostr.event import VerifiedEvent
 from nostrbot.nostr.keys import npub
 

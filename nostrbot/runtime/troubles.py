@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from nostrbot.core.book import ROOT, Book
-from nostrbot.core.receipts import Message, direct_message
+from nostrbot.messages.receipts import Message, direct_message
 
 RETRY_FIRST_S, RETRY_MAX_S = 30.0, 3_600.0  # doubled after each failure
 EVENT_LASTS_S = 3_600.0  # an event that was set aside has no next attempt: the book counts as in trouble for so long

@@ -15,9 +15,7 @@ from nostrbot.core.commands import Code, Command, Refused
 from nostrbot.core.facts import Fact, SettlementPending, SettlementProcessed
 from nostrbot.core.fleet import UNSEEN, Sighting
 from nostrbot.core.inputs import Signed
-from nostrbot.core.receipts import ack_text
 from nostrbot.core.registry import find_speaker
-from nostrbot.core.replies import answer, refusal
 from nostrbot.core.unread import (
     DEALT_KEPT,
     UnreadSale,
@@ -28,6 +26,8 @@ from nostrbot.core.unread import (
     without_event,
     without_sale,
 )
+from nostrbot.messages.receipts import ack_text
+from nostrbot.messages.replies import answer, refusal
 from nostrbot.refusals import Refusal
 from nostrbot.store.batch import Batch, RefusalRow
 

@@ -11,7 +11,7 @@ from nostrbot.audit.summary import Summary
 from nostrbot.audit.verification import verify_trail
 from nostrbot.core.checkpoint import checkpoint_content, subject_of
 from nostrbot.core.liabilities import Leaves, Standpoint, Tree, balances_of
-from nostrbot.core.receipts import payment_of, receipt_view
+from nostrbot.messages.receipts import payment_of, receipt_view
 from nostrbot.nostr.event import sign_event
 from nostrbot.nostr.keys import Keys
 from tests.audit.test_verification import Trail

@@ -8,10 +8,10 @@ from nostrbot.core.amounts import show_limit
 from nostrbot.core.commands import Code, Command, Misunderstood, Refused, parse
 from nostrbot.core.engine import decide
 from nostrbot.core.facts import DepositChanged, LpPaid, PreferencesSet
-from nostrbot.core.outcomes import outcome_view
-from nostrbot.core.replies import answer
 from nostrbot.core.rules import FIRST, RULES
+from nostrbot.messages.replies import answer
 from nostrbot.money import format_minor, minor_digits, parse_minor, parse_typed_minor
+from nostrbot.views.outcomes import outcome_view
 from tests.houses import House, letter, told
 
 CURRENCIES = {"GTQ": 2, "JPY": 0, "KWD": 3}

@@ -23,13 +23,13 @@ from nostrbot.core.facts import (
 )
 from nostrbot.core.inputs import Tick
 from nostrbot.core.liabilities import Leaves, Tree, balances_of
-from nostrbot.core.outcomes import show_settlement
 from nostrbot.core.rules import FIRST, RULES
 from nostrbot.core.snapshots import restore_snapshot, take_snapshot
 from nostrbot.core.states import Hold
-from nostrbot.core.views import sats_view
 from nostrbot.nostr.event import INT_MAX
 from nostrbot.refusals import Reason
+from nostrbot.views.outcomes import show_settlement
+from nostrbot.views.records import sats_view
 from tests.houses import House, Outcome, person
 
 ALL_SATS = 21 * 10**14

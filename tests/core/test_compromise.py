@@ -26,14 +26,14 @@ from nostrbot.core.facts import (
     SettlementRefunded,
     SlotsKept,
 )
-from nostrbot.core.outcomes import outcome_view, show_settlement
-from nostrbot.core.receipts import Sealed, entry_messages
-from nostrbot.core.replies import answer
 from nostrbot.core.states import LegStatus, SkipReason
-from nostrbot.core.views import balance_rows, machine_view
 from nostrbot.core.worklist import next_step
+from nostrbot.messages.receipts import Sealed, entry_messages
+from nostrbot.messages.replies import answer
 from nostrbot.nostr.sealing import Scheme
 from nostrbot.refusals import Reason, Refusal
+from nostrbot.views.outcomes import outcome_view, show_settlement
+from nostrbot.views.records import balance_rows, machine_view
 from tests.houses import House, Outcome, person
 
 ONE_SALE = (FrozenPart("ana", 90_000), FrozenPart("ben", 10_000))

@@ -3,14 +3,14 @@
 import pytest
 
 from nostrbot.audit.verification import verify_trail
-from nostrbot.core.alarms import GAPS_TOLD_MAX, Rung, Surroundings, find_alarms, ring
 from nostrbot.core.commands import Code, Command, Refused, parse
 from nostrbot.core.counter import Counter
 from nostrbot.core.facts import GapsDismissed
-from nostrbot.core.outcomes import outcome_view
-from nostrbot.core.replies import answer
 from nostrbot.core.rules import FIRST
 from nostrbot.core.snapshots import take_snapshot
+from nostrbot.messages.alerts import GAPS_TOLD_MAX, Rung, Surroundings, find_alarms, ring
+from nostrbot.messages.replies import answer
+from nostrbot.views.outcomes import outcome_view
 from tests.houses import House
 
 FALSE = 1_790_000_000

@@ -35,8 +35,8 @@ from nostrbot.core.liabilities import (
     root_of,
     sums_view,
 )
-from nostrbot.core.views import balance_rows
 from nostrbot.errors import BooksError
+from nostrbot.views.records import balance_rows
 from tests.houses import House, person
 
 SEED = bytes(range(32))

@@ -7,9 +7,9 @@ from nostrbot.audit.verification import verify_trail
 from nostrbot.core.commands import Code, Refused
 from nostrbot.core.engine import apply, decide
 from nostrbot.core.facts import PartyMoved
-from nostrbot.core.receipts import Sealed, entry_messages
 from nostrbot.core.rules import FIRST
 from nostrbot.core.states import LegStatus
+from nostrbot.messages.receipts import Sealed, entry_messages
 from nostrbot.nostr.sealing import Scheme
 from tests.houses import House, letter, person
 

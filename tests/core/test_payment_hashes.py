@@ -16,10 +16,10 @@ from nostrbot.core.facts import (
     SettlementProcessed,
     SettlementRejected,
 )
-from nostrbot.core.receipts import Sealed, entry_messages
 from nostrbot.core.rules import FIRST, RULES
 from nostrbot.core.settlements import Duplicate
 from nostrbot.core.states import Hold
+from nostrbot.messages.receipts import Sealed, entry_messages
 from nostrbot.nostr import kinds
 from nostrbot.nostr.sealing import Scheme
 from nostrbot.refusals import Reason

@@ -8,15 +8,15 @@ from nostrbot.core.book import Recall
 from nostrbot.core.commands import Code, Refused, parse
 from nostrbot.core.facts import Leg, LpPaid, MachineCompromised, PaymentVoided
 from nostrbot.core.ledger.transaction import Transaction
-from nostrbot.core.outcomes import outcome_view
 from nostrbot.core.payments import PRICED_SHOWN_MAX
-from nostrbot.core.receipts import Sealed, entry_messages, owes_messages
-from nostrbot.core.replies import answer
 from nostrbot.core.snapshots import take_snapshot
 from nostrbot.core.states import LegStatus, LegType
 from nostrbot.errors import TrailError
 from nostrbot.exports.narration import Narration, narrate
+from nostrbot.messages.receipts import Sealed, entry_messages, owes_messages
+from nostrbot.messages.replies import answer
 from nostrbot.nostr.sealing import Scheme
+from nostrbot.views.outcomes import outcome_view
 from tests.houses import House, person
 
 DAY_S = 86_400

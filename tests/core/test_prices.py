@@ -10,14 +10,14 @@ from nostrbot.audit.verification import verify_trail
 from nostrbot.core.commands import Code, Command, Refused, parse
 from nostrbot.core.engine import decide_command
 from nostrbot.core.facts import LpPaid, SettlementProcessed, SlotsKept
-from nostrbot.core.outcomes import outcome_view
-from nostrbot.core.plan_views import settle_view
-from nostrbot.core.plan_words import PLAN_WORDS, unsettled_notice
 from nostrbot.core.prices import Price, is_off, median, price_in_force
-from nostrbot.core.replies import answer
 from nostrbot.core.rules import FIRST, RULES
 from nostrbot.core.states import LegStatus, SkipReason
+from nostrbot.messages.replies import answer
+from nostrbot.messages.words.plans import PLAN_WORDS, unsettled_notice
 from nostrbot.money import parse_decimal
+from nostrbot.views.outcomes import outcome_view
+from nostrbot.views.plans import settle_view
 from tests.houses import House, letter, person
 
 DAY_S = 86_400

@@ -12,7 +12,6 @@ from nostrbot.core.commands import Code, Refused
 from nostrbot.core.facts import LpEnrolled, PreferencesCarried, PreferencesSet, SettlementProcessed
 from nostrbot.core.inputs import Signed
 from nostrbot.core.platform_facts import BotRotated, PlatformFeeSet, PredecessorNamed
-from nostrbot.core.receipts import Sealed, entry_messages
 from nostrbot.core.succession import (
     Statement,
     Succession,
@@ -22,6 +21,7 @@ from nostrbot.core.succession import (
     read_succession,
 )
 from nostrbot.errors import TrailError
+from nostrbot.messages.receipts import Sealed, entry_messages
 from nostrbot.nostr import kinds
 from nostrbot.nostr.event import VerifiedEvent, sign_event
 from nostrbot.nostr.sealing import Scheme

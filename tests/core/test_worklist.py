@@ -33,14 +33,14 @@ from nostrbot.core.facts import (
     SettlementRetried,
     read_fact,
 )
-from nostrbot.core.outcomes import show_settlement
 from nostrbot.core.rules import RULES
 from nostrbot.core.settlements import Duplicate
 from nostrbot.core.snapshots import take_snapshot
 from nostrbot.core.states import Direction, LegStatus, LegType, SettlementStatus
-from nostrbot.core.views import settlement_view
 from nostrbot.core.worklist import CHANGES_MAX, CORRECTIONS_MAX
 from nostrbot.refusals import Refusal
+from nostrbot.views.outcomes import show_settlement
+from nostrbot.views.records import settlement_view
 from tests.effort import examples
 from tests.houses import House, Outcome, person, report
 from tests.machines import statement

@@ -21,16 +21,17 @@ from nostrbot.audit.verification import verify_trail
 from nostrbot.core.book import check_books
 from nostrbot.core.commands import Command, Misunderstood, Refused, parse
 from nostrbot.core.facts import SettlementProcessed
-from nostrbot.core.lines import escape_lines
 from nostrbot.core.phrasebook import TABLE
-from nostrbot.core.receipts import entry_messages
-from nostrbot.core.replies import answer, answer_that_fits, fits, is_refusal, refusal
 from nostrbot.core.snapshots import take_snapshot
 from nostrbot.exports.trail import export_trail
+from nostrbot.messages.receipts import entry_messages
+from nostrbot.messages.replies import answer, answer_that_fits, is_refusal, refusal
 from nostrbot.nostr.giftwrap import make_wrap
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Envelope, Scheme
 from nostrbot.runtime.bookkeeper import Turn
+from nostrbot.views.fitting import fits
+from nostrbot.views.lines import escape_lines
 from tests.fuzz.effort import effort
 from tests.fuzz.spoiling import TEXTS, Plain, spoilt_json, spoilt_text
 from tests.fuzz.test_payloads import BEACON, TELEMETRY

@@ -8,9 +8,9 @@ import orjson
 import pytest
 
 from nostrbot.core.commands import Code, Refused
-from nostrbot.core.replies import answer
 from nostrbot.exports.export import export
 from nostrbot.exports.request import Form, Subject, Wish
+from nostrbot.messages.replies import answer
 from nostrbot.store.integrity import check_journal
 from tests.offices import ANA, BEN, BOT, OPERATOR, PLATFORM, Office, office
 from tests.reading.asking import asked, moment, small_sale

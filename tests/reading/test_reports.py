@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from nostrbot.core.commands import Code, Refused
-from nostrbot.core.replies import REPLY_BYTES_MAX, answer
+from nostrbot.messages.replies import answer
 from nostrbot.money import parse_minor
+from nostrbot.views.fitting import REPLY_BYTES_MAX
 from tests.offices import MACHINE, OPERATOR, Office, office
 from tests.reading.asking import asked, moment, small_sale
 from tests.signers import Signer

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from nostrbot.core.replies import REPLY_BYTES_MAX, answer
+from nostrbot.messages.replies import answer
 from nostrbot.money import format_ratio
 from nostrbot.reading.stacking import MILESTONES, milestones
+from nostrbot.views.fitting import REPLY_BYTES_MAX
 from tests.offices import ANA, BEN, OPERATOR, PLATFORM, Office, office
 from tests.reading.asking import asked, moment, small_sale
 from tests.signers import Signer

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from nostrbot.core.book import check_books
 from nostrbot.core.commands import Code, Refused
-from nostrbot.core.replies import REPLY_BYTES_MAX, answer
+from nostrbot.messages.replies import answer
 from nostrbot.money import parse_minor
+from nostrbot.views.fitting import REPLY_BYTES_MAX
 from tests.effort import examples
 from tests.offices import ANA, BEN, OPERATOR, PLATFORM, Office, office, report
 from tests.reading.asking import HERE, asked, moment, small_sale

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nostrbot.core.replies import answer
+from nostrbot.messages.replies import answer
 from tests.offices import OPERATOR, PLATFORM, Office, office
 from tests.reading.asking import asked, small_sale
 from tests.signers import Signer

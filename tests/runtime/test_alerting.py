@@ -14,13 +14,13 @@ from sqlalchemy.exc import DBAPIError
 from nostrbot import bot as bot_module
 from nostrbot.bot import Bot
 from nostrbot.core.records import AlertPlan
-from nostrbot.core.replies import fits
 from nostrbot.nostr import kinds
 from nostrbot.nostr.sealing import Scheme
 from nostrbot.relays.relay import RelayConfig, RelayHealth
 from nostrbot.runtime.alerting import MORE, Lookout, Reach, reach_of
 from nostrbot.store.batch import Batch
 from nostrbot.store.sqlite import sqlite_url
+from nostrbot.views.fitting import fits
 from tests.houses import House
 from tests.offices import BOT, HOUSE, MACHINE, OPENED_AT, OPERATOR, PLATFORM, command, contents, office, report
 from tests.peers.bot_process import settings_of

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from nostrbot.core.receipts import Message
+from nostrbot.messages.receipts import Message
 from nostrbot.nostr.sealing import Envelope
 from nostrbot.runtime.answers import STAND_BACK_S, Enquiries
 from nostrbot.runtime.bookkeeper import Turn

@@ -13,7 +13,7 @@ import orjson
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from nostrbot.core.receipts import Message
+from nostrbot.messages.receipts import Message
 from nostrbot.nostr.event import sign_event
 from nostrbot.nostr.giftwrap import make_wrap
 from nostrbot.nostr.sealing import Envelope, Scheme

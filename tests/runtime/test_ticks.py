@@ -18,8 +18,8 @@ from sqlalchemy.exc import OperationalError
 from nostrbot import bot as bot_module
 from nostrbot.audit.verification import verify_trail
 from nostrbot.core.book import check_books
-from nostrbot.core.receipts import entry_messages
 from nostrbot.exports.trail import export_trail
+from nostrbot.messages.receipts import entry_messages
 from nostrbot.nostr.kinds import DIRECT_MESSAGE
 from nostrbot.runtime import clock as steadiness
 from nostrbot.runtime.bookkeeper import Turn

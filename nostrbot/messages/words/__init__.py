@@ -1,0 +1,1 @@
+"""Words: the data of answers and receipts in sentences, a module for each noun."""

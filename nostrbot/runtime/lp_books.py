@@ -1,0 +1,40 @@
+"""LPs in several books: which of them a word of an LP concerns, and what it is told when another operator enrols it.
+
+What lives here: looking across books for one LP. What does not: its choices (core/registry.py), carrying them from one book
+into another (runtime/bookkeeper.py). docs/protocol.md sections 6 and 7; the review of November 2026, A8. An operator learns nothing of an
+LP's dealings with another one before that LP itself says `join` to it: whatever stands here is told to LPs only.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from nostrbot.core.book import Book, Lp
+from nostrbot.messages.receipts import Message, direct_message
+from nostrbot.messages.words.receipts import enrolled_words
+
+
+def lp_in(book: Book, pubkey: str) -> Lp:
+    """Who this key is as an LP of a book."""
+    return book.lps[book.lp_of_key[pubkey]]
+
+
+def books_concerned(books: Mapping[str, Book], keys: Sequence[str], pubkey: str, verb: str) -> list[str]:
+    """Which of the books an LP is in a command of its concerns: those it joined, and for `join` then the others.
+
+    Where it has not joined it has nothing to change, and that book's operator must not stand in its way in the others.
+    """
+    joined = [key for key in keys if lp_in(books[key], pubkey).preferences is not None]
+    others = [key for key in keys if key not in joined]
+    return [*joined, *others] if verb == "join" else joined or others[:1]
+
+
+def enrolment_notice(books: Mapping[str, Book], book: Book, pubkey: str) -> Message | None:
+    """What an LP that takes part with another operator is told once when this one enrolled it: to join here, too."""
+    here = lp_in(book, pubkey)
+    if here.preferences is not None or len(here.seats) > 1:
+        return None
+    elsewhere = [other for other in books.values() if other.key != book.key and pubkey in other.lp_of_key]
+    chosen = next((lp_in(other, pubkey).preferences for other in elsewhere if lp_in(other, pubkey).preferences), None)
+    if chosen is None:
+        return None
+    words = enrolled_words(book.handle, next(iter(here.seats)), here.handle)
+    return direct_message(pubkey, f"enrolled:{book.key}:{pubkey}", words, chosen.scheme)
