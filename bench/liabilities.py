@@ -14,8 +14,8 @@ import orjson
 from bench.figures import Aim, Figure
 from bench.house import House, keys_of
 from nostrbot.audit.proof import Proven, check_proof
-from nostrbot.core.checkpoint import Checkpoint, checkpoint_content, proof_view, read_checkpoint, subject_of
-from nostrbot.core.liabilities import Leaves, Standpoint, Tree, add_up
+from nostrbot.core.proofs.checkpoint import Checkpoint, checkpoint_content, proof_view, read_checkpoint, subject_of
+from nostrbot.core.proofs.liabilities import Leaves, Standpoint, Tree, add_up
 from nostrbot.nostr import kinds
 from nostrbot.nostr.event import VerifiedEvent, sign_event
 

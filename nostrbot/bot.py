@@ -19,7 +19,7 @@ from loguru import logger
 from sqlalchemy.exc import DBAPIError
 
 from nostrbot.core.book import ROOT
-from nostrbot.core.roles import no_key
+from nostrbot.core.platform.roles import no_key
 from nostrbot.errors import FenceError
 from nostrbot.home.config import RelaySettings
 from nostrbot.monitoring.exposition import BookFigures, exposition

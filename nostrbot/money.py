@@ -1,7 +1,7 @@
 """Integer money: sats, fiat minor units, parts per million, and `split()`, the only place that rounds what is booked.
 
 What lives here: exact reading (of what programs write and, more strictly, of what people type) and printing of decimals, percentages and rates, and sharing a whole into parts. What
-does not: who gets a share (core/fees.py, core/dca.py). docs/protocol.md section 5; acceptance O4, O5, X3. No floats.
+does not: who gets a share (core/atm/settlements/fees.py, core/atm/settlements/dca.py). docs/protocol.md section 5; acceptance O4, O5, X3. No floats.
 """
 
 import re

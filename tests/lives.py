@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from nostrbot.audit.verification import verify_trail
+from nostrbot.core.atm.settlements.rules import Duplicate
 from nostrbot.core.book import Book
 from nostrbot.core.engine import apply
 from nostrbot.core.facts import (
@@ -27,8 +28,7 @@ from nostrbot.core.facts import (
     read_fact,
 )
 from nostrbot.core.inputs import Signed, effect_id
-from nostrbot.core.platform_facts import BotRotated
-from nostrbot.core.settlements import Duplicate
+from nostrbot.core.platform.facts import BotRotated
 from nostrbot.core.snapshots import take_snapshot
 from nostrbot.journal.entry import GENESIS
 from nostrbot.nostr import kinds

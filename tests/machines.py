@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from nostrbot.core.atm.subject import Subject
+from nostrbot.core.atm.payloads.subject import Subject
 from nostrbot.core.inputs import Signed
 from nostrbot.nostr import kinds
 from nostrbot.nostr.event import sign_event

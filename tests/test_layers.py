@@ -39,9 +39,10 @@ CARRIERS = ["feeds", "rails", "relays", "store"]
 APART = {(here, there) for here in CARRIERS for there in CARRIERS if here != there}
 # Pages show what is committed: they need neither the running bot nor its sentences.
 APART |= {("web", "runtime"), ("web", "bot"), ("web", "messages")}
-# The protocol knows no money, relays know nothing of the domain, and the two halves of the domain meet in the engine.
+# The protocol knows no money, relays know nothing of the domain; the ledger knows no trade, and payloads no accounts.
 APART |= {("nostr", "money"), ("relays", "money"), ("relays", "core"), ("relays", "journal")}
-APART |= {("core.ledger", "core.atm"), ("core.atm", "core.ledger")}
+APART |= {("core.ledger", "core.atm"), ("core.ledger", "core.platform"), ("core.ledger", "core.book")}
+APART |= {("core.atm.payloads", "core.ledger"), ("core.atm.payloads", "core.book"), ("core.commands", "core.atm")}
 # What proves the bot right must not be the bot.
 APART |= {("audit", "bot"), ("audit", "runtime"), ("bot", "audit"), ("runtime", "audit")}
 # Judging needs nothing but files; only who follows checkpoints listens to relays.
@@ -252,7 +253,7 @@ PLANTED = [
     ("relays/pool.py", "from nostrbot.core import fees", "relays.pool must not know core.fees"),
     ("nostr/keys.py", "from nostrbot.money import split", "nostr.keys must not know money.split"),
     ("core/ledger/posting.py", "from nostrbot.core.atm import decode", "core.ledger.posting must not know core.atm.decode"),
-    ("core/atm/decode.py", "import nostrbot.core.ledger", "core.atm.decode must not know core.ledger"),
+    ("core/atm/payloads/decode.py", "import nostrbot.core.ledger", "core.atm.payloads.decode must not know core.ledger"),
     ("audit.py", "from nostrbot.bot import run", "audit must not know bot.run"),
     ("bot.py", "def run():\n    from nostrbot import audit", "bot must not know audit"),
     ("core/book.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from nostrbot.store import rows",

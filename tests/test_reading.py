@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from nostrbot.core.commands import Code, Refused
+from nostrbot.core.commands.refused import Code, Refused
 from nostrbot.messages.replies import answer
 from nostrbot.runtime.hearing import COMMANDS_AT_ONCE, COMMANDS_PER_S
 from nostrbot.store.queries import Queries, StoredLeg, StoredSettlement

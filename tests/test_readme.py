@@ -17,8 +17,10 @@ import pytest
 import typer.main
 
 from nostrbot.cli import app
-from nostrbot.core.commands import Code, Command, parse
-from nostrbot.core.phrasebook import TABLE
+from nostrbot.core.commands.command import Command
+from nostrbot.core.commands.refused import Code
+from nostrbot.core.parsing import parse
+from nostrbot.core.table import TABLE
 from nostrbot.home.config import read_relays
 from nostrbot.refusals import Reason
 from nostrbot.relays.relay import RelayConfig

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from nostrbot.core import arguments
-from nostrbot.core.forms import Form, Role
-from nostrbot.core.phrasebook import TABLE
+from nostrbot.core.commands import arguments
+from nostrbot.core.commands.specs import Form, Role
+from nostrbot.core.table import TABLE
 from tests.offices import ANA, HOUSE, OPERATOR, PLATFORM, Office, command, office, report
 from tests.signers import Signer
 

@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
-import nostrbot.core.bounds
-import nostrbot.core.dca
-import nostrbot.core.prices
-import nostrbot.core.settlements
+import nostrbot.core.atm.bounds
+import nostrbot.core.atm.prices
+import nostrbot.core.atm.settlements.dca
+import nostrbot.core.atm.settlements.rules
+import nostrbot.core.atm.settlements.worklist
 import nostrbot.core.snapshots
-import nostrbot.core.worklist
 import nostrbot.store.writer
-from nostrbot.core.till import Till
+from nostrbot.core.atm.till import Till
 from nostrbot.messages.receipts import Message
 from nostrbot.nostr.event import Event, VerifiedEvent
 from nostrbot.relays import session
@@ -123,7 +123,7 @@ def the_rest_goes_to_the_first(patch: pytest.MonkeyPatch) -> None:
         parts[0] += total - sum(parts)
         return parts
 
-    patch.setattr(nostrbot.core.dca, "split", careless)
+    patch.setattr(nostrbot.core.atm.settlements.dca, "split", careless)
 
 
 def there_is_no_fence(patch: pytest.MonkeyPatch) -> None:
@@ -172,14 +172,14 @@ def rows_are_done_when_handed_over(patch: pytest.MonkeyPatch) -> None:
 
 def sums_have_no_bounds(patch: pytest.MonkeyPatch) -> None:
     """A book may owe more than all sats there are."""
-    for module in (nostrbot.core.settlements, nostrbot.core.worklist):
+    for module in (nostrbot.core.atm.settlements.rules, nostrbot.core.atm.settlements.worklist):
         patch.setattr(module, "outgrows_sats", lambda *_: False)
-    patch.setattr(nostrbot.core.bounds, "BOOK_SATS_MAX", 10**30)
+    patch.setattr(nostrbot.core.atm.bounds, "BOOK_SATS_MAX", 10**30)
 
 
 def one_report_sets_the_price(patch: pytest.MonkeyPatch) -> None:
     """Of the rates that count the newest is taken for the usual one."""
-    patch.setattr(nostrbot.core.prices, "median", lambda rates: rates[-1])
+    patch.setattr(nostrbot.core.atm.prices, "median", lambda rates: rates[-1])
 
 
 def limits_are_not_given_back(patch: pytest.MonkeyPatch) -> None:

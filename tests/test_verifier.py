@@ -154,9 +154,11 @@ def test_it_packs_judging_and_nothing_else(installed: Path) -> None:
         "core",
         "errors.py",
         "journal",
-        "home/keyfile.py",
+        "messages",
+        "home",
         "money.py",
         "nostr",
         "refusals.py",
+        "views",
     }
-    assert not (installed / "site" / "nostrbot" / "audit" / "following.py").exists()
+    assert not (installed / "site" / "nostrbot" / "audit" / "monitor.py").exists()

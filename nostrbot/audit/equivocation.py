@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from nostrbot.core.checkpoint import Checkpoint, read_checkpoint
-from nostrbot.core.succession import SUBJECT, Succession, read_succession
+from nostrbot.core.platform.succession import SUBJECT, Succession, read_succession
+from nostrbot.core.proofs.checkpoint import Checkpoint, read_checkpoint
 from nostrbot.errors import ConfigError
 from nostrbot.nostr.event import VerifiedEvent, read_event
 from nostrbot.refusals import Refusal

@@ -11,8 +11,8 @@ from typing import Any
 import orjson
 
 from nostrbot.audit.proof import read_paper, read_signed
+from nostrbot.core.atm.states import LegStatus
 from nostrbot.core.book import Book
-from nostrbot.core.checkpoint import Checkpoint
 from nostrbot.core.facts import (
     Fact,
     Leg,
@@ -23,8 +23,8 @@ from nostrbot.core.facts import (
     SettlementRefunded,
     SettlementRetried,
 )
-from nostrbot.core.liabilities import liabilities_of, sums_view
-from nostrbot.core.states import LegStatus
+from nostrbot.core.proofs.checkpoint import Checkpoint
+from nostrbot.core.proofs.liabilities import liabilities_of, sums_view
 from nostrbot.errors import TrailError
 from nostrbot.messages.receipts import corrected_by, payment_of, receipt_view
 from nostrbot.nostr.event import INT_MAX

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 import orjson
 
 from nostrbot.audit.differences import require_same
-from nostrbot.core.atm.settlement import read_settlement
-from nostrbot.core.commands import Command, parse
+from nostrbot.core.atm.payloads.sale import read_settlement
+from nostrbot.core.commands.command import Command
 from nostrbot.core.inputs import Input, Signed, read_observation, reopen
+from nostrbot.core.parsing import parse
 from nostrbot.core.rules import FIRST, RULES
 from nostrbot.errors import SealingError, TrailError
 from nostrbot.journal.entry import canonical, digest, trail_line

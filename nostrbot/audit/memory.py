@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 import orjson
 
 from nostrbot.audit.examination import Needs
+from nostrbot.core.atm.dossier import Dossier
+from nostrbot.core.atm.settlements.compromise import FREEZE_MAX, may_be_frozen
+from nostrbot.core.atm.states import LegStatus
 from nostrbot.core.book import Book
-from nostrbot.core.compromise import FREEZE_MAX, may_be_frozen
-from nostrbot.core.dossier import Dossier
 from nostrbot.core.evolution import recall_payment, recall_settlement
 from nostrbot.core.facts import (
     Fact,
@@ -27,7 +28,6 @@ from nostrbot.core.facts import (
     read_fact,
 )
 from nostrbot.core.inputs import Input, Signed
-from nostrbot.core.states import LegStatus
 from nostrbot.journal.entry import canonical
 
 PAST_ROWS = 200  # settlements of a machine's past that are read at once

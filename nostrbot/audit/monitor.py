@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from nostrbot.audit.equivocation import Chronicle, Seen
-from nostrbot.core.succession import Succession
+from nostrbot.core.platform.succession import Succession
 from nostrbot.nostr import kinds
 from nostrbot.nostr.filters import Filter
 from nostrbot.nostr.keys import Keys

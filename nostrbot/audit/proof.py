@@ -1,7 +1,7 @@
 """Proofs: whether an LP's balances are in what a bot signed. Anybody can run this, and it asks nobody.
 
 What lives here: reading a proof and a checkpoint as strangers hand them over, and computing the root anew. What does not:
-how either is made (core/liabilities.py, core/checkpoint.py). docs/protocol.md section 7; faults.md rows 87, 88.
+how either is made (core/proofs/liabilities.py, core/proofs/checkpoint.py). docs/protocol.md section 7; faults.md rows 87, 88.
 
 Everything in a proof is bound by a hash or a signature: a file with one digit changed is refused, whichever it is.
 """
@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from nostrbot.core.checkpoint import VERSION, Checkpoint, read_checkpoint
-from nostrbot.core.liabilities import (
+from nostrbot.core.proofs.checkpoint import VERSION, Checkpoint, read_checkpoint
+from nostrbot.core.proofs.liabilities import (
     PARTS,
     PATH_MAX,
     Leaf,

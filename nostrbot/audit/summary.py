@@ -7,6 +7,7 @@ docs/protocol.md section 8 names the fields; docs/audit.md says what they are wo
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from nostrbot.core.atm.states import LegStatus
 from nostrbot.core.facts import (
     Fact,
     Leg,
@@ -19,7 +20,6 @@ from nostrbot.core.facts import (
     SettlementRetried,
 )
 from nostrbot.core.rules import RULES
-from nostrbot.core.states import LegStatus
 from nostrbot.journal.entry import GENESIS
 
 CARRIED_NAMED = 1_000

@@ -20,7 +20,7 @@ from nostrbot.audit.proof import PAPER_BYTES_MAX, Proven, check_proof
 from nostrbot.audit.summary import Summary
 from nostrbot.audit.verification import AT_END, verify_trail
 from nostrbot.core.book import ROOT
-from nostrbot.core.liabilities import sums_view
+from nostrbot.core.proofs.liabilities import sums_view
 from nostrbot.core.rules import RULES
 from nostrbot.errors import ConfigError, TrailError, file_trouble
 from nostrbot.home.keyfile import read_key_file

@@ -19,16 +19,17 @@ from nostrbot.audit.memory import Memory
 from nostrbot.audit.parties import Parties
 from nostrbot.audit.summary import Carried, Summary
 from nostrbot.audit.workers import Findings, examined_pages
+from nostrbot.core.atm.counter import Counter, Gap
+from nostrbot.core.atm.fixed import open_slots
 from nostrbot.core.book import ROOT, Book, check_books
-from nostrbot.core.checkpoint import Checkpoint
-from nostrbot.core.commands import Command, parse
-from nostrbot.core.counter import Counter, Gap
-from nostrbot.core.daybook import is_known_zone, local_day
+from nostrbot.core.commands.command import Command
 from nostrbot.core.engine import apply, check_fresh, decide
 from nostrbot.core.facts import Fact, LpEnrolled, plain_fact
-from nostrbot.core.fixed import open_slots
 from nostrbot.core.inputs import ClockSet, Input, Signed, Tick, read_observation
-from nostrbot.core.platform_facts import BookOpened
+from nostrbot.core.local_time import is_known_zone, local_day
+from nostrbot.core.parsing import parse
+from nostrbot.core.platform.facts import BookOpened
+from nostrbot.core.proofs.checkpoint import Checkpoint
 from nostrbot.core.rules import FIRST, RULES, SOUND, are_known
 from nostrbot.errors import BooksError, ConfigError, TrailError
 from nostrbot.journal.entry import TRAIL_VERSION, canonical

@@ -20,7 +20,7 @@ from nostrbot.nostr.keys import npub
 if TYPE_CHECKING:
     from nostrbot.audit.equivocation import Chronicle, Evidence, Seen
     from nostrbot.audit.monitor import Following
-    from nostrbot.core.succession import Succession
+    from nostrbot.core.platform.succession import Succession
 
 STATE_BYTES_MAX = 256 * 1024 * 1024  # some 200,000 checkpoints
 
@@ -149,8 +149,8 @@ def _tell_rest(following: "Following", *, json: bool) -> None:
 
 def _tell(url: str, seen: "Seen | Succession", *, json: bool) -> None:
     """Print a checkpoint and what it proves, or that the bot has another key."""
-    from nostrbot.core.liabilities import sums_view
-    from nostrbot.core.succession import Succession
+    from nostrbot.core.platform.succession import Succession
+    from nostrbot.core.proofs.liabilities import sums_view
     from nostrbot.messages.words.trust import amounts_words
 
     if isinstance(seen, Succession):

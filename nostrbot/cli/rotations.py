@@ -1,7 +1,7 @@
 """Commands that give a bot another key: `rotate begin`, `rotate countersign`, `rotate finish`.
 
 What lives here: their arguments, and the files that go from one to the next. What does not: what they do (runtime/rotation.py) and
-what a succession is (core/succession.py). docs/protocol.md section 8.
+what a succession is (core/platform/succession.py). docs/protocol.md section 8.
 """
 
 import os
@@ -16,7 +16,7 @@ import typer
 
 from nostrbot.cli.output import write_out
 from nostrbot.cli.terminal import DONE, HomeOption, KeyOption, OutputOption, home_at, passphrase, run_until_done
-from nostrbot.core.succession import CONTENT_CHARS_MAX, countersign, read_statement, read_succession
+from nostrbot.core.platform.succession import CONTENT_CHARS_MAX, countersign, read_statement, read_succession
 from nostrbot.errors import ConfigError, file_trouble
 from nostrbot.home.keyfile import read_key_file
 from nostrbot.nostr.event import VerifiedEvent, read_event

@@ -9,72 +9,17 @@ before each decision.
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from nostrbot.core.atm.settlement import Sale
-from nostrbot.core.dossier import Dossier
-from nostrbot.core.facts import Leg, SettlementFrozen
+from nostrbot.core.atm.recall import Recall
+from nostrbot.core.atm.records import AlertPlan, Deposit, Enrolment, FixedPlan, Machine, Preferences, Split
+from nostrbot.core.atm.till import Till
+from nostrbot.core.facts import SettlementFrozen
 from nostrbot.core.ledger import accounts
 from nostrbot.core.ledger.balances import Balances
-from nostrbot.core.platform_facts import OperatorAdded
-from nostrbot.core.records import AlertPlan, Deposit, Enrolment, FixedPlan, Machine, Preferences, Split
-from nostrbot.core.states import SettlementStatus
-from nostrbot.core.till import Till
+from nostrbot.core.platform.facts import OperatorAdded
 from nostrbot.errors import BooksError
 from nostrbot.nostr.sealing import Scheme
 
 ROOT = "root"  # the platform's own book: operators and the platform fee
-
-
-class Booked(NamedTuple):
-    """A settlement this book already knows, as far as a repeat of it must be answered."""
-
-    number: int | None
-    status: SettlementStatus
-    error: str | None
-    sale: Sale
-    machine: str
-
-
-class PaidLeg(NamedTuple):
-    """A leg as it stands, and what it is part of: a settlement, or what an LP was paid apart from any.
-
-    Attributes:
-        slot: the time slot it was paid for, if any; at: when it was paid (unix seconds).
-        settlement: number of the settlement it is part of; None: of none.
-    """
-
-    leg: Leg
-    machine: str
-    currency: str
-    rate: str
-    slot: str | None
-    at: int
-    settlement: int | None = None
-
-
-class Recall:
-    """What this book already took in: event ids, accepted settlements by payment hash, settlements and legs by number.
-
-    `payments`: of each payment hash every settlement that was accepted with it, by number, whatever became of it. Where another
-    content came with the same hash, each of them must be among the `dossiers`, which say what became of it.
-
-    The bot fills it from the database before a batch and lets it go afterwards; an auditor keeps all of it. The unique
-    keys of the database stand behind it: a Recall that forgot cannot book twice, it can only fail loudly.
-    """
-
-    __slots__ = ("dossiers", "events", "legs", "payments")
-
-    def __init__(self) -> None:
-        self.events: dict[str, Booked | None] = {}
-        self.payments: dict[str, dict[int, Booked]] = {}
-        self.dossiers: dict[int, Dossier] = {}
-        self.legs: dict[int, PaidLeg] = {}
-
-    def forget(self) -> None:
-        """Drop everything; the owner fills it again when needed."""
-        self.events.clear()
-        self.payments.clear()
-        self.dossiers.clear()
-        self.legs.clear()
 
 
 @dataclass(slots=True)

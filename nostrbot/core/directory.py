@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nostrbot.core.book import ROOT, Book
-from nostrbot.core.forms import Role
+from nostrbot.core.commands.specs import Role
 
 
 @dataclass(frozen=True, slots=True)

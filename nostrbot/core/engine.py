@@ -14,39 +14,40 @@ docs/protocol.md sections 1, 3, 6, 7.
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from nostrbot.core import (
+from nostrbot.core.atm import (
     alert_plan,
     cassettes,
-    compromise,
     deposits,
     fixed,
     gaps,
-    guards,
-    outside,
     own_sats,
     parties,
     payments,
-    platform,
+    platform_fee,
     registry,
     splits,
-    worklist,
 )
-from nostrbot.core.atm.settlement import Sale, read_settlement
-from nostrbot.core.atm.subject import Subject, subject_of
+from nostrbot.core.atm.bounds import refuse_outgrown
+from nostrbot.core.atm.payloads.sale import Sale, read_settlement
+from nostrbot.core.atm.payloads.subject import Subject, subject_of
+from nostrbot.core.atm.settlements import compromise, guards, worklist
+from nostrbot.core.atm.settlements import manual as outside
+from nostrbot.core.atm.settlements.rules import Duplicate, decide_settlement
 from nostrbot.core.book import ROOT, Book
-from nostrbot.core.bounds import refuse_outgrown
-from nostrbot.core.commands import SUSPENDED, Code, Command, Misunderstood, Refused, not_yours, parse
+from nostrbot.core.commands.command import Command, Misunderstood
+from nostrbot.core.commands.order import Order
+from nostrbot.core.commands.refused import SUSPENDED, Code, Refused, not_yours
+from nostrbot.core.commands.specs import Role
 from nostrbot.core.evolution import Place, evolve
 from nostrbot.core.facts import ClockSetRight, Fact
-from nostrbot.core.forms import Role
 from nostrbot.core.inputs import ClockSet, Input, Signed, Tick
 from nostrbot.core.ledger.transaction import Transaction
-from nostrbot.core.orders import Order
-from nostrbot.core.platform_facts import BotRotated, PredecessorNamed
-from nostrbot.core.roles import bot_keys, parts_of, taken
+from nostrbot.core.parsing import parse
+from nostrbot.core.platform import operators as platform
+from nostrbot.core.platform.facts import BotRotated, PredecessorNamed
+from nostrbot.core.platform.roles import bot_keys, parts_of, taken
+from nostrbot.core.platform.succession import read_succession
 from nostrbot.core.rules import SOUND
-from nostrbot.core.settlements import Duplicate, decide_settlement
-from nostrbot.core.succession import read_succession
 from nostrbot.nostr import kinds
 from nostrbot.refusals import Reason, Refusal
 
@@ -85,7 +86,7 @@ DECIDERS: Mapping[str, Decider] = {
     "operator suspend": platform.switch_operator,
     "operator resume": platform.switch_operator,
     "operator replace": parties.replace_operator,
-    "platform fee": platform.set_platform_fee,
+    "platform fee": platform_fee.set_platform_fee,
     "machine add": registry.add_machine,
     "machine set": registry.set_machine,
     "machine suspend": registry.switch_machine,
@@ -198,7 +199,7 @@ def decide_clock(given: ClockSet, at: int, rules: int) -> Decision:
 
 
 def decide_machine_state(book: Book, given: Signed, at: int, rules: int) -> Decision:
-    """Decide what a machine states of its cassettes; a beacon moves nothing and is no matter of a book (core/fleet.py)."""
+    """Decide what a machine states of its cassettes; a beacon moves nothing and is no matter of a book (core/atm/fleet.py)."""
     subject = subject_of(given.event)
     if isinstance(subject, Refusal):
         return Decision(instead=subject)

@@ -1,17 +1,21 @@
 """Evolution: how a book changes, fact by fact.
 
 What lives here: evolve(), one function a fact. What does not: the state that changes (core/book.py), which accounts a fact
-moves (core/booking.py), what is so (core/engine.py).
+moves (core/atm/booking.py), what is so (core/engine.py).
 """
 
 from functools import singledispatch
 from typing import Any, NamedTuple
 
-from nostrbot.core.book import ROOT, SCHEMES_KEPT, Book, Booked, Lp, Moved, PaidLeg, Seat
-from nostrbot.core.booking import book_fact
-from nostrbot.core.counter import Counter
-from nostrbot.core.daybook import local_day
-from nostrbot.core.dossier import Dossier, Later
+from nostrbot.core.atm.booking import book_fact
+from nostrbot.core.atm.counter import Counter
+from nostrbot.core.atm.dossier import Dossier, Later
+from nostrbot.core.atm.recall import Booked, PaidLeg
+from nostrbot.core.atm.records import Deposit, Preferences
+from nostrbot.core.atm.settlements.fees import is_out_of_tolerance
+from nostrbot.core.atm.states import Direction, LegStatus, SettlementStatus
+from nostrbot.core.atm.till import FeesOff, Till, in_order
+from nostrbot.core.book import ROOT, SCHEMES_KEPT, Book, Lp, Moved, Seat
 from nostrbot.core.facts import (
     AlertPlanSet,
     CassettesCounted,
@@ -50,9 +54,9 @@ from nostrbot.core.facts import (
     SlotsKept,
     SplitsSet,
 )
-from nostrbot.core.fees import is_out_of_tolerance
 from nostrbot.core.ledger.transaction import Transaction
-from nostrbot.core.platform_facts import (
+from nostrbot.core.local_time import local_day
+from nostrbot.core.platform.facts import (
     BookOpened,
     BotRotated,
     MachineFreed,
@@ -62,10 +66,7 @@ from nostrbot.core.platform_facts import (
     PlatformFeeSet,
     PredecessorNamed,
 )
-from nostrbot.core.records import Deposit, Preferences
 from nostrbot.core.rules import SOUND
-from nostrbot.core.states import Direction, LegStatus, SettlementStatus
-from nostrbot.core.till import FeesOff, Till, in_order
 from nostrbot.refusals import Reason
 
 # What one command of an LP chooses together; the newest command of each aspect tells all its preferences.

@@ -1,16 +1,18 @@
 """Facts: what a decision found to be so, in the words the journal keeps for ever.
 
 What lives here: one class a fact, and their plain form. What does not: the input a fact was decided from (the journal
-keeps it beside the facts), the postings (core/booking.py derives them), how they change a book (core/evolution.py).
+keeps it beside the facts), the postings (core/atm/booking.py derives them), how they change a book (core/evolution.py).
 A fact carries the whole record after the change, so that a reply, a projection or a book can be made from it alone.
 """
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, get_args
 
-from nostrbot.core.atm.settlement import Sale
+from nostrbot.core.atm.payloads.sale import Sale
+from nostrbot.core.atm.records import AlertPlan, Cassette, Deposit, Enrolment, FixedPlan, Machine, Preferences, Split
+from nostrbot.core.atm.states import Hold, LegStatus, LegType, SettlementStatus, SkipReason
 from nostrbot.core.plain import plain, reader, since_rules_2
-from nostrbot.core.platform_facts import (
+from nostrbot.core.platform.facts import (
     BookOpened,
     BotRotated,
     MachineFreed,
@@ -20,17 +22,6 @@ from nostrbot.core.platform_facts import (
     PlatformFeeSet,
     PredecessorNamed,
 )
-from nostrbot.core.records import (
-    AlertPlan,
-    Cassette,
-    Deposit,
-    Enrolment,
-    FixedPlan,
-    Machine,
-    Preferences,
-    Split,
-)
-from nostrbot.core.states import Hold, LegStatus, LegType, SettlementStatus, SkipReason
 from nostrbot.refusals import Reason
 
 

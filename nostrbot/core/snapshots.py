@@ -6,15 +6,15 @@ is a cache of the facts before it; the Recall is not part of it.
 
 from typing import Any
 
+from nostrbot.core.atm.counter import Counter, Gap, Stray
+from nostrbot.core.atm.records import AlertPlan, Cassette, Deposit, Enrolment, FixedPlan, Machine, Preferences, Split
+from nostrbot.core.atm.states import Direction
+from nostrbot.core.atm.till import FeesOff, Rate, Rejection, Till
 from nostrbot.core.book import Book, Lp, Moved, Seat
-from nostrbot.core.counter import Counter, Gap, Stray
 from nostrbot.core.facts import SettlementFrozen
 from nostrbot.core.ledger.balances import Balances
 from nostrbot.core.plain import plain, reader
-from nostrbot.core.platform_facts import OperatorAdded
-from nostrbot.core.records import AlertPlan, Cassette, Deposit, Enrolment, FixedPlan, Machine, Preferences, Split
-from nostrbot.core.states import Direction
-from nostrbot.core.till import FeesOff, Rate, Rejection, Till
+from nostrbot.core.platform.facts import OperatorAdded
 from nostrbot.nostr.sealing import Scheme
 
 _SCALARS = (

@@ -1,7 +1,7 @@
 """Ledgers: a whole book as a Beancount file, every entry's postings one transaction.
 
 What lives here: accounts, amounts and directives in Beancount's words, and the checks that are written into the file.
-What does not: what was booked and why (core/booking.py; the postings here are those sealed in the journal).
+What does not: what was booked and why (core/atm/booking.py; the postings here are those sealed in the journal).
 docs/protocol.md section 8; acceptance B5, B13. https://beancount.github.io/docs/beancount_language_syntax.html
 
 A ledger is exported whole: a part of it would balance nothing. Beancount's `bean-check` adds all of it up anew, and
@@ -14,10 +14,10 @@ from datetime import date, timedelta
 from functools import lru_cache
 from typing import Any
 
-from nostrbot.core.daybook import local_day, local_time
 from nostrbot.core.facts import read_fact
 from nostrbot.core.ledger.accounts import SAT
 from nostrbot.core.ledger.balances import AccountUnit
+from nostrbot.core.local_time import local_day, local_time
 from nostrbot.errors import BooksError
 from nostrbot.exports.narration import narrate
 from nostrbot.exports.rows import Title

@@ -7,6 +7,7 @@ written (beancount.py). Links are the ids people see (`s12`, `d3`), so that a co
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from nostrbot.core.atm.states import LegStatus
 from nostrbot.core.facts import (
     CassettesCounted,
     DepositChanged,
@@ -19,7 +20,6 @@ from nostrbot.core.facts import (
     SettlementRefunded,
     SettlementRetried,
 )
-from nostrbot.core.states import LegStatus
 from nostrbot.money import format_minor
 
 

@@ -7,11 +7,11 @@ journal. What does not: how a row is written (sheet.py, export.py) and the ledge
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from nostrbot.core.atm.dossier import as_it_stands
 from nostrbot.core.book import ROOT, Book
-from nostrbot.core.dossier import as_it_stands
 from nostrbot.core.facts import Leg, read_fact
 from nostrbot.core.plain import View
-from nostrbot.core.platform_facts import BookOpened
+from nostrbot.core.platform.facts import BookOpened
 from nostrbot.errors import ConfigError
 from nostrbot.messages.receipts import Payment, payment_of
 from nostrbot.nostr.keys import npub

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from nostrbot.core.daybook import local_time
+from nostrbot.core.local_time import local_time
 from nostrbot.core.plain import View
 from nostrbot.money import parse_decimal
 

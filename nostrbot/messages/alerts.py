@@ -2,7 +2,7 @@
 
 What lives here: find_alarms(), what is wrong just now, and ring(), what to say of it, given what was said before. What
 does not: looking every few seconds, the sheet, keeping what was told (runtime/alerting.py), the thresholds' command
-(core/alert_plan.py), and what a sealed entry has to say (messages/receipts.py). docs/protocol.md section 6; acceptance B12, Q3;
+(core/atm/alert_plan.py), and what a sealed entry has to say (messages/receipts.py). docs/protocol.md section 6; acceptance B12, Q3;
 faults.md rows 6, 16, 17.
 
 Quiet by default: an alarm is told when it begins, then once an hour at the most, after its first day once a day, and once
@@ -14,14 +14,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from nostrbot.core.atm.counter import Gap
+from nostrbot.core.atm.fleet import UNSEEN, Sighting
+from nostrbot.core.atm.records import Machine
+from nostrbot.core.atm.till import Till
+from nostrbot.core.atm.unread import SIGNER
 from nostrbot.core.book import Book
-from nostrbot.core.counter import Gap
-from nostrbot.core.daybook import DAY_S, HOUR_S, MINUTE_S, local_day, local_time
-from nostrbot.core.fleet import UNSEEN, Sighting
+from nostrbot.core.local_time import DAY_S, HOUR_S, MINUTE_S, local_day, local_time
 from nostrbot.core.plain import plain, reader
-from nostrbot.core.records import Machine
-from nostrbot.core.till import Till
-from nostrbot.core.unread import SIGNER
 from nostrbot.messages.words.machines import duration
 from nostrbot.views.lines import escape
 

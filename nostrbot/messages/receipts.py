@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import orjson
 
+from nostrbot.core.atm.states import LegStatus
 from nostrbot.core.book import ROOT, Book
 from nostrbot.core.facts import (
     CassettesPublished,
@@ -30,8 +31,7 @@ from nostrbot.core.facts import (
     SettlementRetried,
 )
 from nostrbot.core.plain import View
-from nostrbot.core.platform_facts import BotRotated, MachineFreed
-from nostrbot.core.states import LegStatus
+from nostrbot.core.platform.facts import BotRotated, MachineFreed
 from nostrbot.messages.machines import machine_message
 from nostrbot.messages.words.machines import shared_hash_notice
 from nostrbot.messages.words.plans import shortage_notice, unsettled_notice

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from nostrbot.core.commands import Code, Refused
+from nostrbot.core.commands.refused import Code, Refused
 from nostrbot.messages.words.figures import FIGURES_WORDS
 from nostrbot.messages.words.help import HELP_WORDS
 from nostrbot.messages.words.machines import MACHINE_WORDS

@@ -19,7 +19,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST as CONTENT_TYPE
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from nostrbot.core.checkpoint import Checkpoint
+from nostrbot.core.proofs.checkpoint import Checkpoint
 from nostrbot.monitoring.health import why_unhealthy
 
 __all__ = ["CONTENT_TYPE", "BookFigures", "exposition"]

@@ -9,9 +9,9 @@ from typing import Any
 import orjson
 
 from nostrbot.core.book import ROOT
-from nostrbot.core.checkpoint import Checkpoint, read_checkpoint
 from nostrbot.core.facts import read_fact
-from nostrbot.core.platform_facts import BookOpened
+from nostrbot.core.platform.facts import BookOpened
+from nostrbot.core.proofs.checkpoint import Checkpoint, read_checkpoint
 from nostrbot.errors import BooksError
 from nostrbot.home.config import Home
 from nostrbot.journal.entry import GENESIS

@@ -1,6 +1,6 @@
 """Duplicate keys: JSON that says one thing twice, which two readers may take differently.
 
-What lives here: finding them. What does not: what is done about it (messages.py for frames, core/atm/content.py for
+What lives here: finding them. What does not: what is done about it (messages.py for frames, core/atm/payloads/content.py for
 what a machine says: the auditor must read there what the bot read).
 """
 

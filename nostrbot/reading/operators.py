@@ -8,15 +8,15 @@ section 1; acceptance Q4, W1-W4). Lists are newest first.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+from nostrbot.core.atm.fleet import UNSEEN, Sighting
+from nostrbot.core.atm.records import Deposit
+from nostrbot.core.atm.registry import find_lp, find_machine
+from nostrbot.core.atm.settlements.worklist import STUCK_AFTER_S
+from nostrbot.core.atm.states import SettlementStatus
+from nostrbot.core.atm.unread import in_turn, unread_view
 from nostrbot.core.book import Book, Seat
-from nostrbot.core.commands import Code, Refused
-from nostrbot.core.fleet import UNSEEN, Sighting
+from nostrbot.core.commands.refused import Code, Refused
 from nostrbot.core.plain import View
-from nostrbot.core.records import Deposit
-from nostrbot.core.registry import find_lp, find_machine
-from nostrbot.core.states import SettlementStatus
-from nostrbot.core.unread import in_turn, unread_view
-from nostrbot.core.worklist import STUCK_AFTER_S
 from nostrbot.reading.pages import NOT_IN_LIST, Page, page_of, read_id
 from nostrbot.reading.question import Question
 from nostrbot.store.queries import Queries, StoredSettlement

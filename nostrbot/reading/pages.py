@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from nostrbot.core.book import Book
-from nostrbot.core.commands import LIST_LIMIT_DEFAULT, Code, Refused
+from nostrbot.core.commands.command import LIST_LIMIT_DEFAULT
+from nostrbot.core.commands.refused import Code, Refused
 from nostrbot.core.plain import View
 from nostrbot.store.queries import Queries, StoredLeg
 from nostrbot.views.fitting import DATA_BYTES_MAX, row_bytes

@@ -7,9 +7,9 @@ answer, which is decided with the others (runtime/bookkeeper.py). docs/protocol.
 import asyncio
 from collections.abc import Mapping
 
+from nostrbot.core.atm.splits import share_pots
 from nostrbot.core.book import Book
-from nostrbot.core.daybook import DAY_S
-from nostrbot.core.splits import share_pots
+from nostrbot.core.local_time import DAY_S
 from nostrbot.reading.question import Begun, Question
 from nostrbot.store.queries import Queries
 from nostrbot.views.fitting import Data

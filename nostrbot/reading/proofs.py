@@ -1,7 +1,7 @@
 """What LPs can prove: that their balances are part of what the bot signed.
 
 What lives here: finding the checkpoint and making the proof. What does not: signing checkpoints (runtime/notary.py), the tree
-(core/liabilities.py), sentences (messages/words/trust.py). A tree is made piece by piece and the last few are remembered: ten
+(core/proofs/liabilities.py), sentences (messages/words/trust.py). A tree is made piece by piece and the last few are remembered: ten
 thousand LPs who ask one after the other cost one tree.
 """
 
@@ -13,9 +13,9 @@ from typing import NamedTuple, TypeVar
 import orjson
 
 from nostrbot.core.book import Book
-from nostrbot.core.checkpoint import Checkpoint, proof_view, read_checkpoint
-from nostrbot.core.commands import Code, Refused
-from nostrbot.core.liabilities import Tree, add_up, reading_leaves, root_of
+from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.proofs.checkpoint import Checkpoint, proof_view, read_checkpoint
+from nostrbot.core.proofs.liabilities import Tree, add_up, reading_leaves, root_of
 from nostrbot.errors import BooksError
 from nostrbot.nostr.event import read_event
 from nostrbot.reading.question import Question

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from nostrbot.core.atm.records import Split
 from nostrbot.core.book import Book
-from nostrbot.core.commands import Code, Command, Refused
+from nostrbot.core.commands.command import Command
+from nostrbot.core.commands.refused import Code, Refused
 from nostrbot.core.directory import Standing
 from nostrbot.core.plain import View
-from nostrbot.core.records import Split
 
 NOT_THERE = Refused(Code.NOT_FOUND, "you are at no such machine: `balance` shows where you are")
 

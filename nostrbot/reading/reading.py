@@ -6,11 +6,11 @@ What lives here: who answers what, and what everyone and the platform may ask. W
 
 from collections.abc import Awaitable, Callable, Mapping
 
+from nostrbot.core.atm.fleet import Sighting
 from nostrbot.core.book import ROOT, Book
-from nostrbot.core.commands import Code, Refused
-from nostrbot.core.fleet import Sighting
-from nostrbot.core.forms import Role
-from nostrbot.core.phrasebook import CHECKPOINT, DISMISS, FORMS, TABLE
+from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.specs import Role
+from nostrbot.core.table import CHECKPOINT, DISMISS, FORMS, TABLE
 from nostrbot.nostr.keys import npub
 from nostrbot.reading.lps import LpReading
 from nostrbot.reading.operators import OperatorReading

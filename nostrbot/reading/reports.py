@@ -2,7 +2,7 @@
 
 What lives here: `report`. What does not: sentences (messages/words/figures.py), single settlements (operators.py). A report
 is about the settlements born in its period, as they stand now, and about what was paid to LPs apart from them in it.
-Amounts are of what is booked: of a corrected settlement what is in force, of a refunded one nothing (core/takings.py).
+Amounts are of what is booked: of a corrected settlement what is in force, of a refunded one nothing (core/atm/takings.py).
 """
 
 from collections import Counter
@@ -10,13 +10,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from nostrbot.core.atm.registry import find_machine
+from nostrbot.core.atm.states import Direction, LegType, SettlementStatus
 from nostrbot.core.book import Book
-from nostrbot.core.commands import Refused
-from nostrbot.core.daybook import DAY_S, local_day, moment_of
-from nostrbot.core.forms import Period
+from nostrbot.core.commands.refused import Refused
+from nostrbot.core.commands.specs import Period
+from nostrbot.core.local_time import DAY_S, local_day, moment_of
 from nostrbot.core.plain import View
-from nostrbot.core.registry import find_machine
-from nostrbot.core.states import Direction, LegType, SettlementStatus
 from nostrbot.money import format_minor
 from nostrbot.reading.question import Question
 from nostrbot.store.leg_sums import LegSum

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import pairwise
 
+from nostrbot.core.atm.prices import price_in_force
+from nostrbot.core.atm.states import DepositStatus, LegType
 from nostrbot.core.book import Book
-from nostrbot.core.commands import Refused
-from nostrbot.core.daybook import days_before, local_day, moment_of, month_after
-from nostrbot.core.forms import Range
+from nostrbot.core.commands.refused import Refused
+from nostrbot.core.commands.specs import Range
+from nostrbot.core.local_time import days_before, local_day, moment_of, month_after
 from nostrbot.core.plain import View
-from nostrbot.core.prices import price_in_force
 from nostrbot.core.rules import RULES
-from nostrbot.core.states import DepositStatus, LegType
 from nostrbot.money import SATS_PER_BTC, format_minor, format_ratio, minor_digits, parse_decimal
 from nostrbot.reading.question import Question
 from nostrbot.store.leg_sums import Bought, LegSum, Span

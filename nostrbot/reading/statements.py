@@ -18,8 +18,8 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from nostrbot.core.book import Book
-from nostrbot.core.commands import Code, Refused
-from nostrbot.core.daybook import local_day, moment_of, month_after
+from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.local_time import local_day, moment_of, month_after
 from nostrbot.core.plain import View
 from nostrbot.money import format_minor
 from nostrbot.reading.question import NOT_THERE, Question

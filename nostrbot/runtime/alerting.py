@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from nostrbot.core.atm.fleet import Sighting
 from nostrbot.core.book import ROOT, Book
-from nostrbot.core.daybook import HOUR_S, MINUTE_S, days_before, local_day, moment_of
-from nostrbot.core.fleet import Sighting
+from nostrbot.core.local_time import HOUR_S, MINUTE_S, days_before, local_day, moment_of
 from nostrbot.messages.alerts import Surroundings, Told, find_alarms, read_told, ring
 from nostrbot.messages.receipts import Message, direct_message
 from nostrbot.messages.replies import answer

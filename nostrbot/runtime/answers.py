@@ -17,9 +17,10 @@ from typing import Any, Generic, TypeVar
 
 from loguru import logger
 
-from nostrbot.core.commands import LIST_LIMIT_DEFAULT, Code, Refused
+from nostrbot.core.commands.command import LIST_LIMIT_DEFAULT
+from nostrbot.core.commands.refused import Code, Refused
 from nostrbot.core.inputs import Signed
-from nostrbot.core.phrasebook import CHECKPOINT
+from nostrbot.core.table import CHECKPOINT
 from nostrbot.errors import FenceError
 from nostrbot.messages.replies import answer, answer_that_fits, refusal
 from nostrbot.nostr.sealing import Scheme

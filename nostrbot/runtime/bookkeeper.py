@@ -13,20 +13,22 @@ from dataclasses import dataclass, field
 import orjson
 from loguru import logger
 
-from nostrbot.core.amounts import read_limit
-from nostrbot.core.atm.settlement import Sale
-from nostrbot.core.atm.subject import Subject
-from nostrbot.core.book import ROOT, Book, Booked
-from nostrbot.core.commands import (
-    SUSPENDED,
-    Code,
-    Command,
-    Misunderstood,
-    Refused,
-    name_what_there_is,
-    not_yours,
-)
-from nostrbot.core.daybook import MINUTE_S
+from nostrbot.core.atm.fixed import due_slots
+from nostrbot.core.atm.fleet import UNSEEN, Sighting, see_beacon, see_telemetry
+from nostrbot.core.atm.parties import due_moves
+from nostrbot.core.atm.payloads.sale import Sale
+from nostrbot.core.atm.payloads.subject import Subject
+from nostrbot.core.atm.recall import Booked
+from nostrbot.core.atm.registry import find_speaker
+from nostrbot.core.atm.settlements.rules import Duplicate
+from nostrbot.core.atm.splits import splits_as_set
+from nostrbot.core.atm.states import SettlementStatus
+from nostrbot.core.book import ROOT, Book
+from nostrbot.core.commands.amounts import read_limit
+from nostrbot.core.commands.command import Command, Misunderstood
+from nostrbot.core.commands.order import Order
+from nostrbot.core.commands.refused import SUSPENDED, Code, Refused, not_yours
+from nostrbot.core.commands.specs import Role
 from nostrbot.core.directory import Directory, Standing
 from nostrbot.core.engine import (
     FREED,
@@ -42,20 +44,13 @@ from nostrbot.core.facts import (
     Fact,
     SettlementRejected,
 )
-from nostrbot.core.fixed import due_slots
-from nostrbot.core.fleet import UNSEEN, Sighting, see_beacon, see_telemetry
-from nostrbot.core.forms import Role
 from nostrbot.core.inputs import Input, Signed, Tick
-from nostrbot.core.orders import Order
-from nostrbot.core.parties import due_moves
-from nostrbot.core.phrasebook import DISMISS
+from nostrbot.core.local_time import MINUTE_S
+from nostrbot.core.parsing import name_what_there_is
 from nostrbot.core.plain import View
-from nostrbot.core.registry import find_speaker
-from nostrbot.core.roles import GIVEN_BY, Part, keys_given, no_key, taken
+from nostrbot.core.platform.roles import GIVEN_BY, Part, keys_given, no_key, taken
 from nostrbot.core.rules import RULES
-from nostrbot.core.settlements import Duplicate
-from nostrbot.core.splits import splits_as_set
-from nostrbot.core.states import SettlementStatus
+from nostrbot.core.table import DISMISS
 from nostrbot.errors import BooksError
 from nostrbot.journal.entry import Chain, seal
 from nostrbot.messages.receipts import Message, Sealed, ack, ack_text, direct_message, owes_messages

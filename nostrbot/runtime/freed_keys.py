@@ -1,14 +1,15 @@
 """Freed keys: what the platform's `machine free` means across books.
 
 What lives here: who waits for a key, and which sales a machine has told to a book that had its key before. What does not:
-taking a key from a book (core/registry.py), and whose it is now (core/directory.py). docs/protocol.md section 6; the review
+taking a key from a book (core/atm/registry.py), and whose it is now (core/directory.py). docs/protocol.md section 6; the review
 of November 2026, A12. Whoever enrols a machine's key first has it, and keys are public: so there must be a way back.
 """
 
 from collections.abc import Container, Mapping
 
-from nostrbot.core.atm.settlement import Sale
-from nostrbot.core.book import Book, Booked
+from nostrbot.core.atm.payloads.sale import Sale
+from nostrbot.core.atm.recall import Booked
+from nostrbot.core.book import Book
 from nostrbot.core.directory import Directory
 from nostrbot.core.inputs import Signed
 from nostrbot.messages.receipts import Message, direct_message

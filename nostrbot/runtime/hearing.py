@@ -10,9 +10,10 @@ What is no command is answered a few times and then no more: it may be a machine
 
 from enum import Enum, auto
 
-from nostrbot.core.commands import Code, Command, Misunderstood, Refused
-from nostrbot.core.daybook import HOUR_S, MINUTE_S
-from nostrbot.core.phrasebook import FORMS
+from nostrbot.core.commands.command import Command, Misunderstood
+from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.local_time import HOUR_S, MINUTE_S
+from nostrbot.core.table import FORMS
 from nostrbot.runtime.rate_limit import Allowance
 
 COMMANDS_AT_ONCE, COMMANDS_PER_S = 240, 3  # of one key: more than people type and programs need (faults.md row 46)

@@ -7,12 +7,13 @@ What lives here: section 2 of docs/protocol.md, items 7 to 9: author, age, decry
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from nostrbot.core.atm.settlement import Sale, read_settlement
-from nostrbot.core.atm.subject import Subject, subject_of
-from nostrbot.core.commands import Command, Misunderstood, parse
+from nostrbot.core.atm.payloads.sale import Sale, read_settlement
+from nostrbot.core.atm.payloads.subject import Subject, subject_of
+from nostrbot.core.commands.command import Command, Misunderstood
 from nostrbot.core.directory import Directory, Standing
 from nostrbot.core.engine import OWN_WORD
 from nostrbot.core.inputs import Signed, open_signed
+from nostrbot.core.parsing import parse
 from nostrbot.nostr import kinds
 from nostrbot.nostr.event import Tagged, VerifiedEvent, expiration
 from nostrbot.nostr.giftwrap import open_seal, open_wrap

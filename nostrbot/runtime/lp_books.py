@@ -1,6 +1,6 @@
 """LPs in several books: which of them a word of an LP concerns, and what it is told when another operator enrols it.
 
-What lives here: looking across books for one LP. What does not: its choices (core/registry.py), carrying them from one book
+What lives here: looking across books for one LP. What does not: its choices (core/atm/registry.py), carrying them from one book
 into another (runtime/bookkeeper.py). docs/protocol.md sections 6 and 7; the review of November 2026, A8. An operator learns nothing of an
 LP's dealings with another one before that LP itself says `join` to it: whatever stands here is told to LPs only.
 """

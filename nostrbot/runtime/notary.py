@@ -1,7 +1,7 @@
 """The notary: signs what the bot promises about a book, once a day and when its operator asks.
 
 What lives here: when a checkpoint is due, making and signing it, and the one commit that keeps it together with what is
-owed for it. What does not: what it says (core/checkpoint.py), the tree (core/liabilities.py), publishing (runtime/outbox.py).
+owed for it. What does not: what it says (core/proofs/checkpoint.py), the tree (core/proofs/liabilities.py), publishing (runtime/outbox.py).
 
 Only what is committed is signed: the entry that a checkpoint speaks of is looked up in the journal first. So of one
 journal there are never two checkpoints with one seq and two heads. The tree is made piece by piece, because ten thousand LPs
@@ -17,11 +17,11 @@ from loguru import logger
 from sqlalchemy.exc import DBAPIError
 
 from nostrbot.core.book import ROOT
-from nostrbot.core.checkpoint import Checkpoint, checkpoint_content, checkpoint_view, read_checkpoint, subject_of
-from nostrbot.core.commands import Code, Refused
-from nostrbot.core.daybook import DAY_S, local_day
+from nostrbot.core.commands.refused import Code, Refused
 from nostrbot.core.inputs import Signed
-from nostrbot.core.liabilities import Leaves, Standpoint, Tree, balances_of
+from nostrbot.core.local_time import DAY_S, local_day
+from nostrbot.core.proofs.checkpoint import Checkpoint, checkpoint_content, checkpoint_view, read_checkpoint, subject_of
+from nostrbot.core.proofs.liabilities import Leaves, Standpoint, Tree, balances_of
 from nostrbot.errors import BooksError, FenceError
 from nostrbot.messages.replies import answer, answer_that_fits
 from nostrbot.nostr import kinds

@@ -6,15 +6,15 @@ not: deciding (runtime/bookkeeper.py, core/), SQL (store/). An auditor, who read
 
 from collections.abc import Container, Mapping, Sequence
 
-from nostrbot.core.atm.settlement import Sale
+from nostrbot.core.atm.payloads.sale import Sale
+from nostrbot.core.atm.payments import PRICED_SHOWN_MAX
+from nostrbot.core.atm.settlements.compromise import FREEZE_MAX, may_be_frozen
+from nostrbot.core.atm.states import LegStatus
 from nostrbot.core.book import Book
-from nostrbot.core.commands import Command, Misunderstood
-from nostrbot.core.compromise import FREEZE_MAX, may_be_frozen
+from nostrbot.core.commands.command import Command, Misunderstood
 from nostrbot.core.evolution import recall_settlement
 from nostrbot.core.facts import SettlementFact, read_fact
 from nostrbot.core.inputs import Signed, effect_id, reopen
-from nostrbot.core.payments import PRICED_SHOWN_MAX
-from nostrbot.core.states import LegStatus
 from nostrbot.errors import BooksError
 from nostrbot.nostr.event import read_event
 from nostrbot.refusals import Refusal

@@ -1,7 +1,7 @@
 """Rotation: a bot's home gets another key, in steps of which each may be taken again.
 
 What lives here: the next key, the statement about it, and entering a countersigned one in every book and in the home. What
-does not: what it takes to be one (core/succession.py), the books' part (core/engine.py), publishing (runtime/outbox.py, at the next
+does not: what it takes to be one (core/platform/succession.py), the books' part (core/engine.py), publishing (runtime/outbox.py, at the next
 start), the home's lock (cli/). docs/protocol.md sections 7 and 8; faults.md row 47.
 
 First the books, in one transaction, then the files; `finish` again goes on wherever it was cut short. In between the bot does
@@ -15,9 +15,9 @@ from loguru import logger
 from nostrbot.core.book import ROOT
 from nostrbot.core.engine import apply, decide
 from nostrbot.core.inputs import Signed
-from nostrbot.core.roles import parts_of, taken
+from nostrbot.core.platform.roles import parts_of, taken
+from nostrbot.core.platform.succession import Statement, Succession, make_statement
 from nostrbot.core.rules import RULES
-from nostrbot.core.succession import Statement, Succession, make_statement
 from nostrbot.errors import BooksError, ConfigError, file_trouble
 from nostrbot.home.config import Home
 from nostrbot.home.keyfile import read_key_file, sync_directory, write_key_file

@@ -18,8 +18,8 @@ from loguru import logger
 from sqlalchemy.exc import DBAPIError
 
 from nostrbot.core.book import ROOT, Book
-from nostrbot.core.daybook import DAY_S
-from nostrbot.core.roles import no_key
+from nostrbot.core.local_time import DAY_S
+from nostrbot.core.platform.roles import no_key
 from nostrbot.errors import BooksError, FenceError, UnwritableError
 from nostrbot.monitoring.commit_times import Commits
 from nostrbot.nostr.event import VerifiedEvent

@@ -1,7 +1,7 @@
 """Unread reports: the list that an operator finds in `worklist`, kept beside the books.
 
 What lives here: what arrives, is booked or dismissed, put into the list, with the rows of the commit that keeps it. What does
-not: what the list is (core/unread.py), and when (runtime/bookkeeper.py). docs/protocol.md sections 3.1 and 6.
+not: what the list is (core/atm/unread.py), and when (runtime/bookkeeper.py). docs/protocol.md sections 3.1 and 6.
 """
 
 from collections.abc import MutableMapping
@@ -9,14 +9,10 @@ from dataclasses import replace
 
 import orjson
 
-from nostrbot.core.atm.settlement import Sale
-from nostrbot.core.book import Book
-from nostrbot.core.commands import Code, Command, Refused
-from nostrbot.core.facts import Fact, SettlementPending, SettlementProcessed
-from nostrbot.core.fleet import UNSEEN, Sighting
-from nostrbot.core.inputs import Signed
-from nostrbot.core.registry import find_speaker
-from nostrbot.core.unread import (
+from nostrbot.core.atm.fleet import UNSEEN, Sighting
+from nostrbot.core.atm.payloads.sale import Sale
+from nostrbot.core.atm.registry import find_speaker
+from nostrbot.core.atm.unread import (
     DEALT_KEPT,
     UnreadSale,
     silenced_sale,
@@ -26,6 +22,11 @@ from nostrbot.core.unread import (
     without_event,
     without_sale,
 )
+from nostrbot.core.book import Book
+from nostrbot.core.commands.command import Command
+from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.facts import Fact, SettlementPending, SettlementProcessed
+from nostrbot.core.inputs import Signed
 from nostrbot.messages.receipts import ack_text
 from nostrbot.messages.replies import answer, refusal
 from nostrbot.refusals import Refusal

@@ -1,7 +1,7 @@
 """Zones: the names of time zones that an operator may have.
 
 What lives here: the names in the package `tzdata`, which every bot and every auditor reads. What does not: the days of a
-zone (core/daybook.py). Names of one host (`localtime`, `posixrules`, `right/…`) are none.
+zone (core/local_time.py). Names of one host (`localtime`, `posixrules`, `right/…`) are none.
 """
 
 from functools import cache

@@ -7,6 +7,8 @@ that came out of one turn of the bot: entries, projections, what is owed, what w
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from nostrbot.core.atm.states import SettlementStatus
+from nostrbot.core.atm.takings import Takings, takings_of
 from nostrbot.core.facts import (
     Fact,
     Leg,
@@ -26,8 +28,6 @@ from nostrbot.core.facts import (
     SettlementRejected,
     SettlementRetried,
 )
-from nostrbot.core.states import SettlementStatus
-from nostrbot.core.takings import Takings, takings_of
 from nostrbot.journal.entry import Entry
 from nostrbot.store.sums import Made, News, Step
 

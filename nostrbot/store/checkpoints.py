@@ -1,6 +1,6 @@
 """Checkpoints as they are kept.
 
-What lives here: reading them. What does not: writing them (writer.py), and what they say (core/checkpoint.py).
+What lives here: reading them. What does not: writing them (writer.py), and what they say (core/proofs/checkpoint.py).
 """
 
 from dataclasses import dataclass

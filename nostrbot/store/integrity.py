@@ -20,8 +20,8 @@ from typing import Any
 import orjson
 
 from nostrbot.core.book import ROOT, Book
-from nostrbot.core.checkpoint import read_checkpoint
 from nostrbot.core.inputs import effect_id
+from nostrbot.core.proofs.checkpoint import read_checkpoint
 from nostrbot.core.rules import are_known
 from nostrbot.errors import BooksError
 from nostrbot.journal.entry import GENESIS

@@ -15,8 +15,8 @@ import orjson
 from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from nostrbot.core.daybook import QUARTER_S
-from nostrbot.core.states import LegStatus, LegType
+from nostrbot.core.atm.states import LegStatus, LegType
+from nostrbot.core.local_time import QUARTER_S
 from nostrbot.store.sums import HALF, NOBODY, RECEIVED, What, month_of
 from nostrbot.store.tables import book, entry, leg
 

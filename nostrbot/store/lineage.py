@@ -9,7 +9,7 @@ from typing import Any
 
 from nostrbot.core.book import ROOT
 from nostrbot.core.facts import read_fact
-from nostrbot.core.platform_facts import BotRotated, OperatorReplaced
+from nostrbot.core.platform.facts import BotRotated, OperatorReplaced
 from nostrbot.store.queries import Queries
 
 

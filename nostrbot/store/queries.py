@@ -18,12 +18,12 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from nostrbot.core.book import PaidLeg
-from nostrbot.core.dossier import Dossier
+from nostrbot.core.atm.dossier import Dossier
+from nostrbot.core.atm.fleet import Sighting, read_sighting
+from nostrbot.core.atm.recall import PaidLeg
+from nostrbot.core.atm.states import LegStatus, LegType, SettlementStatus
 from nostrbot.core.facts import Leg, LpPaid, SettlementChange, SettlementFact, read_fact
-from nostrbot.core.fleet import Sighting, read_sighting
 from nostrbot.core.rules import are_known
-from nostrbot.core.states import LegStatus, LegType, SettlementStatus
 from nostrbot.errors import BooksError
 from nostrbot.messages.alerts import Told, read_told
 from nostrbot.messages.receipts import payment_of

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import orjson
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from nostrbot.core.daybook import QUARTER_S
-from nostrbot.core.takings import Amounts, Takings, read_takings
+from nostrbot.core.atm.takings import Amounts, Takings, read_takings
+from nostrbot.core.local_time import QUARTER_S
 from nostrbot.store.leg_sums import ENDLESS, Span, pieces_of
 from nostrbot.store.sums import HALF, is_beyond
 

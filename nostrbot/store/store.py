@@ -14,10 +14,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from nostrbot.core.book import ROOT, Book, check_books
-from nostrbot.core.daybook import is_known_zone
 from nostrbot.core.engine import apply
 from nostrbot.core.facts import read_fact
 from nostrbot.core.inputs import effect_id, reopen
+from nostrbot.core.local_time import is_known_zone
 from nostrbot.core.snapshots import restore_snapshot, take_snapshot
 from nostrbot.errors import BooksError, ConfigError, NostrbotError
 from nostrbot.journal.entry import GENESIS, Chain

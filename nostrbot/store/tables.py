@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-from nostrbot.core.takings import Amounts
+from nostrbot.core.atm.takings import Amounts
 
 metadata = MetaData()
 
@@ -59,7 +59,7 @@ settlement = Table(
     Column("seq", BigInteger, nullable=False),  # of the entry it was born in
     Column("at", BigInteger, nullable=False),
     Column("since", BigInteger, nullable=False),  # when it came to its status
-    Column("figures", LargeBinary),  # what it adds to the sums below, as JSON (core/takings.py)
+    Column("figures", LargeBinary),  # what it adds to the sums below, as JSON (core/atm/takings.py)
 )
 # The entries after its birth in which something became of a settlement.
 settlement_change = Table(
@@ -71,7 +71,7 @@ settlement_change = Table(
     sqlite_with_rowid=False,
 )
 # By which a repeat is known. It is not unique: each machine has its own hashes, and what was undone frees one
-# (core/payment_hashes.py).
+# (core/atm/settlements/payment_hashes.py).
 Index(
     "settlement_payment",
     settlement.c.book,

@@ -17,7 +17,7 @@ from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from nostrbot.core.states import LegStatus
+from nostrbot.core.atm.states import LegStatus
 from nostrbot.errors import FenceError, UnwritableError
 from nostrbot.store import tables
 from nostrbot.store.batch import Batch, Projections, Row, entry_row

@@ -4,18 +4,18 @@ What lives here: one function a noun, with the exact names of docs/protocol.md s
 (messages/words/machines.py) and a machine's settings (views/records.py). Acceptance T1, T5, T12, T13.
 """
 
+from nostrbot.core.atm.counter import Counter
+from nostrbot.core.atm.dossier import as_it_stands
+from nostrbot.core.atm.fleet import UNSEEN, Sighting
+from nostrbot.core.atm.payments import PRICED_SHOWN_MAX, priced_since
+from nostrbot.core.atm.prices import price_in_force
+from nostrbot.core.atm.records import ATM_BOOTSTRAP, Cassette, Machine
+from nostrbot.core.atm.till import Till
 from nostrbot.core.book import Book
-from nostrbot.core.counter import Counter
-from nostrbot.core.daybook import local_day, local_time
-from nostrbot.core.dossier import as_it_stands
 from nostrbot.core.facts import CassettesCounted, CassetteSet, CassettesPublished, Fact, SettlementFrozen
-from nostrbot.core.fleet import UNSEEN, Sighting
-from nostrbot.core.payments import PRICED_SHOWN_MAX, priced_since
+from nostrbot.core.local_time import local_day, local_time
 from nostrbot.core.plain import View
-from nostrbot.core.prices import price_in_force
-from nostrbot.core.records import ATM_BOOTSTRAP, Cassette, Machine
 from nostrbot.core.rules import RULES
-from nostrbot.core.till import Till
 from nostrbot.money import denomination_minor, format_minor
 from nostrbot.nostr.keys import npub
 from nostrbot.views.records import machine_view

@@ -4,9 +4,14 @@ What lives here: facts -> data. What does not: sentences (messages/replies.py), 
 and from what they do not change, so a preview shows exactly what the command itself would answer.
 """
 
+from nostrbot.core.atm.dossier import Dossier, as_it_stands
+from nostrbot.core.atm.gaps import counter_after
+from nostrbot.core.atm.prices import sale_off_pct
+from nostrbot.core.atm.settlements.moves import next_step
+from nostrbot.core.atm.states import SettlementStatus
 from nostrbot.core.book import ROOT, Book
-from nostrbot.core.commands import Command
-from nostrbot.core.dossier import Dossier, as_it_stands
+from nostrbot.core.commands.command import Command
+from nostrbot.core.commands.specs import Role
 from nostrbot.core.facts import (
     AlertPlanSet,
     CassettesCounted,
@@ -29,15 +34,10 @@ from nostrbot.core.facts import (
     SettlementProcessed,
     SplitsSet,
 )
-from nostrbot.core.forms import Role
-from nostrbot.core.gaps import counter_after
 from nostrbot.core.plain import View
-from nostrbot.core.platform import find_operator
-from nostrbot.core.platform_facts import MachineFreed, OperatorAdded, OperatorReplaced, OperatorSwitched, PlatformFeeSet
-from nostrbot.core.prices import sale_off_pct
+from nostrbot.core.platform.facts import MachineFreed, OperatorAdded, OperatorReplaced, OperatorSwitched, PlatformFeeSet
+from nostrbot.core.platform.operators import find_operator
 from nostrbot.core.rules import RULES
-from nostrbot.core.states import SettlementStatus
-from nostrbot.core.worklist import next_step
 from nostrbot.views.fitting import rows_that_fit, view_bytes
 from nostrbot.views.machines import cassette_outcome, cassette_view, compromise_view, missing_view
 from nostrbot.views.plans import alerts_view, fixed_plan_view, settle_view, void_view

@@ -4,14 +4,15 @@ What lives here: one function an answer. What does not: their sentences (message
 docs/protocol.md section 6.
 """
 
-from nostrbot.core.amounts import show_limit
-from nostrbot.core.book import Book, PaidLeg
-from nostrbot.core.daybook import local_day
+from nostrbot.core.atm.fixed import next_slot_at
+from nostrbot.core.atm.prices import off_pct
+from nostrbot.core.atm.recall import PaidLeg
+from nostrbot.core.atm.records import AlertPlan, FixedPlan
+from nostrbot.core.book import Book
+from nostrbot.core.commands.amounts import show_limit
 from nostrbot.core.facts import LpPaid, PaymentVoided
-from nostrbot.core.fixed import next_slot_at
+from nostrbot.core.local_time import local_day
 from nostrbot.core.plain import View
-from nostrbot.core.prices import off_pct
-from nostrbot.core.records import AlertPlan, FixedPlan
 from nostrbot.core.rules import RULES
 from nostrbot.money import format_minor
 from nostrbot.views.records import leg_view

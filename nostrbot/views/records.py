@@ -9,14 +9,14 @@ are text (`s1`).
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
-from nostrbot.core.amounts import show_limit
+from nostrbot.core.atm.dossier import Note, Settlement
+from nostrbot.core.atm.records import Deposit, Enrolment, Machine, Preferences, Split
 from nostrbot.core.book import Book, Lp, Seat
-from nostrbot.core.dossier import Note, Settlement
+from nostrbot.core.commands.amounts import show_limit
 from nostrbot.core.facts import Leg
 from nostrbot.core.ledger import accounts
 from nostrbot.core.plain import View
-from nostrbot.core.platform_facts import OperatorAdded
-from nostrbot.core.records import Deposit, Enrolment, Machine, Preferences, Split
+from nostrbot.core.platform.facts import OperatorAdded
 from nostrbot.money import format_minor, format_ppm
 from nostrbot.nostr.keys import npub
 

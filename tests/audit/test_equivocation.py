@@ -8,8 +8,8 @@ import pytest
 
 from nostrbot.audit import equivocation as chronicle_module
 from nostrbot.audit.equivocation import Chronicle, Seen, Wrong
-from nostrbot.core.checkpoint import subject_of
-from nostrbot.core.succession import Statement, Succession, countersign, make_statement, read_statement
+from nostrbot.core.platform.succession import Statement, Succession, countersign, make_statement, read_statement
+from nostrbot.core.proofs.checkpoint import subject_of
 from nostrbot.errors import ConfigError
 from nostrbot.nostr.event import VerifiedEvent, sign_event
 from nostrbot.nostr.keys import Keys

@@ -9,8 +9,8 @@ import pytest
 from nostrbot.audit.evidence import PaperError, read_checkpoint_paper, read_receipt_paper
 from nostrbot.audit.summary import Summary
 from nostrbot.audit.verification import verify_trail
-from nostrbot.core.checkpoint import checkpoint_content, subject_of
-from nostrbot.core.liabilities import Leaves, Standpoint, Tree, balances_of
+from nostrbot.core.proofs.checkpoint import checkpoint_content, subject_of
+from nostrbot.core.proofs.liabilities import Leaves, Standpoint, Tree, balances_of
 from nostrbot.messages.receipts import payment_of, receipt_view
 from nostrbot.nostr.event import sign_event
 from nostrbot.nostr.keys import Keys

@@ -16,9 +16,10 @@ import orjson
 import pytest
 
 from nostrbot.audit.verification import verify_trail
-from nostrbot.core import settlements
-from nostrbot.core.bounds import BOOK_SATS_MAX
-from nostrbot.core.commands import Command, parse
+from nostrbot.core.atm.bounds import BOOK_SATS_MAX
+from nostrbot.core.atm.settlements import rules as settlements
+from nostrbot.core.commands.command import Command
+from nostrbot.core.parsing import parse
 from nostrbot.errors import TrailError
 from tests.vectors import record
 

@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from nostrbot.audit.verification import verify_trail
+from nostrbot.core.atm.states import SettlementStatus
 from nostrbot.core.facts import (
     MachineCompromised,
     SettlementCorrected,
@@ -17,7 +18,6 @@ from nostrbot.core.facts import (
     SettlementRefunded,
     SettlementRejected,
 )
-from nostrbot.core.states import SettlementStatus
 from tests.audit.test_verification import sealed_again, trouble
 from tests.houses import DAWN, House, payment_hash, report, sale, wrapped_letter
 
@@ -81,7 +81,7 @@ def test_nothing_has_its_effect_twice_however_much_lies_between() -> None:
 @pytest.mark.parametrize("freeze_max", [1_000, 3])
 def test_what_a_stolen_key_sold_is_remembered(monkeypatch: pytest.MonkeyPatch, freeze_max: int) -> None:
     """All of it since then, with what became of each: frozen ones, lifted ones and refunded ones are not frozen again."""
-    for module in ("nostrbot.core.compromise", "nostrbot.audit.memory"):
+    for module in ("nostrbot.core.atm.settlements.compromise", "nostrbot.audit.memory"):
         monkeypatch.setattr(f"{module}.FREEZE_MAX", freeze_max)
     monkeypatch.setattr("nostrbot.audit.memory.PAST_ROWS", 2)
     house = House.open()

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from nostrbot.audit.verification import verify_trail
-from nostrbot.core.atm.subject import Subject
+from nostrbot.core.atm.payloads.subject import Subject
 from nostrbot.core.inputs import Signed, reopen
 from nostrbot.core.rules import FIRST, RULES
 from nostrbot.nostr.event import VerifiedEvent, read_event

@@ -4,7 +4,7 @@ import pytest
 
 from nostrbot.audit.summary import Summary
 from nostrbot.audit.verification import verify_trail
-from nostrbot.core.atm.subject import Subject
+from nostrbot.core.atm.payloads.subject import Subject
 from nostrbot.core.inputs import Signed
 from nostrbot.core.rules import FIRST, RULES
 from nostrbot.errors import TrailError

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nostrbot.audit.proof import PAPER_BYTES_MAX, Proven, check_proof
-from nostrbot.core.checkpoint import checkpoint_content, proof_view, read_checkpoint, subject_of
-from nostrbot.core.liabilities import Leaves, Standpoint, Step, Tree, add_up, balances_of
+from nostrbot.core.proofs.checkpoint import checkpoint_content, proof_view, read_checkpoint, subject_of
+from nostrbot.core.proofs.liabilities import Leaves, Standpoint, Step, Tree, add_up, balances_of
 from nostrbot.nostr.event import VerifiedEvent, sign_event
 from nostrbot.refusals import Refusal
 from tests.houses import BOT, House, person
@@ -176,7 +176,7 @@ def test_the_same_leaf_twice_proves_nothing() -> None:
 def test_a_tree_that_hides_a_debt_behind_a_negative_leaf_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Row 88: a bot whose builder minds nothing signs a root whose total is too small; the proofs of it are refused."""
     with monkeypatch.context() as careless:
-        careless.setattr("nostrbot.core.liabilities._refuse_unbounded", lambda sums: None)
+        careless.setattr("nostrbot.core.proofs.liabilities._refuse_unbounded", lambda sums: None)
         balances = {ANA: {"sat": 90_000}, BEN: {"sat": -80_000}}
         tree = Tree(Leaves(bytes(32), balances))
     standpoint = Standpoint(BOT.pubkey, HOUSE.book.key, 5, "ab" * 32)

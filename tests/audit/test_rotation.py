@@ -7,8 +7,8 @@ from nostrbot.audit.evidence import read_checkpoint_paper
 from nostrbot.audit.verification import verify_trail
 from nostrbot.core.facts import SettlementProcessed
 from nostrbot.core.inputs import Signed
-from nostrbot.core.platform_facts import BotRotated
-from nostrbot.core.succession import Statement, countersign, make_statement, read_statement
+from nostrbot.core.platform.facts import BotRotated
+from nostrbot.core.platform.succession import Statement, countersign, make_statement, read_statement
 from nostrbot.errors import TrailError
 from nostrbot.nostr.event import sign_event
 from nostrbot.nostr.keys import Keys

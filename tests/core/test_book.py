@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from nostrbot.core.atm.records import Reversal
+from nostrbot.core.atm.states import DepositStatus, SettlementStatus
 from nostrbot.core.book import check_books
 from nostrbot.core.evolution import Place, evolve
 from nostrbot.core.facts import DepositChanged, SettlementPending, SettlementProcessed
 from nostrbot.core.inputs import Signed
-from nostrbot.core.records import Reversal
 from nostrbot.core.rules import FIRST, RULES
-from nostrbot.core.states import DepositStatus, SettlementStatus
 from nostrbot.errors import BooksError
 from tests.houses import House, person
 

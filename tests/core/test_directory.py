@@ -1,7 +1,7 @@
 """The directory: who is who across all books."""
 
+from nostrbot.core.commands.specs import Role
 from nostrbot.core.directory import Directory, Standing
-from nostrbot.core.forms import Role
 from tests.houses import House, person
 
 

@@ -2,14 +2,14 @@
 
 import pytest
 
-from nostrbot.core.commands import Code, Refused
+from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.specs import Role
 from nostrbot.core.engine import COMMAND_AGE_MAX_S, COMMAND_LEAD_MAX_S, DECIDERS, decide
 from nostrbot.core.facts import PreferencesCarried, PreferencesSet
-from nostrbot.core.forms import Role
 from nostrbot.core.inputs import Signed
-from nostrbot.core.phrasebook import TABLE
-from nostrbot.core.platform_facts import PlatformFeeSet
+from nostrbot.core.platform.facts import PlatformFeeSet
 from nostrbot.core.rules import RULES
+from nostrbot.core.table import TABLE
 from nostrbot.nostr.event import sign_event
 from nostrbot.nostr.sealing import Scheme
 from nostrbot.refusals import Reason, Refusal

@@ -17,10 +17,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
 
+from nostrbot.core.commands.specs import Arg, Form, Role
 from nostrbot.core.facts import CassettesStated
-from nostrbot.core.forms import Arg, Form, Role
 from nostrbot.core.inputs import Signed
-from nostrbot.core.phrasebook import TABLE
+from nostrbot.core.table import TABLE
 from nostrbot.money import format_minor
 from nostrbot.nostr import kinds
 from nostrbot.refusals import Reason, Refusal

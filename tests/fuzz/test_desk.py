@@ -19,10 +19,12 @@ from hypothesis import strategies as st
 
 from nostrbot.audit.verification import verify_trail
 from nostrbot.core.book import check_books
-from nostrbot.core.commands import Command, Misunderstood, Refused, parse
+from nostrbot.core.commands.command import Command, Misunderstood
+from nostrbot.core.commands.refused import Refused
 from nostrbot.core.facts import SettlementProcessed
-from nostrbot.core.phrasebook import TABLE
+from nostrbot.core.parsing import parse
 from nostrbot.core.snapshots import take_snapshot
+from nostrbot.core.table import TABLE
 from nostrbot.exports.trail import export_trail
 from nostrbot.messages.receipts import entry_messages
 from nostrbot.messages.replies import answer, answer_that_fits, is_refusal, refusal

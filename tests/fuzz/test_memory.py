@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from nostrbot.audit.verification import verify_trail
-from nostrbot.core.atm.beacon import read_beacon, read_telemetry
-from nostrbot.core.atm.settlement import read_settlement
-from nostrbot.core.atm.statement import read_statement
-from nostrbot.core.commands import Misunderstood, parse
+from nostrbot.core.atm.payloads.beacon import read_beacon, read_telemetry
+from nostrbot.core.atm.payloads.cassette_state import read_statement
+from nostrbot.core.atm.payloads.sale import read_settlement
+from nostrbot.core.commands.command import Misunderstood
+from nostrbot.core.parsing import parse
 from nostrbot.errors import ConfigError, TrailError
 from nostrbot.home.config import RELAYS_BYTES_MAX, read_relays
 from nostrbot.home.keyfile import read_key_file

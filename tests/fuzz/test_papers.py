@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from nostrbot.audit.equivocation import Chronicle
 from nostrbot.audit.evidence import PaperError, Receipt, read_checkpoint_paper, read_receipt_paper
 from nostrbot.audit.proof import Proven, check_proof
-from nostrbot.core.checkpoint import Checkpoint, read_checkpoint, subject_of
-from nostrbot.core.succession import Succession, countersign, make_statement, read_statement, read_succession
+from nostrbot.core.platform.succession import Succession, countersign, make_statement, read_statement, read_succession
+from nostrbot.core.proofs.checkpoint import Checkpoint, read_checkpoint, subject_of
 from nostrbot.errors import ConfigError
 from nostrbot.nostr.event import VerifiedEvent, sign_event
 from nostrbot.nostr.keys import Keys

@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.ciphers.modes import CBC
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from nostrbot.core.atm.beacon import BEACON_CHARS_MAX, TELEMETRY_BYTES_MAX, Beacon, read_beacon, read_telemetry
-from nostrbot.core.atm.settlement import FIAT_MINOR_MAX, Sale, read_settlement
-from nostrbot.core.atm.statement import read_statement
+from nostrbot.core.atm.payloads.beacon import BEACON_CHARS_MAX, TELEMETRY_BYTES_MAX, Beacon, read_beacon, read_telemetry
+from nostrbot.core.atm.payloads.cassette_state import read_statement
+from nostrbot.core.atm.payloads.sale import FIAT_MINOR_MAX, Sale, read_settlement
 from nostrbot.money import read_denomination
 from nostrbot.nostr.event import VerifiedEvent, sign_event
 from nostrbot.nostr.giftwrap import make_wrap, open_seal, open_wrap, read_rumor

@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nostrbot.core.arguments import Wanted, public_key, time_zone
-from nostrbot.core.commands import Command, Misunderstood, parse
-from nostrbot.core.forms import Arg
-from nostrbot.core.phrasebook import TABLE
+from nostrbot.core.commands.arguments import Wanted, public_key, time_zone
+from nostrbot.core.commands.command import Command, Misunderstood
+from nostrbot.core.commands.specs import Arg
+from nostrbot.core.parsing import parse
+from nostrbot.core.table import TABLE
 from nostrbot.money import (
     denomination_minor,
     format_minor,

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nostrbot.core.fleet import Sighting
+from nostrbot.core.atm.fleet import Sighting
+from nostrbot.core.atm.till import Till
+from nostrbot.core.atm.unread import UnreadSale
 from nostrbot.core.snapshots import restore_snapshot, take_snapshot
-from nostrbot.core.till import Till
-from nostrbot.core.unread import UnreadSale
 from nostrbot.messages.alerts import WORSE, Alarm, Rung, Surroundings, Told, find_alarms, read_told, ring
 from tests.houses import DAWN, House, person, report, sale
 from tests.machines import statement

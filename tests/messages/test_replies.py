@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nostrbot.core.commands import SPLITS_MAX, Code, Command, Refused, parse
+from nostrbot.core.commands.command import SPLITS_MAX, Command
+from nostrbot.core.commands.refused import Code, Refused
 from nostrbot.core.directory import Directory
-from nostrbot.core.phrasebook import TABLE
+from nostrbot.core.parsing import parse
+from nostrbot.core.table import TABLE
 from nostrbot.messages.replies import WORDS, answer, answer_that_fits, escape, is_refusal, refusal
 from nostrbot.nostr.giftwrap import WRAPPED_TEXT_MAX_BYTES
 from nostrbot.nostr.sealing import Scheme

@@ -4,8 +4,8 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from nostrbot.core.checkpoint import Checkpoint
-from nostrbot.core.liabilities import Standpoint
+from nostrbot.core.proofs.checkpoint import Checkpoint
+from nostrbot.core.proofs.liabilities import Standpoint
 from nostrbot.monitoring.commit_times import Commits
 from nostrbot.monitoring.exposition import BookFigures, exposition
 from nostrbot.refusals import Reason

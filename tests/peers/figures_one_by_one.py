@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from nostrbot.core.daybook import local_day
-from nostrbot.core.dossier import Dossier, Settlement, as_it_stands
+from nostrbot.core.atm.dossier import Dossier, Settlement, as_it_stands
+from nostrbot.core.atm.states import LegStatus, LegType, SettlementStatus
 from nostrbot.core.facts import LpPaid, SettlementChange, SettlementFact, SettlementProcessed, read_fact
-from nostrbot.core.states import LegStatus, LegType, SettlementStatus
+from nostrbot.core.local_time import local_day
 from nostrbot.money import format_minor
 from tests.offices import OPERATOR, Office
 

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from nostrbot.core.commands import Code, Refused
+from nostrbot.core.commands.refused import Code, Refused
 from nostrbot.exports.export import export
 from nostrbot.exports.request import Form, Subject, Wish
 from nostrbot.messages.replies import answer

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nostrbot.core.commands import Code, Refused
+from nostrbot.core.commands.refused import Code, Refused
 from nostrbot.messages.replies import answer
 from nostrbot.money import parse_minor
 from nostrbot.views.fitting import REPLY_BYTES_MAX

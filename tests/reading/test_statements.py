@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nostrbot.core.book import check_books
-from nostrbot.core.commands import Code, Refused
+from nostrbot.core.commands.refused import Code, Refused
 from nostrbot.messages.replies import answer
 from nostrbot.money import parse_minor
 from nostrbot.views.fitting import REPLY_BYTES_MAX

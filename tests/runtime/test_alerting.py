@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from nostrbot import bot as bot_module
 from nostrbot.bot import Bot
-from nostrbot.core.records import AlertPlan
+from nostrbot.core.atm.records import AlertPlan
 from nostrbot.nostr import kinds
 from nostrbot.nostr.sealing import Scheme
 from nostrbot.relays.relay import RelayConfig, RelayHealth

@@ -10,9 +10,9 @@ from loguru import logger
 
 from nostrbot.audit.summary import Summary
 from nostrbot.audit.verification import verify_trail
+from nostrbot.core.atm.unread import UNREAD_KEPT
 from nostrbot.core.ledger.transaction import Transaction
 from nostrbot.core.snapshots import restore_snapshot
-from nostrbot.core.unread import UNREAD_KEPT
 from nostrbot.exports.trail import export_trail
 from nostrbot.runtime.bookkeeper import RECORDS_AT_ONCE, SNAPSHOT_EVERY_ENTRIES, Turn
 from nostrbot.runtime.hearing import CHOICES_AT_ONCE

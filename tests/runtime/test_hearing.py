@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from nostrbot.core.commands import Command, parse
-from nostrbot.core.phrasebook import TABLE
+from nostrbot.core.commands.command import Command
+from nostrbot.core.parsing import parse
+from nostrbot.core.table import TABLE
 from nostrbot.nostr.giftwrap import make_wrap
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Envelope

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nostrbot.core.atm.settlement import Sale
-from nostrbot.core.atm.subject import Subject
+from nostrbot.core.atm.payloads.sale import Sale
+from nostrbot.core.atm.payloads.subject import Subject
 from nostrbot.core.book import Book
-from nostrbot.core.commands import Command
+from nostrbot.core.commands.command import Command
 from nostrbot.core.directory import Directory
 from nostrbot.nostr.event import VerifiedEvent, event_id, sign_event
 from nostrbot.nostr.giftwrap import make_wrap

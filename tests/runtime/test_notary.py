@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 
 from nostrbot.audit.proof import Proven, check_proof
-from nostrbot.core.commands import Code, Refused
-from nostrbot.core.liabilities import liabilities_of
+from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.proofs.liabilities import liabilities_of
 from nostrbot.nostr.sealing import Envelope
 from nostrbot.reading.question import Question
 from nostrbot.runtime.notary import Notary

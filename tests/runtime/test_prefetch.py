@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from nostrbot.audit.verification import verify_trail
-from nostrbot.core import compromise
+from nostrbot.core.atm.settlements import compromise
 from nostrbot.core.facts import SettlementFrozen, plain_fact
 from nostrbot.exports.trail import export_trail
 from nostrbot.runtime import prefetch as recollection

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from nostrbot.audit.verification import verify_trail
-from nostrbot.core.succession import Succession, countersign, read_succession
+from nostrbot.core.platform.succession import Succession, countersign, read_succession
 from nostrbot.errors import ConfigError
 from nostrbot.exports.rows import read_titles
 from nostrbot.exports.trail import export_trail

@@ -15,8 +15,8 @@ import pytest
 
 from nostrbot import bot as bot_module
 from nostrbot.bot import Bot
+from nostrbot.core.atm.fixed import decide_slots
 from nostrbot.core.facts import Fact
-from nostrbot.core.fixed import decide_slots
 from nostrbot.errors import UnwritableError
 from nostrbot.monitoring.health import why_unhealthy
 from nostrbot.runtime import bookkeeper as desk_module
@@ -242,7 +242,7 @@ async def test_a4_a_tick_that_fails_is_that_books_trouble_alone(
             raise TypeError("Integer exceeds 64-bit range")
         return decide_slots(book, at, rules)
 
-    monkeypatch.setattr("nostrbot.core.fixed.decide_slots", decide)
+    monkeypatch.setattr("nostrbot.core.atm.fixed.decide_slots", decide)
     async with running(path, url) as bot:
         load = bot.store._load_book
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nostrbot.core.unread import SIGNER, SILENCED_KEPT
+from nostrbot.core.atm.unread import SIGNER, SILENCED_KEPT
 from nostrbot.messages.alerts import Rung, Surroundings, find_alarms, ring
 from tests.offices import MACHINE, OPERATOR, Office, command, office, report
 from tests.signers import Signer

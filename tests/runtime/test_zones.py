@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from nostrbot.core.daybook import is_known_zone, local_day, local_time
+from nostrbot.core.local_time import is_known_zone, local_day, local_time
 from nostrbot.runtime.zones import zone_names
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from nostrbot.audit.verification import verify_trail
-from nostrbot.core.book import Book, Recall
+from nostrbot.core.atm.recall import Recall
+from nostrbot.core.book import Book
 from nostrbot.core.ledger.balances import Balances
 from nostrbot.core.snapshots import restore_snapshot, take_snapshot
 from nostrbot.errors import TrailError

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from nostrbot.core.phrasebook import TABLE
+from nostrbot.core.table import TABLE
 from nostrbot.nostr import kinds
 from nostrbot.nostr.event import VerifiedEvent, event_id, read_event, sign_event
 from nostrbot.nostr.giftwrap import make_wrap, open_seal, open_wrap

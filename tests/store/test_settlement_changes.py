@@ -9,10 +9,10 @@ from typing import Any
 import orjson
 import pytest
 
+from nostrbot.core.atm.dossier import Settlement, as_it_stands
+from nostrbot.core.atm.states import SettlementStatus
 from nostrbot.core.book import check_books
-from nostrbot.core.dossier import Settlement, as_it_stands
 from nostrbot.core.snapshots import take_snapshot
-from nostrbot.core.states import SettlementStatus
 from nostrbot.runtime.bookkeeper import Turn
 from tests.offices import MACHINE, OPERATOR, PLATFORM, Office, command, contents, office, report
 from tests.signers import Signer, sale_of

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nostrbot.core.daybook import local_day, moment_of, month_after
+from nostrbot.core.local_time import local_day, moment_of, month_after
 from nostrbot.store import sums
 from nostrbot.store.leg_sums import ENDLESS, Span, pieces_of
 from nostrbot.store.rebuilding import rebuild

@@ -23,7 +23,7 @@ from loguru import logger
 
 import nostrbot.runtime.bookkeeper
 from nostrbot.backup.copy import back_up
-from nostrbot.core.atm.subject import Subject
+from nostrbot.core.atm.payloads.subject import Subject
 from nostrbot.nostr.sealing import Scheme
 from nostrbot.runtime.alerting import Lookout, Reach
 from nostrbot.runtime.notary import Notary

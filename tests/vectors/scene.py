@@ -14,9 +14,9 @@ from typing import Any
 
 import orjson
 
-from nostrbot.core.atm.subject import Subject
+from nostrbot.core.atm.payloads.subject import Subject
 from nostrbot.core.book import Book
-from nostrbot.core.succession import countersign, make_statement, read_statement, read_succession
+from nostrbot.core.platform.succession import countersign, make_statement, read_statement, read_succession
 from nostrbot.exports.trail import export_trail
 from nostrbot.home.config import Home, relays_text
 from nostrbot.home.keyfile import write_key_file

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
-from nostrbot.core.atm.subject import Subject
+from nostrbot.core.atm.payloads.subject import Subject
 from nostrbot.money import SATS_MAX
 from nostrbot.nostr.sealing import Scheme
 from tests.houses import payment_hash, person

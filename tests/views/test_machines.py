@@ -5,10 +5,12 @@ from typing import Any
 import orjson
 import pytest
 
-from nostrbot.core.commands import Command, Refused, parse
+from nostrbot.core.atm.fleet import UNSEEN, Sighting, see_beacon, see_telemetry
+from nostrbot.core.commands.command import Command
+from nostrbot.core.commands.order import Order
+from nostrbot.core.commands.refused import Refused
 from nostrbot.core.engine import DECIDERS
-from nostrbot.core.fleet import UNSEEN, Sighting, see_beacon, see_telemetry
-from nostrbot.core.orders import Order
+from nostrbot.core.parsing import parse
 from nostrbot.messages.replies import WORDS
 from nostrbot.messages.words.machines import MACHINE_WORDS, duration
 from nostrbot.views.machines import cassettes_view, fleet_row, telemetry_view

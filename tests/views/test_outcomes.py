@@ -2,10 +2,11 @@
 
 import pytest
 
-from nostrbot.core.commands import Command, parse
-from nostrbot.core.dossier import Dossier
+from nostrbot.core.atm.dossier import Dossier
+from nostrbot.core.commands.command import Command
 from nostrbot.core.engine import decide_command
 from nostrbot.core.facts import SettlementProcessed
+from nostrbot.core.parsing import parse
 from nostrbot.core.plain import View
 from nostrbot.core.rules import RULES
 from nostrbot.views.outcomes import GIVES_A_KEY, outcome_view, show_settlement

@@ -1,1 +1,1 @@
-"""What machines say: payloads, decoded and attributed."""
+"""The ATM desk: machines, LPs and their cash, sales and what becomes of them."""

@@ -1,7 +1,7 @@
 """The chart of accounts, and the one statement of the sign convention.
 
 What lives here: the names of accounts and the sign of what they hold. What does not: which event touches which account
-(core/booking.py). Debits are positive and credits negative, in every account. So an asset we hold is positive, what we
+(core/atm/booking.py). Debits are positive and credits negative, in every account. So an asset we hold is positive, what we
 owe (liabilities) and what is the operator's own (equity) are negative. Sums per unit are zero, always.
 
     assets:sats                       satoshis the operator holds for everyone in this book

@@ -1,7 +1,7 @@
 """Postings and transactions: a transaction that does not balance cannot be constructed.
 
 What lives here: the two values. What does not: where they are accumulated (balances.py) and why they are made
-(core/booking.py).
+(core/atm/booking.py).
 """
 
 from dataclasses import dataclass

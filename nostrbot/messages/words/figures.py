@@ -7,9 +7,9 @@ are handles and closed words: nothing in them was typed freely.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from nostrbot.core.daybook import local_day, local_minute
+from nostrbot.core.atm.states import Mode
+from nostrbot.core.local_time import local_day, local_minute
 from nostrbot.core.plain import View
-from nostrbot.core.states import Mode
 
 _RANGES = {
     "7d": "The last 7 days",

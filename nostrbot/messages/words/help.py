@@ -1,6 +1,6 @@
 """Help words: the phrasebook as people read it, on a phone as well.
 
-What lives here: the sentences of `help`. What does not: the table (core/phrasebook.py), which commands somebody may say
+What lives here: the sentences of `help`. What does not: the table (core/table.py), which commands somebody may say
 (reading/) and all other words (messages/replies.py). docs/protocol.md section 6. The fewer commands there are to show, the
 more is said of each: many as an overview, a few a line each, one with all its options and an example.
 """
@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from itertools import groupby
 from typing import Any
 
-from nostrbot.core.phrasebook import FORMS
 from nostrbot.core.plain import View
+from nostrbot.core.table import FORMS
 
 LINES_MAX = 20  # commands shown a line each; more than that nobody reads
 

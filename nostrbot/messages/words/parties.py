@@ -6,8 +6,8 @@ What lives here: sentences, by command. What does not: their data (views/records
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from nostrbot.core.atm.states import Mode
 from nostrbot.core.plain import View
-from nostrbot.core.states import Mode
 from nostrbot.views.fitting import Shortened
 from nostrbot.views.lines import escape, listing
 

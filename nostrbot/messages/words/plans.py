@@ -7,10 +7,10 @@ What lives here: the words of their data. What does not: the data (views/plans.p
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from nostrbot.core.daybook import local_time
+from nostrbot.core.atm.states import SkipReason
 from nostrbot.core.facts import Fact, LpPaid, SlotsKept
+from nostrbot.core.local_time import local_time
 from nostrbot.core.plain import View
-from nostrbot.core.states import SkipReason
 from nostrbot.views.lines import listing
 
 NAMES_SHOWN_MAX = 20  # of LPs that got nothing

@@ -1,6 +1,6 @@
 """Trust words: checkpoints and proofs in sentences.
 
-What lives here: the words of their data. What does not: the data (core/checkpoint.py) and all other words
+What lives here: the words of their data. What does not: the data (core/proofs/checkpoint.py) and all other words
 (messages/replies.py). Nothing in them was typed freely.
 """
 

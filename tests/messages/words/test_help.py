@@ -1,7 +1,7 @@
 """Help as people read it: the more there is to show, the less is said of each."""
 
-from nostrbot.core.forms import Form, Role
-from nostrbot.core.phrasebook import FORMS, TABLE
+from nostrbot.core.commands.specs import Form, Role
+from nostrbot.core.table import FORMS, TABLE
 from nostrbot.messages.replies import answer
 
 FOOTER = (

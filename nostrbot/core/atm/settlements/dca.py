@@ -1,0 +1,82 @@
+"""Dollar-cost averaging: whose cash a customer took, and the sats it turns into.
+
+What lives here: flow mode, the sharing of one cash-out's principal among the LPs with cash in that machine. What does
+not: fees (core/atm/settlements/fees.py), who is a candidate's operator or what is booked. docs/protocol.md section 5; acceptance X1-X5,
+X11. Fiat in minor units.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from nostrbot.core.atm.states import Mode
+from nostrbot.core.book import Book
+from nostrbot.core.platform.roles import bot_keys
+from nostrbot.core.rules import SOUND
+from nostrbot.money import split
+
+
+class Partaker(NamedTuple):
+    """An LP that may take part: its balance at the machine, and the stake it is shared by and can spend at the most."""
+
+    lp: str
+    balance_minor: int
+    stake_minor: int
+
+
+class FlowShare(NamedTuple):
+    """One LP's part of a principal: `sats` 0 means its cash is not touched (`fiat_minor` is 0 then too)."""
+
+    partaker: Partaker
+    fiat_minor: int
+    sats: int
+
+
+@dataclass(frozen=True, slots=True)
+class FlowShares:
+    """A principal shared out. The LPs' parts and the operator's sum to the whole, in fiat and in sats."""
+
+    shares: tuple[FlowShare, ...]
+    operator_fiat_minor: int
+    operator_sats: int
+
+
+def flow_candidates(book: Book, machine: str, rules: int) -> list[Partaker]:
+    """LPs of a machine that take part: joined, not paused, active there, in flow mode, with cash left; in enrolment order.
+
+    The bot itself is none, where an operator enrolled one of its keys before that was refused.
+    """
+    candidates = []
+    for seat in book.seats[machine]:
+        preferences = book.lps[seat.lp].preferences
+        remaining_minor = seat.remaining_minor
+        if (
+            preferences is not None
+            and preferences.mode is Mode.FLOW
+            and not preferences.paused
+            and seat.enrolment.active
+            and remaining_minor > 0
+            and (rules < SOUND or book.lps[seat.lp].pubkey not in bot_keys(book))
+        ):
+            candidates.append(Partaker(seat.lp, remaining_minor, remaining_minor))
+    return candidates
+
+
+def share_flow(partakers: list[Partaker], fiat_minor: int, principal_sats: int) -> FlowShares:
+    """Share a principal over the partakers' stakes, exactly; ties go to the earlier enrolled.
+
+    Stakes that cover the cash: everyone spends pro rata. Stakes that do not: everyone spends all and the operator's
+    own cash covers the rest. A share that rounds to 0 sats is not taken: its cash falls to the operator's part.
+    """
+    stakes = [partaker.stake_minor for partaker in partakers]
+    together = sum(stakes)
+    spent = split(fiat_minor, stakes) if together >= fiat_minor else stakes
+    own_minor = fiat_minor - sum(spent)
+    *parts, own_sats = split(principal_sats, [*spent, own_minor])
+    shares = []
+    for partaker, part_minor, part_sats in zip(partakers, spent, parts, strict=True):
+        if part_sats == 0:
+            own_minor += part_minor
+            shares.append(FlowShare(partaker, 0, 0))
+        else:
+            shares.append(FlowShare(partaker, part_minor, part_sats))
+    return FlowShares(tuple(shares), own_minor, own_sats)

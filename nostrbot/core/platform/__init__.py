@@ -1,0 +1,1 @@
+"""The platform desk: operators, their keys and roles, and the bot's own keys."""

@@ -1,0 +1,76 @@
+"""The platform's commands, as the root book and as each operator's book take them.
+
+What lives here: enrolling and switching operators, giving one another key, the platform fee. What does not: which books a command concerns
+(runtime/bookkeeper.py) and what the fee comes to (core/atm/settlements/fees.py). Every such command becomes an entry in each book it concerns, so that
+an operator's trail stands alone (docs/protocol.md section 1). Acceptance C1-C4.
+"""
+
+from nostrbot.core.book import ROOT, Book
+from nostrbot.core.commands.order import Order
+from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.facts import Fact
+from nostrbot.core.platform.facts import BookOpened, OperatorAdded, OperatorReplaced, OperatorSwitched
+from nostrbot.core.platform.roles import Part, find_bar
+from nostrbot.core.rules import SOUND
+
+
+def add_operator(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+    """Root: a new operator with a free name. In the operator's own, empty book: its opening."""
+    key, handle, tz = order.args["npub"], order.args["name"], order.args.get("tz", "UTC")
+    if book.key != ROOT:
+        if key != book.key or book.handle:
+            return Refused(Code.NOT_ALLOWED, "this is the book of another operator, or is open already")
+        return (BookOpened(key, book.platform, handle, tz),)
+    if key in book.operator_of_key:
+        taken = book.operators[book.operator_of_key[key]].handle
+        return Refused(Code.KEY_TAKEN, f"this key is or was the operator {taken}'s")
+    barred = find_bar(book, key, Part.OPERATOR) if order.rules >= SOUND else None
+    if barred is not None:
+        return barred
+    if find_operator(book, handle):
+        return Refused(Code.NAME_TAKEN, f"there is already an operator {handle}: choose another name")
+    return (OperatorAdded(key, handle, tz),)
+
+
+def switch_operator(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+    """Suspend or resume an operator: its commands and its machines."""
+    active = order.verb == "operator resume"
+    if book.key != ROOT:
+        if order.args["name"] != book.handle:
+            return Refused(Code.NOT_ALLOWED, f"this is the book of {book.handle}")
+        return () if book.active is active else (OperatorSwitched(book.key, book.handle, active),)
+    operator = find_operator(book, order.args["name"])
+    if operator is None:
+        return Refused(Code.NOT_FOUND, f"there is no operator {order.args['name']}: `operator list` shows them")
+    if active is (operator.operator not in book.suspended_operators):
+        return ()
+    return (OperatorSwitched(operator.operator, operator.handle, active),)
+
+
+def replace_operator(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+    """Let another key speak for an operator. What the old one signs is a stranger's from this entry on, whatever its date.
+
+    The book keeps its name, which is its operator's first key: trails, receipts and checkpoints go on.
+    """
+    handle, pubkey = order.args["name"], order.args["npub"]
+    if book.key != ROOT:
+        if handle != book.handle:
+            return Refused(Code.NOT_ALLOWED, f"this is the book of {book.handle}")
+        return () if pubkey == book.operator else (OperatorReplaced(book.key, handle, pubkey),)
+    operator = find_operator(book, handle)
+    if operator is None:
+        return Refused(Code.NOT_FOUND, f"there is no operator {handle}: `operator list` shows them")
+    if pubkey == book.key_in_force(operator.operator):
+        return ()
+    if pubkey in book.operator_of_key:
+        taken = book.operators[book.operator_of_key[pubkey]].handle
+        return Refused(Code.KEY_TAKEN, f"this key is or was the operator {taken}'s: they make a new one")
+    barred = find_bar(book, pubkey, Part.OPERATOR) if order.rules >= SOUND else None
+    if barred is not None:
+        return barred
+    return (OperatorReplaced(operator.operator, handle, pubkey),)
+
+
+def find_operator(book: Book, handle: str) -> OperatorAdded | None:
+    """The operator of that name in the root book."""
+    return next((operator for operator in book.operators.values() if operator.handle == handle), None)

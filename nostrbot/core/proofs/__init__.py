@@ -1,0 +1,1 @@
+"""Proofs: what a book owes, committed to by a tree and signed."""
