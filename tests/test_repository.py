@@ -120,17 +120,17 @@ def commands_of(group: object, *above: str) -> Iterator[tuple[str, str]]:
             yield " ".join(["nostrbot", *above, name]), command.help or ""
 
 
-def test_readme_mentions_each_command_and_each_has_help() -> None:
-    """A command that README does not name is one that nobody finds."""
+def test_a_page_mentions_each_command_and_each_has_help() -> None:
+    """A command that neither the README nor a page of docs/ names is one that nobody finds."""
     try:
         from nostrbot.cli import app
     except ImportError as missing:
         pytest.fail(f"nostrbot.cli has no `app` to read the commands from: {missing}")
-    readme = (ROOT / "README.md").read_text()
+    pages = "".join(path.read_text() for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
     commands = dict(commands_of(typer.main.get_command(app)))
 
     assert commands, "the command line has no commands"
-    assert [command for command in commands if command not in readme] == []
+    assert [command for command in commands if command not in pages] == []
     assert [command for command, explained in commands.items() if not explained.strip()] == []
 
 
