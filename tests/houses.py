@@ -14,12 +14,13 @@ from typing import Any, Self
 
 import orjson
 
+from nostrbot.core.atm.settlements.facts import Leg, SettlementProcessed
 from nostrbot.core.atm.settlements.rules import Duplicate
 from nostrbot.core.atm.states import LegStatus
 from nostrbot.core.book import ROOT, Book, check_books
 from nostrbot.core.commands.refused import Refused
 from nostrbot.core.engine import apply, decide
-from nostrbot.core.facts import Fact, Leg, SettlementProcessed, read_fact
+from nostrbot.core.facts import Fact, read_fact
 from nostrbot.core.inputs import ClockSet, Input, Signed, Tick, effect_id, open_signed
 from nostrbot.core.platform.succession import countersign, make_statement, read_statement
 from nostrbot.core.rules import RULES

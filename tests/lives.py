@@ -16,17 +16,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from nostrbot.audit.verification import verify_trail
-from nostrbot.core.atm.settlements.rules import Duplicate
-from nostrbot.core.book import Book
-from nostrbot.core.engine import apply
-from nostrbot.core.facts import (
+from nostrbot.core.atm.settlements.facts import (
     SettlementFact,
     SettlementPending,
     SettlementProcessed,
     SettlementRefunded,
     SettlementRejected,
-    read_fact,
 )
+from nostrbot.core.atm.settlements.rules import Duplicate
+from nostrbot.core.book import Book
+from nostrbot.core.engine import apply
+from nostrbot.core.facts import read_fact
 from nostrbot.core.inputs import Signed, effect_id
 from nostrbot.core.platform.facts import BotRotated
 from nostrbot.core.snapshots import take_snapshot

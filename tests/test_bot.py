@@ -16,7 +16,7 @@ from loguru import logger
 
 from nostrbot import bot as bot_module
 from nostrbot.bot import TURN_WRAPS_MAX, Bot
-from nostrbot.core.facts import SettlementProcessed
+from nostrbot.core.atm.settlements.facts import SettlementProcessed
 from nostrbot.errors import BooksError, ConfigError
 from nostrbot.home.config import Home
 from nostrbot.home.lock import only_bot

@@ -11,18 +11,17 @@ from typing import Any
 import orjson
 
 from nostrbot.audit.proof import read_paper, read_signed
-from nostrbot.core.atm.states import LegStatus
-from nostrbot.core.book import Book
-from nostrbot.core.facts import (
-    Fact,
+from nostrbot.core.atm.facts import PartyMoved, PaymentVoided
+from nostrbot.core.atm.settlements.facts import (
     Leg,
-    PartyMoved,
-    PaymentVoided,
     SettlementCorrected,
     SettlementMoved,
     SettlementRefunded,
     SettlementRetried,
 )
+from nostrbot.core.atm.states import LegStatus
+from nostrbot.core.book import Book
+from nostrbot.core.facts import Fact
 from nostrbot.core.proofs.checkpoint import Checkpoint
 from nostrbot.core.proofs.liabilities import liabilities_of, sums_view
 from nostrbot.errors import TrailError

@@ -14,19 +14,13 @@ import orjson
 
 from nostrbot.audit.examination import Needs
 from nostrbot.core.atm.dossier import Dossier
+from nostrbot.core.atm.facts import LpPaid, PaymentVoided
 from nostrbot.core.atm.settlements.compromise import FREEZE_MAX, may_be_frozen
+from nostrbot.core.atm.settlements.facts import SettlementChange, SettlementFact, SettlementRejected
 from nostrbot.core.atm.states import LegStatus
 from nostrbot.core.book import Book
 from nostrbot.core.evolution import recall_payment, recall_settlement
-from nostrbot.core.facts import (
-    Fact,
-    LpPaid,
-    PaymentVoided,
-    SettlementChange,
-    SettlementFact,
-    SettlementRejected,
-    read_fact,
-)
+from nostrbot.core.facts import Fact, read_fact
 from nostrbot.core.inputs import Input, Signed
 from nostrbot.journal.entry import canonical
 

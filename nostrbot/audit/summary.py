@@ -7,18 +7,16 @@ docs/protocol.md section 8 names the fields; docs/audit.md says what they are wo
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from nostrbot.core.atm.states import LegStatus
-from nostrbot.core.facts import (
-    Fact,
+from nostrbot.core.atm.facts import LpPaid, PartyMoved, PaymentVoided
+from nostrbot.core.atm.settlements.facts import (
     Leg,
-    LpPaid,
-    PartyMoved,
-    PaymentVoided,
     SettlementCorrected,
     SettlementProcessed,
     SettlementRefunded,
     SettlementRetried,
 )
+from nostrbot.core.atm.states import LegStatus
+from nostrbot.core.facts import Fact
 from nostrbot.core.rules import RULES
 from nostrbot.journal.entry import GENESIS
 

@@ -20,11 +20,12 @@ from nostrbot.audit.parties import Parties
 from nostrbot.audit.summary import Carried, Summary
 from nostrbot.audit.workers import Findings, examined_pages
 from nostrbot.core.atm.counter import Counter, Gap
+from nostrbot.core.atm.facts import LpEnrolled
 from nostrbot.core.atm.fixed import open_slots
 from nostrbot.core.book import ROOT, Book, check_books
 from nostrbot.core.commands.command import Command
 from nostrbot.core.engine import apply, check_fresh, decide
-from nostrbot.core.facts import Fact, LpEnrolled, plain_fact
+from nostrbot.core.facts import Fact, plain_fact
 from nostrbot.core.inputs import ClockSet, Input, Signed, Tick, read_observation
 from nostrbot.core.local_time import is_known_zone, local_day
 from nostrbot.core.parsing import parse

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from nostrbot.core.atm.recall import Recall
 from nostrbot.core.atm.records import AlertPlan, Deposit, Enrolment, FixedPlan, Machine, Preferences, Split
+from nostrbot.core.atm.settlements.facts import SettlementFrozen
 from nostrbot.core.atm.till import Till
-from nostrbot.core.facts import SettlementFrozen
 from nostrbot.core.ledger import accounts
 from nostrbot.core.ledger.balances import Balances
 from nostrbot.core.platform.facts import OperatorAdded

@@ -39,12 +39,12 @@ from nostrbot.core.commands.order import Order
 from nostrbot.core.commands.refused import SUSPENDED, Code, Refused, not_yours
 from nostrbot.core.commands.specs import Role
 from nostrbot.core.evolution import Place, evolve
-from nostrbot.core.facts import ClockSetRight, Fact
+from nostrbot.core.facts import Fact
 from nostrbot.core.inputs import ClockSet, Input, Signed, Tick
 from nostrbot.core.ledger.transaction import Transaction
 from nostrbot.core.parsing import parse
 from nostrbot.core.platform import operators as platform
-from nostrbot.core.platform.facts import BotRotated, PredecessorNamed
+from nostrbot.core.platform.facts import BotRotated, ClockSetRight, PredecessorNamed
 from nostrbot.core.platform.roles import bot_keys, parts_of, taken
 from nostrbot.core.platform.succession import read_succession
 from nostrbot.core.rules import SOUND

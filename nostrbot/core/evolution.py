@@ -10,36 +10,36 @@ from typing import Any, NamedTuple
 from nostrbot.core.atm.booking import book_fact
 from nostrbot.core.atm.counter import Counter
 from nostrbot.core.atm.dossier import Dossier, Later
-from nostrbot.core.atm.recall import Booked, PaidLeg
-from nostrbot.core.atm.records import Deposit, Preferences
-from nostrbot.core.atm.settlements.fees import is_out_of_tolerance
-from nostrbot.core.atm.states import Direction, LegStatus, SettlementStatus
-from nostrbot.core.atm.till import FeesOff, Till, in_order
-from nostrbot.core.book import ROOT, SCHEMES_KEPT, Book, Lp, Moved, Seat
-from nostrbot.core.facts import (
+from nostrbot.core.atm.facts import (
     AlertPlanSet,
     CassettesCounted,
     CassetteSet,
     CassettesPublished,
     CassettesStated,
-    ClockSetRight,
     DepositChanged,
-    Fact,
     FeesPublished,
     FixedPlanSet,
     GapsDismissed,
-    Leg,
     LpEnrolled,
     LpPaid,
     LpSwitched,
     MachineAdded,
     MachineChanged,
     MachineCompromised,
+    MachineFreed,
     PartyMoved,
-    PaymentHashShared,
     PaymentVoided,
+    PlatformFeeSet,
     PreferencesCarried,
     PreferencesSet,
+    SlotsKept,
+    SplitsSet,
+)
+from nostrbot.core.atm.recall import Booked, PaidLeg
+from nostrbot.core.atm.records import Deposit, Preferences
+from nostrbot.core.atm.settlements.facts import (
+    Leg,
+    PaymentHashShared,
     SettlementCorrected,
     SettlementFact,
     SettlementFrozen,
@@ -51,19 +51,21 @@ from nostrbot.core.facts import (
     SettlementRefunded,
     SettlementRejected,
     SettlementRetried,
-    SlotsKept,
-    SplitsSet,
 )
+from nostrbot.core.atm.settlements.fees import is_out_of_tolerance
+from nostrbot.core.atm.states import Direction, LegStatus, SettlementStatus
+from nostrbot.core.atm.till import FeesOff, Till, in_order
+from nostrbot.core.book import ROOT, SCHEMES_KEPT, Book, Lp, Moved, Seat
+from nostrbot.core.facts import Fact
 from nostrbot.core.ledger.transaction import Transaction
 from nostrbot.core.local_time import local_day
 from nostrbot.core.platform.facts import (
     BookOpened,
     BotRotated,
-    MachineFreed,
+    ClockSetRight,
     OperatorAdded,
     OperatorReplaced,
     OperatorSwitched,
-    PlatformFeeSet,
     PredecessorNamed,
 )
 from nostrbot.core.rules import SOUND

@@ -8,10 +8,10 @@ from typing import Any
 
 from nostrbot.core.atm.counter import Counter, Gap, Stray
 from nostrbot.core.atm.records import AlertPlan, Cassette, Deposit, Enrolment, FixedPlan, Machine, Preferences, Split
+from nostrbot.core.atm.settlements.facts import SettlementFrozen
 from nostrbot.core.atm.states import Direction
 from nostrbot.core.atm.till import FeesOff, Rate, Rejection, Till
 from nostrbot.core.book import Book, Lp, Moved, Seat
-from nostrbot.core.facts import SettlementFrozen
 from nostrbot.core.ledger.balances import Balances
 from nostrbot.core.plain import plain, reader
 from nostrbot.core.platform.facts import OperatorAdded

@@ -7,19 +7,15 @@ written (beancount.py). Links are the ids people see (`s12`, `d3`), so that a co
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from nostrbot.core.atm.states import LegStatus
-from nostrbot.core.facts import (
-    CassettesCounted,
-    DepositChanged,
-    Fact,
-    LpPaid,
-    PartyMoved,
-    PaymentVoided,
+from nostrbot.core.atm.facts import CassettesCounted, DepositChanged, LpPaid, PartyMoved, PaymentVoided
+from nostrbot.core.atm.settlements.facts import (
     SettlementCorrected,
     SettlementProcessed,
     SettlementRefunded,
     SettlementRetried,
 )
+from nostrbot.core.atm.states import LegStatus
+from nostrbot.core.facts import Fact
 from nostrbot.money import format_minor
 
 

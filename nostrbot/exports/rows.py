@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from nostrbot.core.atm.dossier import as_it_stands
+from nostrbot.core.atm.settlements.facts import Leg
 from nostrbot.core.book import ROOT, Book
-from nostrbot.core.facts import Leg, read_fact
+from nostrbot.core.facts import read_fact
 from nostrbot.core.plain import View
 from nostrbot.core.platform.facts import BookOpened
 from nostrbot.errors import ConfigError

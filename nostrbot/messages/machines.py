@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import orjson
 
-from nostrbot.core.facts import CassettesPublished, FeesPublished
+from nostrbot.core.atm.facts import CassettesPublished, FeesPublished
 
 
 class Told(NamedTuple):

@@ -11,16 +11,9 @@ from typing import NamedTuple
 
 import orjson
 
-from nostrbot.core.atm.states import LegStatus
-from nostrbot.core.book import ROOT, Book
-from nostrbot.core.facts import (
-    CassettesPublished,
-    Fact,
-    FeesPublished,
+from nostrbot.core.atm.facts import CassettesPublished, FeesPublished, LpPaid, MachineFreed, PartyMoved, PaymentVoided
+from nostrbot.core.atm.settlements.facts import (
     Leg,
-    LpPaid,
-    PartyMoved,
-    PaymentVoided,
     SettlementCorrected,
     SettlementFact,
     SettlementFrozen,
@@ -30,8 +23,11 @@ from nostrbot.core.facts import (
     SettlementRejected,
     SettlementRetried,
 )
+from nostrbot.core.atm.states import LegStatus
+from nostrbot.core.book import ROOT, Book
+from nostrbot.core.facts import Fact
 from nostrbot.core.plain import View
-from nostrbot.core.platform.facts import BotRotated, MachineFreed
+from nostrbot.core.platform.facts import BotRotated
 from nostrbot.messages.machines import machine_message
 from nostrbot.messages.words.machines import shared_hash_notice
 from nostrbot.messages.words.plans import shortage_notice, unsettled_notice

@@ -9,10 +9,11 @@ as far as an answer has room: others wait for the same event loop.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+from nostrbot.core.atm.settlements.facts import Leg
 from nostrbot.core.atm.states import LegStatus
 from nostrbot.core.book import Book
 from nostrbot.core.commands.refused import Code, Refused
-from nostrbot.core.facts import Leg, read_fact
+from nostrbot.core.facts import read_fact
 from nostrbot.messages.receipts import Payment, payment_of, receipt_view
 from nostrbot.reading.pages import NOT_IN_LIST, LegsOfBook, Page, Place, page_of, read_id
 from nostrbot.reading.question import NOT_THERE, Question

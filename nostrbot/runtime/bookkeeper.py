@@ -20,6 +20,7 @@ from nostrbot.core.atm.payloads.sale import Sale
 from nostrbot.core.atm.payloads.subject import Subject
 from nostrbot.core.atm.recall import Booked
 from nostrbot.core.atm.registry import find_speaker
+from nostrbot.core.atm.settlements.facts import SettlementRejected
 from nostrbot.core.atm.settlements.rules import Duplicate
 from nostrbot.core.atm.splits import splits_as_set
 from nostrbot.core.atm.states import SettlementStatus
@@ -40,10 +41,7 @@ from nostrbot.core.engine import (
     decide_report,
     decide_tick,
 )
-from nostrbot.core.facts import (
-    Fact,
-    SettlementRejected,
-)
+from nostrbot.core.facts import Fact
 from nostrbot.core.inputs import Input, Signed, Tick
 from nostrbot.core.local_time import MINUTE_S
 from nostrbot.core.parsing import name_what_there_is

@@ -9,11 +9,12 @@ from collections.abc import Container, Mapping, Sequence
 from nostrbot.core.atm.payloads.sale import Sale
 from nostrbot.core.atm.payments import PRICED_SHOWN_MAX
 from nostrbot.core.atm.settlements.compromise import FREEZE_MAX, may_be_frozen
+from nostrbot.core.atm.settlements.facts import SettlementFact
 from nostrbot.core.atm.states import LegStatus
 from nostrbot.core.book import Book
 from nostrbot.core.commands.command import Command, Misunderstood
 from nostrbot.core.evolution import recall_settlement
-from nostrbot.core.facts import SettlementFact, read_fact
+from nostrbot.core.facts import read_fact
 from nostrbot.core.inputs import Signed, effect_id, reopen
 from nostrbot.errors import BooksError
 from nostrbot.nostr.event import read_event

@@ -6,10 +6,16 @@ told (messages/alerts.py). Acceptance S17.
 
 from loguru import logger
 
+from nostrbot.core.atm.settlements.facts import (
+    SettlementFact,
+    SettlementPending,
+    SettlementProcessed,
+    SettlementRejected,
+)
 from nostrbot.core.atm.settlements.fees import is_out_of_tolerance, tolerance_sats
 from nostrbot.core.atm.states import Direction
 from nostrbot.core.book import Book
-from nostrbot.core.facts import Fact, SettlementFact, SettlementPending, SettlementProcessed, SettlementRejected
+from nostrbot.core.facts import Fact
 from nostrbot.messages.alerts import SKEW_MAX_S
 from nostrbot.nostr.event import VerifiedEvent
 from nostrbot.nostr.keys import npub

@@ -12,6 +12,7 @@ import orjson
 from nostrbot.core.atm.fleet import UNSEEN, Sighting
 from nostrbot.core.atm.payloads.sale import Sale
 from nostrbot.core.atm.registry import find_speaker
+from nostrbot.core.atm.settlements.facts import SettlementPending, SettlementProcessed
 from nostrbot.core.atm.unread import (
     DEALT_KEPT,
     UnreadSale,
@@ -25,7 +26,7 @@ from nostrbot.core.atm.unread import (
 from nostrbot.core.book import Book
 from nostrbot.core.commands.command import Command
 from nostrbot.core.commands.refused import Code, Refused
-from nostrbot.core.facts import Fact, SettlementPending, SettlementProcessed
+from nostrbot.core.facts import Fact
 from nostrbot.core.inputs import Signed
 from nostrbot.messages.receipts import ack_text
 from nostrbot.messages.replies import answer, refusal

@@ -7,14 +7,9 @@ that came out of one turn of the bot: entries, projections, what is owed, what w
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from nostrbot.core.atm.states import SettlementStatus
-from nostrbot.core.atm.takings import Takings, takings_of
-from nostrbot.core.facts import (
-    Fact,
+from nostrbot.core.atm.facts import LpPaid, PartyMoved, PaymentVoided
+from nostrbot.core.atm.settlements.facts import (
     Leg,
-    LpPaid,
-    PartyMoved,
-    PaymentVoided,
     SettlementChange,
     SettlementCorrected,
     SettlementFact,
@@ -28,6 +23,9 @@ from nostrbot.core.facts import (
     SettlementRejected,
     SettlementRetried,
 )
+from nostrbot.core.atm.states import SettlementStatus
+from nostrbot.core.atm.takings import Takings, takings_of
+from nostrbot.core.facts import Fact
 from nostrbot.journal.entry import Entry
 from nostrbot.store.sums import Made, News, Step
 

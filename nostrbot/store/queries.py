@@ -19,10 +19,12 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from nostrbot.core.atm.dossier import Dossier
+from nostrbot.core.atm.facts import LpPaid
 from nostrbot.core.atm.fleet import Sighting, read_sighting
 from nostrbot.core.atm.recall import PaidLeg
+from nostrbot.core.atm.settlements.facts import Leg, SettlementChange, SettlementFact
 from nostrbot.core.atm.states import LegStatus, LegType, SettlementStatus
-from nostrbot.core.facts import Leg, LpPaid, SettlementChange, SettlementFact, read_fact
+from nostrbot.core.facts import read_fact
 from nostrbot.core.rules import are_known
 from nostrbot.errors import BooksError
 from nostrbot.messages.alerts import Told, read_told

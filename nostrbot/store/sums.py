@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import Table, func
 from sqlalchemy.dialects import sqlite
 
+from nostrbot.core.atm.settlements.facts import Leg, SettlementChange, SettlementFact
 from nostrbot.core.atm.states import LegStatus, LegType
 from nostrbot.core.atm.takings import Amounts, Takings, follow, read_takings
-from nostrbot.core.facts import Leg, SettlementChange, SettlementFact
 from nostrbot.core.local_time import DAY_S, QUARTER_S
 from nostrbot.store import tables
 

@@ -6,13 +6,15 @@ What lives here: one function a noun, with the exact names of docs/protocol.md s
 
 from nostrbot.core.atm.counter import Counter
 from nostrbot.core.atm.dossier import as_it_stands
+from nostrbot.core.atm.facts import CassettesCounted, CassetteSet, CassettesPublished
 from nostrbot.core.atm.fleet import UNSEEN, Sighting
 from nostrbot.core.atm.payments import PRICED_SHOWN_MAX, priced_since
 from nostrbot.core.atm.prices import price_in_force
 from nostrbot.core.atm.records import ATM_BOOTSTRAP, Cassette, Machine
+from nostrbot.core.atm.settlements.facts import SettlementFrozen
 from nostrbot.core.atm.till import Till
 from nostrbot.core.book import Book
-from nostrbot.core.facts import CassettesCounted, CassetteSet, CassettesPublished, Fact, SettlementFrozen
+from nostrbot.core.facts import Fact
 from nostrbot.core.local_time import local_day, local_time
 from nostrbot.core.plain import View
 from nostrbot.core.rules import RULES

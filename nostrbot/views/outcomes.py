@@ -5,20 +5,12 @@ and from what they do not change, so a preview shows exactly what the command it
 """
 
 from nostrbot.core.atm.dossier import Dossier, as_it_stands
-from nostrbot.core.atm.gaps import counter_after
-from nostrbot.core.atm.prices import sale_off_pct
-from nostrbot.core.atm.settlements.moves import next_step
-from nostrbot.core.atm.states import SettlementStatus
-from nostrbot.core.book import ROOT, Book
-from nostrbot.core.commands.command import Command
-from nostrbot.core.commands.specs import Role
-from nostrbot.core.facts import (
+from nostrbot.core.atm.facts import (
     AlertPlanSet,
     CassettesCounted,
     CassetteSet,
     CassettesPublished,
     DepositChanged,
-    Fact,
     FixedPlanSet,
     GapsDismissed,
     LpEnrolled,
@@ -27,15 +19,24 @@ from nostrbot.core.facts import (
     MachineAdded,
     MachineChanged,
     MachineCompromised,
+    MachineFreed,
     PartyMoved,
     PaymentVoided,
+    PlatformFeeSet,
     PreferencesSet,
-    SettlementChange,
-    SettlementProcessed,
     SplitsSet,
 )
+from nostrbot.core.atm.gaps import counter_after
+from nostrbot.core.atm.prices import sale_off_pct
+from nostrbot.core.atm.settlements.facts import SettlementChange, SettlementProcessed
+from nostrbot.core.atm.settlements.moves import next_step
+from nostrbot.core.atm.states import SettlementStatus
+from nostrbot.core.book import ROOT, Book
+from nostrbot.core.commands.command import Command
+from nostrbot.core.commands.specs import Role
+from nostrbot.core.facts import Fact
 from nostrbot.core.plain import View
-from nostrbot.core.platform.facts import MachineFreed, OperatorAdded, OperatorReplaced, OperatorSwitched, PlatformFeeSet
+from nostrbot.core.platform.facts import OperatorAdded, OperatorReplaced, OperatorSwitched
 from nostrbot.core.platform.operators import find_operator
 from nostrbot.core.rules import RULES
 from nostrbot.views.fitting import rows_that_fit, view_bytes

@@ -4,13 +4,13 @@ What lives here: one function an answer. What does not: their sentences (message
 docs/protocol.md section 6.
 """
 
+from nostrbot.core.atm.facts import LpPaid, PaymentVoided
 from nostrbot.core.atm.fixed import next_slot_at
 from nostrbot.core.atm.prices import off_pct
 from nostrbot.core.atm.recall import PaidLeg
 from nostrbot.core.atm.records import AlertPlan, FixedPlan
 from nostrbot.core.book import Book
 from nostrbot.core.commands.amounts import show_limit
-from nostrbot.core.facts import LpPaid, PaymentVoided
 from nostrbot.core.local_time import local_day
 from nostrbot.core.plain import View
 from nostrbot.core.rules import RULES

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 
 from nostrbot.core.atm.dossier import Note, Settlement
 from nostrbot.core.atm.records import Deposit, Enrolment, Machine, Preferences, Split
+from nostrbot.core.atm.settlements.facts import Leg
 from nostrbot.core.book import Book, Lp, Seat
 from nostrbot.core.commands.amounts import show_limit
-from nostrbot.core.facts import Leg
 from nostrbot.core.ledger import accounts
 from nostrbot.core.plain import View
 from nostrbot.core.platform.facts import OperatorAdded

@@ -8,9 +8,8 @@ import orjson
 import pytest
 
 from nostrbot.audit.verification import verify_trail
-from nostrbot.core.atm.states import SettlementStatus
-from nostrbot.core.facts import (
-    MachineCompromised,
+from nostrbot.core.atm.facts import MachineCompromised
+from nostrbot.core.atm.settlements.facts import (
     SettlementCorrected,
     SettlementFrozen,
     SettlementPending,
@@ -18,6 +17,7 @@ from nostrbot.core.facts import (
     SettlementRefunded,
     SettlementRejected,
 )
+from nostrbot.core.atm.states import SettlementStatus
 from tests.audit.test_verification import sealed_again, trouble
 from tests.houses import DAWN, House, payment_hash, report, sale, wrapped_letter
 

@@ -5,7 +5,7 @@ import pytest
 
 from nostrbot.audit.evidence import read_checkpoint_paper
 from nostrbot.audit.verification import verify_trail
-from nostrbot.core.facts import SettlementProcessed
+from nostrbot.core.atm.settlements.facts import SettlementProcessed
 from nostrbot.core.inputs import Signed
 from nostrbot.core.platform.facts import BotRotated
 from nostrbot.core.platform.succession import Statement, countersign, make_statement, read_statement

@@ -15,7 +15,8 @@ import pytest
 from nostrbot.audit import examination
 from nostrbot.audit.summary import Summary
 from nostrbot.audit.verification import verify_trail
-from nostrbot.core.facts import MachineChanged, SettlementProcessed
+from nostrbot.core.atm.facts import MachineChanged
+from nostrbot.core.atm.settlements.facts import SettlementProcessed
 from nostrbot.core.inputs import Signed
 from nostrbot.core.rules import FIRST, RULES
 from nostrbot.errors import TrailError

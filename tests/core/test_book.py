@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from nostrbot.core.atm.facts import DepositChanged
 from nostrbot.core.atm.records import Reversal
+from nostrbot.core.atm.settlements.facts import SettlementPending, SettlementProcessed
 from nostrbot.core.atm.states import DepositStatus, SettlementStatus
 from nostrbot.core.book import check_books
 from nostrbot.core.evolution import Place, evolve
-from nostrbot.core.facts import DepositChanged, SettlementPending, SettlementProcessed
 from nostrbot.core.inputs import Signed
 from nostrbot.core.rules import FIRST, RULES
 from nostrbot.errors import BooksError

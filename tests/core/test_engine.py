@@ -2,12 +2,11 @@
 
 import pytest
 
+from nostrbot.core.atm.facts import PlatformFeeSet, PreferencesCarried, PreferencesSet
 from nostrbot.core.commands.refused import Code, Refused
 from nostrbot.core.commands.specs import Role
 from nostrbot.core.engine import COMMAND_AGE_MAX_S, COMMAND_LEAD_MAX_S, DECIDERS, decide
-from nostrbot.core.facts import PreferencesCarried, PreferencesSet
 from nostrbot.core.inputs import Signed
-from nostrbot.core.platform.facts import PlatformFeeSet
 from nostrbot.core.rules import RULES
 from nostrbot.core.table import TABLE
 from nostrbot.nostr.event import sign_event

@@ -5,8 +5,9 @@ from typing import Any, get_args
 import orjson
 import pytest
 
+from nostrbot.core.atm.settlements.facts import SettlementProcessed, SettlementRetried
 from nostrbot.core.atm.states import LegStatus
-from nostrbot.core.facts import Fact, SettlementProcessed, SettlementRetried, plain_fact, read_fact
+from nostrbot.core.facts import Fact, plain_fact, read_fact
 from nostrbot.core.inputs import ClockSet
 from tests.houses import House, letter, payment_hash, person, succession
 from tests.machines import statement

@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
 
+from nostrbot.core.atm.facts import CassettesStated
 from nostrbot.core.commands.specs import Arg, Form, Role
-from nostrbot.core.facts import CassettesStated
 from nostrbot.core.inputs import Signed
 from nostrbot.core.table import TABLE
 from nostrbot.money import format_minor

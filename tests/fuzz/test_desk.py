@@ -18,10 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nostrbot.audit.verification import verify_trail
+from nostrbot.core.atm.settlements.facts import SettlementProcessed
 from nostrbot.core.book import check_books
 from nostrbot.core.commands.command import Command, Misunderstood
 from nostrbot.core.commands.refused import Refused
-from nostrbot.core.facts import SettlementProcessed
 from nostrbot.core.parsing import parse
 from nostrbot.core.snapshots import take_snapshot
 from nostrbot.core.table import TABLE

@@ -1,7 +1,7 @@
 """What the bot tells machines (docs/protocol.md section 4; acceptance T14)."""
 
+from nostrbot.core.atm.facts import CassettesPublished, FeesPublished
 from nostrbot.core.atm.payloads.cassette_state import Stated, read_statement
-from nostrbot.core.facts import CassettesPublished, FeesPublished
 from nostrbot.messages.machines import Told, machine_message
 from nostrbot.messages.receipts import Sealed, entry_messages
 from nostrbot.nostr.sealing import Scheme

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from nostrbot.core.facts import SettlementPending, SettlementProcessed, SettlementRejected
+from nostrbot.core.atm.settlements.facts import SettlementPending, SettlementProcessed, SettlementRejected
 from nostrbot.core.inputs import Signed
 from nostrbot.messages.receipts import Message, Sealed, entry_messages, owes_messages, payment_of, receipt_view
 from nostrbot.nostr import kinds

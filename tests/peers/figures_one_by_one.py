@@ -10,8 +10,10 @@ from datetime import date, timedelta
 from typing import Any
 
 from nostrbot.core.atm.dossier import Dossier, Settlement, as_it_stands
+from nostrbot.core.atm.facts import LpPaid
+from nostrbot.core.atm.settlements.facts import SettlementChange, SettlementFact, SettlementProcessed
 from nostrbot.core.atm.states import LegStatus, LegType, SettlementStatus
-from nostrbot.core.facts import LpPaid, SettlementChange, SettlementFact, SettlementProcessed, read_fact
+from nostrbot.core.facts import read_fact
 from nostrbot.core.local_time import local_day
 from nostrbot.money import format_minor
 from tests.offices import OPERATOR, Office

@@ -12,7 +12,8 @@ import pytest
 
 from nostrbot.audit.verification import verify_trail
 from nostrbot.core.atm.settlements import compromise
-from nostrbot.core.facts import SettlementFrozen, plain_fact
+from nostrbot.core.atm.settlements.facts import SettlementFrozen
+from nostrbot.core.facts import plain_fact
 from nostrbot.exports.trail import export_trail
 from nostrbot.runtime import prefetch as recollection
 from nostrbot.runtime.bookkeeper import Turn

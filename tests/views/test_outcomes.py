@@ -3,9 +3,9 @@
 import pytest
 
 from nostrbot.core.atm.dossier import Dossier
+from nostrbot.core.atm.settlements.facts import SettlementProcessed
 from nostrbot.core.commands.command import Command
 from nostrbot.core.engine import decide_command
-from nostrbot.core.facts import SettlementProcessed
 from nostrbot.core.parsing import parse
 from nostrbot.core.plain import View
 from nostrbot.core.rules import RULES

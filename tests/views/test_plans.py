@@ -2,8 +2,8 @@
 
 import orjson
 
+from nostrbot.core.atm.facts import LpPaid
 from nostrbot.core.atm.records import AlertPlan, FixedPlan
-from nostrbot.core.facts import LpPaid
 from nostrbot.views.plans import GIVEN_SHOWN_MAX, alerts_view, fixed_plan_view, fixed_view, settle_view
 from tests.houses import House
 

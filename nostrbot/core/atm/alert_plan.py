@@ -7,10 +7,11 @@ docs/protocol.md section 6.
 from dataclasses import replace
 from typing import Any
 
+from nostrbot.core.atm.facts import AlertPlanSet
 from nostrbot.core.book import Book
 from nostrbot.core.commands.order import Order
 from nostrbot.core.commands.refused import Code, Refused
-from nostrbot.core.facts import AlertPlanSet, Fact
+from nostrbot.core.facts import Fact
 
 _SETTABLE = {"down": "down_s", "stuck": "stuck_s", "low": "low_notes", "sheet": "sheet"}
 

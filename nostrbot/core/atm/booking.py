@@ -6,20 +6,16 @@ accounts (core/ledger/accounts.py). docs/protocol.md section 5; acceptance X24.
 
 from collections.abc import Iterable
 
-from nostrbot.core.atm.states import DepositStatus, Direction, LegStatus, LegType
-from nostrbot.core.facts import (
-    CassettesCounted,
-    DepositChanged,
-    Fact,
+from nostrbot.core.atm.facts import CassettesCounted, DepositChanged, LpPaid, PartyMoved, PaymentVoided
+from nostrbot.core.atm.settlements.facts import (
     Leg,
-    LpPaid,
-    PartyMoved,
-    PaymentVoided,
     SettlementCorrected,
     SettlementProcessed,
     SettlementRefunded,
     SettlementRetried,
 )
+from nostrbot.core.atm.states import DepositStatus, Direction, LegStatus, LegType
+from nostrbot.core.facts import Fact
 from nostrbot.core.ledger import accounts
 from nostrbot.core.ledger.accounts import SAT
 from nostrbot.core.ledger.transaction import Posting, Transaction

@@ -11,6 +11,7 @@ or again, so each cassette goes by the newest that names it, in whatever order t
 from collections.abc import Mapping
 from dataclasses import replace
 
+from nostrbot.core.atm.facts import CassettesCounted, CassetteSet, CassettesPublished, CassettesStated
 from nostrbot.core.atm.payloads.cassette_state import Stated, read_statement
 from nostrbot.core.atm.payloads.sale import CASSETTES_MAX
 from nostrbot.core.atm.payloads.subject import is_dated_ahead, is_newer
@@ -22,7 +23,7 @@ from nostrbot.core.commands import arguments
 from nostrbot.core.commands.arguments import Wanted
 from nostrbot.core.commands.order import Order
 from nostrbot.core.commands.refused import Code, Refused
-from nostrbot.core.facts import CassettesCounted, CassetteSet, CassettesPublished, CassettesStated, Fact
+from nostrbot.core.facts import Fact
 from nostrbot.core.inputs import Signed
 from nostrbot.core.rules import SOUND
 from nostrbot.money import denomination_minor, unit_minor

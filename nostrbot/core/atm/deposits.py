@@ -7,6 +7,7 @@ reversed, by a new fact with its own postings.
 
 from dataclasses import replace
 
+from nostrbot.core.atm.facts import DepositChanged
 from nostrbot.core.atm.records import Deposit, Reversal
 from nostrbot.core.atm.registry import find_lp, find_machine
 from nostrbot.core.atm.states import DEPOSIT_MOVES, DepositStatus
@@ -14,7 +15,7 @@ from nostrbot.core.book import Book
 from nostrbot.core.commands.amounts import read_amount
 from nostrbot.core.commands.order import Order
 from nostrbot.core.commands.refused import Code, Refused
-from nostrbot.core.facts import DepositChanged, Fact
+from nostrbot.core.facts import Fact
 from nostrbot.core.rules import SOUND
 from nostrbot.money import format_minor
 

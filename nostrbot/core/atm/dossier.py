@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from nostrbot.core.atm.payloads.sale import Sale
-from nostrbot.core.atm.states import LegStatus, SettlementStatus
-from nostrbot.core.facts import (
+from nostrbot.core.atm.settlements.facts import (
     Leg,
     SettlementChange,
     SettlementCorrected,
@@ -23,6 +22,7 @@ from nostrbot.core.facts import (
     SettlementRefunded,
     SettlementRetried,
 )
+from nostrbot.core.atm.states import LegStatus, SettlementStatus
 
 # What may follow a settlement's birth: a change, or the sharing out of one that had to wait.
 Later = SettlementChange | SettlementProcessed

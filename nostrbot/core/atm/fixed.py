@@ -12,14 +12,16 @@ from datetime import date, timedelta
 from typing import NamedTuple
 
 from nostrbot.core.atm.bounds import BOOK_SATS_MAX
+from nostrbot.core.atm.facts import FixedPlanSet, LpPaid, SlotsKept
 from nostrbot.core.atm.own_sats import sats_for
 from nostrbot.core.atm.prices import price_in_force
+from nostrbot.core.atm.settlements.facts import Leg
 from nostrbot.core.atm.states import LegStatus, LegType, Mode, SkipReason
 from nostrbot.core.book import Book, Lp, Seat
 from nostrbot.core.commands.amounts import read_limit
 from nostrbot.core.commands.order import Order
 from nostrbot.core.commands.refused import Refused
-from nostrbot.core.facts import Fact, FixedPlanSet, Leg, LpPaid, SlotsKept
+from nostrbot.core.facts import Fact
 from nostrbot.core.local_time import local_day, moment_of
 from nostrbot.core.platform.roles import bot_keys
 from nostrbot.core.rules import SOUND

@@ -7,11 +7,12 @@ sections 3.1 and 6; review A16.
 from copy import deepcopy
 
 from nostrbot.core.atm.counter import JUMP_MAX, Counter
+from nostrbot.core.atm.facts import GapsDismissed
 from nostrbot.core.atm.registry import find_machine
 from nostrbot.core.book import Book
 from nostrbot.core.commands.order import Order
 from nostrbot.core.commands.refused import Refused
-from nostrbot.core.facts import Fact, GapsDismissed
+from nostrbot.core.facts import Fact
 
 
 def dismiss_gaps(book: Book, order: Order) -> tuple[Fact, ...] | Refused:

@@ -4,15 +4,17 @@ What lives here: how many sats it is worth, and `settle`, by which an operator p
 price (core/atm/prices.py), paying at times of day (core/atm/fixed.py) and sharing out a sale (core/atm/settlements/dca.py). docs/protocol.md sections 5 and 6; acceptance X14.
 """
 
+from nostrbot.core.atm.facts import LpPaid
 from nostrbot.core.atm.prices import price_in_force
 from nostrbot.core.atm.records import Machine
 from nostrbot.core.atm.registry import find_lp, find_machine
+from nostrbot.core.atm.settlements.facts import Leg
 from nostrbot.core.atm.states import LegStatus, LegType
 from nostrbot.core.book import Book
 from nostrbot.core.commands.amounts import read_amount
 from nostrbot.core.commands.order import Order
 from nostrbot.core.commands.refused import Code, Refused
-from nostrbot.core.facts import Fact, Leg, LpPaid
+from nostrbot.core.facts import Fact
 from nostrbot.core.platform.roles import Part, bot_keys, taken
 from nostrbot.core.rules import SOUND
 from nostrbot.money import format_minor, minor_digits, parse_decimal

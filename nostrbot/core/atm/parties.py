@@ -8,13 +8,15 @@ November 2026, A10. Nothing is lost on the way: what a party's account loses its
 from collections.abc import Iterable
 
 from nostrbot.core.atm.booking import book_fact
+from nostrbot.core.atm.facts import LpEnrolled, PartyMoved
 from nostrbot.core.atm.registry import enrol_lp
 from nostrbot.core.atm.settlements.corrections import correct_settlement, refund_settlement
+from nostrbot.core.atm.settlements.facts import Leg, SettlementCorrected, SettlementRefunded
 from nostrbot.core.atm.states import Direction, LegStatus, LegType
 from nostrbot.core.book import ROOT, Book, Moved
 from nostrbot.core.commands.order import Order
 from nostrbot.core.commands.refused import Code, Refused
-from nostrbot.core.facts import Fact, Leg, LpEnrolled, PartyMoved, SettlementCorrected, SettlementRefunded
+from nostrbot.core.facts import Fact
 from nostrbot.core.ledger import accounts
 from nostrbot.core.platform import operators as platform
 from nostrbot.core.platform.roles import owner_of

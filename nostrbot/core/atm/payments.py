@@ -8,12 +8,13 @@ its own.
 
 from collections.abc import Iterable
 
+from nostrbot.core.atm.facts import PaymentVoided
 from nostrbot.core.atm.recall import PaidLeg
 from nostrbot.core.atm.states import LegStatus, LegType
 from nostrbot.core.book import Book
 from nostrbot.core.commands.order import Order
 from nostrbot.core.commands.refused import Code, Refused
-from nostrbot.core.facts import Fact, PaymentVoided
+from nostrbot.core.facts import Fact
 
 PRICED_SHOWN_MAX = 100  # legs named in the answer to `machine compromised`; `payment list` shows all
 

@@ -3,12 +3,12 @@
 What lives here: the command that sets it. What does not: sharing a fee (core/atm/settlements/fees.py).
 """
 
+from nostrbot.core.atm.facts import PlatformFeeSet
 from nostrbot.core.atm.registry import fees_for
 from nostrbot.core.book import Book
 from nostrbot.core.commands.order import Order
 from nostrbot.core.commands.refused import Refused
 from nostrbot.core.facts import Fact
-from nostrbot.core.platform.facts import PlatformFeeSet
 
 
 def set_platform_fee(book: Book, order: Order) -> tuple[Fact, ...] | Refused:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from nostrbot.core.atm.dossier import Dossier
 from nostrbot.core.atm.payloads.sale import Sale
+from nostrbot.core.atm.settlements.facts import Leg
 from nostrbot.core.atm.states import SettlementStatus
-from nostrbot.core.facts import Leg
 
 
 class Booked(NamedTuple):

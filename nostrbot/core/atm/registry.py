@@ -7,23 +7,24 @@ acceptance M1-M11, L1-L13. "Not yours" and "does not exist" get the same answer,
 from dataclasses import replace
 from typing import Any
 
+from nostrbot.core.atm.facts import (
+    FeesPublished,
+    LpEnrolled,
+    LpSwitched,
+    MachineAdded,
+    MachineChanged,
+    MachineFreed,
+    PlatformFeeSet,
+    PreferencesCarried,
+    PreferencesSet,
+)
 from nostrbot.core.atm.records import Enrolment, Guard, Machine, Preferences
 from nostrbot.core.atm.states import Mode, Trust
 from nostrbot.core.book import ROOT, Book, Lp
 from nostrbot.core.commands.amounts import read_limit
 from nostrbot.core.commands.order import Order
 from nostrbot.core.commands.refused import Code, Refused
-from nostrbot.core.facts import (
-    Fact,
-    FeesPublished,
-    LpEnrolled,
-    LpSwitched,
-    MachineAdded,
-    MachineChanged,
-    PreferencesCarried,
-    PreferencesSet,
-)
-from nostrbot.core.platform.facts import MachineFreed, PlatformFeeSet
+from nostrbot.core.facts import Fact
 from nostrbot.core.platform.roles import Part, find_bar
 from nostrbot.core.rules import SOUND
 from nostrbot.refusals import Reason, Refusal

@@ -6,6 +6,7 @@ must be exactly 100 %; a machine's own set hides the operator's default (accepta
 
 from collections.abc import Iterable
 
+from nostrbot.core.atm.facts import SplitsSet
 from nostrbot.core.atm.records import Split
 from nostrbot.core.atm.registry import find_machine
 from nostrbot.core.book import Book
@@ -13,7 +14,7 @@ from nostrbot.core.commands import arguments
 from nostrbot.core.commands.command import SPLITS_MAX, Command
 from nostrbot.core.commands.order import Order
 from nostrbot.core.commands.refused import Code, Refused
-from nostrbot.core.facts import Fact, SplitsSet
+from nostrbot.core.facts import Fact
 from nostrbot.core.platform.roles import Part, bot_keys, find_bar, owner_now, taken
 from nostrbot.core.rules import SOUND
 from nostrbot.money import PPM, format_ppm, split

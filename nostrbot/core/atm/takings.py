@@ -10,8 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from nostrbot.core.atm.payloads.sale import Sale
-from nostrbot.core.atm.states import LegStatus, LegType, SettlementStatus
-from nostrbot.core.facts import (
+from nostrbot.core.atm.settlements.facts import (
     Leg,
     SettlementChange,
     SettlementCorrected,
@@ -22,6 +21,7 @@ from nostrbot.core.facts import (
     SettlementRejected,
     SettlementRetried,
 )
+from nostrbot.core.atm.states import LegStatus, LegType, SettlementStatus
 
 
 class Shares(NamedTuple):

@@ -1,6 +1,6 @@
-"""Platform facts: what the platform decided to be so, of operators, fees, machines' keys and the bot's own key.
+"""Facts of the platform: what it decided to be so of operators, and what became of the bot's own key and time.
 
-What lives here: one class a fact. What does not: all other facts and their plain form (core/facts.py, which has these, too).
+What lives here: one class a fact. What does not: their plain form (core/facts.py), the fee (core/atm/facts.py).
 """
 
 from dataclasses import dataclass
@@ -67,18 +67,14 @@ class BookOpened:
 
 
 @dataclass(frozen=True, slots=True)
-class PlatformFeeSet:
-    """The platform's fee by direction, in parts per million of the principal."""
+class ClockSetRight:
+    """The book's time went back from `was` to `now` (in the journal: `is`), unix seconds, because the clock had run ahead."""
 
-    name: ClassVar[str] = "platform_fee_set"
-    cash_in_ppm: int
-    cash_out_ppm: int
+    name: ClassVar[str] = "clock_set_right"
+    was: int
+    now: int
 
 
-@dataclass(frozen=True, slots=True)
-class MachineFreed:
-    """The platform took a machine's key from the book it was enrolled in; another may have it. `machine`: "" in the root book."""
-
-    name: ClassVar[str] = "machine_freed"
-    machine: str
-    pubkey: str
+PlatformFact = (
+    OperatorAdded | OperatorSwitched | OperatorReplaced | BotRotated | PredecessorNamed | BookOpened | ClockSetRight
+)  # fmt: skip

@@ -9,7 +9,8 @@ from typing import Any
 
 import orjson
 
-from nostrbot.core.facts import Fact, PaymentHashShared
+from nostrbot.core.atm.settlements.facts import PaymentHashShared
+from nostrbot.core.facts import Fact
 from nostrbot.core.local_time import DAY_S, HOUR_S, MINUTE_S
 from nostrbot.core.plain import View
 from nostrbot.views.lines import escape, listing

@@ -7,8 +7,9 @@ What lives here: the words of their data. What does not: the data (views/plans.p
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from nostrbot.core.atm.facts import LpPaid, SlotsKept
 from nostrbot.core.atm.states import SkipReason
-from nostrbot.core.facts import Fact, LpPaid, SlotsKept
+from nostrbot.core.facts import Fact
 from nostrbot.core.local_time import local_time
 from nostrbot.core.plain import View
 from nostrbot.views.lines import listing

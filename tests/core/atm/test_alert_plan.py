@@ -2,9 +2,9 @@
 
 import pytest
 
+from nostrbot.core.atm.facts import AlertPlanSet
 from nostrbot.core.atm.records import AlertPlan
 from nostrbot.core.commands.refused import Code, Refused
-from nostrbot.core.facts import AlertPlanSet
 from nostrbot.core.snapshots import take_snapshot
 from tests.houses import House
 

@@ -12,16 +12,10 @@ from hypothesis import strategies as st
 
 from nostrbot.audit.verification import verify_trail
 from nostrbot.core.atm.bounds import DAY_MINOR_MAX, owed_sats
+from nostrbot.core.atm.facts import LpPaid, SlotsKept
+from nostrbot.core.atm.settlements.facts import SettlementFact, SettlementMoved, SettlementProcessed, SettlementRefunded
 from nostrbot.core.atm.states import Hold
 from nostrbot.core.commands.refused import Code, Refused
-from nostrbot.core.facts import (
-    LpPaid,
-    SettlementFact,
-    SettlementMoved,
-    SettlementProcessed,
-    SettlementRefunded,
-    SlotsKept,
-)
 from nostrbot.core.inputs import Tick
 from nostrbot.core.proofs.liabilities import Leaves, Tree, balances_of
 from nostrbot.core.rules import FIRST, RULES

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nostrbot.core.atm.facts import CassettesCounted, CassetteSet, CassettesPublished, CassettesStated
 from nostrbot.core.atm.payloads.subject import Subject
 from nostrbot.core.atm.records import ATM_BOOTSTRAP, Cassette
 from nostrbot.core.commands.refused import Code, Refused
-from nostrbot.core.facts import CassettesCounted, CassetteSet, CassettesPublished, CassettesStated
 from nostrbot.core.inputs import Signed
 from nostrbot.refusals import Reason, Refusal
 from tests.houses import House, Outcome, person

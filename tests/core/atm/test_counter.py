@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nostrbot.core.atm.counter import BACK_MAX, GAPS_KEPT, JUMP_MAX, Counter
-from nostrbot.core.facts import SettlementPending, SettlementProcessed, SettlementRejected
+from nostrbot.core.atm.settlements.facts import SettlementPending, SettlementProcessed, SettlementRejected
 from nostrbot.core.rules import FIRST, RULES
 from nostrbot.core.snapshots import take_snapshot
 from tests.houses import House, person

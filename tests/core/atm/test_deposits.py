@@ -3,10 +3,10 @@
 import pytest
 
 from nostrbot.core.atm.deposits import REVERSALS_MAX
+from nostrbot.core.atm.facts import DepositChanged
 from nostrbot.core.atm.records import Deposit
 from nostrbot.core.atm.states import DepositStatus
 from nostrbot.core.commands.refused import Code, Refused
-from nostrbot.core.facts import DepositChanged
 from tests.houses import House, Outcome
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from nostrbot.core.atm.dossier import Settlement, as_it_stands
+from nostrbot.core.atm.settlements.facts import SettlementNoted
 from nostrbot.core.atm.states import LegStatus, SettlementStatus
-from nostrbot.core.facts import SettlementNoted
 from tests.houses import House, person
 
 PENDING, PROCESSED, ERRORED, PARTIAL, REFUNDED = (

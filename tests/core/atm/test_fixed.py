@@ -9,11 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nostrbot.audit.verification import verify_trail
+from nostrbot.core.atm.facts import FixedPlanSet, LpPaid, SlotsKept
 from nostrbot.core.atm.fixed import due_slots, floor_minor, next_slot_at
 from nostrbot.core.atm.records import FixedPlan
+from nostrbot.core.atm.settlements.facts import SettlementProcessed
 from nostrbot.core.commands.refused import Code, Refused
 from nostrbot.core.engine import decide
-from nostrbot.core.facts import Fact, FixedPlanSet, LpPaid, SettlementProcessed, SlotsKept
+from nostrbot.core.facts import Fact
 from nostrbot.core.inputs import Tick
 from nostrbot.core.rules import RULES
 from nostrbot.core.snapshots import take_snapshot

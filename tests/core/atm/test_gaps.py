@@ -4,9 +4,9 @@ import pytest
 
 from nostrbot.audit.verification import verify_trail
 from nostrbot.core.atm.counter import Counter
+from nostrbot.core.atm.facts import GapsDismissed
 from nostrbot.core.commands.command import Command
 from nostrbot.core.commands.refused import Code, Refused
-from nostrbot.core.facts import GapsDismissed
 from nostrbot.core.parsing import parse
 from nostrbot.core.rules import FIRST
 from nostrbot.core.snapshots import take_snapshot

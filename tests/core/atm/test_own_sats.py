@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nostrbot.core.atm.facts import LpPaid
 from nostrbot.core.atm.own_sats import sats_for
+from nostrbot.core.atm.settlements.facts import Leg
 from nostrbot.core.atm.states import LegStatus, LegType
 from nostrbot.core.commands.refused import Code, Refused
-from nostrbot.core.facts import Leg, LpPaid
 from nostrbot.core.snapshots import take_snapshot
 from tests.houses import House
 

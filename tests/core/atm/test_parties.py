@@ -4,10 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nostrbot.audit.verification import verify_trail
+from nostrbot.core.atm.facts import PartyMoved
 from nostrbot.core.atm.states import LegStatus
 from nostrbot.core.commands.refused import Code, Refused
 from nostrbot.core.engine import apply, decide
-from nostrbot.core.facts import PartyMoved
 from nostrbot.core.rules import FIRST
 from nostrbot.messages.receipts import Sealed, entry_messages
 from nostrbot.nostr.sealing import Scheme

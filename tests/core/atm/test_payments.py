@@ -4,11 +4,12 @@ import orjson
 import pytest
 
 from nostrbot.audit.verification import verify_trail
+from nostrbot.core.atm.facts import LpPaid, MachineCompromised, PaymentVoided
 from nostrbot.core.atm.payments import PRICED_SHOWN_MAX
 from nostrbot.core.atm.recall import Recall
+from nostrbot.core.atm.settlements.facts import Leg
 from nostrbot.core.atm.states import LegStatus, LegType
 from nostrbot.core.commands.refused import Code, Refused
-from nostrbot.core.facts import Leg, LpPaid, MachineCompromised, PaymentVoided
 from nostrbot.core.ledger.transaction import Transaction
 from nostrbot.core.parsing import parse
 from nostrbot.core.snapshots import take_snapshot

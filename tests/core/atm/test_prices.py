@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nostrbot.audit.verification import verify_trail
+from nostrbot.core.atm.facts import LpPaid, SlotsKept
 from nostrbot.core.atm.prices import Price, is_off, median, price_in_force
+from nostrbot.core.atm.settlements.facts import SettlementProcessed
 from nostrbot.core.atm.states import LegStatus, SkipReason
 from nostrbot.core.commands.command import Command
 from nostrbot.core.commands.refused import Code, Refused
 from nostrbot.core.engine import decide_command
-from nostrbot.core.facts import LpPaid, SettlementProcessed, SlotsKept
 from nostrbot.core.parsing import parse
 from nostrbot.core.rules import FIRST, RULES
 from nostrbot.messages.replies import answer

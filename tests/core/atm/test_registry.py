@@ -3,10 +3,10 @@
 import pytest
 
 from nostrbot.core.atm import registry
+from nostrbot.core.atm.facts import LpEnrolled, LpSwitched, MachineAdded, MachineChanged, PreferencesSet
 from nostrbot.core.atm.records import Enrolment, Guard, Machine, Preferences
 from nostrbot.core.atm.states import Mode, Trust
 from nostrbot.core.commands.refused import Code, Refused
-from nostrbot.core.facts import LpEnrolled, LpSwitched, MachineAdded, MachineChanged, PreferencesSet
 from tests.houses import House, Outcome, of_legs, person
 
 

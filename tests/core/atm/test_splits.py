@@ -2,9 +2,9 @@
 
 import pytest
 
+from nostrbot.core.atm.facts import SplitsSet
 from nostrbot.core.atm.records import Split
 from nostrbot.core.commands.refused import Code, Refused
-from nostrbot.core.facts import SplitsSet
 from tests.houses import House, of_legs, person
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from nostrbot.core.atm.records import Cassette
+from nostrbot.core.atm.settlements.facts import SettlementProcessed
 from nostrbot.core.atm.till import Till, in_order
-from nostrbot.core.facts import SettlementProcessed
 from tests.houses import House
 
 

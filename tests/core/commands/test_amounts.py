@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nostrbot.core.atm.facts import DepositChanged, LpPaid, PreferencesSet
 from nostrbot.core.commands.amounts import show_limit
 from nostrbot.core.commands.command import Command, Misunderstood
 from nostrbot.core.commands.refused import Code, Refused
 from nostrbot.core.engine import decide
-from nostrbot.core.facts import DepositChanged, LpPaid, PreferencesSet
 from nostrbot.core.parsing import parse
 from nostrbot.core.rules import FIRST, RULES
 from nostrbot.messages.replies import answer

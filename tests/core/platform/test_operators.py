@@ -3,9 +3,9 @@
 import pytest
 
 from nostrbot.audit.verification import verify_trail
+from nostrbot.core.atm.facts import MachineChanged, PlatformFeeSet, SplitsSet
 from nostrbot.core.commands.refused import Code, Refused
-from nostrbot.core.facts import MachineChanged, SplitsSet
-from nostrbot.core.platform.facts import BookOpened, OperatorAdded, OperatorReplaced, OperatorSwitched, PlatformFeeSet
+from nostrbot.core.platform.facts import BookOpened, OperatorAdded, OperatorReplaced, OperatorSwitched
 from tests.houses import House, Outcome, person
 
 

@@ -7,11 +7,12 @@ import orjson
 import pytest
 
 from nostrbot.audit.verification import verify_trail
+from nostrbot.core.atm.facts import LpEnrolled, PlatformFeeSet, PreferencesCarried, PreferencesSet
+from nostrbot.core.atm.settlements.facts import SettlementProcessed
 from nostrbot.core.book import Book
 from nostrbot.core.commands.refused import Code, Refused
-from nostrbot.core.facts import LpEnrolled, PreferencesCarried, PreferencesSet, SettlementProcessed
 from nostrbot.core.inputs import Signed
-from nostrbot.core.platform.facts import BotRotated, PlatformFeeSet, PredecessorNamed
+from nostrbot.core.platform.facts import BotRotated, PredecessorNamed
 from nostrbot.core.platform.succession import (
     Statement,
     Succession,

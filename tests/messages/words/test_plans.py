@@ -1,7 +1,7 @@
 """Plan words: fixed mode, alerts and `settle` as people read them, and the notice of a shortage (X9, Q3)."""
 
+from nostrbot.core.atm.facts import LpPaid
 from nostrbot.core.atm.records import AlertPlan, FixedPlan
-from nostrbot.core.facts import LpPaid
 from nostrbot.messages.words.plans import PLAN_WORDS, shortage_notice
 from nostrbot.views.plans import alerts_view, fixed_plan_view, fixed_view, settle_view
 from tests.houses import House

@@ -12,12 +12,14 @@ from collections import Counter
 from dataclasses import replace
 
 from nostrbot.core.atm.dossier import Dossier, Settlement, as_it_stands
+from nostrbot.core.atm.facts import MachineChanged, MachineCompromised
 from nostrbot.core.atm.registry import find_machine
+from nostrbot.core.atm.settlements.facts import FrozenPart, SettlementFrozen
 from nostrbot.core.atm.states import Direction, LegStatus, LegType, SettlementStatus
 from nostrbot.core.book import Book
 from nostrbot.core.commands.order import Order
 from nostrbot.core.commands.refused import Code, Refused
-from nostrbot.core.facts import Fact, FrozenPart, MachineChanged, MachineCompromised, SettlementFrozen
+from nostrbot.core.facts import Fact
 from nostrbot.core.rules import SOUND
 
 FREEZE_MAX = 1_000  # settlements of one command: some 200 bytes each, in one entry

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from nostrbot.core.atm.dossier import Settlement
 from nostrbot.core.atm.settlements.dca import Partaker
+from nostrbot.core.atm.settlements.facts import Leg, SettlementCorrected, SettlementRefunded
 from nostrbot.core.atm.settlements.moves import check_room, find_movable, voided_legs
 from nostrbot.core.atm.settlements.rules import share_among
 from nostrbot.core.atm.states import (
@@ -21,12 +22,7 @@ from nostrbot.core.book import Book
 from nostrbot.core.commands.amounts import read_amount
 from nostrbot.core.commands.order import Order
 from nostrbot.core.commands.refused import Code, Refused
-from nostrbot.core.facts import (
-    Fact,
-    Leg,
-    SettlementCorrected,
-    SettlementRefunded,
-)
+from nostrbot.core.facts import Fact
 from nostrbot.core.rules import SOUND
 from nostrbot.money import format_minor
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from nostrbot.core.atm.bounds import DAY_MINOR_MAX
+from nostrbot.core.atm.facts import MachineChanged
 from nostrbot.core.atm.payloads.sale import FIAT_MINOR_MAX, Sale
 from nostrbot.core.atm.prices import is_off, median, rates_that_count
 from nostrbot.core.atm.records import Guard, Machine
@@ -18,7 +19,7 @@ from nostrbot.core.book import Book
 from nostrbot.core.commands.amounts import read_amount
 from nostrbot.core.commands.order import Order
 from nostrbot.core.commands.refused import Code, Refused
-from nostrbot.core.facts import Fact, MachineChanged
+from nostrbot.core.facts import Fact
 from nostrbot.core.local_time import local_day
 from nostrbot.core.rules import SOUND
 from nostrbot.money import parse_decimal

@@ -11,6 +11,7 @@ from nostrbot.core.atm.own_sats import sats_for
 from nostrbot.core.atm.payloads.sale import FIAT_MINOR_MAX, Sale
 from nostrbot.core.atm.records import Machine
 from nostrbot.core.atm.registry import find_machine
+from nostrbot.core.atm.settlements.facts import SettlementNoted, SettlementProcessed
 from nostrbot.core.atm.settlements.payment_hashes import is_taken, share_hash
 from nostrbot.core.atm.settlements.rules import check_fees, find_broken_amount, share_out
 from nostrbot.core.atm.states import Direction
@@ -18,7 +19,7 @@ from nostrbot.core.book import Book
 from nostrbot.core.commands.amounts import read_amount
 from nostrbot.core.commands.order import Order
 from nostrbot.core.commands.refused import Code, Refused
-from nostrbot.core.facts import Fact, SettlementNoted, SettlementProcessed
+from nostrbot.core.facts import Fact
 from nostrbot.money import DECIMALS_MAX, Decimal, parse_decimal, unit_minor
 
 RATE_PLACES = 8  # decimals of a rate that is worked out from sats and fiat

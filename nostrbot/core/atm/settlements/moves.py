@@ -6,6 +6,7 @@ reason and the next safe step. docs/protocol.md section 5; faults.md rows 36-41.
 """
 
 from nostrbot.core.atm.dossier import Settlement, as_it_stands
+from nostrbot.core.atm.settlements.facts import Leg
 from nostrbot.core.atm.states import (
     MOVES_WHEN_FROZEN,
     SETTLEMENT_MOVES,
@@ -15,7 +16,6 @@ from nostrbot.core.atm.states import (
 from nostrbot.core.book import Book
 from nostrbot.core.commands.order import Order
 from nostrbot.core.commands.refused import Code, Refused
-from nostrbot.core.facts import Leg
 from nostrbot.core.rules import SOUND
 
 CHANGES_MAX = 200  # of one settlement: notes, corrections, resets

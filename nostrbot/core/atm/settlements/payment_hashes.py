@@ -14,9 +14,9 @@ from nostrbot.core.atm.dossier import Settlement, as_it_stands
 from nostrbot.core.atm.payloads.sale import Sale
 from nostrbot.core.atm.recall import Booked
 from nostrbot.core.atm.settlements.compromise import freeze
+from nostrbot.core.atm.settlements.facts import PaymentHashShared, SettlementFrozen
 from nostrbot.core.atm.states import SettlementStatus
 from nostrbot.core.book import Book
-from nostrbot.core.facts import PaymentHashShared, SettlementFrozen
 from nostrbot.core.rules import SOUND
 
 _NOT_SHARED_OUT = frozenset({SettlementStatus.PENDING, SettlementStatus.ERRORED})

@@ -14,12 +14,13 @@ from nostrbot.core.atm.recall import Booked
 from nostrbot.core.atm.records import Machine
 from nostrbot.core.atm.registry import find_speaker
 from nostrbot.core.atm.settlements.dca import Partaker, flow_candidates, share_flow
+from nostrbot.core.atm.settlements.facts import Leg, SettlementPending, SettlementProcessed, SettlementRejected
 from nostrbot.core.atm.settlements.fees import FeeCheck, check_fee, is_out_of_tolerance, share_fee
 from nostrbot.core.atm.settlements.guards import find_hold
 from nostrbot.core.atm.settlements.payment_hashes import find_same_sale, is_taken, share_hash
 from nostrbot.core.atm.states import Direction, Hold, LegStatus, LegType, SkipReason, Trust
 from nostrbot.core.book import Book
-from nostrbot.core.facts import Fact, Leg, SettlementPending, SettlementProcessed, SettlementRejected
+from nostrbot.core.facts import Fact
 from nostrbot.core.inputs import Signed
 from nostrbot.core.platform.roles import owner_now
 from nostrbot.core.rules import SOUND

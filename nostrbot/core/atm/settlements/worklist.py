@@ -8,6 +8,13 @@ docs/protocol.md sections 5 and 6; acceptance S8-S14, W1-W4, O8-O10; faults.md r
 
 from nostrbot.core.atm.bounds import outgrows_sats
 from nostrbot.core.atm.dossier import Settlement
+from nostrbot.core.atm.settlements.facts import (
+    SettlementLifted,
+    SettlementMoved,
+    SettlementNoted,
+    SettlementProcessed,
+    SettlementRetried,
+)
 from nostrbot.core.atm.settlements.guards import find_hold
 from nostrbot.core.atm.settlements.moves import (
     check_room,
@@ -27,14 +34,7 @@ from nostrbot.core.atm.states import (
 from nostrbot.core.book import Book
 from nostrbot.core.commands.order import Order
 from nostrbot.core.commands.refused import Code, Refused
-from nostrbot.core.facts import (
-    Fact,
-    SettlementLifted,
-    SettlementMoved,
-    SettlementNoted,
-    SettlementProcessed,
-    SettlementRetried,
-)
+from nostrbot.core.facts import Fact
 from nostrbot.core.local_time import MINUTE_S
 from nostrbot.core.rules import SOUND
 

@@ -10,25 +10,22 @@ import pytest
 
 from nostrbot.audit.verification import verify_trail
 from nostrbot.core.atm.dossier import as_it_stands
+from nostrbot.core.atm.facts import LpPaid, MachineChanged, MachineCompromised, SlotsKept
 from nostrbot.core.atm.settlements import compromise
-from nostrbot.core.atm.settlements.moves import next_step
-from nostrbot.core.atm.states import LegStatus, SkipReason
-from nostrbot.core.commands.command import Command
-from nostrbot.core.commands.refused import Code, Refused
-from nostrbot.core.facts import (
-    Fact,
+from nostrbot.core.atm.settlements.facts import (
     FrozenPart,
-    LpPaid,
-    MachineChanged,
-    MachineCompromised,
     SettlementFrozen,
     SettlementLifted,
     SettlementMoved,
     SettlementPending,
     SettlementProcessed,
     SettlementRefunded,
-    SlotsKept,
 )
+from nostrbot.core.atm.settlements.moves import next_step
+from nostrbot.core.atm.states import LegStatus, SkipReason
+from nostrbot.core.commands.command import Command
+from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.facts import Fact
 from nostrbot.core.parsing import parse
 from nostrbot.messages.receipts import Sealed, entry_messages
 from nostrbot.messages.replies import answer

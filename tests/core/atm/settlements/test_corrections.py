@@ -4,9 +4,10 @@ import pytest
 
 from nostrbot.audit.verification import verify_trail
 from nostrbot.core.atm.dossier import as_it_stands
+from nostrbot.core.atm.facts import LpPaid, PaymentVoided
+from nostrbot.core.atm.settlements.facts import SettlementCorrected, SettlementProcessed, SettlementRefunded
 from nostrbot.core.atm.states import LegStatus, SettlementStatus
 from nostrbot.core.commands.refused import Code, Refused
-from nostrbot.core.facts import LpPaid, PaymentVoided, SettlementCorrected, SettlementProcessed, SettlementRefunded
 from nostrbot.core.snapshots import take_snapshot
 from tests.houses import House, Outcome
 from tests.machines import statement

@@ -9,17 +9,17 @@ import orjson
 import pytest
 
 from nostrbot.audit.verification import verify_trail
+from nostrbot.core.atm.facts import MachineChanged
 from nostrbot.core.atm.records import Guard
-from nostrbot.core.atm.settlements.rules import Duplicate
-from nostrbot.core.atm.states import Hold
-from nostrbot.core.commands.refused import Code, Refused
-from nostrbot.core.facts import (
-    MachineChanged,
+from nostrbot.core.atm.settlements.facts import (
     SettlementFact,
     SettlementPending,
     SettlementProcessed,
     SettlementRejected,
 )
+from nostrbot.core.atm.settlements.rules import Duplicate
+from nostrbot.core.atm.states import Hold
+from nostrbot.core.commands.refused import Code, Refused
 from nostrbot.core.snapshots import take_snapshot
 from nostrbot.refusals import Reason, Refusal
 from tests.houses import House, Outcome, person, report, sale

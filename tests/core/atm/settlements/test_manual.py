@@ -5,16 +5,16 @@ import pytest
 
 from nostrbot.audit.verification import verify_trail
 from nostrbot.core.atm.dossier import as_it_stands
-from nostrbot.core.atm.settlements.rules import Duplicate
-from nostrbot.core.atm.states import Direction
-from nostrbot.core.commands.refused import Code, Refused
-from nostrbot.core.facts import (
+from nostrbot.core.atm.settlements.facts import (
     SettlementNoted,
     SettlementPending,
     SettlementProcessed,
     SettlementRefunded,
     SettlementRejected,
 )
+from nostrbot.core.atm.settlements.rules import Duplicate
+from nostrbot.core.atm.states import Direction
+from nostrbot.core.commands.refused import Code, Refused
 from nostrbot.refusals import Reason
 from tests.houses import House, Outcome, legs, letter, payment_hash, person, report
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from nostrbot.core.atm.settlements.facts import SettlementPending, SettlementProcessed, SettlementRejected
 from nostrbot.core.atm.settlements.rules import Duplicate
 from nostrbot.core.atm.states import SettlementStatus
-from nostrbot.core.facts import SettlementPending, SettlementProcessed, SettlementRejected
 from nostrbot.core.rules import FIRST
 from nostrbot.refusals import Reason, Refusal
 from tests.houses import House, Outcome, legs, of_legs, payment_hash, person, report, sale

@@ -16,13 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from nostrbot.audit.verification import verify_trail
 from nostrbot.core.atm.dossier import Dossier, Settlement, as_it_stands
-from nostrbot.core.atm.settlements.moves import CHANGES_MAX, CORRECTIONS_MAX
-from nostrbot.core.atm.settlements.rules import Duplicate
-from nostrbot.core.atm.states import Direction, LegStatus, LegType, SettlementStatus
-from nostrbot.core.book import check_books
-from nostrbot.core.commands.refused import Code, Refused
-from nostrbot.core.evolution import Place, evolve
-from nostrbot.core.facts import (
+from nostrbot.core.atm.settlements.facts import (
     Leg,
     SettlementChange,
     SettlementCorrected,
@@ -34,8 +28,14 @@ from nostrbot.core.facts import (
     SettlementRefunded,
     SettlementRejected,
     SettlementRetried,
-    read_fact,
 )
+from nostrbot.core.atm.settlements.moves import CHANGES_MAX, CORRECTIONS_MAX
+from nostrbot.core.atm.settlements.rules import Duplicate
+from nostrbot.core.atm.states import Direction, LegStatus, LegType, SettlementStatus
+from nostrbot.core.book import check_books
+from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.evolution import Place, evolve
+from nostrbot.core.facts import read_fact
 from nostrbot.core.rules import RULES
 from nostrbot.core.snapshots import take_snapshot
 from nostrbot.refusals import Refusal
