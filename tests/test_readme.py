@@ -38,7 +38,7 @@ PROTOCOL = (ROOT / "docs" / "protocol.md").read_text()
 # What people follow. Rows of the lists below cite tests and code instead, and CHANGELOG.md has commands that are no more.
 PAGES = {
     name: (ROOT / name).read_text()
-    for name in ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+    for name in ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
     if name not in ("docs/acceptance.md", "docs/faults.md", "docs/protocol.md")
 }
 
@@ -237,6 +237,13 @@ def test_each_thing_a_page_says_to_the_bot_is_understood(said: str) -> None:
     """A command on a page is one of the table, with arguments it takes."""
     filled = re.sub(r"\$\([^)]*\)|npub1…", AN_NPUB, said)
     assert isinstance(parse(filled), Command), parse(filled)
+
+
+def test_every_path_a_contributor_is_sent_to_is_there() -> None:
+    """A module that was renamed is renamed in CONTRIBUTING.md too; its paths begin at the package, or at the checkout."""
+    paths = re.findall(r"`((?:[\w.-]+/)*(?:[\w-]+\.py|[\w-]+/))`", PAGES["CONTRIBUTING.md"])
+    assert len(paths) >= 20
+    assert [path for path in paths if not (ROOT / "nostrbot" / path).exists() and not (ROOT / path).exists()] == []
 
 
 def test_the_relays_file_on_its_page_is_read_as_it_says(tmp_path: Path) -> None:
