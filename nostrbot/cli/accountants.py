@@ -20,9 +20,7 @@ def export_rows(
     home: HomeOption = None,
     form: Annotated[
         Form,
-        typer.Option(
-            "--format", help="A ledger (beancount) is always whole, whatever the subject.", case_sensitive=False
-        ),
+        typer.Option("--format", help="File format; beancount always exports the whole ledger.", case_sensitive=False),
     ] = Form.CSV,
     operator: Annotated[
         str | None, typer.Option("--operator", help="The operator's npub; all operators if not given.")
@@ -31,9 +29,9 @@ def export_rows(
 ) -> int:
     """Write settlements, legs or deposits for spreadsheets, programs and accountants. Works while the bot runs.
 
-    csv has one row each, its times in the operator's time zone beside unix seconds; text that a spreadsheet would run as a
-    formula has a ' before it. json has the fields of the bot's answers. beancount is one operator's whole ledger, every
-    entry a transaction, with balance assertions: bean-check proves it.
+    csv has a row for each, with times in unix seconds and in the operator's time zone; a ' stands before text that a spreadsheet
+    would run as a formula. json has the fields of the bot's answers. beancount is one operator's whole ledger: each entry is a
+    transaction, and bean-check proves its balance assertions.
 
     Example: nostrbot export settlements --home ./bot --format csv -o settlements.csv
     """

@@ -26,7 +26,7 @@ from nostrbot.cli.terminal import (
 from nostrbot.home.keyfile import read_key_file
 
 app = typer.Typer()
-audit = typer.Typer(help="Take out and verify a book's trail.", no_args_is_help=True)
+audit = typer.Typer(help="Export and verify a book's trail.", no_args_is_help=True)
 audit.add_typer(followers.app)
 app.add_typer(audit, name="audit")
 
@@ -37,7 +37,7 @@ def audit_export(
     home: HomeOption = None,
     output: OutputOption = None,
 ) -> int:
-    """Write an operator's trail: every signed input and what was decided from it. Works while the bot runs.
+    """Write an operator's trail: every signed input and every decision. Works while the bot runs.
 
     Example: nostrbot audit export --home ./bot --operator npub1… -o trail.jsonl
     """
@@ -63,24 +63,27 @@ def audit_export(
 @audit.command("verify")
 def audit_verify(
     file: Annotated[Path, typer.Argument(help="The trail; - reads it from stdin.")],
-    bot: Annotated[str | None, typer.Option("--bot", help="The npub of the bot it must be of.")] = None,
+    bot: Annotated[str | None, typer.Option("--bot", help="The npub of the bot this must come from.")] = None,
     platform: Annotated[
         str | None, typer.Option("--platform", help="The npub of the platform that must have opened the book.")
     ] = None,
     key: Annotated[
         list[Path] | None,
-        typer.Option("--key", help="A key file of yours: checks what was said to or by you. May be repeated."),
+        typer.Option("--key", help="Your key file: checks messages to and from you. May be repeated."),
     ] = None,
     checkpoint: Annotated[
-        list[Path] | None, typer.Option("--checkpoint", help="A checkpoint's event that must fit. May be repeated.")
+        list[Path] | None,
+        typer.Option("--checkpoint", help="A checkpoint's event; the trail must match it. May be repeated."),
     ] = None,
     receipt: Annotated[
         list[Path] | None,
-        typer.Option("--receipt", help="What `receipt <leg> --json` answered, that must fit. May be repeated."),
+        typer.Option(
+            "--receipt", help="The answer to `receipt <leg> --json`; the trail must match it. May be repeated."
+        ),
     ] = None,
-    lp: Annotated[str | None, typer.Option("--lp", help="The npub of the LP whose the receipts must be.")] = None,
+    lp: Annotated[str | None, typer.Option("--lp", help="The npub of the LP the receipts must belong to.")] = None,
     jobs: Annotated[
-        int | None, typer.Option("--jobs", help="How many processes may work; all cores if not given.", min=1, max=64)
+        int | None, typer.Option("--jobs", help="Number of processes; all cores if not given.", min=1, max=64)
     ] = None,
     json: JsonOption = False,
 ) -> int:

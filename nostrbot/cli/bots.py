@@ -48,11 +48,14 @@ STALE_AFTER_S = 15  # a bot that runs tells its state every two seconds
 MetricsOption = Annotated[
     str | None,
     typer.Option(
-        "--metrics", help="Show metrics to Prometheus there.", metavar="[ADDRESS:]PORT", envvar="NOSTRBOT_METRICS"
+        "--metrics",
+        help="Serve metrics to Prometheus on this port.",
+        metavar="[ADDRESS:]PORT",
+        envvar="NOSTRBOT_METRICS",
     ),
 ]
 LogFormatOption = Annotated[
-    str | None, typer.Option("--log-format", help="text, or json: an object a line.", metavar="FORMAT")
+    str | None, typer.Option("--log-format", help="text (default), or json: one object per line.", metavar="FORMAT")
 ]
 
 app = typer.Typer()
@@ -122,7 +125,7 @@ def run(
     metrics: MetricsOption = None,
     log_format: LogFormatOption = None,
     trust_clock: Annotated[
-        bool, typer.Option("--trust-clock", help="Decide by this computer's clock, whatever relays say the time is.")
+        bool, typer.Option("--trust-clock", help="Use this computer's clock even if most relays disagree with it.")
     ] = False,
 ) -> int:
     """Run the bot until SIGTERM or Ctrl-C. Prints `ready <npub>` once it is subscribed; logs go to stderr.
@@ -208,7 +211,7 @@ def demo(
     settlements: Annotated[int, typer.Option(help="Sales to simulate.", min=1, max=500)] = 6,
     seed: Annotated[int, typer.Option(help="The same seed gives the same keys and sales.")] = 1,
 ) -> int:
-    """See it work in a minute: relay, bot, machines, operator and LPs on this computer, over real websockets.
+    """Show everything in a minute: relay, bot, machines, operator and LPs on this computer, over real websockets.
 
     Example: nostrbot demo --lps 5 --settlements 20
     """
@@ -268,7 +271,7 @@ def status(
     home: HomeOption = None,
     json: JsonOption = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Exit 1 unless it is healthy; the status says why it is not.")
+        bool, typer.Option("--check", help="Exit 1 unless the bot is healthy; the status says why.")
     ] = False,
 ) -> int:
     """Show books, entries, heads, backlog and relays; works while the bot runs.
@@ -294,8 +297,10 @@ def status(
 @app.command()
 def key(
     file: Annotated[Path, typer.Argument(help="The key file.")],
-    new: Annotated[bool, typer.Option("--new", help="Make a new key there; never overwrites.")] = False,
-    hex_digits: Annotated[bool, typer.Option("--hex", help="Print it as machines write it.")] = False,
+    new: Annotated[bool, typer.Option("--new", help="Make a new key in FILE; never overwrite one.")] = False,
+    hex_digits: Annotated[
+        bool, typer.Option("--hex", help="Print the public key in hex, as machines write it.")
+    ] = False,
 ) -> int:
     """Print the npub of a key file; with --new, make the file first (nsec, mode 0600).
 

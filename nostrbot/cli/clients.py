@@ -28,17 +28,17 @@ from nostrbot.nostr.identifiers import SECRET
 from nostrbot.nostr.sealing import TEXT_MAX_BYTES, Scheme
 
 app = typer.Typer()
-machine = typer.Typer(help="Speak as a machine does.", no_args_is_help=True)
+machine = typer.Typer(help="Act as a machine.", no_args_is_help=True)
 app.add_typer(machine, name="machine")
 
 SchemeOption = Annotated[
-    Scheme, typer.Option("--scheme", help="How to encrypt (plain only where the bot allows it).", case_sensitive=False)
+    Scheme, typer.Option("--scheme", help="How to encrypt; the bot may refuse plain.", case_sensitive=False)
 ]
 
 
 @app.command()
 def dm(
-    command: Annotated[str, typer.Argument(help="What to say, in quotes.")],
+    command: Annotated[str, typer.Argument(help="The command, in quotes.")],
     key: KeyOption,
     to: Annotated[str, typer.Option("--to", help="The bot's npub.")],
     relay: RelayOption,
@@ -77,7 +77,7 @@ def machine_settle(
     key: KeyOption,
     bot: Annotated[str, typer.Option("--bot", help="The bot's npub.")],
     relay: RelayOption,
-    payload: Annotated[Path, typer.Option("--payload", help="File with the settlement's JSON, sent as it is.")],
+    payload: Annotated[Path, typer.Option("--payload", help="File with the settlement's JSON, sent unchanged.")],
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait for the ack.", min=0.1)] = 30.0,
     scheme: SchemeOption = Scheme.NIP44,
 ) -> int:

@@ -26,18 +26,20 @@ STATE_BYTES_MAX = 256 * 1024 * 1024  # some 200,000 checkpoints
 
 app = typer.Typer()  # a part of `audit` (auditors.py)
 
-BotOption = Annotated[str | None, typer.Option("--bot", help="The npub of the bot it must be of.")]
+BotOption = Annotated[str | None, typer.Option("--bot", help="The npub of the bot this must come from.")]
 
 
 @app.command("proof")
 def audit_proof(
-    file: Annotated[Path, typer.Argument(help="What `proof --json` answered.")],
-    checkpoint: Annotated[Path, typer.Option("--checkpoint", help="The checkpoint's event, as a relay gave it.")],
+    file: Annotated[Path, typer.Argument(help="File with the answer to `proof --json`.")],
+    checkpoint: Annotated[
+        Path, typer.Option("--checkpoint", help="File with the checkpoint's event, as a relay sent it.")
+    ],
     bot: BotOption = None,
-    lp: Annotated[str | None, typer.Option("--lp", help="The npub of the LP it must be of.")] = None,
+    lp: Annotated[str | None, typer.Option("--lp", help="The npub of the LP the proof must belong to.")] = None,
     json: JsonOption = False,
 ) -> int:
-    """Check that an LP's balances are part of what a bot signed. Exit 1 says why not.
+    """Check that a bot's signed checkpoint includes an LP's balances. Exit 1 if not, with the reason.
 
     Example: nostrbot audit proof proof.json --checkpoint checkpoint.json --bot npub1… --lp npub1…
     """
@@ -52,26 +54,27 @@ def audit_proof(
 
 @app.command("follow")
 def audit_follow(
-    bot: Annotated[str, typer.Option("--bot", help="The bot's npub, its first one.")],
+    bot: Annotated[str, typer.Option("--bot", help="The bot's first npub.")],
     relay: RelayOption,
     operator: Annotated[
         str | None, typer.Option("--operator", help="Only this operator's checkpoints, by its first npub.")
     ] = None,
     platform: Annotated[
-        str | None, typer.Option("--platform", help="The platform's npub: go on with a new key that it countersigned.")
+        str | None,
+        typer.Option("--platform", help="The platform's npub: also follow a new bot key that it countersigned."),
     ] = None,
     state: Annotated[
-        Path | None, typer.Option("--state", help="File that remembers what was seen; what is in it is not told again.")
+        Path | None, typer.Option("--state", help="File that remembers what was seen; only what is new is printed.")
     ] = None,
-    once: Annotated[bool, typer.Option("--once", help="Read what relays keep, then stop.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Read what relays have stored, then stop.")] = False,
     timeout: Annotated[
         float, typer.Option("--timeout", help="Seconds to wait for relays, with --once.", min=0.1)
     ] = 10.0,
     json: JsonOption = False,
 ) -> int:
-    """Watch a bot's checkpoints. Exit 1, with the evidence, when two of them prove that history was rewritten.
+    """Watch a bot's checkpoints. Exit 1, with the evidence, if two of them prove that history was rewritten.
 
-    With --json each line is an event as it was signed, a checkpoint or the naming of a new key, or the evidence.
+    With --json each line is the evidence or a signed event: a checkpoint, or one that names a new key.
 
     Example: nostrbot audit follow --bot npub1… --relay wss://relay.example.com --state seen.json
     """

@@ -26,14 +26,14 @@ Progress = Callable[[str, int, int], None]
 
 @app.command()
 def backup(
-    file: Annotated[Path, typer.Argument(help="The backup to write; never overwritten.")],
+    file: Annotated[Path, typer.Argument(help="The backup to write; never overwrites a file.")],
     home: HomeOption = None,
     without_key: Annotated[bool, typer.Option("--without-key", help="Leave the bot's key file out.")] = False,
 ) -> int:
-    """Write all of a bot into one file, as it is at one moment. Works while the bot runs.
+    """Write a whole bot, as of one moment, into one file. Works while the bot runs.
 
-    The file holds the bot's secret key (as its key file has it) and, in the journal, what everybody wrote to the bot, readable:
-    keep it as you keep the key. It is whole or not there, and any change to it is found when it is restored.
+    The file holds the bot's secret key (as its key file has it) and, readable, everything that people and machines wrote to the
+    bot. Keep it as safe as the key. It is complete or absent, and `nostrbot restore` finds any change to it.
 
     Example: nostrbot backup bot-2030-01-31.backup --home ./bot
     """
@@ -67,10 +67,10 @@ def restore(
     file: Annotated[Path, typer.Argument(help="The backup.")],
     home: HomeOption = None,
 ) -> int:
-    """Make a bot of a backup: every chain is proven before it has a database. Nothing that is there is overwritten.
+    """Make a bot from a backup. Verifies every chain first; never overwrites anything.
 
-    A home with the same key keeps its key and its relays.yaml. What came after the backup comes again: machines repeat their
-    sales, relays hand on commands of the last day; nothing is paid twice.
+    A home with the same key keeps its key and its relays.yaml. After the start, machines repeat the sales that nobody acknowledged,
+    and relays deliver the commands of the last day again; nothing is paid twice.
 
     Example: nostrbot restore bot-2030-01-31.backup --home ./bot-again
     """
@@ -102,7 +102,7 @@ def restore(
 
 @app.command()
 def rebuild(home: HomeOption = None, json: JsonOption = False) -> int:
-    """Make everything that follows from the journal again, and put right what differs. The bot must be stopped.
+    """Derive all tables from the journal again and correct what differs. Stop the bot first.
 
     Example: nostrbot rebuild --home ./bot
     """
@@ -148,13 +148,13 @@ def clock_heal(
     home: HomeOption = None,
     json: JsonOption = False,
     trust_clock: Annotated[
-        bool, typer.Option("--trust-clock", help="This computer's clock is right, whatever others signed.")
+        bool, typer.Option("--trust-clock", help="Trust this computer's clock even if others signed later dates.")
     ] = False,
 ) -> int:
-    """Set the time of books right, after this computer's clock had run ahead. The bot must be stopped.
+    """Correct the time of books after this computer's clock ran ahead. Stop the bot first.
 
-    Set the computer's clock right first. Nothing that was entered changes: each book that is ahead gets one more entry, and after
-    it the book's time goes on from now.
+    Correct the computer's clock first. No entry changes: each book that is ahead gets one more entry, and its time continues
+    from now.
 
     Example: nostrbot clock-heal --home ./bot
     """

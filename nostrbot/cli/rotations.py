@@ -25,7 +25,7 @@ from nostrbot.refusals import Refusal
 
 app = typer.Typer()
 rotate = typer.Typer(
-    help="Give a bot another key: the old one names it, the platform countersigns.", no_args_is_help=True
+    help="Give a bot a new key: the old key names it, and the platform countersigns.", no_args_is_help=True
 )
 app.add_typer(rotate, name="rotate")
 
@@ -62,7 +62,7 @@ def rotate_begin(home: HomeOption = None, output: OutputOption = None) -> int:
 def rotate_countersign(
     file: Annotated[Path, typer.Argument(help="The bot's statement.")], key: KeyOption, output: OutputOption = None
 ) -> int:
-    """Countersign a bot's statement with the platform's key. Ask the bot's keeper, by another way, for the new npub first.
+    """Countersign a bot's statement with the platform's key. First ask the bot's keeper for the new npub by another channel.
 
     Example: nostrbot rotate countersign statement.json --key platform.nsec -o succession.json
     """
@@ -79,10 +79,10 @@ def rotate_countersign(
 
 @rotate.command("finish")
 def rotate_finish(
-    file: Annotated[Path, typer.Argument(help="The statement as the platform countersigned it.")],
+    file: Annotated[Path, typer.Argument(help="The statement that the platform countersigned.")],
     home: HomeOption = None,
 ) -> int:
-    """Let the new key be the bot's, in every book and in its home; the bot must be stopped. May be run again at any time.
+    """Put the new key into every book and into the bot's home. Stop the bot first. You may run this again at any time.
 
     Example: nostrbot rotate finish succession.json --home ./bot
     """

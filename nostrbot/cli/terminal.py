@@ -29,7 +29,7 @@ HomeOption = Annotated[
 KeyOption = Annotated[Path, typer.Option("--key", help="Your key file: nsec or hex, mode 0600.")]
 RelayOption = Annotated[list[str], typer.Option("--relay", help="A relay's URL; may be repeated.")]
 OutputOption = Annotated[
-    Path | None, typer.Option("-o", "--output", help="File to write, whole or not at all; stdout if not given.")
+    Path | None, typer.Option("-o", "--output", help="File to write, completely or not at all; stdout if not given.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
