@@ -63,20 +63,24 @@ def _show_progress(entries: int) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("nostrbot-verify", description="Verify what a nostrbot promises, trusting nobody.")
     kinds = parser.add_subparsers(dest="what", required=True)
-    trail = kinds.add_parser("trail", help="a book's whole history: signatures, chain, and every decision made again")
-    proof = kinds.add_parser("proof", help="that an LP's balances are part of what a bot signed")
+    trail = kinds.add_parser(
+        "trail", help="verify a book's whole history: signatures, chain, and every decision made again"
+    )
+    proof = kinds.add_parser("proof", help="check that a bot's signed checkpoint includes an LP's balances")
     trail.add_argument("file", type=Path, help="the trail; - reads it from stdin")
-    proof.add_argument("file", type=Path, help="what `proof --json` answered")
+    proof.add_argument("file", type=Path, help="file with the answer to `proof --json`")
     for one in (trail, proof):
-        one.add_argument("--bot", type=_public_key, help="the npub of the bot it must be of")
-        one.add_argument("--lp", type=_public_key, help="the npub of the LP whose the receipts or the proof must be")
+        one.add_argument("--bot", type=_public_key, help="the npub of the bot this must come from")
+        one.add_argument("--lp", type=_public_key, help="the npub of the LP the receipts or the proof must belong to")
         one.add_argument("--json", action="store_true", help="print JSON for programs")
     trail.add_argument("--platform", type=_public_key, help="the npub of the platform that must have opened the book")
-    _add_files(trail, "--key", "a key file of yours: checks what was said to or by you")
-    _add_files(trail, "--checkpoint", "a checkpoint's event that must fit")
-    _add_files(trail, "--receipt", "what `receipt <leg> --json` answered, that must fit")
-    trail.add_argument("--jobs", type=_jobs, help="how many processes may work; all cores if not given")
-    proof.add_argument("--checkpoint", type=Path, required=True, help="the checkpoint's event, as a relay gave it")
+    _add_files(trail, "--key", "your key file: checks messages to and from you")
+    _add_files(trail, "--checkpoint", "a checkpoint's event; the trail must match it")
+    _add_files(trail, "--receipt", "the answer to `receipt <leg> --json`; the trail must match it")
+    trail.add_argument("--jobs", type=_jobs, help="number of processes; all cores if not given")
+    proof.add_argument(
+        "--checkpoint", type=Path, required=True, help="file with the checkpoint's event, as a relay sent it"
+    )
     return parser
 
 
