@@ -14,12 +14,14 @@ from typing import Any, TypeVar
 
 import orjson
 
-from nostrbot.bot import TURN_EVENTS_MAX, unix_now
+from nostrbot.bot import unix_now
 from nostrbot.nostr import kinds
 from nostrbot.nostr.event import VerifiedEvent, sign_event
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Envelope, Scheme
-from nostrbot.runtime.bookkeeper import COMMANDS_PER_S, Desk, Turn
+from nostrbot.runtime.bookkeeper import COMMANDS_PER_S, Desk
+from nostrbot.runtime.sequencer import TURN_ITEMS_MAX
+from nostrbot.runtime.turn import Turn
 from nostrbot.store.batch import Batch
 from nostrbot.store.sqlite import sqlite_url
 from nostrbot.store.store import Store
@@ -137,8 +139,8 @@ async def open_books(house: House, database: Path, *others: House) -> AsyncItera
 
 def batches(events: Sequence[VerifiedEvent]) -> Iterator[Sequence[VerifiedEvent]]:
     """Events by turns, as many as the bot takes at once."""
-    for start in range(0, len(events), TURN_EVENTS_MAX):
-        yield events[start : start + TURN_EVENTS_MAX]
+    for start in range(0, len(events), TURN_ITEMS_MAX):
+        yield events[start : start + TURN_ITEMS_MAX]
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

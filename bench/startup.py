@@ -14,10 +14,10 @@ import orjson
 
 from bench.figures import Aim, Figure
 from bench.house import Books, House, open_books, run
-from nostrbot.bot import TURN_EVENTS_MAX
 from nostrbot.home.config import Home, relays_text
 from nostrbot.home.keyfile import write_key_file
-from nostrbot.runtime.bookkeeper import SNAPSHOT_EVERY_ENTRIES
+from nostrbot.runtime.sequencer import TURN_ITEMS_MAX
+from nostrbot.runtime.shelf import SNAPSHOT_EVERY_ENTRIES
 
 LP_COUNT = 10
 START_AIM_S = 5
@@ -61,8 +61,8 @@ async def _make_journal(home: Home, at_least: int, *, fill: bool) -> tuple[int, 
     home.relays_file.write_text(relays_text([NOBODY_LISTENS_URL]))
     sold = 0
     async with open_books(house, home.database_file) as books:
-        while sold < at_least or (fill and _entries_to_snapshot(books, house) > TURN_EVENTS_MAX):
-            count = min(TURN_EVENTS_MAX, at_least - sold) if sold < at_least else TURN_EVENTS_MAX
+        while sold < at_least or (fill and _entries_to_snapshot(books, house) > TURN_ITEMS_MAX):
+            count = min(TURN_ITEMS_MAX, at_least - sold) if sold < at_least else TURN_ITEMS_MAX
             await books.enter(house.sales(count, first=sold))
             sold += count
         live = books.desk.live[house.operator.pubkey]

@@ -14,11 +14,12 @@ from typing import Any, Self
 
 import orjson
 
+from nostrbot.core.atm.recall import Duplicate
 from nostrbot.core.atm.settlements.facts import Leg, SettlementProcessed
-from nostrbot.core.atm.settlements.rules import Duplicate
 from nostrbot.core.atm.states import LegStatus
-from nostrbot.core.book import ROOT, Book, check_books
+from nostrbot.core.book import ROOT, Book
 from nostrbot.core.commands.refused import Refused
+from nostrbot.core.desks import check_books
 from nostrbot.core.engine import apply, decide
 from nostrbot.core.facts import Fact, read_fact
 from nostrbot.core.inputs import ClockSet, Input, Signed, Tick, effect_id, open_signed

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from nostrbot.audit.verification import verify_trail
+from nostrbot.core.atm.recall import Duplicate
 from nostrbot.core.atm.settlements.facts import (
     SettlementFact,
     SettlementPending,
@@ -23,7 +24,6 @@ from nostrbot.core.atm.settlements.facts import (
     SettlementRefunded,
     SettlementRejected,
 )
-from nostrbot.core.atm.settlements.rules import Duplicate
 from nostrbot.core.book import Book
 from nostrbot.core.engine import apply
 from nostrbot.core.facts import read_fact

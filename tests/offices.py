@@ -13,7 +13,9 @@ from typing import Any
 from nostrbot.core.book import Book
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Envelope
-from nostrbot.runtime.bookkeeper import Desk, Turn
+from nostrbot.runtime.bookkeeper import Desk
+from nostrbot.runtime.inbox import Handed
+from nostrbot.runtime.turn import Turn
 from nostrbot.store.sqlite import sqlite_url
 from nostrbot.store.store import Store
 from tests.signers import Plain, Signer, sale_of, verified
@@ -45,6 +47,11 @@ def command(who: Signer, text: str, at: int = OPENED_AT, **options: Any) -> Plai
 def report(n: int, at: int = OPENED_AT, *, machine: Signer = MACHINE, **changes: Any) -> Plain:
     """The machine's n-th sale, told to the bot."""
     return machine.report(sale_of(machine, n, **changes), to=BOT.pubkey, at=at)
+
+
+async def look_at_clock(desk: Desk, key: str, now: int) -> Turn:
+    """Have what is due by the clock decided in one book."""
+    return await desk.take([Handed(key, None)], lambda: now)
 
 
 class Office:

@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 from loguru import logger
 
-from nostrbot import bot as bot_module
-from nostrbot.bot import TURN_WRAPS_MAX, Bot
+from nostrbot.bot import Bot
 from nostrbot.core.atm.settlements.facts import SettlementProcessed
 from nostrbot.errors import BooksError, ConfigError
 from nostrbot.home.config import Home
@@ -23,9 +22,10 @@ from nostrbot.home.lock import only_bot
 from nostrbot.nostr.event import VerifiedEvent, sign_event
 from nostrbot.nostr.kinds import GIFT_WRAP
 from nostrbot.relays.dedupe import Arrival
-from nostrbot.runtime import bookkeeper as desk
+from nostrbot.runtime import machines, shelf
 from nostrbot.runtime import sequencer as clerk_module
-from nostrbot.runtime.bookkeeper import Turn
+from nostrbot.runtime.sequencer import TURN_WRAPS_MAX
+from nostrbot.runtime.turn import Turn
 from nostrbot.store import sqlite as database
 from nostrbot.store.batch import Batch
 from nostrbot.store.sqlite import sqlite_url
@@ -197,21 +197,21 @@ async def test_a_book_that_contradicts_itself_is_closed_and_the_others_live_on(
     path: Path, url: str, line: Wire, monkeypatch: pytest.MonkeyPatch, log: list[str]
 ) -> None:
     """BooksError in one book: nothing more is entered there, questions are answered, other operators notice nothing."""
-    apply = desk.apply
+    apply = shelf.apply
 
     def broken_apply(book: Any, event_id: str, facts: Any, **place: Any) -> Any:
         if book.key == OPERATOR.pubkey and isinstance(facts[0], SettlementProcessed) and facts[0].number == 2:
             raise BooksError("the books do not balance")
         return apply(book, event_id, facts, **place)
 
-    monkeypatch.setattr(desk, "apply", broken_apply)
+    monkeypatch.setattr(shelf, "apply", broken_apply)
     async with running(path, url) as bot:
         good, bad, other = report(1), report(2), report(1, machine=M3)
         await line.publish(good)
         await line.answer_to(good)
         await line.publish(bad, other)
         assert '"status":"processed"' in M3.read(await line.answer_to(other))
-        assert bot.state()["closed_books"] == [OPERATOR.pubkey]
+        assert bot.figures.state()["closed_books"] == [OPERATOR.pubkey]
         refused = await line.ask(OPERATOR, say(OPERATOR, "deposit add ana 5 machine=m1 --json"))
         assert json.loads(refused)["ok"] is False
         listed = json.loads(await line.ask(OPERATOR, say(OPERATOR, "settlement list --json")))
@@ -226,14 +226,14 @@ async def test_an_event_we_cannot_decide_costs_itself_only(
     path: Path, url: str, line: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A fault of ours in one event of a batch: the others of the batch are settled, and the bot goes on."""
-    decide = desk.decide_report
+    decide = machines.decide
 
-    def broken_decide(book: Any, given: Any, sale: Any, at: int, rules: int) -> Any:
+    def broken_decide(book: Any, given: Any, at: int, rules: int, sale: Any) -> Any:
         if sale.n == 3:
             raise ZeroDivisionError
-        return decide(book, given, sale, at, rules)
+        return decide(book, given, at, rules, sale)
 
-    monkeypatch.setattr(desk, "decide_report", broken_decide)
+    monkeypatch.setattr(machines, "decide", broken_decide)
     async with running(path, url) as bot:
         gate = Gate(bot)
         gate.close()
@@ -244,7 +244,7 @@ async def test_an_event_we_cannot_decide_costs_itself_only(
         gate.open()
         await eventually(lambda: len(contents(path)["settlement"]) == 3)
         assert "antigua" in await line.ask(OPERATOR, say(OPERATOR, "whoami"))
-        assert bot.state()["refusals"]["set_aside"] == 1
+        assert bot.figures.state()["refusals"]["set_aside"] == 1
 
 
 async def test_a_database_that_cannot_be_written_for_a_while(
@@ -272,7 +272,7 @@ async def test_a_delivery_that_could_not_be_noted_is_noted_later(
 ) -> None:
     """Sent, and then the database is locked: when it is free again the outbox becomes empty, without a restart."""
     monkeypatch.setattr(database, "_PRAGMAS", (*database._PRAGMAS, "PRAGMA busy_timeout=100"))
-    monkeypatch.setattr(bot_module, "FLUSH_S", 0.1)
+    monkeypatch.setattr("nostrbot.runtime.sequencer.FLUSH_S", 0.1)
     async with running(path, url) as bot:
         gate = Gate(bot)
         gate.close()
@@ -380,7 +380,7 @@ async def test_a_start_with_no_relay_there_waits_for_one(path: Path) -> None:
     await bot.start()
     work = asyncio.create_task(bot.run())
     assert not await bot.wait_ready(0.3)
-    assert bot.state()["relays"][0]["connected"] is False
+    assert bot.figures.state()["relays"][0]["connected"] is False
     bot.stop()
     await asyncio.wait_for(work, STOP_MAX_S)
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from nostrbot import bot as bot_module
 from nostrbot.runtime import clock as steadiness
 from nostrbot.runtime import troubles
 from nostrbot.store.batch import Batch
@@ -31,8 +30,8 @@ CHECKPOINT = 78
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(bot_module, "CLOCK_S", 0.01)
-    monkeypatch.setattr(bot_module, "CLOCK_TROUBLE_S", 0.05)
+    monkeypatch.setattr("nostrbot.runtime.due.CLOCK_S", 0.01)
+    monkeypatch.setattr("nostrbot.runtime.due.CLOCK_TROUBLE_S", 0.05)
     monkeypatch.setattr(troubles, "RETRY_FIRST_S", 0.05)
     monkeypatch.setattr(steadiness, "STEADY_AFTER_S", 0.0)  # clocks leap here all the time
     return

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from nostrbot import bot as bot_module
 from nostrbot.bot import Bot
 from nostrbot.monitoring.health import why_unhealthy
 from nostrbot.store.sqlite import sqlite_url
@@ -43,7 +42,7 @@ def say(who: Signer, text: str) -> Plain:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bot_module, "CLOCK_S", 0.05)
+    monkeypatch.setattr("nostrbot.runtime.due.CLOCK_S", 0.05)
 
 
 @pytest.fixture
@@ -105,11 +104,11 @@ async def test_a2_nothing_is_decided_while_the_clock_is_away_and_all_when_it_is_
         await line.publish(sale, suspend)
         await asyncio.sleep(QUIET_S)
         assert entries_of(path) == before
-        assert any("the clock leapt" in why for why in why_unhealthy(bot.state()))
+        assert any("the clock leapt" in why for why in why_unhealthy(bot.figures.state()))
         clock.ahead_s = 0
         assert "m1" in OPERATOR.read(await line.answer_to(suspend))
         assert '"status":"processed"' in MACHINE.read(await line.answer_to(sale))
-        assert why_unhealthy(bot.state()) == []
+        assert why_unhealthy(bot.figures.state()) == []
         newest = bot.desk.live[OPERATOR.pubkey].chain.at
         assert abs(newest - time.time()) < 60
 
@@ -132,7 +131,7 @@ async def test_a2_a_clock_that_stays_is_believed_after_a_minute(path: Path, monk
         await eventually(lambda: any(["e", suspend["id"]] in event["tags"] for event in relay.published))
         [answer] = [event for event in relay.published if ["e", suspend["id"]] in event["tags"]]
         assert abs(answer["created_at"] - time.time()) < 60
-        [why] = why_unhealthy(bot.state())
+        [why] = why_unhealthy(bot.figures.state())
         assert "run `nostrbot clock-heal`" in why
 
 
@@ -177,7 +176,7 @@ async def test_a2_what_most_relays_say_the_time_is(
             return
         await asyncio.sleep(QUIET_S)
         assert sales(path) == 0
-        assert any("most relays" in why and "--trust-clock" in why for why in why_unhealthy(bot.state()))
+        assert any("most relays" in why and "--trust-clock" in why for why in why_unhealthy(bot.figures.state()))
 
 
 async def test_a2_a_person_may_insist(path: Path) -> None:
@@ -188,7 +187,7 @@ async def test_a2_a_person_may_insist(path: Path) -> None:
     ):
         await relay.pass_on(report(1, at=int(time.time())))
         await eventually(lambda: sales(path) == 1)
-        assert why_unhealthy(bot.state()) == []
+        assert why_unhealthy(bot.figures.state()) == []
 
 
 @pytest.mark.parametrize("date", ["", "yesterday", "Thu, 99 Foo 99999 99:99:99 GMT", "9" * 4000])

@@ -18,7 +18,7 @@ from random import Random
 import pytest
 from websockets.asyncio.client import connect
 
-from nostrbot.core.book import check_books
+from nostrbot.core.desks import check_books
 from nostrbot.home.config import Home
 from nostrbot.store.batch import Batch
 from tests.offices import ANA, BEN, BOT, MACHINE, OPERATOR, PLATFORM, command, contents, office, open_office, report

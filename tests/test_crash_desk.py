@@ -18,7 +18,7 @@ import nostr_sdk
 import pytest
 from websockets.asyncio.client import connect
 
-from nostrbot.core.book import check_books
+from nostrbot.core.desks import check_books
 from nostrbot.home.config import Home
 from tests.e2e.people import Person
 from tests.offices import ANA, BEN, BOT, MACHINE, OPERATOR, PLATFORM, command, contents, office, report

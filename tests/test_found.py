@@ -110,7 +110,7 @@ async def until_heard(bot: Bot, *people: Signer) -> None:
 
 def courier(bot: Bot) -> dict[str, int]:
     """What `status` says of it, but for what is zero."""
-    return {name: count for name, count in bot.state()["courier"].items() if count}
+    return {name: count for name, count in bot.figures.state()["courier"].items() if count}
 
 
 # --- the bot's own announcements -----------------------------------------------------------------------------------
@@ -248,7 +248,7 @@ async def test_relay_lists_are_no_commands(path: Path, url: str, line: Wire) -> 
         await until_heard(bot, ANA)
         await line.ask(ANA, command(ANA, "balance", now()))
         assert bot.desk.refusals == {}
-        assert bot.state()["refusals"] == {}
+        assert bot.figures.state()["refusals"] == {}
 
 
 async def test_nothing_of_it_is_done_when_relays_yaml_says_no(path: Path, url: str, line: Wire) -> None:
@@ -264,7 +264,7 @@ async def test_nothing_of_it_is_done_when_relays_yaml_says_no(path: Path, url: s
         await line.ask(ANA, command(ANA, "balance", now()))
         await asyncio.sleep(0.2)
         assert bot._announcements._lists == {}
-        assert bot.state()["courier"] is None
+        assert bot.figures.state()["courier"] is None
 
 
 def refuse_connections(relay: HostileRelay) -> None:

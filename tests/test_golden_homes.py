@@ -16,7 +16,7 @@ import pytest
 from nostrbot.audit.verification import verify_trail
 from nostrbot.backup.container import opened_backup
 from nostrbot.backup.restoration import restore
-from nostrbot.core.book import check_books
+from nostrbot.core.desks import check_books
 from nostrbot.core.rules import FIRST, RULES
 from nostrbot.core.snapshots import take_snapshot
 from nostrbot.home.config import Home

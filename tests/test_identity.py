@@ -19,10 +19,10 @@ from nostrbot.messages.receipts import Message, entry_messages
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Scheme
 from nostrbot.refusals import Reason
-from nostrbot.runtime.bookkeeper import Turn
 from nostrbot.runtime.freed_keys import CLAIMS_MAX, Claims
 from nostrbot.runtime.outbox import _own_keys
 from nostrbot.runtime.rotation import NextKey, begin, finish, require_free
+from nostrbot.runtime.turn import Turn
 from nostrbot.store.sqlite import sqlite_url
 from nostrbot.store.store import Store
 from tests.offices import ANA, BOT, MACHINE, OPERATOR, PLATFORM, Office, command, office, report

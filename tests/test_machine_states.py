@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nostrbot.core.atm.fleet import Sighting
-from nostrbot.runtime.bookkeeper import ARCHIVED_AT_ONCE
+from nostrbot.runtime.machines import ARCHIVED_AT_ONCE
 from tests.offices import MACHINE, OPENED_AT, OPERATOR, Office, contents, office, open_office
 from tests.signers import Plain, Signer
 

@@ -14,12 +14,12 @@ import orjson
 import pytest
 
 from nostrbot.audit.verification import verify_trail
-from nostrbot.core.book import check_books
+from nostrbot.core.desks import check_books
 from nostrbot.exports.trail import export_trail
 from nostrbot.nostr.giftwrap import make_wrap
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Envelope
-from nostrbot.runtime.bookkeeper import Turn
+from nostrbot.runtime.turn import Turn
 from nostrbot.store.batch import Batch
 from tests.offices import (
     ANA,

@@ -14,6 +14,7 @@ import orjson
 from nostrbot.audit.differences import require_same
 from nostrbot.core.atm.payloads.sale import read_settlement
 from nostrbot.core.commands.command import Command
+from nostrbot.core.commands.specs import Past
 from nostrbot.core.inputs import Input, Signed, read_observation, reopen
 from nostrbot.core.parsing import parse
 from nostrbot.core.rules import FIRST, RULES
@@ -145,9 +146,10 @@ def needs_of(inputs: Iterable[Input]) -> Needs:
     """What deciding these inputs needs to know; from what was signed, not from what the trail says of it."""
     needs = Needs([], [], [], [], [], [])
     for given in inputs:
+        if given.id is not None:
+            needs.effects.append(given.id)
         if not isinstance(given, Signed):
             continue
-        needs.effects.append(given.id)
         if given.rumor is not None:
             needs.seals.append(given.event.id)
         if given.event.kind == kinds.SETTLEMENT:
@@ -164,13 +166,14 @@ def needs_of(inputs: Iterable[Input]) -> Needs:
 
 
 def _note_needs(needs: Needs, given: Signed, said: Command) -> None:
-    if "settlement" in said.args:
+    pasts = said.form.pasts
+    if Past.SETTLEMENT in pasts:
         needs.settlements.append(said.args["settlement"])
-    if said.verb == "payment void":
+    if Past.LEG in pasts:
         needs.legs.append(said.args["leg"])
-    if said.verb == "settlement add":
+    if Past.PAYMENT_HASH in pasts:
         needs.payments.append(said.args.get("payment_hash", given.id))
-    if said.verb == "machine compromised":
+    if Past.STOLEN in pasts:
         needs.pasts.append((said.args["machine"], said.args["since"]))
 
 

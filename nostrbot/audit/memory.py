@@ -14,12 +14,13 @@ import orjson
 
 from nostrbot.audit.examination import Needs
 from nostrbot.core.atm.dossier import Dossier
+from nostrbot.core.atm.evolution import recall_payment
 from nostrbot.core.atm.facts import LpPaid, PaymentVoided
 from nostrbot.core.atm.settlements.compromise import FREEZE_MAX, may_be_frozen
+from nostrbot.core.atm.settlements.evolution import recall_settlement
 from nostrbot.core.atm.settlements.facts import SettlementChange, SettlementFact, SettlementRejected
 from nostrbot.core.atm.states import LegStatus
 from nostrbot.core.book import Book
-from nostrbot.core.evolution import recall_payment, recall_settlement
 from nostrbot.core.facts import Fact, read_fact
 from nostrbot.core.inputs import Input, Signed
 from nostrbot.journal.entry import canonical
@@ -114,11 +115,11 @@ class Memory:
                     rows.paid.append((leg["number"], at, canonical(fields | {"legs": [leg]})))
             elif isinstance(fact, PaymentVoided):
                 rows.voided.extend([(leg.number,) for leg in fact.voided])
-        if isinstance(given, Signed):
+        if given.id is not None:
             rows.effects.append((bytes.fromhex(given.id), born))
-            if given.rumor is not None:
-                rows.seals.append((bytes.fromhex(given.event.id),))
-                self._seals.add(given.event.id)
+        if isinstance(given, Signed) and given.rumor is not None:
+            rows.seals.append((bytes.fromhex(given.event.id),))
+            self._seals.add(given.event.id)
 
     def _write(self) -> None:
         """Write what was put away since the last page; until then it was at hand in the book."""

@@ -33,6 +33,15 @@ class Carried(NamedTuple):
 
 
 @dataclass(slots=True)
+class Observations:
+    """How many observations came through one connection, and what they rest on."""
+
+    count: int = 0
+    proven: int = 0
+    on_word: int = 0
+
+
+@dataclass(slots=True)
 class Summary:
     """What a verified trail holds, and what each part of it rests on.
 
@@ -40,7 +49,8 @@ class Summary:
         bot: the key of the trail's header; bot_now: the one it has after the last entry; entries, head: how many, and the hash of the last.
         settlements, sats_settled: that were booked, and the sats of them in force; receipts: that LPs may keep.
         signed, ticks, clocks_set: inputs that somebody signed, looks of the bot at its own clock, and the times a person
-            set that clock right, so that the book's time went back: together all entries.
+            set that clock right, so that the book's time went back; observations: what the bot saw of the world, by
+            connection. Together all entries.
         heard_before: signed ones that the bot says it heard at a time before the entry's, by which their age was judged.
         plain, encrypted: how the signed ones came. Of the encrypted, `opened_by_keys` are proven by the message's own
             keys, `opened_by_parties` were compared by a key that a party gave, and `on_bots_word` are neither.
@@ -69,6 +79,7 @@ class Summary:
     signed: int = 0
     ticks: int = 0
     clocks_set: int = 0
+    observations: dict[str, Observations] = field(default_factory=dict)
     heard_before: int = 0
     plain: int = 0
     opened_by_keys: int = 0
@@ -98,6 +109,13 @@ class Summary:
         self.aged_count += 1
         if len(self.aged) < CARRIED_NAMED:
             self.aged.append(command)
+
+    def count_observation(self, source: str, *, is_proven: bool) -> None:
+        """Count what the bot saw through a connection."""
+        seen = self.observations.setdefault(source, Observations())
+        seen.count += 1
+        seen.proven += is_proven
+        seen.on_word += not is_proven
 
     def count_rules(self, rules: int, at: int) -> None:
         """Count an entry of time `at` by the rules that decided it."""

@@ -22,11 +22,12 @@ from nostrbot.audit.workers import Findings, examined_pages
 from nostrbot.core.atm.counter import Counter, Gap
 from nostrbot.core.atm.facts import LpEnrolled
 from nostrbot.core.atm.fixed import open_slots
-from nostrbot.core.book import ROOT, Book, check_books
+from nostrbot.core.book import ROOT, Book
 from nostrbot.core.commands.command import Command
+from nostrbot.core.desks import OBSERVERS, check_books
 from nostrbot.core.engine import apply, check_fresh, decide
 from nostrbot.core.facts import Fact, plain_fact
-from nostrbot.core.inputs import ClockSet, Input, Signed, Tick, read_observation
+from nostrbot.core.inputs import ClockSet, Input, Observed, Signed, Tick, read_observation
 from nostrbot.core.local_time import is_known_zone, local_day
 from nostrbot.core.parsing import parse
 from nostrbot.core.platform.facts import BookOpened
@@ -262,6 +263,10 @@ class Verifying:
             return
         if isinstance(given, ClockSet):
             summary.clocks_set += 1
+            return
+        if isinstance(given, Observed):
+            observer = OBSERVERS.get(given.saw)
+            summary.count_observation(given.source, is_proven=observer is not None and observer.is_proven(given))
             return
         summary.signed += 1
         summary.heard_before += given.heard is not None

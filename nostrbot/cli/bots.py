@@ -181,7 +181,7 @@ async def _run_bot(
     await bot.start()
     announcing = asyncio.create_task(_announce(bot, keys))
     try:
-        async with serving(listener, bot.metrics) if listener is not None else nullcontext():
+        async with serving(listener, bot.figures.metrics) if listener is not None else nullcontext():
             await bot.run()
     except BooksError as error:
         logger.critical("{}", error)

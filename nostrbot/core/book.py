@@ -1,6 +1,6 @@
 """Book: the live state of one operator, folded from facts.
 
-What lives here: the state a decision may look at, and check_books(). What does not: how a fact changes it
+What lives here: the state a decision may look at, and the checks of it. What does not: how a fact changes it
 (core/evolution.py), deciding (core/engine.py), sealing (journal/), keeping (store/). A book never reads a clock and
 never forgets; what would grow for ever (events and payment hashes already booked) is a Recall that its owner fills
 before each decision.
@@ -169,11 +169,15 @@ class Book:
         return self.splits.get(machine) or self.splits.get(None) or ()
 
 
-def check_books(book: Book) -> None:
-    """Raise BooksError unless the ledger sums to zero and agrees with every LP's balance. Start-up and tests ask."""
+def check_ledger(book: Book) -> None:
+    """Raise BooksError unless the ledger sums to zero."""
     off = {unit: total for unit, total in book.balances.trial().items() if total}
     if off:
         raise BooksError(f"book {book.handle}: the trial balance is off by {off}")
+
+
+def check_seats(book: Book) -> None:
+    """Raise BooksError unless the ledger agrees with every LP's cash."""
     for lp in book.lps.values():
         for machine, seat in lp.seats.items():
             account = accounts.lp_cash(lp.handle, machine)

@@ -1,11 +1,16 @@
 """Inputs: everything that may change a book, as the journal keeps it.
 
-What lives here: a signed event with its plaintext, a tick of the clock, and a clock that was set right. What does not: how it got here (relays/) and
-how it was opened (nostr/sealing.py, nostr/giftwrap.py). docs/protocol.md section 7. Further observations (a payment result)
-will be further kinds of input.
+What lives here: a signed event with its plaintext, and observations: a tick of the clock, a clock that was set right, and
+what the bot saw of a wallet, a database or a chain. What does not: how it got here (relays/, runtime/inbox.py), how it was
+opened (nostr/sealing.py, nostr/giftwrap.py), and what an observation means (the observers of core/desks.py). docs/protocol.md
+section 7.
 """
 
+import hashlib
+from collections.abc import Mapping
 from typing import Any, NamedTuple
+
+import orjson
 
 from nostrbot.nostr import kinds
 from nostrbot.nostr.event import VerifiedEvent
@@ -110,19 +115,68 @@ class ClockSet(NamedTuple):
         return {"clock": {"was": self.was, "is": self.now}}
 
 
-Input = Signed | Tick | ClockSet
+class Observed(NamedTuple):
+    """What the bot saw of a thing that signs no events: a wallet, a database, a chain.
+
+    Attributes:
+        source: the connection it was seen through, as its operator named it.
+        identity: the thing itself: a wallet's id or public key, a chain's id; two connections may lead to one thing.
+        key: the natural key of what was seen. One identity and one key have one effect.
+        at: when it was seen, unix seconds on the bot's clock.
+        saw: which observer it is for.
+        seen: all that was seen, so that an auditor decides it again.
+    """
+
+    source: str
+    identity: str
+    key: str
+    at: int
+    saw: str
+    seen: Mapping[str, Any]
+
+    @property
+    def id(self) -> str:
+        """What can have one effect only."""
+        return observed_id(self.identity, self.key)
+
+    def plain(self) -> dict[str, Any]:
+        """The input as an entry keeps it."""
+        frame = {name: getattr(self, name) for name in _OBSERVED}
+        return {"observed": {**self.seen, **frame}}
 
 
-def read_observation(kept: Any) -> Tick | ClockSet | None:
+_OBSERVED = ("source", "identity", "key", "at", "saw")
+
+Observation = Tick | ClockSet | Observed
+Input = Signed | Observation
+
+
+def observed_id(identity: str, key: str) -> str:
+    """Return the id (hex) by which an observation has its one effect."""
+    return hashlib.sha256(orjson.dumps(["nostrbot/observed", identity, key])).hexdigest()
+
+
+def read_observation(kept: Any) -> Observation | None:
     """Read an input that nobody signed, as plain() gave it; None where it is none."""
     if not isinstance(kept, dict) or len(kept) != 1:
         return None
+    observed = kept.get("observed")
+    if isinstance(observed, dict):
+        return _read_observed(observed)
     if type(kept.get("tick")) is int:
         return Tick(kept["tick"])
     clock = kept.get("clock")
     if isinstance(clock, dict) and clock.keys() == {"was", "is"} and all(type(at) is int for at in clock.values()):
         return ClockSet(clock["was"], clock["is"])
     return None
+
+
+def _read_observed(kept: dict[str, Any]) -> Observed | None:
+    at, texts = kept.get("at"), [kept.get(name) for name in _OBSERVED if name != "at"]
+    if type(at) is not int or not all(type(text) is str for text in texts):
+        return None
+    seen = {name: value for name, value in kept.items() if name not in _OBSERVED}
+    return Observed(kept["source"], kept["identity"], kept["key"], at, kept["saw"], seen)
 
 
 def open_signed(
@@ -162,7 +216,10 @@ def reopen(event: VerifiedEvent, kept: dict[str, Any]) -> Signed | Refusal:
 
 
 def effect_id(plain_input: dict[str, Any]) -> str | None:
-    """The id by which a journal's input has its one effect; an observation has none."""
+    """The id by which a journal's input has its one effect; a tick has none, nor has a clock that was set right."""
+    observed = plain_input.get("observed")
+    if observed is not None:
+        return observed_id(observed["identity"], observed["key"])
     event = plain_input.get("event")
     if event is None:
         return None

@@ -71,7 +71,7 @@ def _split(text: str, rules: int) -> list[str]:
 
 def name_what_there_is(refused: Refused, said: str, roles: tuple[Role, ...]) -> Refused:
     """An unknown command's refusal, with the commands its author may say: those that have its first word, or all."""
-    verbs = [form.verb for form in TABLE if form.role in (*roles, Role.ANYONE)]
+    verbs = [form.verb for form in TABLE if form.is_for(roles)]
     near = [verb for verb in verbs if said.split(" ", maxsplit=1)[0].lower() in verb.split()]
     return Refused(refused.code, f"{refused.message}. There is: {', '.join(near or verbs)}")
 

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from nostrbot.core.atm.fleet import Sighting
 from nostrbot.core.book import ROOT, Book
 from nostrbot.core.commands.refused import Code, Refused
-from nostrbot.core.commands.specs import Role
-from nostrbot.core.table import CHECKPOINT, DISMISS, FORMS, TABLE
+from nostrbot.core.commands.specs import Answerer
+from nostrbot.core.table import FORMS, TABLE
 from nostrbot.nostr.keys import npub
 from nostrbot.reading.lps import LpReading
 from nostrbot.reading.operators import OperatorReading
@@ -46,7 +46,8 @@ class Reading:
             "help": self._help,
             "whoami": self._whoami,
         }
-        assert set(self._readers) == {form.verb for form in TABLE if not form.changes} - {CHECKPOINT, DISMISS}
+        asked = {form.verb for form in TABLE if not form.changes and form.answerer is Answerer.READING}
+        assert set(self._readers) == asked
 
     async def answer(self, question: Question) -> Data | Refused:
         """The data of the answer, or why there is none."""
@@ -76,8 +77,8 @@ class Reading:
         if topic in FORMS:
             form = FORMS[topic]
             return {"help": {"usage": form.usage, "summary": form.summary, "example": form.example}}
-        roles = (*question.standing.roles, Role.ANYONE)
-        forms = [form for form in TABLE if form.role in roles and form.verb.startswith(topic)]
+        roles = question.standing.roles
+        forms = [form for form in TABLE if form.is_for(roles) and form.verb.startswith(topic)]
         if not forms:
             return Refused(Code.NOT_FOUND, f"there is no help on {topic[:40]!r}: say `help`")
         return {"help": {"commands": [{"usage": form.usage, "summary": form.summary} for form in forms]}}

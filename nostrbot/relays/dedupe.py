@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from nostrbot.nostr.event import Event, VerifiedEvent, event_id
-from nostrbot.nostr.kinds import is_ephemeral
+from nostrbot.nostr.kinds import GIFT_WRAP, is_ephemeral
+from nostrbot.relays.inbox import Lane, size_of
 
 # The pauses between the rounds of one event that one source starts, doubling. A machine without its ack repeats every few
 # seconds, and if nothing helped for minutes, once a minute is soon enough.
@@ -35,6 +36,16 @@ class Arrival:
     relay: str
     repeat: bool
     received_at: int
+
+    @property
+    def lane(self) -> Lane:
+        """Where it waits: a gift wrap names nobody."""
+        return Lane.WRAPPED if self.event.kind == GIFT_WRAP else Lane.NAMED
+
+    @property
+    def size_bytes(self) -> int:
+        """About how many bytes it takes in memory."""
+        return size_of(self.event)
 
 
 class Sighting(Enum):

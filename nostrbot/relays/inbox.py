@@ -4,56 +4,89 @@ What lives here: how much may wait, in number and in bytes, and what goes first.
 happens when it is full (session.py stops reading).
 
 Anybody may send the bot gift wraps, under a new name each, and only opening one tells whose it is. So they stand behind
-what names its author, and a flood of them keeps no sale waiting; one in a few is taken all the same.
+what names its author, and a flood of them keeps no sale waiting; one in a few is taken all the same. What the bot saw by itself
+stands before them, and one in a few is taken of the others.
 """
 
 import asyncio
 from collections import deque
-from typing import Final
+from enum import Enum, auto
+from typing import Final, Generic, Protocol, TypeVar
 
 from nostrbot.nostr.event import Event
-from nostrbot.nostr.kinds import GIFT_WRAP
-from nostrbot.relays.dedupe import Arrival
 
-WRAP_EVERY: Final = 8  # so many are taken before a gift wrap has its turn, where others wait
+
+class Lane(Enum):
+    """Where something waits."""
+
+    OBSERVED = auto()  # by the bot itself
+    NAMED = auto()  # it names its author
+    WRAPPED = auto()  # anybody may have made it
+
+
+class Waits(Protocol):
+    """What may wait in the inbox."""
+
+    @property
+    def lane(self) -> Lane:
+        """Where it waits."""
+
+    @property
+    def size_bytes(self) -> int:
+        """About how many bytes it takes in memory."""
+
+
+# So many are taken before one of the next lane has its turn, where it waits.
+WRAP_EVERY: Final = 8
+OBSERVED_AT_ONCE: Final = 2
 EVENT_BYTES: Final = 1_000  # what an event takes beside its texts
 
+Item = TypeVar("Item", bound=Waits)
 
-class Inbox(asyncio.Queue[Arrival]):
-    """A queue of arrivals, oldest first, gift wraps behind the others."""
 
-    def __init__(self, events_max: int, bytes_max: int) -> None:
-        super().__init__(events_max)
+class Inbox(asyncio.Queue[Item], Generic[Item]):
+    """A queue in three lanes, each oldest first."""
+
+    def __init__(self, items_max: int, bytes_max: int) -> None:
+        super().__init__(items_max)
         self._bytes_max = bytes_max
         self._bytes = 0
-        self._named: deque[Arrival] = deque()
-        self._wraps: deque[Arrival] = deque()
+        self._lanes: dict[Lane, deque[Item]] = {lane: deque() for lane in Lane}
         self._taken_before_wraps = 0
+        self._taken_before_others = 0
 
     def qsize(self) -> int:
         """How many wait."""
-        return len(self._named) + len(self._wraps)
+        return sum(map(len, self._lanes.values()))
 
     def empty(self) -> bool:
         """Whether none waits."""
-        return not self.qsize()
+        return not any(self._lanes.values())
 
     def full(self) -> bool:
         """Whether there is no room for one more."""
         return super().full() or self._bytes >= self._bytes_max
 
-    def _put(self, item: Arrival) -> None:
-        self._bytes += size_of(item.event)
-        (self._wraps if item.event.kind == GIFT_WRAP else self._named).append(item)
+    def _put(self, item: Item) -> None:
+        self._bytes += item.size_bytes
+        self._lanes[item.lane].append(item)
 
-    def _get(self) -> Arrival:
-        is_wraps_turn = not self._named or self._taken_before_wraps >= WRAP_EVERY
-        if self._wraps and is_wraps_turn:
-            self._taken_before_wraps, taken = 0, self._wraps.popleft()
-        else:
-            self._taken_before_wraps, taken = self._taken_before_wraps + bool(self._wraps), self._named.popleft()
-        self._bytes -= size_of(taken.event)
+    def _get(self) -> Item:
+        taken = self._next_lane().popleft()
+        self._bytes -= taken.size_bytes
         return taken
+
+    def _next_lane(self) -> deque[Item]:
+        observed, named, wrapped = (self._lanes[lane] for lane in Lane)
+        if observed and not ((named or wrapped) and self._taken_before_others >= OBSERVED_AT_ONCE):
+            self._taken_before_others += 1
+            return observed
+        self._taken_before_others = 0
+        if wrapped and (not named or self._taken_before_wraps >= WRAP_EVERY):
+            self._taken_before_wraps = 0
+            return wrapped
+        self._taken_before_wraps += bool(wrapped)
+        return named
 
 
 def size_of(event: Event) -> int:

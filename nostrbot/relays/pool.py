@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from loguru import logger
 
@@ -20,7 +20,7 @@ from nostrbot.nostr.event import VerifiedEvent
 from nostrbot.nostr.keys import Keys
 from nostrbot.refusals import Reason
 from nostrbot.relays.connection import Connection
-from nostrbot.relays.dedupe import Sightings
+from nostrbot.relays.dedupe import Arrival, Sightings
 from nostrbot.relays.inbox import Inbox
 from nostrbot.relays.limits import Limits
 from nostrbot.relays.publication import Publication
@@ -67,8 +67,9 @@ class Pool:
         limits: Limits | None = None,
         rng: Random | None = None,
         wall_clock: Callable[[], int] = _unix_now,
+        inbox: Inbox[Any] | None = None,
     ) -> None:
-        """`min_ok`: how many relays must accept a publication. `wall_clock`: unix seconds. `rng`: for jitter only.
+        """`inbox`: where arrivals wait, beside what others put there; by default the pool has one of its own. `min_ok`: how many relays must accept a publication. `wall_clock`: unix seconds. `rng`: for jitter only.
 
         Raises ConfigError when the relays cannot do it.
         """
@@ -78,7 +79,7 @@ class Pool:
         if not 1 <= min_ok <= writers:
             raise ConfigError(f"publish.min_ok is {min_ok}, but {writers} relays are written to")
         limits = limits or Limits()
-        self.inbox = Inbox(limits.inbox_max, limits.inbox_max_bytes)
+        self.inbox: Inbox[Any] = inbox or Inbox[Arrival](limits.inbox_max, limits.inbox_max_bytes)
         self._min_ok = min_ok
         self._limits = limits
         self._progress = asyncio.Event()

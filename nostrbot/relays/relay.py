@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from nostrbot.net.urls import relay_url
 from nostrbot.nostr.keys import Keys
@@ -86,7 +86,7 @@ class Commons:
     rng: Random
     wall_clock: Callable[[], int]
     monotonic: Callable[[], float]
-    inbox: Inbox
+    inbox: Inbox[Any]
     sightings: Sightings
     progressed: Callable[[], None]
 

@@ -19,17 +19,18 @@ from loguru import logger
 
 from nostrbot.core.commands.command import LIST_LIMIT_DEFAULT
 from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.specs import Answerer
 from nostrbot.core.inputs import Signed
-from nostrbot.core.table import CHECKPOINT
 from nostrbot.errors import FenceError
 from nostrbot.messages.replies import answer, answer_that_fits, refusal
 from nostrbot.nostr.sealing import Scheme
 from nostrbot.reading.question import Question
-from nostrbot.runtime.bookkeeper import Desk, answer_message
+from nostrbot.runtime.bookkeeper import Desk
 from nostrbot.runtime.fair_queue import WAITING_PER_KEY_MAX, FairQueue
 from nostrbot.runtime.notary import Notary
 from nostrbot.runtime.outbox import Outbox
 from nostrbot.runtime.sequencer import Clerk
+from nostrbot.runtime.turn import answer_message
 from nostrbot.views.fitting import fits
 
 READERS = 2  # questions answered at once, of different keys: one that takes long is not waited for
@@ -123,7 +124,7 @@ class Enquiries:
             await asyncio.sleep(LOOK_AGAIN_S)
 
     async def _answer(self, question: Question, given: Signed, work: "_Work") -> None:
-        if question.command.verb == CHECKPOINT:
+        if question.command.form.answerer is Answerer.NOTARY:
             began_s, signing = _now_s(), asyncio.create_task(self._sign(question, given))
             try:
                 await asyncio.shield(signing)

@@ -1,12 +1,17 @@
-"""Steadiness: whether the computer's clock can be trusted to decide by it.
+"""The clock: whether the computer's clock can be trusted to decide by it.
 
 What lives here: comparing the wall clock with the one that only ever runs on, before each turn, and with what relays say the
-time is. What does not: the clocks themselves (bot.py), and whose dates these are (relays/). faults.md rows 17, A2. A wall
+time is. What does not: the clocks themselves, what is due by them (due.py beside this), and whose dates these are (relays/). faults.md rows 17, A2. A wall
 clock that leaps is often set right again within a minute; what was paid meanwhile, and dated, could not be taken back.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
+
+from loguru import logger
+
+from nostrbot.relays.relay import RelayHealth
 
 LEAP_S = 5  # more than any correction of a clock that is kept in time
 STEADY_AFTER_S = 60.0
@@ -65,3 +70,36 @@ def agreed_error_s(errors: Sequence[int]) -> int | None:
     if 2 * len(agreeing) <= len(errors):
         return None
     return sorted(agreeing)[len(agreeing) // 2]
+
+
+class ClockGuard:
+    """Says whether the computer's clock is believed, by the running clock and by relays' dates."""
+
+    def __init__(self, health: Callable[[], Sequence[RelayHealth]], *, asks_relays: bool = True) -> None:
+        """`health`: how relays are just now; `asks_relays`: whether their dates count."""
+        self._health = health
+        self._asks_relays = asks_relays
+        self._steadiness = Steadiness()
+        self.trouble: str | None = None  # why nothing is decided by the clock just now
+        self._told = ""  # which of its troubles the log was told
+
+    def is_believed(self, now: int) -> bool:
+        """Return whether `now` (unix seconds) is the time, as far as the running clock and the relays can tell."""
+        running = asyncio.get_running_loop().time()
+        kind, trouble = "", None
+        if not self._steadiness.is_steady(now, running):
+            kind = "leap"
+            trouble = "the clock leapt: nothing is decided until it is back, or has been steady for a minute"
+        elif self._asks_relays:
+            said = [relay.ahead_s for relay in self._health() if relay.connected and relay.ahead_s is not None]
+            error_s = agreed_error_s([int(now - (running + ahead_s)) for ahead_s in said])
+            if error_s is not None:
+                kind, way = "relays", "ahead" if error_s > 0 else "behind"
+                trouble = (
+                    f"the clock is {abs(error_s)} s {way} of most relays' dates: nothing is decided until they agree;"
+                    " set it right, or insist with `nostrbot run --trust-clock`"
+                )
+        if trouble is not None and kind != self._told:
+            logger.error("{}", trouble)
+        self._told, self.trouble = kind, trouble
+        return trouble is None

@@ -1,7 +1,7 @@
 """LPs in several books: which of them a word of an LP concerns, and what it is told when another operator enrols it.
 
 What lives here: looking across books for one LP. What does not: its choices (core/atm/registry.py), carrying them from one book
-into another (runtime/bookkeeper.py). docs/protocol.md sections 6 and 7; the review of November 2026, A8. An operator learns nothing of an
+into another (carrying.py beside this). docs/protocol.md sections 6 and 7; the review of November 2026, A8. An operator learns nothing of an
 LP's dealings with another one before that LP itself says `join` to it: whatever stands here is told to LPs only.
 """
 
@@ -17,14 +17,14 @@ def lp_in(book: Book, pubkey: str) -> Lp:
     return book.lps[book.lp_of_key[pubkey]]
 
 
-def books_concerned(books: Mapping[str, Book], keys: Sequence[str], pubkey: str, verb: str) -> list[str]:
-    """Which of the books an LP is in a command of its concerns: those it joined, and for `join` then the others.
+def books_concerned(books: Mapping[str, Book], keys: Sequence[str], pubkey: str, *, also_others: bool) -> list[str]:
+    """Which of the books an LP is in a command of its concerns: those it joined; `also_others`: then the others.
 
     Where it has not joined it has nothing to change, and that book's operator must not stand in its way in the others.
     """
     joined = [key for key in keys if lp_in(books[key], pubkey).preferences is not None]
     others = [key for key in keys if key not in joined]
-    return [*joined, *others] if verb == "join" else joined or others[:1]
+    return [*joined, *others] if also_others else joined or others[:1]
 
 
 def enrolment_notice(books: Mapping[str, Book], book: Book, pubkey: str) -> Message | None:

@@ -30,10 +30,10 @@ from nostrbot.nostr.keys import Keys
 from nostrbot.reading.proofs import in_pieces
 from nostrbot.reading.question import Question
 from nostrbot.refusals import Refusal
-from nostrbot.runtime.bookkeeper import answer_message
 from nostrbot.runtime.outbox import message_body, signed_body
 from nostrbot.runtime.sequencer import Clerk
 from nostrbot.runtime.troubles import Work
+from nostrbot.runtime.turn import answer_message
 from nostrbot.store.batch import Batch, CheckpointRow, Owed
 
 CLOSED = Refused(Code.BOOK_CLOSED, "this book is closed for repair: nothing is signed about it")

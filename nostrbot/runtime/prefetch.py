@@ -9,13 +9,14 @@ from collections.abc import Container, Mapping, Sequence
 from nostrbot.core.atm.payloads.sale import Sale
 from nostrbot.core.atm.payments import PRICED_SHOWN_MAX
 from nostrbot.core.atm.settlements.compromise import FREEZE_MAX, may_be_frozen
+from nostrbot.core.atm.settlements.evolution import recall_settlement
 from nostrbot.core.atm.settlements.facts import SettlementFact
 from nostrbot.core.atm.states import LegStatus
 from nostrbot.core.book import Book
 from nostrbot.core.commands.command import Command, Misunderstood
-from nostrbot.core.evolution import recall_settlement
+from nostrbot.core.commands.specs import Past
 from nostrbot.core.facts import read_fact
-from nostrbot.core.inputs import Signed, effect_id, reopen
+from nostrbot.core.inputs import Observed, Signed, effect_id, reopen
 from nostrbot.errors import BooksError
 from nostrbot.nostr.event import read_event
 from nostrbot.refusals import Refusal
@@ -47,7 +48,7 @@ class Recollection:
                 await self._recall_settlement(self._books[operator], one.said)
                 await self._recall_past(self._books[operator], one.said)
                 await self._recall_leg(self._books[operator], one.said)
-                if one.said.verb == "settlement add":
+                if Past.PAYMENT_HASH in one.said.form.pasts:
                     hashes.append(one.said.args.get("payment_hash", one.given.id))
         paid = await self._queries.entries_of_payments(hashes)
         for entry in [*stored, *paid]:
@@ -61,18 +62,28 @@ class Recollection:
         asked = [one.given.id for one in commands]
         return await self._queries.answered(asked) | done.intersection(asked)
 
+    async def recall_observed(self, book: Book, seen: Observed) -> None:
+        """Have at hand whether an observation has had its effect."""
+        for entry in await self._queries.entries_of_events([seen.id]):
+            if entry.book == book.key:
+                book.recall.events[seen.id] = None
+
     async def _recall_settlement(self, book: Book, said: Command) -> None:
         """Have the settlement at hand that a command is about; one this turn has changed already stays as it is."""
-        number = said.args.get("settlement")
-        if number is not None and said.form.changes and number not in book.recall.dossiers:
+        if Past.SETTLEMENT not in said.form.pasts:
+            return
+        number = said.args["settlement"]
+        if number not in book.recall.dossiers:
             stored = await self._queries.settlement(book.key, number)
             if stored is not None:
                 book.recall.dossiers[number] = stored.dossier()
 
     async def _recall_leg(self, book: Book, said: Command) -> None:
         """Have the payment at hand that a command is about."""
-        number = said.args.get("leg")
-        if number is not None and said.form.changes and number not in book.recall.legs:
+        if Past.LEG not in said.form.pasts:
+            return
+        number = said.args["leg"]
+        if number not in book.recall.legs:
             stored = await self._queries.leg(book.key, number)
             if stored is not None:
                 book.recall.legs[number] = stored.paid()
@@ -92,7 +103,7 @@ class Recollection:
 
     async def _recall_past(self, book: Book, said: Command) -> None:
         """Have at hand what a stolen key may have sold: all of it, or more than may be frozen at once; and priced."""
-        if said.verb != "machine compromised":
+        if Past.STOLEN not in said.form.pasts:
             return
         machine, since = said.args["machine"], said.args["since"]
         paid = await self._queries.payments(

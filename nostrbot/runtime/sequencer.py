@@ -25,13 +25,21 @@ from nostrbot.monitoring.commit_times import Commits
 from nostrbot.nostr.event import VerifiedEvent
 from nostrbot.nostr.sealing import Envelope
 from nostrbot.refusals import Reason, Refusal
-from nostrbot.runtime.bookkeeper import Desk, Turn
+from nostrbot.relays.inbox import Lane
+from nostrbot.runtime.bookkeeper import Desk
+from nostrbot.runtime.freed_keys import Claims
+from nostrbot.runtime.inbox import Handed, Inbox, Item, items_of
 from nostrbot.runtime.outbox import Delivered
 from nostrbot.runtime.troubles import Troubles, Work
+from nostrbot.runtime.turn import Turn
 from nostrbot.store.batch import Batch
 from nostrbot.store.sqlite import damage_told
 from nostrbot.store.store import Store
 
+TURN_ITEMS_MAX = 256  # a batch: large enough that a commit's fsync is shared, small enough that acks do not wait
+# Of those, gift wraps: opening one takes as long as deciding a command, and most may be strangers'.
+TURN_WRAPS_MAX = 16
+FLUSH_S = 0.25  # how long a delivery may wait to be noted when nothing else is committed
 COMMIT_RETRY_S = 2.0  # after a full disk or a locked database
 CLOCK_RETRY_S = 0.5  # a clock that leapt may be set right again at any moment
 FORGET_EVERY_S = DAY_S
@@ -120,27 +128,69 @@ class Clerk:
                 await self.store.examine(live)
             _, highest_row = await self.store.queries.outbox_state()
             sightings = await self.store.queries.sightings()
-        desk = Desk(live, sightings, self._envelope, self.store.queries, highest_row + 1, next_bot=self._next_bot)
-        if self._desk is not None:
-            desk.closed_books |= self._desk.closed_books
-            desk.refusals += self._desk.refusals
-            desk.claims = self._desk.claims
-            desk.hearing = self._desk.hearing
+            claims = before.claims if before is not None else Claims(await self.store.queries.runtime("claims"))
+        desk = Desk(
+            live,
+            sightings,
+            self._envelope,
+            self.store.queries,
+            highest_row + 1,
+            next_bot=self._next_bot,
+            claims=claims,
+            hearing=None if before is None else before.hearing,
+        )
+        if before is not None:
+            desk.closed_books |= before.closed_books
+            desk.refusals += before.refusals
         self._desk, self.is_adrift = desk, False
         if self.deliveries is not None:
             self.deliveries.books_changed(desk.books)
 
-    async def take(self, events: Sequence[VerifiedEvent]) -> AsyncGenerator[Turn, None]:
-        """Decide and commit events, in order, together if that goes well and one by one if it does not.
+    async def run(
+        self, inbox: Inbox, *, is_noted: Callable[[VerifiedEvent], bool], follow_up: Callable[[Turn], None]
+    ) -> None:
+        """Take what waits in the inbox, turn after turn, until cancelled: a turn that began is finished first.
+
+        `is_noted`: takes what is not for any book, if an event is that. `follow_up`: told of each turn after its commit.
+        """
+        while True:
+            waiting = [await inbox.get()]
+            wrap_count = int(waiting[0].lane is Lane.WRAPPED)
+            while len(waiting) < TURN_ITEMS_MAX and wrap_count < TURN_WRAPS_MAX and not inbox.empty():
+                waiting.append(inbox.get_nowait())
+                wrap_count += waiting[-1].lane is Lane.WRAPPED
+            items = [item for item in items_of(waiting) if isinstance(item, Handed) or not is_noted(item)]
+            if not items:
+                continue
+            turns = asyncio.create_task(self._take_all(items, follow_up))
+            try:
+                await asyncio.shield(turns)
+            except asyncio.CancelledError:
+                await turns  # a stop between two turns loses nothing; within one, the turn is finished first
+                raise
+
+    async def _take_all(self, items: Sequence[Item], follow_up: Callable[[Turn], None]) -> None:
+        async for turn in self.take(items):
+            follow_up(turn)
+
+    async def keep_deliveries(self) -> None:
+        """Note what was delivered, again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(FLUSH_S)
+            await self.note_deliveries()
+
+    async def take(self, items: Sequence[Item]) -> AsyncGenerator[Turn, None]:
+        """Decide and commit what has arrived, in order, together if that goes well and one by one if it does not.
 
         Yields each turn after its commit. Raises FenceError when another writer was here, BooksError when no book is sound.
         """
-        waiting = deque([list(events)])
+        waiting = deque([list(items)])
         while waiting:
             group = waiting[0]
             outcome = await self._try_turn(partial(self._decide, group))
             if isinstance(outcome, Turn):
                 waiting.popleft()
+                self._tell_sources(group)
                 yield outcome
             elif self._stopping.is_set():
                 return  # what was not committed was not answered either: it will be said again
@@ -150,20 +200,34 @@ class Clerk:
                 await self._pause(CLOCK_RETRY_S)
             elif len(group) > 1:
                 waiting.popleft()
-                waiting.extendleft([event] for event in reversed(group))
+                waiting.extendleft([item] for item in reversed(group))
             else:
                 waiting.popleft()
-                self.desk.refuse(Refusal(Reason.SET_ASIDE), group[0])
-                self.note_trouble(self._failed_in, Work.EVENT, self._failed_for)
+                self._set_aside(group[0])
 
-    async def look_at_clock(self, key: str) -> Turn | Trouble:
-        """Decide and commit what is due by the clock in one book; the trouble when that did not work, and it is still due."""
-        outcome = await self._try_turn(partial(self._decide_due, key))
-        if isinstance(outcome, Turn):
-            self.troubles.went_well(key, Work.TICK)
-        elif outcome is Trouble.OURS:
-            self.note_trouble(key, Work.TICK, self._failed_for)
-        return outcome
+    def _set_aside(self, item: Item) -> None:
+        """Go on without what cannot be decided. An observation stays with its source, and its book is closed: who else would say it?
+
+        What is due by the clock is due again, later and later.
+        """
+        if not isinstance(item, Handed):
+            self.desk.refuse(Refusal(Reason.SET_ASIDE), item)
+            self.note_trouble(self._failed_in, Work.EVENT, self._failed_for)
+            return
+        if item.seen is None:
+            self.note_trouble(item.book, Work.TICK, self._failed_for)
+        else:
+            self.desk.closed_books.setdefault(item.book, f"an observation cannot be decided: {self._failed_for}")
+        item.tell(is_held=False)
+
+    def _tell_sources(self, items: Sequence[Item]) -> None:
+        """Tell those who handed observations in that entries hold them; of a book that is closed none does."""
+        for item in items:
+            if isinstance(item, Handed):
+                is_held = item.book not in self.desk.closed_books
+                if item.seen is None and is_held:
+                    self.troubles.went_well(item.book, Work.TICK)
+                item.tell(is_held=is_held)
 
     def note_trouble(self, key: str, work: Work, why: str) -> None:
         """Note that this work failed in a book; one that is not there (its opening failed) is the root book's trouble."""
@@ -222,11 +286,8 @@ class Clerk:
             except (DBAPIError, UnwritableError) as error:
                 logger.error("deliveries cannot be noted: {}", error.orig if isinstance(error, DBAPIError) else error)
 
-    async def _decide(self, events: Sequence[VerifiedEvent], now: int) -> Turn:
-        return await self.desk.take(events, lambda: now)
-
-    async def _decide_due(self, key: str, now: int) -> Turn:
-        return self.desk.look_at_clock(key, now)
+    async def _decide(self, items: Sequence[Item], now: int) -> Turn:
+        return await self.desk.take(items, lambda: now)
 
     async def _try_turn(self, decide: Callable[[int], Awaitable[Turn]]) -> Turn | Trouble:
         """One commit, or none and the books as they were: they are loaded again whenever something went wrong."""

@@ -13,7 +13,8 @@ import orjson
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from nostrbot.core.book import ROOT, Book, check_books
+from nostrbot.core.book import ROOT, Book
+from nostrbot.core.desks import check_books
 from nostrbot.core.engine import apply
 from nostrbot.core.facts import read_fact
 from nostrbot.core.inputs import effect_id, reopen

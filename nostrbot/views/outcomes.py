@@ -33,7 +33,7 @@ from nostrbot.core.atm.settlements.moves import next_step
 from nostrbot.core.atm.states import SettlementStatus
 from nostrbot.core.book import ROOT, Book
 from nostrbot.core.commands.command import Command
-from nostrbot.core.commands.specs import Role
+from nostrbot.core.commands.specs import BY_LP
 from nostrbot.core.facts import Fact
 from nostrbot.core.plain import View
 from nostrbot.core.platform.facts import OperatorAdded, OperatorReplaced, OperatorSwitched
@@ -186,7 +186,7 @@ def _as_it_is(book: Book, author: str, command: Command) -> View:
     noun = command.verb.split()[0]
     if noun == "platform":
         return {"platform": platform_view(book.cash_in_ppm, book.cash_out_ppm, len(book.operators))}
-    if command.form.role is Role.LP:
+    if command.form.roles == BY_LP:
         handle = book.lp_of_key[author]
         return {"lp": lp_view(book, handle, author)}
     if command.verb == "machine compromised":

@@ -75,6 +75,7 @@ def test_everything_that_can_be_asked_at_once(files: Path) -> None:
         "signed": 14,
         "ticks": 0,
         "clocks_set": 0,
+        "observations": {},
         "heard_before": 0,
         "plain": 2,
         "opened_by_keys": 0,

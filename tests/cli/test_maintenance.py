@@ -84,7 +84,7 @@ async def test_a_damaged_book_is_closed_at_the_start_and_its_operator_is_told(tm
             shown = json.loads(await line.ask(OPERATOR, say(OPERATOR, "settlement show s2 --json")))
             assert shown["data"]["settlement"]["status"] == "processed"
             assert "flores" in await line.ask(FLORES, say(FLORES, "whoami"))
-            assert bot.state()["closed_because"] == {OPERATOR.pubkey: reason}
+            assert bot.figures.state()["closed_because"] == {OPERATOR.pubkey: reason}
             assert bot.desk.refusals["book_closed"] == 1
 
             async def is_told() -> bool:
@@ -94,7 +94,7 @@ async def test_a_damaged_book_is_closed_at_the_start_and_its_operator_is_told(tm
             [words] = await told(url, OPERATOR)
             assert words.startswith(f"Your book antigua is closed: {reason}.")
             assert await told(url, PLATFORM) == await told(url, FLORES) == []
-            await bot.store.queries.tell("bot", bot.state())
+            await bot.store.queries.tell("bot", bot.figures.state())
             status = await command_line("status", "--home", home.path, "--json", "--check")
             assert status.returncode == 1
             assert json.loads(status.stdout)["closed_because"] == {OPERATOR.npub: reason}

@@ -8,8 +8,9 @@ from nostrbot.core.atm.facts import DepositChanged
 from nostrbot.core.atm.records import Reversal
 from nostrbot.core.atm.settlements.facts import SettlementPending, SettlementProcessed
 from nostrbot.core.atm.states import DepositStatus, SettlementStatus
-from nostrbot.core.book import check_books
-from nostrbot.core.evolution import Place, evolve
+from nostrbot.core.desk import Place
+from nostrbot.core.desks import check_books
+from nostrbot.core.evolution import evolve
 from nostrbot.core.inputs import Signed
 from nostrbot.core.rules import FIRST, RULES
 from nostrbot.errors import BooksError

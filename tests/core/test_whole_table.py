@@ -137,7 +137,7 @@ def sayings(draw: Callable[..., Any], forms: tuple[Form, ...]) -> tuple[str, str
             words.append(value if arg.positional else f"{arg.name}={value}")
     if form.rest:
         words.append(draw(st.sampled_from(RESTS[form.verb])))
-    who = draw(st.sampled_from([*(SPEAKING[form.role] * 32)[:32], *EVERYBODY]))
+    who = draw(st.sampled_from([*(SPEAKING[min(form.roles)] * 32)[:32], *EVERYBODY]))
     return who, " ".join(words)
 
 

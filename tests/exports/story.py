@@ -3,7 +3,7 @@
 What lives here: the story, told to an office. What does not: what must come out of it, which the tests say.
 """
 
-from tests.offices import ANA, BOT, MACHINE, OPERATOR, PLATFORM, Office, report
+from tests.offices import ANA, BOT, MACHINE, OPERATOR, PLATFORM, Office, look_at_clock, report
 from tests.signers import Signer
 
 DAY_S = 24 * 3600
@@ -69,7 +69,7 @@ async def _pay_and_take_back(at: Office) -> None:
     await at.say((ANA, "mode fixed limit=30"), (OPERATOR, "fixed schedule 00:01"))
     at.now += DAY_S
     for key in at.desk.books_due(at.now):
-        await at.store.writer.commit(at.desk.look_at_clock(key, at.now).batch)
+        await at.store.writer.commit((await look_at_clock(at.desk, key, at.now)).batch)
     stated = MACHINE.seal('{"positions": {"1": {"denomination": 100, "count": 480}}}', BOT.pubkey, "nip44")
     about = [["d", f"bitspire-cassettes-state:{MACHINE.pubkey}"], ["p", BOT.pubkey]]
     await at.take(MACHINE.event(30_078, stated, tags=about, at=at.now))

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 from nostrbot.audit.verification import verify_trail
 from nostrbot.core.atm.settlements.facts import SettlementProcessed
-from nostrbot.core.book import check_books
 from nostrbot.core.commands.command import Command, Misunderstood
 from nostrbot.core.commands.refused import Refused
+from nostrbot.core.desks import check_books
 from nostrbot.core.parsing import parse
 from nostrbot.core.snapshots import take_snapshot
 from nostrbot.core.table import TABLE
@@ -31,7 +31,7 @@ from nostrbot.messages.replies import answer, answer_that_fits, is_refusal, refu
 from nostrbot.nostr.giftwrap import make_wrap
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Envelope, Scheme
-from nostrbot.runtime.bookkeeper import Turn
+from nostrbot.runtime.turn import Turn
 from nostrbot.views.fitting import fits
 from nostrbot.views.lines import escape_lines
 from tests.fuzz.effort import effort

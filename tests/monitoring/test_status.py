@@ -163,7 +163,7 @@ async def test_status_is_read_beside_a_running_bot(home: Home) -> None:
     )
     await bot.start()
     try:
-        await bot.store.queries.tell("bot", bot.state())
+        await bot.store.queries.tell("bot", bot.figures.state())
         said = await status_of(home, int(time.time()))
         assert (said["running"], said["healthy"]) == (True, False)
         assert [relay["url"] for relay in said["relays"]] == ["ws://127.0.0.1:1"]
@@ -220,7 +220,7 @@ async def test_the_newest_checkpoint_stands_beside_the_head(home: Home) -> None:
         assert [book["checkpoint"] for book in said["books"]] == [None, {"id": signed.id, "entry": 11, "at": NOW}]
         assert "book antigua: 11 entries, head" in status_words(said)
         assert ", signed up to entry 11" in status_words(said)
-        shown = read(bot.metrics())
+        shown = read(bot.figures.metrics())
         assert shown["nostrbot_checkpoint_timestamp_seconds", "antigua"] == NOW
         assert (shown["nostrbot_entries_total", "antigua"], shown["nostrbot_checkpoint_entry", "antigua"]) == (11, 11)
         assert (shown["nostrbot_entries_total", "(root)"], shown["nostrbot_commit_duration_seconds_count", ""]) == (

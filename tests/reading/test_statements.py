@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nostrbot.core.book import check_books
 from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.desks import check_books
 from nostrbot.messages.replies import answer
 from nostrbot.money import parse_minor
 from nostrbot.views.fitting import REPLY_BYTES_MAX

@@ -11,7 +11,6 @@ import orjson
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from nostrbot import bot as bot_module
 from nostrbot.bot import Bot
 from nostrbot.core.atm.records import AlertPlan
 from nostrbot.nostr import kinds
@@ -52,7 +51,7 @@ class Watch:
     async def look(self, seconds: int = 60) -> list[str]:
         """What one look, so much later, tells; a text each message."""
         self.now += seconds
-        await self.bot.look_out()
+        await self.bot.notices.look_out()
         return [fields["text"] for fields in await self.owed()]
 
     async def owed(self) -> list[dict[str, Any]]:
@@ -166,9 +165,9 @@ async def test_a_message_goes_the_way_the_operator_chose(path: Path, url: str) -
     async with watching(path, url) as watch:
         await watch.say(OPERATOR, "alerts down=2", scheme="nip44")
         watch.now += 60
-        await watch.bot.look_out()
+        await watch.bot.notices.look_out()
         watch.now += 60
-        await watch.bot.look_out()
+        await watch.bot.notices.look_out()
         [fields] = await watch.owed()
         assert {name: fields[name] for name in ("kind", "to", "text", "scheme", "at")} == {
             "kind": 4,
@@ -187,7 +186,7 @@ async def test_who_speaks_for_an_operator_now_hears_it(path: Path, url: str) -> 
         await watch.say(PLATFORM, f"operator replace antigua {FLORES.npub}")
         for _ in range(2):
             watch.now += 60
-            await watch.bot.look_out()
+            await watch.bot.notices.look_out()
         [fields] = await watch.owed()
         assert (fields["to"], fields["text"]) == (FLORES.pubkey, DOWN)
 
@@ -202,7 +201,7 @@ async def test_operators_hear_of_their_own(path: Path, url: str) -> None:
         await watch.say(PLATFORM, "operator suspend antigua")
         for _ in range(3):
             watch.now += 60
-            await watch.bot.look_out()
+            await watch.bot.notices.look_out()
         [fields] = await watch.owed()
         assert (fields["to"], fields["text"]) == (FLORES.pubkey, "m3 is down: no beacon since 14:13")
         await watch.say(PLATFORM, "operator resume antigua")
@@ -243,7 +242,7 @@ async def test_a_failed_commit_loses_nothing(path: Path, url: str, monkeypatch: 
             for nth in range(1, 40):
                 faults.expect(nth)
                 try:
-                    await watch.bot.look_out()
+                    await watch.bot.notices.look_out()
                 except DBAPIError:
                     failures += 1
                     faults.expect(None)
@@ -333,7 +332,7 @@ async def test_without_relays_the_relays_are_told_of_and_not_the_machines(
 
 async def test_an_operator_reads_it(path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The running bot looks by itself; what it finds arrives as a direct message."""
-    monkeypatch.setattr(bot_module, "LOOK_S", 0.05)
+    monkeypatch.setattr("nostrbot.runtime.notices.LOOK_S", 0.05)
     now = int(time.time())
     async with office(path) as at:
         at.now = now

@@ -12,11 +12,11 @@ import pytest
 from nostrbot.messages.receipts import Message
 from nostrbot.nostr.sealing import Envelope
 from nostrbot.runtime.answers import STAND_BACK_S, Enquiries
-from nostrbot.runtime.bookkeeper import Turn
 from nostrbot.runtime.fair_queue import WAITING_PER_KEY_MAX
 from nostrbot.runtime.notary import Notary
 from nostrbot.runtime.outbox import Outbox
 from nostrbot.runtime.sequencer import Clerk
+from nostrbot.runtime.turn import Turn
 from nostrbot.store.batch import Batch, Owed
 from nostrbot.store.sqlite import sqlite_url
 from nostrbot.store.store import Store

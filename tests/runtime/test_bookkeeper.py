@@ -14,8 +14,10 @@ from nostrbot.core.atm.unread import UNREAD_KEPT
 from nostrbot.core.ledger.transaction import Transaction
 from nostrbot.core.snapshots import restore_snapshot
 from nostrbot.exports.trail import export_trail
-from nostrbot.runtime.bookkeeper import RECORDS_AT_ONCE, SNAPSHOT_EVERY_ENTRIES, Turn
 from nostrbot.runtime.hearing import CHOICES_AT_ONCE
+from nostrbot.runtime.machines import RECORDS_AT_ONCE
+from nostrbot.runtime.shelf import SNAPSHOT_EVERY_ENTRIES
+from nostrbot.runtime.turn import Turn
 from tests.offices import (
     ANA,
     BOT,

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nostrbot.audit.verification import Summary, verify_trail
-from nostrbot.core.book import Book, check_books
+from nostrbot.core.book import Book
+from nostrbot.core.desks import check_books
 from nostrbot.core.engine import decide
 from nostrbot.core.inputs import ClockSet, Signed
 from nostrbot.core.rules import FIRST, RULES
@@ -41,6 +42,7 @@ from tests.offices import (
     Office,
     command,
     contents,
+    look_at_clock,
     office,
     report,
 )
@@ -234,7 +236,7 @@ async def test_fixed_mode_goes_on_with_the_next_day_and_pays_no_slot_twice(tmp_p
         async def tick(now: int) -> int:
             at.now, kept = now, 0
             for key in at.desk.books_due(now):
-                turn = at.desk.look_at_clock(key, now)
+                turn = await look_at_clock(at.desk, key, now)
                 await at.store.writer.commit(turn.batch)
                 kept += len(turn.batch.entries)
             return kept

@@ -17,7 +17,6 @@ from nostrbot.nostr.giftwrap import make_wrap
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Envelope
 from nostrbot.refusals import Reason
-from nostrbot.runtime.bookkeeper import Turn
 from nostrbot.runtime.hearing import (
     CHATTER_AT_ONCE,
     COMMANDS_AT_ONCE,
@@ -28,6 +27,7 @@ from nostrbot.runtime.hearing import (
     Heard,
     Hearing,
 )
+from nostrbot.runtime.turn import Turn
 from tests.offices import ANA, BOT, OPENED_AT, OPERATOR, Office, command, office
 from tests.signers import Plain
 

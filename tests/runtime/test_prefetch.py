@@ -16,7 +16,7 @@ from nostrbot.core.atm.settlements.facts import SettlementFrozen
 from nostrbot.core.facts import plain_fact
 from nostrbot.exports.trail import export_trail
 from nostrbot.runtime import prefetch as recollection
-from nostrbot.runtime.bookkeeper import Turn
+from nostrbot.runtime.turn import Turn
 from nostrbot.store.rebuilding import rebuild
 from tests.offices import (
     ANA,

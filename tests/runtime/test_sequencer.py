@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from nostrbot.nostr.sealing import Envelope
-from nostrbot.runtime.sequencer import Clerk, Trouble
+from nostrbot.runtime.inbox import Handed
+from nostrbot.runtime.sequencer import Clerk
 from nostrbot.store.sqlite import sqlite_url
 from nostrbot.store.store import Store
 from tests.offices import ANA, BOT, OPENED_AT, OPERATOR, PLATFORM, command, office, report
@@ -47,7 +48,9 @@ async def test_nothing_follows_a_turn_that_failed_while_stopping(
         assert clerk.desk.live[OPERATOR.pubkey].chain.seq == head + 1
         faults.expect(None)
         assert clerk.desk.books_due(NOON_AT) == [OPERATOR.pubkey]
-        assert await clerk.look_at_clock(OPERATOR.pubkey) is Trouble.DATABASE
+        handed = Handed(OPERATOR.pubkey, None)
+        assert [turn async for turn in clerk.take([handed])] == []
+        assert not handed.held.done()
         assert await turns_of(clerk, command(ANA, "pause", NOON_AT)) == 0
         await store.close()
     async with office(path) as at:

@@ -38,7 +38,7 @@ async def stopped(bot: Bot) -> None:
 
 
 def because(bot: Bot) -> list[str]:
-    return why_unhealthy(bot.state())
+    return why_unhealthy(bot.figures.state())
 
 
 @pytest.mark.parametrize("form", ["error", "a notice", "silence"])
@@ -67,9 +67,9 @@ async def test_f2_a_relay_that_refuses_all_but_the_first_two_is_served_in_two(tm
         bot = await started(tmp_path / "bot.sqlite", relay.url)
         try:
             assert await bot.wait_ready(30)
-            await eventually(lambda: all(one["in_force_at"] for one in bot.state()["subscriptions"]), 60)
+            await eventually(lambda: all(one["in_force_at"] for one in bot.figures.state()["subscriptions"]), 60)
             assert because(bot) == []
-            assert bot.state()["relays"][0]["requests"] <= 2
+            assert bot.figures.state()["relays"][0]["requests"] <= 2
             # Dropped for good, it is missed after a while, and not before.
             relay.takes = lambda *_: False
             relay.hang_up()

@@ -15,14 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 
-from nostrbot import bot as bot_module
 from nostrbot.audit.verification import verify_trail
-from nostrbot.core.book import check_books
+from nostrbot.core.desks import check_books
 from nostrbot.exports.trail import export_trail
 from nostrbot.messages.receipts import entry_messages
 from nostrbot.nostr.kinds import DIRECT_MESSAGE
 from nostrbot.runtime import clock as steadiness
-from nostrbot.runtime.bookkeeper import Turn
+from nostrbot.runtime.turn import Turn
 from nostrbot.store.batch import Batch
 from tests.effort import examples
 from tests.offices import (
@@ -35,6 +34,7 @@ from tests.offices import (
     Office,
     command,
     contents,
+    look_at_clock,
     office,
     open_office,
     report,
@@ -72,7 +72,7 @@ async def tick(at: Office, now: int) -> Turn:
     """The bot looks at its clock, and commits what comes of it."""
     at.now, turn = now, Turn()
     for key in at.desk.books_due(now):
-        turn = at.desk.look_at_clock(key, now)
+        turn = await look_at_clock(at.desk, key, now)
         await at.store.writer.commit(turn.batch)
     return turn
 
@@ -107,7 +107,7 @@ async def test_a_slot_is_kept_once_whoever_looks_and_whenever_it_is_loaded_again
     commits: each slot once, and the sums that belong to it."""
     for now in range(OPENED_AT, MORNING + 2 * HALF_A_DAY_S, 1_800):
         at = await open_office(path)
-        at.desk.look_at_clock(OPERATOR.pubkey, now)  # not committed: as if killed
+        await look_at_clock(at.desk, OPERATOR.pubkey, now)  # not committed: as if killed
         await at.reload()
         await tick(at, now)
         await at.store.close()  # nothing is said to anybody: as if killed
@@ -216,9 +216,9 @@ async def test_what_a_tick_owes_is_the_same_after_a_restart(path: Path) -> None:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(bot_module, "CLOCK_S", 0.01)
-    monkeypatch.setattr(bot_module, "CLOCK_TROUBLE_S", 0.05)
-    monkeypatch.setattr(bot_module, "LOOK_S", 0.02)
+    monkeypatch.setattr("nostrbot.runtime.due.CLOCK_S", 0.01)
+    monkeypatch.setattr("nostrbot.runtime.due.CLOCK_TROUBLE_S", 0.05)
+    monkeypatch.setattr("nostrbot.runtime.notices.LOOK_S", 0.02)
     monkeypatch.setattr(steadiness, "STEADY_AFTER_S", 0.0)  # clocks leap here all the time
     return
 
@@ -282,11 +282,11 @@ async def test_a_fault_of_ours_in_fixed_mode_costs_no_sale(
         def broken(*_: object) -> None:
             raise ZeroDivisionError
 
-        monkeypatch.setattr("nostrbot.runtime.bookkeeper.decide_tick", broken)
-        monkeypatch.setattr(bot._lookout, "look", broken)
+        monkeypatch.setattr("nostrbot.core.engine.due", broken)
+        monkeypatch.setattr(bot.notices._lookout, "look", broken)
         clock.now = EVENING
         await asyncio.sleep(0.3)
         asked = command(OPERATOR, "settlement note s1 hm", EVENING)
         assert asked["kind"] == DIRECT_MESSAGE
-        await bot._take([verified(asked)])
+        await bot.clerk._take_all([verified(asked)], bot._after_commit)
         assert entries(path)[-1]["facts"][0]["fact"] == "settlement_noted"

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from nostrbot import bot as bot_module
 from nostrbot.bot import Bot
 from nostrbot.core.atm.fixed import decide_slots
 from nostrbot.core.facts import Fact
 from nostrbot.errors import UnwritableError
 from nostrbot.monitoring.health import why_unhealthy
-from nostrbot.runtime import bookkeeper as desk_module
+from nostrbot.runtime import machines as machines_module
+from nostrbot.runtime import shelf as shelf_module
 from nostrbot.runtime.troubles import EVENT_LASTS_S, RETRY_FIRST_S, RETRY_MAX_S, Troubles, Work
 from nostrbot.store import batch as batch_module
 from nostrbot.store.batch import Batch
@@ -145,8 +145,8 @@ async def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bot_module, "CLOCK_S", 0.02)
-    monkeypatch.setattr(bot_module, "LOOK_S", 0.05)
+    monkeypatch.setattr("nostrbot.runtime.due.CLOCK_S", 0.02)
+    monkeypatch.setattr("nostrbot.runtime.notices.LOOK_S", 0.05)
 
 
 def say(who: Signer, text: str) -> Plain:
@@ -157,7 +157,7 @@ def say(who: Signer, text: str) -> Plain:
 def troubles_of(bot: Bot) -> dict[str, set[str]]:
     """The work that fails, by book."""
     found: dict[str, set[str]] = {}
-    for one in bot.state()["troubles"]:
+    for one in bot.figures.state()["troubles"]:
         found.setdefault(one["book"], set()).add(str(one["work"]))
     return found
 
@@ -181,7 +181,7 @@ async def test_a1_a_snapshot_that_fails_never_fails_a_turn(
 ) -> None:
     """A sum in the book has outgrown 64 bits. The sale is acked, the operator hears of it once, `status --check` sees it,
     the other book keeps its snapshots."""
-    monkeypatch.setattr(desk_module, "SNAPSHOT_EVERY_ENTRIES", 1)
+    monkeypatch.setattr(shelf_module, "SNAPSHOT_EVERY_ENTRIES", 1)
     async with running(path, url) as bot:
         bot.desk.books[OPERATOR.pubkey].fee_seq = 2**70
         for n in range(1, 4):
@@ -194,11 +194,11 @@ async def test_a1_a_snapshot_that_fails_never_fails_a_turn(
         told = await hears(url, OPERATOR, "Trouble in your book antigua: this book cannot be kept as a snapshot")
         assert "Nothing is lost" in told
         assert "64-bit" not in told
-        assert [why.split(":")[0] for why in why_unhealthy(bot.state())] == [f"book {OPERATOR.npub}"]
+        assert [why.split(":")[0] for why in why_unhealthy(bot.figures.state())] == [f"book {OPERATOR.npub}"]
         bot.desk.books[OPERATOR.pubkey].fee_seq = 2
         await line.publish(say(OPERATOR, "machine resume m1"))
         assert await hears(url, OPERATOR, "Over in your book antigua")
-        assert why_unhealthy(bot.state()) == []
+        assert why_unhealthy(bot.figures.state()) == []
     assert len(await heard_by(url, OPERATOR, "Trouble in")) == 1
     assert await heard_by(url, FLORES, "Trouble in") == []
 
@@ -208,7 +208,7 @@ async def test_a1_a_snapshot_that_the_database_refuses_never_fails_a_turn(
     path: Path, url: str, line: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The driver raises at it, as it does for what is too large; the same turn is kept without it."""
-    monkeypatch.setattr(desk_module, "SNAPSHOT_EVERY_ENTRIES", 1)
+    monkeypatch.setattr(shelf_module, "SNAPSHOT_EVERY_ENTRIES", 1)
     take = LiveBook.snapshot_row
 
     def snapshot_row(live: LiveBook) -> Any:
@@ -222,8 +222,8 @@ async def test_a1_a_snapshot_that_the_database_refuses_never_fails_a_turn(
         await eventually(lambda: len(contents(path)["settlement"]) == 1)
         assert contents(path)["snapshot"] == []
         await eventually(lambda: troubles_of(bot) == {OPERATOR.pubkey: {"snapshot"}})
-        assert bot.state()["last_failure"] is None
-        assert bot.state()["refusals"].get("set_aside") is None
+        assert bot.figures.state()["last_failure"] is None
+        assert bot.figures.state()["refusals"].get("set_aside") is None
 
 
 @pytest.mark.usefixtures("quick")
@@ -256,9 +256,9 @@ async def test_a4_a_tick_that_fails_is_that_books_trouble_alone(
         await line.publish(report(1))
         await eventually(lambda: len(contents(path)["settlement"]) == 1)
         assert await hears(url, OPERATOR, "Trouble in your book antigua: fixed mode cannot pay")
-        assert len(tried) <= 2
+        assert len(tried) <= 4  # each time it is looked whether something is due, and decided
         assert set(loaded) <= {OPERATOR.pubkey}
-        assert any("fixed mode cannot pay" in why for why in why_unhealthy(bot.state()))
+        assert any("fixed mode cannot pay" in why for why in why_unhealthy(bot.figures.state()))
 
 
 @pytest.mark.usefixtures("quick")
@@ -266,23 +266,23 @@ async def test_a4_an_event_that_cannot_be_decided_is_told_and_seen(
     path: Path, url: str, line: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Set aside alone, as ever; now its operator hears of it once, and the bot is not healthy for an hour."""
-    decide_report = desk_module.decide_report
+    decide_all = machines_module.decide
 
     def decide(book: Any, given: Any, *rest: Any) -> Any:
         if given.author == M3.pubkey:
             raise OverflowError
-        return decide_report(book, given, *rest)
+        return decide_all(book, given, *rest)
 
-    monkeypatch.setattr(desk_module, "decide_report", decide)
+    monkeypatch.setattr(machines_module, "decide", decide)
     async with running(path, url) as bot:
         for n in range(1, 4):
             await line.publish(report(n, machine=M3))
         await line.publish(report(1))
-        await eventually(lambda: bot.state()["refusals"].get("set_aside") == 3)
+        await eventually(lambda: bot.figures.state()["refusals"].get("set_aside") == 3)
         await eventually(lambda: len(contents(path)["settlement"]) == 1)
         assert await hears(url, FLORES, "Trouble in your book flores: a message or a sale could not be decided")
         assert troubles_of(bot) == {FLORES.pubkey: {"event"}}
-        assert any(FLORES.npub in why for why in why_unhealthy(bot.state()))
+        assert any(FLORES.npub in why for why in why_unhealthy(bot.figures.state()))
         await asyncio.sleep(0.3)
     assert len(await heard_by(url, FLORES, "Trouble in")) == 1
     assert await heard_by(url, OPERATOR, "Trouble in") == []
@@ -302,7 +302,7 @@ async def test_a4_a_row_that_cannot_be_written_does_not_loop_as_database_trouble
     monkeypatch.setattr(batch_module, "leg_row", row)
     async with running(path, url) as bot:
         await line.publish(report(1, machine=M3), report(1))
-        await eventually(lambda: bot.state()["refusals"].get("set_aside") == 1)
+        await eventually(lambda: bot.figures.state()["refusals"].get("set_aside") == 1)
         await eventually(lambda: len(contents(path)["settlement"]) == 1)
         assert troubles_of(bot) == {FLORES.pubkey: {"event"}}
 

@@ -55,7 +55,7 @@ class Node:
     @property
     def clerk(self) -> Clerk | None:
         """Of a bot that runs and has its books, who keeps them."""
-        clerk = self.bot._clerk if self.is_up and self.bot is not None else None
+        clerk = getattr(self.bot, "clerk", None) if self.is_up and self.bot is not None else None
         return clerk if clerk is not None and clerk._desk is not None else None
 
     def start(self) -> None:

@@ -75,7 +75,7 @@ def draw_words(rng: Random, forms: Any) -> tuple[str, str]:
             words.append(value if arg.positional else f"{arg.name}={value}")
     if form.rest:
         words.append(rng.choice(RESTS[form.verb]))
-    speakers = SPEAKING[form.role]
+    speakers = SPEAKING[min(form.roles)]
     who = rng.choice(speakers) if rng.random() < 0.95 else rng.choice(("platform", "operator", "flores", "ana", "m1"))
     if who == "operator" and rng.random() < 0.15:
         who = "flores"

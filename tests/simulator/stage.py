@@ -25,6 +25,7 @@ import nostrbot.bot
 import nostrbot.relays.connection
 import nostrbot.relays.pool
 import nostrbot.runtime.bookkeeper
+import nostrbot.runtime.figures
 import nostrbot.store.store
 import nostrbot.store.writer
 from nostrbot.nostr.keys import Keys
@@ -64,7 +65,7 @@ def stage(patches: pytest.MonkeyPatch) -> Iterator[Path]:
             patch.setattr(nostrbot.relays.connection, "Opening", lambda url, **_: open_socket(present().relays[url]))
             patch.setattr(nostrbot.relays.pool, "Random", lambda: Random(present().rng.random()))
             patch.setattr(nostrbot.bot, "gc", SimpleNamespace(collect=lambda: None, freeze=lambda: None))
-            patch.setattr(nostrbot.bot, "TELL_S", 30.0)
+            patch.setattr(nostrbot.runtime.figures, "TELL_S", 30.0)
             patch.setattr(nostrbot.runtime.bookkeeper, "SNAPSHOT_EVERY_ENTRIES", SNAPSHOT_EVERY_ENTRIES)
             _warm_up(folder)
             try:

@@ -16,7 +16,7 @@ from nostrbot.exports.trail import export_trail
 from nostrbot.nostr.giftwrap import make_wrap
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Envelope
-from nostrbot.runtime import bookkeeper as desk
+from nostrbot.runtime import people, shelf
 from nostrbot.store import queries
 from nostrbot.store.sqlite import sqlite_url
 from nostrbot.store.store import Store
@@ -53,7 +53,7 @@ def state(at: Office) -> dict[str, Any]:
 @pytest.fixture
 async def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A journal of 56 entries with a snapshot every ten, the newest on entry 51."""
-    monkeypatch.setattr(desk, "SNAPSHOT_EVERY_ENTRIES", SNAPSHOT_EVERY)
+    monkeypatch.setattr(shelf, "SNAPSHOT_EVERY_ENTRIES", SNAPSHOT_EVERY)
     path = tmp_path / "bot.sqlite"
     async with office(path) as at:
         for n in range(1, 46):
@@ -245,7 +245,7 @@ async def test_f4_a_book_of_a_zone_that_is_not_known_is_closed_alone(
 ) -> None:
     """Another host knew it. Here its book has a flaw that names it, the others go on; its trail does not verify, and why is said."""
     mars, path = Keys.from_secret(b"\x07" * 32), tmp_path / "bot.sqlite"
-    monkeypatch.setattr(desk, "zone_names", lambda: {"Mars/Olympus"})
+    monkeypatch.setattr(people, "zone_names", lambda: {"Mars/Olympus"})
     async with office(path) as at:
         await at.say((PLATFORM, f"operator add {mars.npub} name=mars tz=Mars/Olympus"))
         await at.take(report(1))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nostrbot.errors import BooksError
-from nostrbot.runtime import bookkeeper as desk
+from nostrbot.runtime import shelf
 from nostrbot.store.rebuilding import PROJECTIONS, rebuild
 from tests.offices import ANA, BOT, OPERATOR, PLATFORM, contents, office, report
 
@@ -15,7 +15,7 @@ from tests.offices import ANA, BOT, OPERATOR, PLATFORM, contents, office, report
 @pytest.fixture
 async def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Every projection has rows: sales, one rejected, one corrected, one refunded, one with a note; snapshots; own sats."""
-    monkeypatch.setattr(desk, "SNAPSHOT_EVERY_ENTRIES", 10)
+    monkeypatch.setattr(shelf, "SNAPSHOT_EVERY_ENTRIES", 10)
     path = tmp_path / "bot.sqlite"
     async with office(path) as at:
         for n in range(1, 13):

@@ -11,9 +11,9 @@ import pytest
 
 from nostrbot.core.atm.dossier import Settlement, as_it_stands
 from nostrbot.core.atm.states import SettlementStatus
-from nostrbot.core.book import check_books
+from nostrbot.core.desks import check_books
 from nostrbot.core.snapshots import take_snapshot
-from nostrbot.runtime.bookkeeper import Turn
+from nostrbot.runtime.turn import Turn
 from tests.offices import MACHINE, OPERATOR, PLATFORM, Office, command, contents, office, report
 from tests.signers import Signer, sale_of
 

@@ -21,7 +21,7 @@ from nostrbot.store.leg_sums import ENDLESS, Span, pieces_of
 from nostrbot.store.rebuilding import rebuild
 from nostrbot.store.sums import month_of
 from tests.effort import examples
-from tests.offices import ANA, BEN, BOT, MACHINE, OPERATOR, PLATFORM, Office, contents, office
+from tests.offices import ANA, BEN, BOT, MACHINE, OPERATOR, PLATFORM, Office, contents, look_at_clock, office
 from tests.peers.figures_one_by_one import Figures, figures_of
 from tests.reading.asking import asked, small_sale
 from tests.signers import Signer
@@ -123,7 +123,7 @@ async def happen(at: Office, deed: Deed, number: int) -> None:
             await at.say((OPERATOR, f"settle ana {deed.fiat % 20 + 1} machine=m1"))
         case _:
             if at.desk.books_due(at.now):
-                await at.store.writer.commit(at.desk.look_at_clock(OPERATOR.pubkey, at.now).batch)
+                await at.store.writer.commit((await look_at_clock(at.desk, OPERATOR.pubkey, at.now)).batch)
 
 
 async def answer_as_one_by_one(at: Office, figures: Figures) -> None:

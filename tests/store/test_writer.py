@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from nostrbot.core.book import check_books
+from nostrbot.core.desks import check_books
 from nostrbot.errors import BooksError, FenceError
 from nostrbot.store import writer
 from nostrbot.store.batch import Batch, RefusalRow

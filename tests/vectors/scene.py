@@ -27,10 +27,12 @@ from nostrbot.nostr.giftwrap import make_wrap
 from nostrbot.nostr.sealing import Envelope, Scheme
 from nostrbot.refusals import Refusal
 from nostrbot.runtime import rotation
-from nostrbot.runtime.bookkeeper import Desk, Turn
+from nostrbot.runtime.bookkeeper import Desk
 from nostrbot.runtime.healing import heal
+from nostrbot.runtime.turn import Turn
 from nostrbot.store.store import Store
 from tests.houses import DAWN, payment_hash, person, sale, told
+from tests.offices import look_at_clock
 
 RELAY = "wss://relay.example.com"
 SCHEMES = (Scheme.PLAIN, Scheme.NIP44, Scheme.PLAIN, Scheme.PLAIN, Scheme.NIP04, Scheme.PLAIN, Scheme.PLAIN)
@@ -177,7 +179,7 @@ class Scene:
         """The bot looks at its clock, which says `at`, once for each book in which something is due."""
         self.now = at
         for key in self.desk.books_due(self.now):
-            turn = self.desk.look_at_clock(key, self.now)
+            turn = await look_at_clock(self.desk, key, self.now)
             await self.store.writer.commit(turn.batch)
 
     async def rotate(self, new: str) -> None:

@@ -9,7 +9,7 @@ from nostrbot.core.atm.fleet import UNSEEN, Sighting, see_beacon, see_telemetry
 from nostrbot.core.commands.command import Command
 from nostrbot.core.commands.order import Order
 from nostrbot.core.commands.refused import Refused
-from nostrbot.core.engine import DECIDERS
+from nostrbot.core.desks import DECIDERS
 from nostrbot.core.parsing import parse
 from nostrbot.messages.replies import WORDS
 from nostrbot.messages.words.machines import MACHINE_WORDS, duration
@@ -35,7 +35,7 @@ def asked(house: House, text: str) -> tuple[dict[str, Any], str]:
     command = parse(text)
     assert isinstance(command, Command), command
     order = Order(command, OPERATOR.pubkey, house.now, "")
-    facts = DECIDERS[command.verb](house.book, order)
+    facts = DECIDERS[command.verb][1](house.book, order)
     assert not isinstance(facts, Refused), facts
     data = outcome_view(house.book, OPERATOR.pubkey, command, facts, at=house.now)
     return orjson.loads(orjson.dumps(data)), MACHINE_WORDS[command.verb](data)

@@ -5,7 +5,7 @@ import pytest
 from nostrbot.core.atm.dossier import Dossier
 from nostrbot.core.atm.settlements.facts import SettlementProcessed
 from nostrbot.core.commands.command import Command
-from nostrbot.core.engine import decide_command
+from nostrbot.core.engine import decide
 from nostrbot.core.parsing import parse
 from nostrbot.core.plain import View
 from nostrbot.core.rules import RULES
@@ -167,7 +167,7 @@ def test_a_preview_is_the_answer_itself(house: House, who: str, text: str) -> No
     command = parse(told(text))
     assert isinstance(command, Command)
     at = house.now + 1
-    facts = decide_command(house.book, letter(who, text, at=at), command, at, RULES).facts
+    facts = decide(house.book, letter(who, text, at=at), at, RULES, command).facts
     previewed = outcome_view(house.book, person(who).pubkey, command, facts, at=at)
     assert previewed == data(house, who, text)
 

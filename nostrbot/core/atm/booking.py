@@ -4,7 +4,7 @@ What lives here: fact -> balanced transaction. What does not: whether the fact i
 accounts (core/ledger/accounts.py). docs/protocol.md section 5; acceptance X24.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from nostrbot.core.atm.facts import CassettesCounted, DepositChanged, LpPaid, PartyMoved, PaymentVoided
 from nostrbot.core.atm.settlements.facts import (
@@ -15,6 +15,7 @@ from nostrbot.core.atm.settlements.facts import (
     SettlementRetried,
 )
 from nostrbot.core.atm.states import DepositStatus, Direction, LegStatus, LegType
+from nostrbot.core.desk import Booker
 from nostrbot.core.facts import Fact
 from nostrbot.core.ledger import accounts
 from nostrbot.core.ledger.accounts import SAT
@@ -22,29 +23,22 @@ from nostrbot.core.ledger.transaction import Posting, Transaction
 
 
 def book_fact(fact: Fact) -> Transaction | None:
-    """The transaction a fact is booked as, or None when it moves no money."""
-    match fact:
-        case SettlementProcessed():
-            return _cash_out(fact) if fact.sale.direction is Direction.CASH_OUT else _cash_in(fact)
-        case DepositChanged():
-            return _deposit(fact)
-        case SettlementRetried():
-            return _retried(fact)
-        case SettlementCorrected():
-            return _corrected(fact)
-        case SettlementRefunded():
-            return _refunded(fact)
-        case LpPaid():
-            return _lp_paid(fact.legs, fact)
-        case PartyMoved():
-            owner = accounts.OPERATOR if fact.lp is None else accounts.lp_sats(fact.lp)
-            return Transaction(((accounts.party(fact.pubkey), SAT, fact.sats), (owner, SAT, -fact.sats)))
-        case PaymentVoided():
-            return _payment_voided(fact)
-        case CassettesCounted():
-            return _counted(fact)
-        case _:
-            return None
+    """The transaction a fact of this desk is booked as, or None when it moves no money."""
+    booker = BOOKING.get(type(fact))
+    return None if booker is None else booker(fact)
+
+
+def _processed(fact: SettlementProcessed) -> Transaction:
+    return _cash_out(fact) if fact.sale.direction is Direction.CASH_OUT else _cash_in(fact)
+
+
+def _party_moved(fact: PartyMoved) -> Transaction:
+    owner = accounts.OPERATOR if fact.lp is None else accounts.lp_sats(fact.lp)
+    return Transaction(((accounts.party(fact.pubkey), SAT, fact.sats), (owner, SAT, -fact.sats)))
+
+
+def _paid(fact: LpPaid) -> Transaction | None:
+    return _lp_paid(fact.legs, fact)
 
 
 def _cash_out(fact: SettlementProcessed) -> Transaction:
@@ -196,3 +190,16 @@ def _deposit(fact: DepositChanged) -> Transaction | None:
             (accounts.lp_cash(deposit.lp, deposit.machine), deposit.currency, -amount_minor),
         )
     )
+
+
+BOOKING: Mapping[type, Booker] = {
+    SettlementProcessed: _processed,
+    SettlementRetried: _retried,
+    SettlementCorrected: _corrected,
+    SettlementRefunded: _refunded,
+    DepositChanged: _deposit,
+    LpPaid: _paid,
+    PartyMoved: _party_moved,
+    PaymentVoided: _payment_voided,
+    CassettesCounted: _counted,
+}

@@ -1,7 +1,6 @@
-"""What operators can say to the bot: their part of the phrasebook.
+"""What operators can say to the bot: their rows of the ATM desk's commands.
 
-What lives here: the rows of operators' commands. What does not: the others' rows and the whole table (core/table.py).
-docs/protocol.md section 6.
+What lives here: the rows. What does not: the others' rows, and the whole table (core/table.py). docs/protocol.md section 6.
 """
 
 from nostrbot.core.atm.states import DepositStatus, Direction, SettlementStatus, Trust
@@ -9,27 +8,31 @@ from nostrbot.core.commands import arguments
 from nostrbot.core.commands.specs import (
     AT_MACHINE,
     BEFORE,
+    BY_OPERATOR,
     FEES,
     LIMIT,
     MACHINE,
     SETTLEMENT,
     SINCE,
+    Answerer,
     Arg,
     Form,
+    Part,
+    Past,
     Period,
-    Role,
     may,
     must,
     optional,
     place,
     several,
 )
+from nostrbot.core.rules import SOUND
 
-OPERATOR_PHRASES: tuple[Form, ...] = (
+OPERATOR_SPECS: tuple[Form, ...] = (
     # Machines.
     Form(
         "machine add",
-        Role.OPERATOR,
+        BY_OPERATOR,
         True,
         "enrol a machine by its own key",
         (
@@ -42,12 +45,14 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
             may("enforce_fee_match", arguments.switch, "on|off"),
         ),
         example='machine add npub1… name=m1 fiat=GTQ cash_in=5% cash_out=7.77% location="Parque Central"',
+        gives=Part.MACHINE,
+        enrols=True,
     ),
-    Form("machine list", Role.OPERATOR, False, "your machines, newest first", (LIMIT, BEFORE)),
-    Form("machine show", Role.OPERATOR, False, "one machine, with its key", (place("machine", arguments.handle),)),
+    Form("machine list", BY_OPERATOR, False, "your machines, newest first", (LIMIT, BEFORE)),
+    Form("machine show", BY_OPERATOR, False, "one machine, with its key", (place("machine", arguments.handle),)),
     Form(
         "machine set",
-        Role.OPERATOR,
+        BY_OPERATOR,
         True,
         "change a machine's settings; what you do not name stays. trust=preimage: its sales must prove that they were "
         "paid; trust=wallet: each waits for your release. enforce_fee_match=on rejects a sale with another fee",
@@ -63,37 +68,41 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
     ),
     Form(
         "machine suspend",
-        Role.OPERATOR,
+        BY_OPERATOR,
         True,
         "reject what a machine says from now on",
         (place("machine", arguments.handle),),
         protects=True,
     ),
     Form(
-        "machine resume", Role.OPERATOR, True, "accept a suspended machine again", (place("machine", arguments.handle),)
+        "machine resume", BY_OPERATOR, True, "accept a suspended machine again", (place("machine", arguments.handle),)
     ),
     Form(
         "machine rotate",
-        Role.OPERATOR,
+        BY_OPERATOR,
         True,
         "give a machine a new key; what its old one says from now on is rejected",
         (place("machine", arguments.handle), place("npub", arguments.public_key)),
         example="machine rotate m1 npub1…",
         protects=True,
+        gives=Part.MACHINE,
+        enrols=True,
     ),
     Form(
         "machine compromised",
-        Role.OPERATOR,
+        BY_OPERATOR,
         True,
         "a machine's key was stolen: suspend it, and freeze what it sold since then until you have looked into each sale",
         (place("machine", arguments.handle), must("since", arguments.moment, "<unix time or YYYY-MM-DD>")),
         example="machine compromised m1 since=2026-11-20",
         weight=60,
         protects=True,
+        is_alone=True,
+        pasts=frozenset({Past.STOLEN}),
     ),
     Form(
         "guard",
-        Role.OPERATOR,
+        BY_OPERATOR,
         True,
         "hold a machine's sales above a limit, or with a rate off its recent ones, until you release them",
         (
@@ -107,24 +116,24 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
     ),
     Form(
         "telemetry",
-        Role.OPERATOR,
+        BY_OPERATOR,
         False,
         "what a machine last told about itself",
         (place("machine", arguments.handle),),
     ),
     Form(
-        "fleet", Role.OPERATOR, False, "your machines at a glance: heard, today's cash, banknotes left", (LIMIT, BEFORE)
+        "fleet", BY_OPERATOR, False, "your machines at a glance: heard, today's cash, banknotes left", (LIMIT, BEFORE)
     ),
     Form(
         "cassette list",
-        Role.OPERATOR,
+        BY_OPERATOR,
         False,
         "a machine's cassettes: expected, and as it stated them",
         (place("machine", arguments.handle),),
     ),
     Form(
         "cassette set",
-        Role.OPERATOR,
+        BY_OPERATOR,
         True,
         "change what is expected in a cassette that the machine has stated",
         (
@@ -137,7 +146,7 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
     ),
     Form(
         "cassette count",
-        Role.OPERATOR,
+        BY_OPERATOR,
         True,
         "note what you counted; the difference to what was expected is booked",
         (place("machine", arguments.handle),),
@@ -146,23 +155,24 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
     ),
     Form(
         "cassette publish",
-        Role.OPERATOR,
+        BY_OPERATOR,
         True,
         "send a machine what its cassettes hold",
         (place("machine", arguments.handle),),
     ),
     Form(
         "gap dismiss",
-        Role.OPERATOR,
+        BY_OPERATOR,
         True,
         "wait no longer for settlements that a machine counted and that did not come: those named, or all; if its counter "
         "jumped, it goes on from there",
         (place("machine", arguments.handle), several("numbers", arguments.runs)),
         example="gap dismiss m1 42 45-47",
+        since_rules=SOUND,
     ),
     Form(
         "alerts",
-        Role.OPERATOR,
+        BY_OPERATOR,
         True,
         "what I tell you by myself: minutes without a beacon, banknotes left, the time of the daily sheet",
         (
@@ -176,23 +186,25 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
     # LPs and their cash.
     Form(
         "lp add",
-        Role.OPERATOR,
+        BY_OPERATOR,
         True,
         "enrol a liquidity provider at a machine",
         (place("npub", arguments.public_key), AT_MACHINE, must("name", arguments.handle, "<name>")),
         example="lp add npub1… machine=m1 name=ana",
+        gives=Part.LP,
+        enrols=True,
     ),
-    Form("lp list", Role.OPERATOR, False, "your LPs, newest first", (MACHINE, LIMIT, BEFORE)),
+    Form("lp list", BY_OPERATOR, False, "your LPs, newest first", (MACHINE, LIMIT, BEFORE)),
     Form(
         "lp show",
-        Role.OPERATOR,
+        BY_OPERATOR,
         False,
         "one LP with its balances",
         (place("lp", arguments.handle),),
     ),
     Form(
         "lp suspend",
-        Role.OPERATOR,
+        BY_OPERATOR,
         True,
         "leave an LP out of sharing, at one machine or all",
         (place("lp", arguments.handle), MACHINE),
@@ -200,11 +212,11 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
         protects=True,
     ),
     Form(
-        "lp resume", Role.OPERATOR, True, "let a suspended LP take part again", (place("lp", arguments.handle), MACHINE)
+        "lp resume", BY_OPERATOR, True, "let a suspended LP take part again", (place("lp", arguments.handle), MACHINE)
     ),
     Form(
         "deposit add",
-        Role.OPERATOR,
+        BY_OPERATOR,
         True,
         "note cash an LP will put into a machine; it counts once confirmed",
         (
@@ -219,7 +231,7 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
     ),
     Form(
         "deposit confirm",
-        Role.OPERATOR,
+        BY_OPERATOR,
         True,
         "the cash is in the machine: it counts from now on",
         (place("deposit", arguments.numbered("d")),),
@@ -227,7 +239,7 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
     ),
     Form(
         "deposit edit",
-        Role.OPERATOR,
+        BY_OPERATOR,
         True,
         "change a deposit that is still pending",
         (
@@ -238,7 +250,7 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
     ),
     Form(
         "deposit cancel",
-        Role.OPERATOR,
+        BY_OPERATOR,
         True,
         "drop a deposit that is still pending",
         (place("deposit", arguments.numbered("d")),),
@@ -246,7 +258,7 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
     ),
     Form(
         "deposit reverse",
-        Role.OPERATOR,
+        BY_OPERATOR,
         True,
         "take back a confirmed deposit, as far as it is not spent",
         (
@@ -259,7 +271,7 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
     ),
     Form(
         "deposit list",
-        Role.OPERATOR,
+        BY_OPERATOR,
         False,
         "deposits, newest first",
         (
@@ -274,7 +286,7 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
     # Settlements.
     Form(
         "settlement list",
-        Role.OPERATOR,
+        BY_OPERATOR,
         False,
         "settlements, newest first",
         (
@@ -288,7 +300,7 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
     ),
     Form(
         "settlement show",
-        Role.OPERATOR,
+        BY_OPERATOR,
         False,
         "one settlement: who got which part (its legs), notes, and what to do next",
         (place("settlement", arguments.numbered("s")), may("after", arguments.numbered("l"), "<leg>")),
@@ -296,23 +308,25 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
     ),
     Form(
         "settlement note",
-        Role.OPERATOR,
+        BY_OPERATOR,
         True,
         "add a note to a settlement; notes are never changed",
         (SETTLEMENT, place("text", arguments.sentence)),
         example='settlement note s7 "customer called, got 1500"',
+        pasts=frozenset({Past.SETTLEMENT}),
     ),
     Form(
         "settlement release",
-        Role.OPERATOR,
+        BY_OPERATOR,
         True,
         "share out a settlement that is held; of one that is frozen: you looked into it and it is true",
         (SETTLEMENT,),
         example="settlement release s7",
+        pasts=frozenset({Past.SETTLEMENT}),
     ),
     Form(
         "settlement partial",
-        Role.OPERATOR,
+        BY_OPERATOR,
         True,
         "the machine dispensed less than it reported: share out only that",
         (
@@ -321,36 +335,40 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
             must("note", arguments.sentence, '"…"'),
         ),
         example='settlement partial s7 fiat=1500 note="jammed"',
+        pasts=frozenset({Past.SETTLEMENT}),
     ),
     Form(
         "settlement refund",
-        Role.OPERATOR,
+        BY_OPERATOR,
         True,
         "note that you gave the customer the sats back: what is owed, or all",
         (SETTLEMENT, must("reason", arguments.sentence, '"…"')),
         example='settlement refund s7 reason="paid back over Lightning"',
         protects=True,
+        pasts=frozenset({Past.SETTLEMENT}),
     ),
     Form(
         "settlement reset",
-        Role.OPERATOR,
+        BY_OPERATOR,
         True,
         "set a settlement aside (errored) that has been pending for 30 minutes; sooner with a reason",
         (SETTLEMENT, may("reason", arguments.sentence, '"…"')),
         example='settlement reset s7 reason="never came"',
         protects=True,
+        pasts=frozenset({Past.SETTLEMENT}),
     ),
     Form(
         "settlement retry",
-        Role.OPERATOR,
+        BY_OPERATOR,
         True,
         "judge one that was set aside again",
         (SETTLEMENT,),
         example="settlement retry s7",
+        pasts=frozenset({Past.SETTLEMENT}),
     ),
     Form(
         "settlement add",
-        Role.OPERATOR,
+        BY_OPERATOR,
         True,
         "book a sale that was settled outside; your signature stands for the machine's, and the fee due is taken if "
         "you name none",
@@ -368,43 +386,47 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
             may("note", arguments.line, '"…"'),
         ),
         example='settlement add machine=m1 fiat_amount=2000 exchange_rate=50 fee_sats=7770 note="paid by hand"',
+        pasts=frozenset({Past.PAYMENT_HASH}),
     ),
-    Form("worklist", Role.OPERATOR, False, "settlements that need you, each with the next safe step"),
+    Form("worklist", BY_OPERATOR, False, "settlements that need you, each with the next safe step"),
     Form(
         "unreadable dismiss",
-        Role.OPERATOR,
+        BY_OPERATOR,
         False,
         "takes a report that could not be booked off your worklist, once you have dealt with it",
         (place("event", arguments.hash_hex),),
         example="unreadable dismiss 4b697394206581b03ca5222b37449a9cdca1741b122d78defc177444e2536f49",
+        answerer=Answerer.UNREAD,
     ),
     Form(
         "balances",
-        Role.OPERATOR,
+        BY_OPERATOR,
         False,
         "what each LP has left and is owed, and what is yours",
         (MACHINE, LIMIT, BEFORE),
     ),
-    Form("splits show", Role.OPERATOR, False, "who shares your commission", (MACHINE,)),
+    Form("splits show", BY_OPERATOR, False, "who shares your commission", (MACHINE,)),
     Form(
         "splits set",
-        Role.OPERATOR,
+        BY_OPERATOR,
         True,
         "share your commission; replaces the whole set",
         (MACHINE,),
         rest="<label>=<pct>:<npub, LP or self> …",
         example="splits set house=60%:self ana=40%:ana",
+        gives=Part.PARTY,
+        shows_past=True,
     ),
     Form(
         "splits clear",
-        Role.OPERATOR,
+        BY_OPERATOR,
         True,
         "let a machine follow your default splits again",
         (AT_MACHINE,),
     ),
     Form(
         "settle",
-        Role.OPERATOR,
+        BY_OPERATOR,
         True,
         "pay an LP out of your own sats now; its cash becomes yours",
         (
@@ -417,7 +439,7 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
     ),
     Form(
         "payment list",
-        Role.OPERATOR,
+        BY_OPERATOR,
         False,
         "what you paid LPs out of your own sats, in fixed mode or by `settle`, newest first",
         (may("lp", arguments.handle, "<lp>"), MACHINE, LIMIT, BEFORE),
@@ -425,17 +447,19 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
     ),
     Form(
         "payment void",
-        Role.OPERATOR,
+        BY_OPERATOR,
         True,
         "take back what you paid an LP in fixed mode or by `settle`: the sats are yours again, the cash is the LP's",
         (place("leg", arguments.numbered("l")), must("reason", arguments.sentence, '"…"')),
         example='payment void l7 reason="priced by a false sale"',
         protects=True,
+        pasts=frozenset({Past.LEG}),
+        since_rules=SOUND,
     ),
-    Form("fixed show", Role.OPERATOR, False, "when fixed LPs get their sats, and what was given today"),
+    Form("fixed show", BY_OPERATOR, False, "when fixed LPs get their sats, and what was given today"),
     Form(
         "fixed schedule",
-        Role.OPERATOR,
+        BY_OPERATOR,
         True,
         "the local times at which LPs in fixed mode get sats out of your own",
         (Arg("times", arguments.times_or_off, positional=True, required=True, many=True),),
@@ -444,7 +468,7 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
     ),
     Form(
         "fixed limit",
-        Role.OPERATOR,
+        BY_OPERATOR,
         True,
         "the most fiat an LP in fixed mode turns into sats a day",
         (place("amount", arguments.amount),),
@@ -453,13 +477,14 @@ OPERATOR_PHRASES: tuple[Form, ...] = (
     ),
     Form(
         "checkpoint",
-        Role.OPERATOR,
+        BY_OPERATOR,
         False,
         "sign and publish now what your book owes its LPs; it is done once a day anyway",
+        answerer=Answerer.NOTARY,
     ),
     Form(
         "report",
-        Role.OPERATOR,
+        BY_OPERATOR,
         False,
         "what came in, who got it, what you earned: today, or the last 7 or 30 days",
         (optional("period", arguments.one_of(Period)), MACHINE),

@@ -14,8 +14,9 @@ from nostrbot.core.book import Book
 from nostrbot.core.commands.amounts import read_amount
 from nostrbot.core.commands.order import Order
 from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.specs import Part
 from nostrbot.core.facts import Fact
-from nostrbot.core.platform.roles import Part, bot_keys, taken
+from nostrbot.core.platform.roles import bot_keys, taken
 from nostrbot.core.rules import SOUND
 from nostrbot.money import format_minor, minor_digits, parse_decimal
 

@@ -4,6 +4,7 @@ What lives here: the memory and what is in it. What does not: filling it, which 
 turn (runtime/prefetch.py) and an auditor from what it reads (audit/memory.py).
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from nostrbot.core.atm.dossier import Dossier
@@ -63,3 +64,10 @@ class Recall:
         self.payments.clear()
         self.dossiers.clear()
         self.legs.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """A settlement this book has already accepted, or this very event again: nothing changes, it is answered again."""
+
+    booked: Booked

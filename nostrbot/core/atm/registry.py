@@ -24,8 +24,9 @@ from nostrbot.core.book import ROOT, Book, Lp
 from nostrbot.core.commands.amounts import read_limit
 from nostrbot.core.commands.order import Order
 from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.specs import Part
 from nostrbot.core.facts import Fact
-from nostrbot.core.platform.roles import Part, find_bar
+from nostrbot.core.platform.roles import find_bar
 from nostrbot.core.rules import SOUND
 from nostrbot.refusals import Reason, Refusal
 

@@ -14,8 +14,9 @@ from nostrbot.core.commands import arguments
 from nostrbot.core.commands.command import SPLITS_MAX, Command
 from nostrbot.core.commands.order import Order
 from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.specs import Part
 from nostrbot.core.facts import Fact
-from nostrbot.core.platform.roles import Part, bot_keys, find_bar, owner_now, taken
+from nostrbot.core.platform.roles import bot_keys, find_bar, owner_now, taken
 from nostrbot.core.rules import SOUND
 from nostrbot.money import PPM, format_ppm, split
 

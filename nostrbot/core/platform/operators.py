@@ -8,9 +8,10 @@ an operator's trail stands alone (docs/protocol.md section 1). Acceptance C1-C4.
 from nostrbot.core.book import ROOT, Book
 from nostrbot.core.commands.order import Order
 from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.specs import Part
 from nostrbot.core.facts import Fact
 from nostrbot.core.platform.facts import BookOpened, OperatorAdded, OperatorReplaced, OperatorSwitched
-from nostrbot.core.platform.roles import Part, find_bar
+from nostrbot.core.platform.roles import find_bar
 from nostrbot.core.rules import SOUND
 
 

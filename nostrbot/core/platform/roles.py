@@ -10,27 +10,14 @@ elsewhere. What a key is, is judged whenever it matters: a split names a key, an
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from enum import StrEnum
 
 from nostrbot.core.atm.records import Split
 from nostrbot.core.book import Book
 from nostrbot.core.commands import arguments
 from nostrbot.core.commands.command import Command
 from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.specs import Part
 from nostrbot.core.ledger import accounts
-
-
-class Part(StrEnum):
-    """What a key may be in a book. A key that was replaced or rotated out stays what it was, but for its power."""
-
-    BOT = "bot"
-    PLATFORM = "platform"
-    OPERATOR = "operator"
-    FORMER_OPERATOR = "former_operator"
-    MACHINE = "machine"
-    LP = "lp"
-    PARTY = "party"  # another key in a commission split, or to which sats are owed from one
-
 
 # For each part that a key is to get: what it must not be. The bot's keys are for the bot alone. A machine's key lies in a
 # box on a street: whoever breaks it open must not read a person's messages or give a person's commands.
@@ -42,16 +29,6 @@ BARRED: Mapping[Part, frozenset[Part]] = {
     Part.MACHINE: frozenset(Part),
     Part.LP: frozenset({Part.BOT, Part.MACHINE}),
     Part.PARTY: frozenset({Part.BOT, Part.MACHINE}),
-}
-
-# The commands that give a key a part.
-GIVEN_BY: Mapping[str, Part] = {
-    "operator add": Part.OPERATOR,
-    "operator replace": Part.OPERATOR,
-    "machine add": Part.MACHINE,
-    "machine rotate": Part.MACHINE,
-    "lp add": Part.LP,
-    "splits set": Part.PARTY,
 }
 
 _IS = {
@@ -102,9 +79,11 @@ def find_bar(book: Book, pubkey: str, part: Part) -> Refused | None:
 
 def keys_given(command: Command) -> Iterator[str]:
     """The keys (hex) to which a command would give a part."""
-    if command.verb in GIVEN_BY and "npub" in command.args:
+    if command.form.gives is None:
+        return
+    if "npub" in command.args:
         yield command.args["npub"]
-    elif command.verb in GIVEN_BY:
+    else:
         for _, text in command.rest:
             key = arguments.public_key(text.partition(":")[2])
             if isinstance(key, str):  # not self, nor the name of an LP

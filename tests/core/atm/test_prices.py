@@ -13,7 +13,7 @@ from nostrbot.core.atm.settlements.facts import SettlementProcessed
 from nostrbot.core.atm.states import LegStatus, SkipReason
 from nostrbot.core.commands.command import Command
 from nostrbot.core.commands.refused import Code, Refused
-from nostrbot.core.engine import decide_command
+from nostrbot.core.engine import decide
 from nostrbot.core.parsing import parse
 from nostrbot.core.rules import FIRST, RULES
 from nostrbot.messages.replies import answer
@@ -195,7 +195,7 @@ def test_u1_a_rate_that_is_far_off_is_said_of_a_sale_added_by_hand_too(said: str
     text = f"settlement add machine=k1 fiat_amount=20 {said}"
     command = parse(text)
     assert isinstance(command, Command)
-    decided = decide_command(house.book, letter("operator", text, at=house.now), command, house.now, RULES)
+    decided = decide(house.book, letter("operator", text, at=house.now), house.now, RULES, command)
     view = outcome_view(house.book, person("operator").pubkey, command, decided.facts, at=house.now)
     words = answer("settlement add", view, json=False)
     assert view["settlement"].get("off_pct") == off
@@ -207,7 +207,7 @@ def test_u1_the_first_sale_of_a_machine_is_off_nothing(house: House) -> None:
     command = parse("settlement add machine=m1 fiat_amount=20 exchange_rate=3.250")
     assert isinstance(command, Command)
     said = letter("operator", "settlement add machine=m1 fiat_amount=20 exchange_rate=3.250", at=house.now)
-    decided = decide_command(house.book, said, command, house.now, RULES)
+    decided = decide(house.book, said, house.now, RULES, command)
     view = outcome_view(house.book, person("operator").pubkey, command, decided.facts, at=house.now)
     assert "off_pct" not in view["settlement"]
 

@@ -5,12 +5,11 @@ legs. What does not: reading the payload (core/atm/payloads/sale.py), what holds
 of it later (core/atm/settlements/worklist.py), booking (core/atm/booking.py). Acceptance S2-S4, S16-S26. Pure: a decision from a book and a sale, nothing else.
 """
 
-from dataclasses import dataclass
 from hashlib import sha256
 
 from nostrbot.core.atm.bounds import NOTES_MAX, SALE_MINOR_MAX, VOLUME_SATS_MAX, outgrows_sats
 from nostrbot.core.atm.payloads.sale import Sale
-from nostrbot.core.atm.recall import Booked
+from nostrbot.core.atm.recall import Duplicate
 from nostrbot.core.atm.records import Machine
 from nostrbot.core.atm.registry import find_speaker
 from nostrbot.core.atm.settlements.dca import Partaker, flow_candidates, share_flow
@@ -26,13 +25,6 @@ from nostrbot.core.platform.roles import owner_now
 from nostrbot.core.rules import SOUND
 from nostrbot.money import SATS_MAX, denomination_minor, minor_digits, unit_minor
 from nostrbot.refusals import Reason, Refusal
-
-
-@dataclass(frozen=True, slots=True)
-class Duplicate:
-    """A settlement this book has already accepted, or this very event again: nothing changes, it is answered again."""
-
-    booked: Booked
 
 
 def decide_settlement(

@@ -10,6 +10,7 @@ import pytest
 
 from nostrbot.audit.verification import verify_trail
 from nostrbot.core.atm.facts import MachineChanged
+from nostrbot.core.atm.recall import Duplicate
 from nostrbot.core.atm.records import Guard
 from nostrbot.core.atm.settlements.facts import (
     SettlementFact,
@@ -17,7 +18,6 @@ from nostrbot.core.atm.settlements.facts import (
     SettlementProcessed,
     SettlementRejected,
 )
-from nostrbot.core.atm.settlements.rules import Duplicate
 from nostrbot.core.atm.states import Hold
 from nostrbot.core.commands.refused import Code, Refused
 from nostrbot.core.snapshots import take_snapshot

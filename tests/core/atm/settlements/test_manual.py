@@ -5,6 +5,7 @@ import pytest
 
 from nostrbot.audit.verification import verify_trail
 from nostrbot.core.atm.dossier import as_it_stands
+from nostrbot.core.atm.recall import Duplicate
 from nostrbot.core.atm.settlements.facts import (
     SettlementNoted,
     SettlementPending,
@@ -12,7 +13,6 @@ from nostrbot.core.atm.settlements.facts import (
     SettlementRefunded,
     SettlementRejected,
 )
-from nostrbot.core.atm.settlements.rules import Duplicate
 from nostrbot.core.atm.states import Direction
 from nostrbot.core.commands.refused import Code, Refused
 from nostrbot.refusals import Reason

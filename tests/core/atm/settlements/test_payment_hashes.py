@@ -8,6 +8,7 @@ from hashlib import sha256
 import pytest
 
 from nostrbot.audit.verification import verify_trail
+from nostrbot.core.atm.recall import Duplicate
 from nostrbot.core.atm.settlements.facts import (
     PaymentHashShared,
     SettlementFact,
@@ -16,7 +17,6 @@ from nostrbot.core.atm.settlements.facts import (
     SettlementProcessed,
     SettlementRejected,
 )
-from nostrbot.core.atm.settlements.rules import Duplicate
 from nostrbot.core.atm.states import Hold
 from nostrbot.core.rules import FIRST, RULES
 from nostrbot.messages.receipts import Sealed, entry_messages

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from nostrbot.core.atm.recall import Duplicate
 from nostrbot.core.atm.settlements.facts import SettlementPending, SettlementProcessed, SettlementRejected
-from nostrbot.core.atm.settlements.rules import Duplicate
 from nostrbot.core.atm.states import SettlementStatus
 from nostrbot.core.rules import FIRST
 from nostrbot.refusals import Reason, Refusal

@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from nostrbot.audit.verification import verify_trail
 from nostrbot.core.atm.dossier import Dossier, Settlement, as_it_stands
+from nostrbot.core.atm.recall import Duplicate
 from nostrbot.core.atm.settlements.facts import (
     Leg,
     SettlementChange,
@@ -30,11 +31,11 @@ from nostrbot.core.atm.settlements.facts import (
     SettlementRetried,
 )
 from nostrbot.core.atm.settlements.moves import CHANGES_MAX, CORRECTIONS_MAX
-from nostrbot.core.atm.settlements.rules import Duplicate
 from nostrbot.core.atm.states import Direction, LegStatus, LegType, SettlementStatus
-from nostrbot.core.book import check_books
 from nostrbot.core.commands.refused import Code, Refused
-from nostrbot.core.evolution import Place, evolve
+from nostrbot.core.desk import Place
+from nostrbot.core.desks import check_books
+from nostrbot.core.evolution import evolve
 from nostrbot.core.facts import read_fact
 from nostrbot.core.rules import RULES
 from nostrbot.core.snapshots import take_snapshot
