@@ -8,8 +8,7 @@ while the last commit was on its way, so the busier it is the larger the batches
 import asyncio
 import gc
 import time
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
 from nostrbot.core.platform.roles import no_key
 from nostrbot.home.config import RelaySettings
@@ -30,6 +29,7 @@ from nostrbot.runtime.notices import Notices
 from nostrbot.runtime.outbox import Outbox
 from nostrbot.runtime.presence import Presence
 from nostrbot.runtime.sequencer import Clerk
+from nostrbot.runtime.side_by_side import side_by_side
 from nostrbot.runtime.troubles import Work
 from nostrbot.runtime.turn import Turn
 from nostrbot.store.store import Store
@@ -150,28 +150,20 @@ class Bot:
         if self._stopping.is_set():  # asked to stop before it began: nothing is started only to be cut short
             await self._close()
             return
-        jobs: list[Coroutine[Any, Any, None]] = [
-            self.clerk.run(self.inbox, is_noted=self._presence.note_list, follow_up=self._after_commit),
-            self.clerk.keep_deliveries(),
-            self.due.run(lambda: self.wait_ready(RELAYS_WAIT_S)),
-            self.notices.run(),
-            self.figures.run(),
-            self._announce(),
-            self.outbox.run(),
-            self.enquiries.run(),
-        ]
-        tasks = [asyncio.create_task(job) for job in jobs]
-        stopping = asyncio.create_task(self._stopping.wait())
         try:
-            await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            await side_by_side(
+                self._stopping.wait(),
+                self.clerk.run(self.inbox, is_noted=self._presence.note_list, follow_up=self._after_commit),
+                self.clerk.keep_deliveries(),
+                self.due.run(lambda: self.wait_ready(RELAYS_WAIT_S)),
+                self.notices.run(),
+                self.figures.run(),
+                self._announce(),
+                self.outbox.run(),
+                self.enquiries.run(),
+            )
         finally:
-            for task in [stopping, *tasks]:
-                task.cancel()
-            ended = await asyncio.gather(*tasks, return_exceptions=True)
             await self._close()
-        for outcome in ended:
-            if isinstance(outcome, Exception):
-                raise outcome
 
     def stop(self) -> None:
         """Ask run() to end: what is decided is committed, what is owed stays owed for the next start."""

@@ -30,6 +30,7 @@ from nostrbot.runtime.fair_queue import WAITING_PER_KEY_MAX, FairQueue
 from nostrbot.runtime.notary import Notary
 from nostrbot.runtime.outbox import Outbox
 from nostrbot.runtime.sequencer import Clerk
+from nostrbot.runtime.side_by_side import side_by_side
 from nostrbot.runtime.turn import answer_message
 from nostrbot.views.fitting import fits
 
@@ -85,10 +86,8 @@ class Enquiries:
             self._say(given, refusal(question.command.verb, TOO_MANY, json=question.command.json))
 
     async def run(self) -> None:
-        """Answer for ever."""
-        async with asyncio.TaskGroup() as readers:
-            for _ in range(READERS):
-                readers.create_task(self._read())
+        """Answer for ever. Raises FenceError as a commit does."""
+        await side_by_side(*(self._read() for _ in range(READERS)))
 
     async def _read(self) -> None:
         while True:

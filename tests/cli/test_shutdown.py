@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
@@ -16,7 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from nostrbot.bot import Bot
 from nostrbot.home.config import Home
 from nostrbot.store.sqlite import sqlite_url
-from tests.offices import ANA, BOT, MACHINE, PLATFORM, command, contents, office, report
+from tests.offices import ANA, BOT, MACHINE, OPERATOR, PLATFORM, command, contents, office, report
 from tests.peers.bot_process import make_home, nostrbot_run, settings_of
 from tests.peers.hostile_relay import HostileRelay, hostile_relay, matches
 from tests.peers.pace import READY_MAX_S, STOP_MAX_S
@@ -45,9 +46,9 @@ async def deliver(relay: HostileRelay, *events: Plain) -> None:
 
 
 @asynccontextmanager
-async def running(home: Home) -> AsyncIterator[subprocess.Popen[str]]:
+async def running(home: Home, log: TextIO | int = subprocess.DEVNULL) -> AsyncIterator[subprocess.Popen[str]]:
     """`nostrbot run`, ready; it is gone at the end of the block, one way or another."""
-    bot = nostrbot_run(home)
+    bot = nostrbot_run(home, log)
     try:
         assert bot.stdout is not None
         async with asyncio.timeout(READY_MAX_S):
@@ -213,3 +214,29 @@ async def test_a_stop_before_it_is_ready(tmp_path: Path) -> None:
             assert bot.stdout is not None
             bot.stdout.close()
     assert (code, took_s < STOP_MAX_S) == (0, True), took_s
+
+
+@pytest.mark.parametrize("word", ["sale", "command", "question"])
+async def test_a_bot_beside_another_ends_with_one_line(
+    tmp_path: Path, home: tuple[Home, HostileRelay], word: str
+) -> None:
+    """Another bot wrote to its database: whatever it is told next, it exits 1 and says so once, without a traceback."""
+    made, relay = home
+    log = tmp_path / "log"
+    with log.open("w") as written:
+        async with running(made, written) as bot:
+            await until(lambda: contents(made.database_file)["checkpoint"])  # the day's is signed: nobody writes now
+            now = int(time.time())
+            async with office(made.database_file) as other:
+                await other.take(report(1))
+            said = {
+                "sale": report(2, now),
+                "command": command(OPERATOR, "machine set m1 location=corner", now),
+                "question": command(OPERATOR, "checkpoint", now),
+            }
+            await deliver(relay, said[word])
+            assert await asyncio.to_thread(bot.wait, READY_MAX_S) == 1
+    lines = log.read_text()
+    assert "Traceback" not in lines
+    assert [line for line in lines.splitlines() if "CRITICAL" in line and "fence was hit" in line], lines
+    assert lines.count("CRITICAL") == 1, lines

@@ -5,6 +5,7 @@ import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO
 
 from loguru import logger
 
@@ -45,11 +46,9 @@ async def _run(database: str, url: str) -> None:
     await bot.run()
 
 
-def nostrbot_run(home: Home) -> subprocess.Popen[str]:
-    """`nostrbot run` on this home, as an operator starts it."""
-    return program.Program(
-        ["run", "--home", str(home.path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
+def nostrbot_run(home: Home, log: TextIO | int = subprocess.DEVNULL) -> subprocess.Popen[str]:
+    """`nostrbot run` on this home, as an operator starts it; `log` is where its stderr goes."""
+    return program.Program(["run", "--home", str(home.path)], stdout=subprocess.PIPE, stderr=log, text=True)
 
 
 def nostrbot(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from nostrbot.errors import FenceError
 from nostrbot.messages.receipts import Message
 from nostrbot.nostr.sealing import Envelope
 from nostrbot.runtime.answers import STAND_BACK_S, Enquiries
@@ -50,6 +51,7 @@ class Desk:
         self.busy: Callable[[], bool] = lambda: False
         mouth = cast("Outbox", self.mouth)
         self.enquiries = Enquiries(clerk, notary, mouth, lambda: OPENED_AT, self._is_busy)
+        self.answering = asyncio.create_task(self.enquiries.run())
 
     def _is_busy(self) -> bool:
         return self.busy()
@@ -81,12 +83,11 @@ async def desk_at(path: Path) -> AsyncIterator[Desk]:
     )
     await clerk.load()
     desk = Desk(clerk)
-    answering = asyncio.create_task(desk.enquiries.run())
     try:
         yield desk
     finally:
-        answering.cancel()
-        await asyncio.gather(answering, return_exceptions=True)
+        desk.answering.cancel()
+        await asyncio.gather(desk.answering, return_exceptions=True)
         await store.close()
 
 
@@ -209,3 +210,15 @@ async def test_a_question_that_fails_is_answered_so(desk: Desk) -> None:
     await desk.take(command(ANA, "stats"), command(ANA, "whoami"))
     await eventually(lambda: len(desk.answers()) == 2)
     assert "[our_fault]" in desk.answers()[0]
+
+
+async def test_who_is_fenced_ends_by_the_fence_itself(desk: Desk) -> None:
+    """The simulator's seed 200384: a checkpoint is asked for after another bot wrote. Its FenceError is the end, in no group."""
+    asked = verified(command(OPERATOR, "checkpoint"))
+    ((question, given),) = [asked async for turn in desk.clerk.take([asked]) for asked in turn.questions]
+    async with office(desk.clerk.store.path) as other:
+        await other.take(command(OPERATOR, "deposit confirm d9"))
+    desk.enquiries.ask(question, given)
+    with pytest.raises(FenceError):
+        await asyncio.wait_for(desk.answering, 30)
+    assert desk.mouth.owed == []
