@@ -23,11 +23,11 @@ from nostrbot.core.book import ROOT, Book
 from nostrbot.core.inputs import effect_id
 from nostrbot.core.proofs.checkpoint import read_checkpoint
 from nostrbot.core.rules import are_known
-from nostrbot.errors import BooksError
+from nostrbot.errors import BooksError, FenceError
 from nostrbot.journal.entry import GENESIS
 from nostrbot.nostr.event import read_event
 from nostrbot.refusals import Refusal
-from nostrbot.store.sqlite import NEWER, RESTORE, connect_plainly
+from nostrbot.store.sqlite import ALONE, NEWER, RESTORE, connect_plainly
 
 REBUILD = "stop the bot and run `nostrbot rebuild`"
 
@@ -99,7 +99,7 @@ def find_flaws(path: Path, books: Mapping[str, Book]) -> dict[str, str]:
     """What is wrong with a database, by the key of the book that must not be gone on with: why, and what to do.
 
     `books`: as they were folded from it. Damage that is no single book's is every book's. Raises sqlite3.Error when not
-    even the names of the books can be read.
+    even the names of the books can be read, FenceError when another bot has opened a book since they were folded.
     """
     # Reading pages and hashing let go of the interpreter: each has a core of its own.
     with ThreadPoolExecutor(max_workers=1) as beside:
@@ -136,6 +136,8 @@ def _book_flaws(path: Path, books: Mapping[str, Book]) -> dict[str, str]:
             numbers = _check_books(connection)
         except BooksError as error:
             return dict.fromkeys(books, str(error))
+        if not numbers.keys() <= books.keys():
+            raise FenceError(f"the journal's fence was hit: a book was opened while the others were examined: {ALONE}")
         for key, number in numbers.items():
             try:
                 index = _Index(connection, number)

@@ -33,8 +33,19 @@ from nostrbot.store import tables
 from nostrbot.store.checkpoints import Checkpoints
 from nostrbot.store.leg_sums import LegSums
 from nostrbot.store.sale_sums import SaleSums
-from nostrbot.store.sqlite import NEWER, Driver
-from nostrbot.store.tables import answered, book, entry, leg, outbox, refusal, runtime, settlement, snapshot
+from nostrbot.store.sqlite import NEWER, Driver, damage_told
+from nostrbot.store.tables import (
+    LAST_WRITER,
+    answered,
+    book,
+    entry,
+    leg,
+    outbox,
+    refusal,
+    runtime,
+    settlement,
+    snapshot,
+)
 
 PAGE_ROWS = 500  # entries read at once: some 2 MiB
 _NOT_AS_WRITTEN = (AttributeError, KeyError, TypeError, ValueError)  # what reading a damaged row of no entry raises
@@ -479,6 +490,13 @@ class Queries:
     async def refusals_logged(self) -> int:
         """How many refusals the log holds."""
         return int((await self._all(select(func.count()).select_from(refusal)))[0][0])
+
+    async def last_writer(self) -> bytes:
+        """The mark of who wrote last what is written over, and not appended; empty where there is none that can be read."""
+        rows: Sequence[Any] = ()
+        with contextlib.suppress(BooksError), damage_told():
+            rows = await self._all(select(runtime.c.value).where(runtime.c.name == LAST_WRITER))
+        return rows[0].value if rows else b""
 
     async def runtime(self, name: str) -> Any:
         """What the running bot last told under this name, or None."""

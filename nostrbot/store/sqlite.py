@@ -26,6 +26,7 @@ from nostrbot.errors import BooksError, ConfigError, file_trouble
 BUSY_TIMEOUT_MS = 60_000
 SCHEME = "sqlite+aiosqlite"
 NEWER = "install the newer release that wrote it"
+ALONE = "another bot writes to this database; run one only"  # what to do about every fence that was hit
 RESTORE = (
     "restore a backup with `nostrbot restore`"  # what to do about every damage that cannot be made good from the rest
 )

@@ -20,7 +20,7 @@ from nostrbot.core.facts import read_fact
 from nostrbot.core.inputs import effect_id, reopen
 from nostrbot.core.local_time import is_known_zone
 from nostrbot.core.snapshots import restore_snapshot, take_snapshot
-from nostrbot.errors import BooksError, ConfigError, NostrbotError
+from nostrbot.errors import BooksError, ConfigError, FenceError, NostrbotError
 from nostrbot.journal.entry import GENESIS, Chain
 from nostrbot.nostr.event import read_event
 from nostrbot.refusals import Refusal
@@ -28,7 +28,7 @@ from nostrbot.store.batch import SnapshotRow
 from nostrbot.store.integrity import find_flaws
 from nostrbot.store.queries import Queries, StoredEntry, StoredSnapshot, read_linked
 from nostrbot.store.schema import is_current, migrate
-from nostrbot.store.sqlite import damage_told, database_path, make_engine, opening_trouble, require_opening
+from nostrbot.store.sqlite import ALONE, damage_told, database_path, make_engine, opening_trouble, require_opening
 from nostrbot.store.writer import Writer
 
 UNKNOWN_ZONE = "its time zone {!r} is not known here: upgrade tzdata, then start the bot again"
@@ -108,7 +108,9 @@ class Store:
             with damage_told():
                 async with engine.connect() as connection:
                     await prepare(connection)
-                return cls(engine, Writer(engine, await queries.book_numbers()), queries)
+                store = cls(engine, Writer(engine), queries)
+                await store._follow()
+                return store
         except DBAPIError as error:
             await engine.dispose()
             raise ConfigError(opening_trouble(Path(engine.url.database or ""), error.orig)) from None
@@ -135,15 +137,35 @@ class Store:
         `known`: books that are in memory as they are kept, so that they need not be loaded. One whose journal is damaged, or which does not balance, has a flaw. Raises BooksError when the journal is another
         bot's or platform's, ConfigError when the home has not yet the key that its books have.
         """
-        keys = [ROOT, *(key for key in await self.queries.book_numbers() if key != ROOT)]
+        keys = [ROOT, *(key for key in await self._follow() if key != ROOT)]
         known = known or {}
         return {key: known.get(key) or await self._load_book(Book(bot, key, platform)) for key in keys}
 
+    async def _follow(self) -> dict[str, int]:
+        """Have the writer go on from what is kept; returns the books' numbers. Whatever is read after it is no older."""
+        mark = await self.queries.last_writer()
+        numbers = await self.queries.book_numbers()
+        self.writer.follow(numbers, mark)
+        return numbers
+
     async def examine(self, live: Mapping[str, LiveBook]) -> None:
-        """Look at all there is, as a start does (integrity.py), and note what is wrong with any of these books."""
+        """Look at all there is, as a start does (integrity.py), and note what is wrong with any of these books.
+
+        Raises FenceError where it is nothing but that another bot wrote to them since they were loaded.
+        """
         flaws = await asyncio.to_thread(find_flaws, self.path, {key: one.book for key, one in live.items()})
         for key, flaw in flaws.items():
+            if await self._has_grown(live[key]):
+                raise FenceError(f"the journal's fence was hit: a book has grown while it was examined: {ALONE}")
             live[key].flaw = flaw
+
+    async def _has_grown(self, one: LiveBook) -> bool:
+        """Return whether a book that was sound to its end goes on by now."""
+        try:
+            with damage_told():
+                return one.flaw is None and bool(await self.queries.entries_at(one.chain.book, [one.chain.seq + 1]))
+        except BooksError:
+            return False  # that is damage, which was found
 
     async def _load_book(self, book: Book) -> LiveBook:
         bot = book.bot

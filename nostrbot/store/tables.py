@@ -270,7 +270,8 @@ archive = Table(
     sqlite_autoincrement=True,
 )
 
-# What the running bot tells `nostrbot status`: its heartbeat and its relays' health.
+# What the running bot tells `nostrbot status`: its heartbeat and its relays' health. And who wrote last what is written over.
+LAST_WRITER = "writer"
 runtime = Table(
     "runtime",
     metadata,

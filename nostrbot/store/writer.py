@@ -1,12 +1,14 @@
 """The writer: one task, one connection, one transaction a batch.
 
-What lives here: committing a batch. What does not: reading (queries.py). The journal's primary key is the fence: a
-second writer on the same books fails loudly here and changes nothing.
+What lives here: committing a batch. What does not: reading (queries.py). A second writer on the same books fails loudly here
+and changes nothing. There are three fences: the journal's primary key; the numbers of what is owed; and, for what is written
+over and not appended (what is known of machines, what operators were told), a mark that who wrote last has left.
 """
 
 import contextlib
+import secrets
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -21,7 +23,7 @@ from nostrbot.core.atm.states import LegStatus
 from nostrbot.errors import FenceError, UnwritableError
 from nostrbot.store import tables
 from nostrbot.store.batch import Batch, Projections, Row, entry_row
-from nostrbot.store.sqlite import Driver
+from nostrbot.store.sqlite import ALONE, Driver
 from nostrbot.store.sums import News, sum_up
 
 CHECKPOINTS_WITH_LEAVES = 31  # of each book: a month's proofs can be had again, some 100 bytes an LP each
@@ -31,7 +33,16 @@ REFUSALS_KEPT = 10_000  # so that nobody fills the disk by being refused
 # Whatever became of it since.
 _HIGHEST_OWED = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'outbox'"
 
+# Left where none stands, or the one that was read, or one of its own: also of a commit that failed and was kept all the same.
+_LEAVE_MARK = """
+INSERT INTO runtime (name, value) VALUES (?, ?)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE runtime.value = ? OR substr(runtime.value, 1, ?) = ?
+"""
+
 _NEWEST_SEQ = "SELECT coalesce(max(seq), 0) FROM entry JOIN book ON book.id = entry.book WHERE book.key = ?"
+_NEWEST_CHECKPOINT = (
+    "SELECT coalesce(max(number), 0) FROM checkpoint JOIN book ON book.id = checkpoint.book WHERE book.key = ?"
+)
 # What the driver raises for values: integers of more than 64 bits, lone surrogates, too many bytes, a type it does not know.
 _UNWRITABLE = (
     OverflowError,
@@ -50,11 +61,18 @@ class Writer:
     event loop: under load that was three quarters of a commit's time.
     """
 
-    def __init__(self, engine: AsyncEngine, numbers: dict[str, int]) -> None:
+    def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._numbers = numbers
+        self._numbers: dict[str, int] = {}
+        self._mark = b""  # of who wrote last, as it was read
+        self._own, self._marks = secrets.token_bytes(8), 0  # what its own marks begin with, and how many it left
         self._driver: Driver | None = None
         self._sql = _Statements(engine.dialect)
+
+    def follow(self, numbers: Mapping[str, int], mark: bytes) -> None:
+        """Go on from what is kept, as it was read before anything else: the books' numbers, and the mark of who wrote last."""
+        self._numbers = dict(numbers)
+        self._mark = mark
 
     async def commit(self, batch: Batch) -> None:
         """Write all of a batch or nothing of it.
@@ -71,7 +89,7 @@ class Writer:
         except sqlite3.IntegrityError as error:
             # The driver's message names table and columns, never values.
             if await self._was_overtaken(batch):
-                raise FenceError(f"the journal's fence was hit: {error}") from None
+                raise FenceError(f"the journal's fence was hit: {error}: {ALONE}") from None
             raise UnwritableError(f"a row breaks a constraint: {error}") from None
         except _UNWRITABLE as error:
             raise UnwritableError(f"a row cannot be kept ({type(error).__name__})") from None
@@ -80,15 +98,17 @@ class Writer:
         self._numbers = numbers  # only now: a book whose opening was rolled back has no number
 
     async def _was_overtaken(self, batch: Batch) -> bool:
-        """Return whether the journal does not end where this batch goes on: then somebody else wrote to it."""
+        """Return whether a book or its checkpoints do not end where this batch goes on: then somebody else wrote to them."""
         assert self._driver is not None
-        first: dict[str, int] = {}
+        first: dict[tuple[str, str], int] = {}
         for entry in batch.entries:
-            first.setdefault(entry.book, entry.seq)
+            first.setdefault((_NEWEST_SEQ, entry.book), entry.seq)
+        for row in batch.checkpoints:
+            first.setdefault((_NEWEST_CHECKPOINT, row.book), row.number)
         try:
-            for key, seq in first.items():
-                [(newest,)] = await self._driver.connection.execute_fetchall(_NEWEST_SEQ, (key,))
-                if newest != seq - 1:
+            for (sql, key), number in first.items():
+                [(newest,)] = await self._driver.connection.execute_fetchall(sql, (key,))
+                if newest != number - 1:
                     return True
         except sqlite3.Error as error:
             raise OperationalError("commit of a batch", None, error) from None
@@ -126,8 +146,7 @@ class Writer:
             await _run(connection, sql.old_answers, [(batch.forget_answers_before,)])
         await _run(connection, sql.partly, [(delivered, number) for number, delivered in batch.partly_delivered])
         await _run(connection, sql.delivered, [(number,) for number in batch.delivered])
-        await _run(connection, sql.sighting, [(numbers[key], *rest) for (key, *rest) in _sighting_rows(batch)])
-        await _run(connection, sql.alarm, [(numbers[key], body) for key, body in batch.alarms.items()])
+        await self._write_over(connection, batch, numbers)
         await self._write_archive(connection, batch, numbers)
         await self._write_refusals(connection, batch)
         await self._write_snapshots(connection, batch, numbers)
@@ -138,9 +157,25 @@ class Writer:
         if batch.owed:
             [(highest,)] = await connection.execute_fetchall(_HIGHEST_OWED)
             if batch.owed[0].id <= highest:
-                raise FenceError(f"the outbox' fence was hit: row {batch.owed[0].id} has been owed by another")
+                raise FenceError(f"the outbox' fence was hit: row {batch.owed[0].id} has been owed by another: {ALONE}")
             rows = [(row.id, row.book and numbers[row.book], row.seq, row.body, None) for row in batch.owed]
             await _run(connection, self._sql.outbox, rows)
+
+    async def _write_over(self, connection: aiosqlite.Connection, batch: Batch, numbers: dict[str, int]) -> None:
+        """What is known now takes the place of what was known: of two writers the one would undo what the other came to know."""
+        if batch.sightings or batch.alarms:
+            self._marks += 1
+            mark = self._own + self._marks.to_bytes(8)
+            known = (self._mark, len(self._own), self._own)
+            cursor = await connection.execute(_LEAVE_MARK, (tables.LAST_WRITER, mark, *known))
+            if cursor.rowcount != 1:
+                raise FenceError(
+                    f"the fence of what is known was hit: another wrote what machines or operators said: {ALONE}"
+                )
+            await _run(
+                connection, self._sql.sighting, [(numbers[key], *rest) for (key, *rest) in _sighting_rows(batch)]
+            )
+            await _run(connection, self._sql.alarm, [(numbers[key], body) for key, body in batch.alarms.items()])
 
     async def _write_refusals(self, connection: aiosqlite.Connection, batch: Batch) -> None:
         if batch.refusals:

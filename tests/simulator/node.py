@@ -111,8 +111,6 @@ class Node:
                 return
             case FenceError() if self.may_be_fenced:
                 self._tell(f"{process.name} was fenced")
-            case KeyError() if self.may_be_fenced:  # a book that the other one opened meanwhile (store/integrity.py)
-                self._tell(f"{process.name} met a book of the other's")
             case DBAPIError() | ConfigError() if process.had_trouble:
                 self._tell(f"{process.name} could not go on: {type(error).__name__}")
             case _:

@@ -11,7 +11,7 @@ import pytest
 
 from nostrbot.audit.verification import verify_trail
 from nostrbot.core.snapshots import take_snapshot
-from nostrbot.errors import BooksError, TrailError
+from nostrbot.errors import BooksError, FenceError, TrailError
 from nostrbot.exports.trail import export_trail
 from nostrbot.nostr.giftwrap import make_wrap
 from nostrbot.nostr.keys import Keys
@@ -21,6 +21,7 @@ from nostrbot.store import queries
 from nostrbot.store.sqlite import sqlite_url
 from nostrbot.store.store import Store
 from tests.offices import ANA, BEN, BOT, OPERATOR, PLATFORM, Office, command, office, report
+from tests.signers import Plain
 
 SNAPSHOT_EVERY = 10
 
@@ -238,6 +239,24 @@ async def test_a_book_that_a_gift_wrap_opened_is_the_home_s_own(tmp_path: Path) 
         assert at.book.handle == "antigua"
     async with office(path) as at:
         assert at.book.handle == "antigua"
+
+
+@pytest.mark.parametrize(
+    "said", [report(46), command(PLATFORM, f"operator add {BEN.npub} name=ben")], ids=["sale", "book"]
+)
+async def test_a_book_that_another_bot_writes_to_is_not_damaged(path: Path, said: Plain) -> None:
+    """What is kept is examined against what was loaded before. What another bot wrote in between is its fence, and no flaw: an
+    operator would be told that its book is damaged, or the bot would end for a fault of its own."""
+    store = await Store.open(sqlite_url(path))
+    try:
+        live = await store.load_books(BOT.pubkey, PLATFORM.pubkey)
+        async with office(path) as other:
+            await other.take(said)
+        with pytest.raises(FenceError, match="another bot writes to this database"):
+            await store.examine(live)
+        assert not any(one.flaw for one in live.values())
+    finally:
+        await store.close()
 
 
 async def test_f4_a_book_of_a_zone_that_is_not_known_is_closed_alone(

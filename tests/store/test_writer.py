@@ -8,15 +8,26 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from nostrbot.core.atm.unread import UnreadSale
 from nostrbot.core.desks import check_books
 from nostrbot.errors import BooksError, FenceError
 from nostrbot.store import writer
-from nostrbot.store.batch import Batch, RefusalRow
-from tests.offices import HOUSE, OPERATOR, Office, command, contents, office, report
+from nostrbot.store.batch import Batch, CheckpointRow, RefusalRow
+from tests.offices import BEN, HOUSE, OPERATOR, PLATFORM, Office, command, contents, office, report
 from tests.signers import Plain
 from tests.store.faulty_driver import Faults, faulty_driver
 
 STATEMENTS_MAX = 40  # of one commit, far above what there are
+
+
+def unreadable(n: int) -> Plain:
+    """A sale of which the bot can read no more than that there was one."""
+    return report(n, bills=[{"denomination": 0.5, "count": 4}])
+
+
+async def unread(at: Office) -> tuple[UnreadSale, ...]:
+    """The sales of m1 that could not be read, as they are kept."""
+    return (await at.store.queries.sightings())[OPERATOR.pubkey, "m1"].unread
 
 
 async def commit_with_every_fault(at: Office, path: Path, faults: Faults, events: list[Plain]) -> list[str]:
@@ -87,6 +98,82 @@ async def test_what_is_owed_is_never_numbered_twice(tmp_path: Path) -> None:
         with pytest.raises(FenceError, match="owed by another"):
             await second.store.writer.commit(stale.batch)
         assert contents(path) == before
+
+
+async def test_what_one_bot_came_to_know_is_not_undone_by_another(tmp_path: Path) -> None:
+    """The simulator's seed 200279: one notes a sale that it cannot read, which makes no entry; the other knows the machine from
+    before, and wrote that down. The sale was on no worklist any more."""
+    path = tmp_path / "bot.sqlite"
+    async with office(path) as first, office(path) as second:
+        one, another = unreadable(1), unreadable(2)
+        await first.take(one)
+        stale = await second.decide(another)
+        before = contents(path)
+        with pytest.raises(FenceError, match="fence of what is known"):
+            await second.store.writer.commit(stale.batch)
+        assert contents(path) == before
+        await second.reload()
+        await second.take(another)
+        assert [sale.event_id for sale in await unread(second)] == [one["id"], another["id"]]
+        stale = await first.decide(unreadable(3))
+        with pytest.raises(FenceError, match="another bot writes to this database"):
+            await first.store.writer.commit(stale.batch)
+
+
+async def test_what_operators_were_told_is_not_undone_by_another(tmp_path: Path) -> None:
+    """It is written over as well."""
+    path = tmp_path / "bot.sqlite"
+    async with office(path) as first, office(path) as second:
+        await first.store.writer.commit(Batch(alarms={OPERATOR.pubkey: b"{}"}))
+        with pytest.raises(FenceError, match="fence of what is known"):
+            await second.store.writer.commit(Batch(alarms={OPERATOR.pubkey: b"[]"}))
+
+
+async def test_a_checkpoint_beside_another_s_is_fenced_off(tmp_path: Path) -> None:
+    """Two checkpoints of one number follow one: that is no fault of the row, and no trouble to be tried again."""
+    path = tmp_path / "bot.sqlite"
+    async with office(path) as first, office(path) as second:
+        await first.store.writer.commit(Batch(checkpoints=[CheckpointRow(OPERATOR.pubkey, 1, 5, b"{}", b"")]))
+        with pytest.raises(FenceError):
+            await second.store.writer.commit(Batch(checkpoints=[CheckpointRow(OPERATOR.pubkey, 1, 6, b"{}", b"")]))
+
+
+async def commit_unheard(at: Office, batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit that the disk keeps, and reports as failed."""
+    assert at.store.writer._driver is not None
+    connection = at.store.writer._driver.connection
+    commit = connection.commit
+
+    async def kept_and_not_told() -> None:
+        await commit()
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with monkeypatch.context() as sick:
+        sick.setattr(connection, "commit", kept_and_not_told)
+        with pytest.raises(OperationalError):
+            await at.store.writer.commit(batch)
+
+
+async def test_a_commit_that_was_kept_unheard_fences_nobody_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The writer knows its own mark, also where it does not know that it left it."""
+    async with office(tmp_path / "bot.sqlite") as at:
+        for n in range(1, 4):
+            turn = await at.decide(unreadable(n))
+            await commit_unheard(at, turn.batch, monkeypatch)
+        await at.take(unreadable(4))
+        assert len(await unread(at)) == 4
+
+
+async def test_a_book_that_was_opened_unheard_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its number is read again with the books."""
+    async with office(tmp_path / "bot.sqlite") as at:
+        turn = await at.decide(command(PLATFORM, f"operator add {BEN.npub} name=ben"))
+        await commit_unheard(at, turn.batch, monkeypatch)
+        await at.reload()
+        await at.say((BEN, "alerts low=7"))
+        assert await at.store.queries.book_numbers() == {"root": 1, OPERATOR.pubkey: 2, BEN.pubkey: 3}
 
 
 async def test_of_two_writers_at_once_one_wins_and_the_other_reads_it(tmp_path: Path) -> None:
