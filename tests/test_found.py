@@ -103,7 +103,7 @@ async def until_heard(bot: Bot, *people: Signer) -> None:
     """Wait until the bot knows where these people read."""
 
     async def condition() -> bool:
-        return all(who.pubkey in bot._announcements._lists for who in people)
+        return all(who.pubkey in bot._presence._announcements._lists for who in people)
 
     await eventually(condition)
 
@@ -226,7 +226,7 @@ async def test_a_list_that_comes_while_the_bot_runs_counts_from_then_on(path: Pa
 
 
 async def has_no_list(bot: Bot, who: Signer) -> bool:
-    return not bot._announcements._lists[who.pubkey][FOR_MESSAGES].urls
+    return not bot._presence._announcements._lists[who.pubkey][FOR_MESSAGES].urls
 
 
 async def test_who_is_enrolled_while_the_bot_runs_is_listened_to(path: Path, url: str, line: Wire) -> None:
@@ -234,7 +234,7 @@ async def test_who_is_enrolled_while_the_bot_runs_is_listened_to(path: Path, url
     async with local_relay() as elsewhere, wire(url, BOT.pubkey, STRANGER) as theirs:
         await line.publish(inbox(STRANGER))
         async with running(path, settings_of([url]), leading_to(elsewhere)) as bot:
-            assert STRANGER.pubkey not in bot._announcements._lists
+            assert STRANGER.pubkey not in bot._presence._announcements._lists
             await line.ask(OPERATOR, command(OPERATOR, f"lp add {STRANGER.npub} machine=m1 name=cai", now()))
             await until_heard(bot, STRANGER)
             await theirs.ask(STRANGER, command(STRANGER, "join", now()))
@@ -260,10 +260,10 @@ async def test_nothing_of_it_is_done_when_relays_yaml_says_no(path: Path, url: s
     await line.publish(inbox(ANA))
     settings = RelaySettings((RelayConfig(url),), min_ok=1, recipient_relays=False)
     async with running(path, settings, dial) as bot:
-        assert bot._announcements._lists == {}
+        assert bot._presence._announcements._lists == {}
         await line.ask(ANA, command(ANA, "balance", now()))
         await asyncio.sleep(0.2)
-        assert bot._announcements._lists == {}
+        assert bot._presence._announcements._lists == {}
         assert bot.figures.state()["courier"] is None
 
 
