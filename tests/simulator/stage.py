@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 import nostrbot.bot
 import nostrbot.relays.connection
 import nostrbot.relays.pool
-import nostrbot.runtime.bookkeeper
+import nostrbot.runtime.shelf
 import nostrbot.runtime.figures
 import nostrbot.store.store
 import nostrbot.store.writer
@@ -66,7 +66,7 @@ def stage(patches: pytest.MonkeyPatch) -> Iterator[Path]:
             patch.setattr(nostrbot.relays.pool, "Random", lambda: Random(present().rng.random()))
             patch.setattr(nostrbot.bot, "gc", SimpleNamespace(collect=lambda: None, freeze=lambda: None))
             patch.setattr(nostrbot.runtime.figures, "TELL_S", 30.0)
-            patch.setattr(nostrbot.runtime.bookkeeper, "SNAPSHOT_EVERY_ENTRIES", SNAPSHOT_EVERY_ENTRIES)
+            patch.setattr(nostrbot.runtime.shelf, "SNAPSHOT_EVERY_ENTRIES", SNAPSHOT_EVERY_ENTRIES)
             _warm_up(folder)
             try:
                 yield folder
