@@ -19,7 +19,7 @@ from nostrbot.nostr import kinds
 from nostrbot.nostr.event import VerifiedEvent, sign_event
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Envelope, Scheme
-from nostrbot.runtime.bookkeeper import COMMANDS_PER_S, Desk
+from nostrbot.runtime.bookkeeper import COMMANDS_PER_S, Bookkeeper
 from nostrbot.runtime.sequencer import TURN_ITEMS_MAX
 from nostrbot.runtime.turn import Turn
 from nostrbot.store.batch import Batch
@@ -100,13 +100,13 @@ class House:
 class Books:
     """Live books over a database, as the bot holds them, without relays: nobody waits for what is owed."""
 
-    def __init__(self, store: Store, desk: Desk) -> None:
+    def __init__(self, store: Store, bookkeeper: Bookkeeper) -> None:
         self.store = store
-        self.desk = desk
+        self.bookkeeper = bookkeeper
 
     async def take(self, events: Sequence[VerifiedEvent], *, ahead_s: int = 0) -> Turn:
         """Decide and seal one batch, with a clock that is so far ahead."""
-        return await self.desk.take(events, lambda: unix_now() + ahead_s)
+        return await self.bookkeeper.take(events, lambda: unix_now() + ahead_s)
 
     async def enter(self, events: Sequence[VerifiedEvent], *, per_s: int | None = None) -> None:
         """Decide, seal and commit events, and note that everything owed for them is delivered.
@@ -127,10 +127,10 @@ async def open_books(house: House, database: Path, *others: House) -> AsyncItera
     store = await Store.open(sqlite_url(database))
     try:
         live = await store.load_books(house.bot.pubkey, house.platform.pubkey)
-        books = Books(store, Desk(live, {}, Envelope(house.bot), store.queries, next_row=1))
+        books = Books(store, Bookkeeper(live, {}, Envelope(house.bot), store.queries, next_row=1))
         for one in (house, *others):
             await books.enter(list(one.commands()), per_s=COMMANDS_PER_S)
-            seats = books.desk.books[one.operator.pubkey].seats["m1"]
+            seats = books.bookkeeper.books[one.operator.pubkey].seats["m1"]
             assert sum(seat.remaining_minor > 0 for seat in seats) == len(one.lps), "an LP has no cash in the machine"
         yield books
     finally:

@@ -198,7 +198,7 @@ class File:
             started = perf_counter()
             turn = await self._books.take([look], ahead_s=self._late_s)
             for question, _ in turn.questions:
-                await self._books.desk.reading.answer(question)
+                await self._books.bookkeeper.reading.answer(question)
             show_s.append(perf_counter() - started)
         return min(note_s) * 1e3, min(show_s) * 1e3
 

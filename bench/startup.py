@@ -65,12 +65,12 @@ async def _make_journal(home: Home, at_least: int, *, fill: bool) -> tuple[int, 
             count = min(TURN_ITEMS_MAX, at_least - sold) if sold < at_least else TURN_ITEMS_MAX
             await books.enter(house.sales(count, first=sold))
             sold += count
-        live = books.desk.live[house.operator.pubkey]
+        live = books.bookkeeper.live[house.operator.pubkey]
         return sold, live.chain.seq - live.snapshot_seq
 
 
 def _entries_to_snapshot(books: Books, house: House) -> int:
-    live = books.desk.live[house.operator.pubkey]
+    live = books.bookkeeper.live[house.operator.pubkey]
     return SNAPSHOT_EVERY_ENTRIES - (live.chain.seq - live.snapshot_seq)
 
 

@@ -12,14 +12,14 @@ from collections.abc import Callable
 
 from nostrbot.core.platform.roles import no_key
 from nostrbot.home.config import RelaySettings
-from nostrbot.net.dialer import Dial, PublicDialler
+from nostrbot.net.dialer import Dial, PublicDialer
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Envelope
 from nostrbot.relays.limits import Limits
 from nostrbot.relays.pool import Pool
 from nostrbot.relays.recipients.courier import Courier
-from nostrbot.runtime.answers import Enquiries
-from nostrbot.runtime.bookkeeper import Desk
+from nostrbot.runtime.answers import Answers
+from nostrbot.runtime.bookkeeper import Bookkeeper
 from nostrbot.runtime.clock import ClockGuard
 from nostrbot.runtime.due import DueWork
 from nostrbot.runtime.figures import Figures
@@ -28,7 +28,7 @@ from nostrbot.runtime.notary import Notary
 from nostrbot.runtime.notices import Notices
 from nostrbot.runtime.outbox import Outbox
 from nostrbot.runtime.presence import Presence
-from nostrbot.runtime.sequencer import Clerk
+from nostrbot.runtime.sequencer import Sequencer
 from nostrbot.runtime.side_by_side import side_by_side
 from nostrbot.runtime.troubles import Work
 from nostrbot.runtime.turn import Turn
@@ -78,14 +78,14 @@ class Bot:
             settings.relays, keys, min_ok=settings.min_ok, limits=limits, wall_clock=clock, inbox=self.inbox
         )
         self.guard = ClockGuard(self.pool.health, asks_relays=not trust_clock)
-        self._courier = Courier(dial or PublicDialler()) if settings.recipient_relays else None
+        self._courier = Courier(dial or PublicDialer()) if settings.recipient_relays else None
         self._presence = Presence(keys, self.pool, self._courier, clock, settings.relays)
         self._stopping = asyncio.Event()
 
     async def start(self) -> None:
         """Open the database, rebuild the books, connect. Raises ConfigError or BooksError."""
         store = await Store.open(self._database_url)
-        self.clerk = Clerk(
+        self.sequencer = Sequencer(
             store,
             self._envelope,
             bot=self.keys.pubkey,
@@ -95,26 +95,28 @@ class Bot:
             next_bot=self._next_key,
             is_believed=self.guard.is_believed,
         )
-        await self.clerk.load()
-        self.notary = Notary(self.clerk, self.keys, self._clock)
+        await self.sequencer.load()
+        self.notary = Notary(self.sequencer, self.keys, self._clock)
         await self.notary.load()
         self.outbox = Outbox(
-            self.desk.books,
+            self.bookkeeper.books,
             self.keys,
             self._envelope,
             self.pool,
             store.queries,
-            closed=frozenset(self.desk.closed_books),
+            closed=frozenset(self.bookkeeper.closed_books),
             also=self._presence.carry,
-            failed=lambda book, why: self.clerk.note_trouble(book, Work.MESSAGE, why),
+            failed=lambda book, why: self.sequencer.note_trouble(book, Work.MESSAGE, why),
         )
-        self.clerk.deliveries = self.outbox
-        self.enquiries = Enquiries(self.clerk, self.notary, self.outbox, self._clock, self._has_work)
+        self.sequencer.deliveries = self.outbox
+        self.enquiries = Answers(self.sequencer, self.notary, self.outbox, self._clock, self._has_work)
         relays, min_ok = self._relays, self._min_ok
-        self.notices = Notices(self.clerk, self.outbox, self.pool, self._clock, relays=relays, min_ok=min_ok)
-        self.due = DueWork(self.clerk, self.notary, self.outbox, inbox=self.inbox, guard=self.guard, clock=self._clock)
+        self.notices = Notices(self.sequencer, self.outbox, self.pool, self._clock, relays=relays, min_ok=min_ok)
+        self.due = DueWork(
+            self.sequencer, self.notary, self.outbox, inbox=self.inbox, guard=self.guard, clock=self._clock
+        )
         self.figures = Figures(
-            self.clerk,
+            self.sequencer,
             self.notary,
             self.outbox,
             self.pool,
@@ -125,21 +127,21 @@ class Bot:
             min_ok=min_ok,
         )
         await self.notices.tell_of_closed_books()
-        self._presence.subscribe(self.desk.directory)
+        self._presence.subscribe(self.bookkeeper.directory)
         await self.pool.start()
         # The books live as long as we do: the garbage collector need not look at them again and again.
         gc.collect()
         gc.freeze()
 
     @property
-    def desk(self) -> Desk:
+    def bookkeeper(self) -> Bookkeeper:
         """The live books, once started."""
-        return self.clerk.desk
+        return self.sequencer.bookkeeper
 
     @property
     def store(self) -> Store:
         """The database, once started."""
-        return self.clerk.store
+        return self.sequencer.store
 
     async def wait_ready(self, timeout_s: float) -> bool:
         """Wait until relays serve what the bot cannot do without; False when they did not in time."""
@@ -153,8 +155,8 @@ class Bot:
         try:
             await side_by_side(
                 self._stopping.wait(),
-                self.clerk.run(self.inbox, is_noted=self._presence.note_list, follow_up=self._after_commit),
-                self.clerk.keep_deliveries(),
+                self.sequencer.run(self.inbox, is_noted=self._presence.note_list, follow_up=self._after_commit),
+                self.sequencer.keep_deliveries(),
                 self.due.run(lambda: self.wait_ready(RELAYS_WAIT_S)),
                 self.notices.run(),
                 self.figures.run(),
@@ -173,7 +175,7 @@ class Bot:
         if self._courier is not None:
             await self._courier.stop()
         await self.pool.stop()
-        await self.clerk.note_deliveries()
+        await self.sequencer.note_deliveries()
         await self.store.close()
 
     async def _announce(self) -> None:
@@ -183,7 +185,7 @@ class Bot:
     def _after_commit(self, turn: Turn) -> None:
         """Carry out what a committed turn asks for."""
         if turn.registry_changed:
-            self._presence.subscribe(self.desk.directory)
+            self._presence.subscribe(self.bookkeeper.directory)
         self.outbox.owe(turn.batch.owed, turn.entries)
         now = self._clock()
         for message in turn.say:
@@ -193,4 +195,4 @@ class Bot:
 
     def _has_work(self) -> bool:
         """Return whether sales or commands wait, are being decided, or have to be answered: questions stand back."""
-        return self.clerk.lock.locked() or not self.inbox.empty() or self.outbox.has_to_speak
+        return self.sequencer.lock.locked() or not self.inbox.empty() or self.outbox.has_to_speak

@@ -18,7 +18,7 @@ from nostrbot.core.atm.recall import Duplicate
 from nostrbot.core.atm.settlements.facts import Leg, SettlementProcessed
 from nostrbot.core.atm.states import LegStatus
 from nostrbot.core.book import ROOT, Book
-from nostrbot.core.commands.refused import Refused
+from nostrbot.core.commands.refused import CommandRefused
 from nostrbot.core.desks import check_books
 from nostrbot.core.engine import apply, decide
 from nostrbot.core.facts import Fact, read_fact
@@ -38,7 +38,7 @@ from nostrbot.refusals import Refusal
 DAWN = 1_790_000_000  # when every house's clock starts
 PPM = 1_000_000
 
-Outcome = Fact | Duplicate | Refused | Refusal | None
+Outcome = Fact | Duplicate | CommandRefused | Refusal | None
 
 
 @cache

@@ -13,7 +13,7 @@ from typing import Any
 from nostrbot.core.book import Book
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Envelope
-from nostrbot.runtime.bookkeeper import Desk
+from nostrbot.runtime.bookkeeper import Bookkeeper
 from nostrbot.runtime.inbox import Handed
 from nostrbot.runtime.turn import Turn
 from nostrbot.store.sqlite import sqlite_url
@@ -49,32 +49,32 @@ def report(n: int, at: int = OPENED_AT, *, machine: Signer = MACHINE, **changes:
     return machine.report(sale_of(machine, n, **changes), to=BOT.pubkey, at=at)
 
 
-async def look_at_clock(desk: Desk, key: str, now: int) -> Turn:
+async def look_at_clock(bookkeeper: Bookkeeper, key: str, now: int) -> Turn:
     """Have what is due by the clock decided in one book."""
-    return await desk.take([Handed(key, None)], lambda: now)
+    return await bookkeeper.take([Handed(key, None)], lambda: now)
 
 
 class Office:
     """A store and the desk over it. `now` is the bot's clock."""
 
-    def __init__(self, store: Store, desk: Desk) -> None:
+    def __init__(self, store: Store, bookkeeper: Bookkeeper) -> None:
         self.store = store
-        self.desk = desk
+        self.bookkeeper = bookkeeper
         self.now = OPENED_AT
 
     @property
     def book(self) -> Book:
         """The operator's book."""
-        return self.desk.books[OPERATOR.pubkey]
+        return self.bookkeeper.books[OPERATOR.pubkey]
 
     @property
     def head(self) -> str:
         """The hash the operator's chain ends with."""
-        return self.desk.live[OPERATOR.pubkey].chain.head
+        return self.bookkeeper.live[OPERATOR.pubkey].chain.head
 
     async def decide(self, *events: Plain) -> Turn:
         """One turn of the desk, not committed."""
-        return await self.desk.take([verified(event) for event in events], lambda: self.now)
+        return await self.bookkeeper.take([verified(event) for event in events], lambda: self.now)
 
     async def take(self, *events: Plain) -> Turn:
         """One turn of the desk, committed."""
@@ -84,7 +84,7 @@ class Office:
 
     async def reload(self) -> None:
         """Throw the books away and load them again, as the bot does when a commit failed."""
-        self.desk = await _make_desk(self.store)
+        self.bookkeeper = await _make_desk(self.store)
 
     async def say(self, *words: tuple[Signer, str]) -> Turn:
         """Commands, committed."""
@@ -108,11 +108,11 @@ async def open_office(path: Path) -> Office:
         raise
 
 
-async def _make_desk(store: Store) -> Desk:
+async def _make_desk(store: Store) -> Bookkeeper:
     live = await store.load_books(BOT.pubkey, PLATFORM.pubkey)
     await store.examine(live)
     _, highest_row = await store.queries.outbox_state()
-    return Desk(live, await store.queries.sightings(), Envelope(BOT), store.queries, highest_row + 1)
+    return Bookkeeper(live, await store.queries.sightings(), Envelope(BOT), store.queries, highest_row + 1)
 
 
 @asynccontextmanager

@@ -169,7 +169,7 @@ async def test_an_lp_added_and_joining_in_one_batch(path: Path, url: str, line: 
         await eventually(lambda: bot.pool.inbox.qsize() == 3)
         gate.open()
         await eventually(lambda: gate.entries == [1, 3])
-        book = bot.desk.books[OPERATOR.pubkey]
+        book = bot.bookkeeper.books[OPERATOR.pubkey]
         assert book.lps["carla"].preferences is not None
         assert [deposit.lp for deposit in book.deposits.values()] == ["ana", "ben", "carla"]
 
@@ -394,23 +394,23 @@ async def test_commands_sent_while_the_bot_was_down_are_obeyed_in_their_order(tm
             for place, (who, text) in enumerate(words):
                 await people.publish(command(who, text, began_at + 10 * place))
         async with running(tmp_path / "bot.sqlite", url) as bot:
-            await eventually(lambda: OPERATOR.pubkey in bot.desk.books)
-            book = bot.desk.books[OPERATOR.pubkey]
+            await eventually(lambda: OPERATOR.pubkey in bot.bookkeeper.books)
+            book = bot.bookkeeper.books[OPERATOR.pubkey]
             await eventually(lambda: any(deposit.note == "last" for deposit in book.deposits.values()))
-            assert not bot.desk.refusals
+            assert not bot.bookkeeper.refusals
 
 
 async def test_n7_a_turn_has_few_gift_wraps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever is waited for in a flood of strangers' wraps waits for a few of them, not for a whole turn."""
     turns: list[list[int]] = []
     async with local_relay() as url, running(tmp_path / "bot.sqlite", url) as bot:
-        take = bot.clerk.take
+        take = bot.sequencer.take
 
         def note(events: Sequence[VerifiedEvent]) -> AsyncGenerator[Turn, None]:
             turns.append([event.kind for event in events])
             return take(events)
 
-        monkeypatch.setattr(bot.clerk, "take", note)
+        monkeypatch.setattr(bot.sequencer, "take", note)
         for n in range(100):
             wrap = sign_event(BOT, kind=GIFT_WRAP, tags=[], content="somebody's", created_at=n)
             bot.pool.inbox.put_nowait(Arrival(wrap, url, repeat=False, received_at=0))

@@ -109,7 +109,7 @@ async def test_a2_nothing_is_decided_while_the_clock_is_away_and_all_when_it_is_
         assert "m1" in OPERATOR.read(await line.answer_to(suspend))
         assert '"status":"processed"' in MACHINE.read(await line.answer_to(sale))
         assert why_unhealthy(bot.figures.state()) == []
-        newest = bot.desk.live[OPERATOR.pubkey].chain.at
+        newest = bot.bookkeeper.live[OPERATOR.pubkey].chain.at
         assert abs(newest - time.time()) < 60
 
 
@@ -127,7 +127,7 @@ async def test_a2_a_clock_that_stays_is_believed_after_a_minute(path: Path, monk
         clock.ahead_s = 0
         suspend = say(OPERATOR, "machine suspend m1")
         await relay.pass_on(suspend)
-        await eventually(lambda: not bot.desk.books[OPERATOR.pubkey].machines["m1"].active)
+        await eventually(lambda: not bot.bookkeeper.books[OPERATOR.pubkey].machines["m1"].active)
         await eventually(lambda: any(["e", suspend["id"]] in event["tags"] for event in relay.published))
         [answer] = [event for event in relay.published if ["e", suspend["id"]] in event["tags"]]
         assert abs(answer["created_at"] - time.time()) < 60

@@ -247,7 +247,7 @@ async def test_relay_lists_are_no_commands(path: Path, url: str, line: Wire) -> 
         await line.publish(inbox(ANA), ANA.event(IN_GENERAL, "join", tags=[["p", BOT.pubkey]], at=now()))
         await until_heard(bot, ANA)
         await line.ask(ANA, command(ANA, "balance", now()))
-        assert bot.desk.refusals == {}
+        assert bot.bookkeeper.refusals == {}
         assert bot.figures.state()["refusals"] == {}
 
 

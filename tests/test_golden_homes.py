@@ -82,10 +82,10 @@ def test_it_holds_what_an_upgrade_could_lose(rules: str) -> None:
 async def test_it_starts_whole(rules: str, tmp_path: Path) -> None:
     """Every book ends where it ended, none is closed; what is owed is owed still, as the same events with the same ids."""
     async with scene_in(laid_out(rules, tmp_path), about(rules)["bot"]) as at:
-        assert at.desk.closed_books == {}
+        assert at.bookkeeper.closed_books == {}
         assert await golden.heads_of(at) == about(rules)["books"]
         assert await golden.owed_messages(at) == about(rules)["owed"]
-        for book in at.desk.books.values():
+        for book in at.bookkeeper.books.values():
             check_books(book)
 
 
@@ -94,11 +94,11 @@ async def test_its_snapshots_mean_what_its_entries_mean(rules: str, tmp_path: Pa
     """A snapshot of before is read rightly or passed over: without it the books are the same."""
     home = laid_out(rules, tmp_path)
     async with scene_in(home, about(rules)["bot"]) as at:
-        by_snapshot = {key: take_snapshot(book) for key, book in at.desk.books.items()}
+        by_snapshot = {key: take_snapshot(book) for key, book in at.bookkeeper.books.items()}
     with closing(sqlite3.connect(home.database_file)) as database, database:
         database.execute("DELETE FROM snapshot")
     async with scene_in(home, about(rules)["bot"]) as at:
-        assert {key: take_snapshot(book) for key, book in at.desk.books.items()} == by_snapshot
+        assert {key: take_snapshot(book) for key, book in at.bookkeeper.books.items()} == by_snapshot
 
 
 @pytest.mark.parametrize("rules", NUMBERS)

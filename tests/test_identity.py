@@ -57,7 +57,7 @@ async def ask(at: Office, who: Signer, text: str) -> dict[str, Any]:
 async def summary_of(at: Office, operator: Signer) -> None:
     """The operator's trail verifies, to the head that the bot has."""
     lines = [line async for line in export_trail(at.store.queries, BOT.pubkey, operator.pubkey)]
-    assert verify_trail(lines, bot=BOT.pubkey).head == at.desk.live[operator.pubkey].chain.head
+    assert verify_trail(lines, bot=BOT.pubkey).head == at.bookkeeper.live[operator.pubkey].chain.head
 
 
 def code(said: dict[str, Any]) -> str:
@@ -80,7 +80,7 @@ def code(said: dict[str, Any]) -> str:
 )
 async def test_a15_no_key_of_the_bot_gets_a_role(at: Office, who: Signer, text: str) -> None:
     """Neither its own nor the one a rotation is about to give it; previews say the same."""
-    at.desk._next_bot = lambda: NEXT.pubkey
+    at.bookkeeper._next_bot = lambda: NEXT.pubkey
     for key in (BOT.npub, NEXT.npub):
         for words in (text.format(key), "preview " + text.format(key)):
             assert code(await ask(at, who, words)) == "key_taken"
@@ -107,14 +107,14 @@ async def test_a15_what_the_bot_wrote_goes_no_further_than_the_door(at: Office, 
     turn = await at.take(event.plain())
     assert not turn.batch.entries
     assert not turn.batch.owed
-    assert at.desk.refusals == {Reason.OWN_WORD: 1}
+    assert at.bookkeeper.refusals == {Reason.OWN_WORD: 1}
 
 
 async def test_a15_the_bot_writes_nothing_to_itself(at: Office) -> None:
     """Neither to its key nor to one it had: the outbox counts such messages as delivered."""
     book = at.book
     book.former_bots.append(MYSELF.pubkey)
-    own = _own_keys(BOT, at.desk.books)
+    own = _own_keys(BOT, at.bookkeeper.books)
     assert own == {BOT.pubkey, MYSELF.pubkey}
     assert Message("a", 4, BOT.pubkey, "", Scheme.NIP04, None).to in own
     assert ANA.pubkey not in own
@@ -226,7 +226,7 @@ async def test_a8_an_lp_is_told_and_brings_its_choices_by_its_own_join_only(at: 
     [lp] = [one["data"]["lp"] for one in answers(turn)]
     nothing = {"lp_onboarded": False, "mode": None, "limit": None, "paused": False, "forward": None}
     assert {name: lp[name] for name in nothing} == nothing
-    here = at.desk.books[FLORES.pubkey].lps["anita"]
+    here = at.bookkeeper.books[FLORES.pubkey].lps["anita"]
     at.now += 1
     await at.say((ANA, "resume"), (ANA, "mode fixed limit=800"))
     assert (here.preferences, here.brought) == (None, None)
@@ -242,7 +242,7 @@ async def test_a8_an_lp_is_told_and_brings_its_choices_by_its_own_join_only(at: 
     await at.reload()
     for operator in (OPERATOR, FLORES):
         await summary_of(at, operator)
-    assert at.desk.books[FLORES.pubkey].lps["anita"] == here
+    assert at.bookkeeper.books[FLORES.pubkey].lps["anita"] == here
 
 
 async def test_a8_through_three_books(at: Office) -> None:
@@ -252,10 +252,12 @@ async def test_a8_through_three_books(at: Office) -> None:
     at.now += 1
     await at.say((ANA, "join"), (PLATFORM, f"operator add {lima.npub} name=lima"))
     await at.say((lima, f"machine add {m4.npub} name=m4 {GTQ}"), (lima, f"lp add {ANA.npub} machine=m4 name=a"))
-    at.desk.directory._lps[ANA.pubkey] = (lima.pubkey, FLORES.pubkey, OPERATOR.pubkey)
+    at.bookkeeper.directory._lps[ANA.pubkey] = (lima.pubkey, FLORES.pubkey, OPERATOR.pubkey)
     at.now += 1
     await at.say((ANA, "join mode=flow"))
-    chosen = [book.lps[book.lp_of_key[ANA.pubkey]].preferences for key, book in at.desk.books.items() if key != "root"]
+    chosen = [
+        book.lps[book.lp_of_key[ANA.pubkey]].preferences for key, book in at.bookkeeper.books.items() if key != "root"
+    ]
     assert [one and (one.mode, one.paused, one.forward) for one in chosen] == [
         ("flow", True, "ana@wallet.example.com")
     ] * 3
@@ -269,11 +271,11 @@ async def test_a8_an_operator_that_was_not_joined_stands_in_nobody_s_way(at: Off
     await at.say(*SECOND, (FLORES, f"lp add {ZOE.npub} machine=m3 name=zoe"))
     assert code(await ask(at, ZOE, "pause")) == "lp_not_onboarded"
     await at.say((FLORES, f"lp add {ANA.npub} machine=m3 name=a"))
-    at.desk.directory._lps[ANA.pubkey] = (FLORES.pubkey, OPERATOR.pubkey)
+    at.bookkeeper.directory._lps[ANA.pubkey] = (FLORES.pubkey, OPERATOR.pubkey)
     assert code(await ask(at, ANA, "pause")) == "ok"
     assert at.book.lps["ana"].preferences is not None
     assert at.book.lps["ana"].preferences.paused
-    assert at.desk.books[FLORES.pubkey].lps["a"].preferences is None
+    assert at.bookkeeper.books[FLORES.pubkey].lps["a"].preferences is None
 
 
 async def test_a8_who_takes_part_nowhere_is_told_nothing(at: Office) -> None:
@@ -320,8 +322,8 @@ async def test_a12_the_platform_frees_a_key_for_its_owner(at: Office) -> None:
     assert said["data"] == {"machine": {"npub": M3.npub, "freed_from": "flores"}}
     assert sorted(entry.book for entry in turn.batch.entries) == sorted([FLORES.pubkey, "root"])
     assert [text.split(",")[0] for text in told_to(turn, OPERATOR)] == [f"The key {M3.npub}"]
-    entry = turn.entries[FLORES.pubkey, at.desk.live[FLORES.pubkey].chain.seq]
-    [message] = entry_messages(at.desk.books[FLORES.pubkey], entry)
+    entry = turn.entries[FLORES.pubkey, at.bookkeeper.live[FLORES.pubkey].chain.seq]
+    [message] = entry_messages(at.bookkeeper.books[FLORES.pubkey], entry)
     assert message.to == FLORES.pubkey
     assert message.text.startswith("The platform took the key npub1")
     assert code(await ask(at, FLORES, "machine resume m3")) == "key_taken"
@@ -331,7 +333,7 @@ async def test_a12_the_platform_frees_a_key_for_its_owner(at: Office) -> None:
     turn = await at.take(report(7, at.now, machine=M3))
     assert [entry.book for entry in turn.batch.entries] == [OPERATOR.pubkey]
     await at.reload()
-    assert at.desk.directory.standing(M3.pubkey).machine == OPERATOR.pubkey
+    assert at.bookkeeper.directory.standing(M3.pubkey).machine == OPERATOR.pubkey
     for operator in (OPERATOR, FLORES):
         await summary_of(at, operator)
     assert code(await ask(at, FLORES, f"machine rotate m3 {M2.npub}")) == "ok"
@@ -367,7 +369,7 @@ async def test_a12_a_sale_is_never_in_two_books(at: Office, together: bool) -> N
         turn = await at.take(old, fresh, report(8, at.now, machine=M3))
     said = [ack for ack in acks(turn) if ack["payment_hash"]]
     assert [(ack["status"], ack["settlement"]) for ack in said] == [("duplicate", None)] * 2
-    assert at.desk.books[FLORES.pubkey].settlement_count == 1
+    assert at.bookkeeper.books[FLORES.pubkey].settlement_count == 1
     assert at.book.settlement_count == 1
     for operator in (OPERATOR, FLORES):
         await summary_of(at, operator)
@@ -439,12 +441,12 @@ async def test_a10_what_waited_is_seen_by_its_lp_wherever_it_looks(at: Office) -
     [sats] = statement["sats"]
     assert (sats["opening"], sats["closing"]) == (0, 3_135)
     await at.reload()
-    assert not at.desk.closed_books
+    assert not at.bookkeeper.closed_books
     at.now += 1
     await at.say((OPERATOR, 'settlement refund s1 reason="false"'))
     assert at.book.sats_owed("xe") == 0
     await at.reload()
-    assert not at.desk.closed_books
+    assert not at.bookkeeper.closed_books
     at.now += 1
     [sats] = (await asked(at, XENA, f"statement month={month}"))["statement"]["sats"]
     assert sats["closing"] == 0

@@ -6,6 +6,7 @@ Each check returns its findings as sentences; the last test plants violations an
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -214,6 +215,47 @@ def test_modules_and_functions_fit_in_the_head(path: Path) -> None:
 def test_files_are_nouns_of_the_trade(path: Path) -> None:
     """No file is named for being useful."""
     assert list(name_findings(PACKAGE, path)) == []
+
+
+def public_classes(package: Path) -> dict[str, list[str]]:
+    """Where each public class is defined, by its name."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(package.rglob("*.py")):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found.setdefault(node.name, []).append(module_name(package, path))
+    return found
+
+
+def test_no_public_class_name_twice() -> None:
+    """One word, one thing: whoever looks for a name finds one."""
+    assert {name: rooms for name, rooms in public_classes(PACKAGE).items() if len(rooms) > 1} == {}
+
+
+def test_the_root_and_the_core_stay_small() -> None:
+    """A floor that grows flat is no house: what comes belongs into a room."""
+    assert len(list(PACKAGE.glob("*.py"))) <= 8
+    assert len([path for path in (PACKAGE / "core").glob("*.py") if path.stem != "__init__"]) <= 14
+
+
+def signposts(package: Path) -> Iterator[tuple[str, str]]:
+    """Each path that a module's docstring names, with the module."""
+    for path in sorted(package.rglob("*.py")):
+        own = path.relative_to(package)
+        text = ast.get_docstring(ast.parse(path.read_text())) or ""
+        for named in re.findall(r"(?<![\w/.])((?:[a-z_]+/)*[a-z_0-9]+\.py|(?:[a-z_]+/)+)(?![\w/…])", text):
+            yield own.as_posix(), named
+
+
+def is_there(package: Path, own: str, named: str) -> bool:
+    """A signpost names a path from the package's root, or a neighbour."""
+    places = [package, package.parent, package / Path(own).parent]
+    return any((place / named).exists() for place in places)
+
+
+def test_signposts_lead_somewhere() -> None:
+    """A module says what lives elsewhere: there it must be."""
+    assert [post for post in signposts(PACKAGE) if not is_there(PACKAGE, *post)] == []
 
 
 def test_no_import_cycles() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nostrbot.core.atm.fleet import Sighting
+from nostrbot.core.atm.fleet import MachineStatus
 from nostrbot.runtime.machines import ARCHIVED_AT_ONCE
 from tests.offices import MACHINE, OPENED_AT, OPERATOR, Office, contents, office, open_office
 from tests.signers import Plain, Signer
@@ -32,8 +32,8 @@ def said(
     return by.event(kind, json.dumps(content), tags=tags, at=at)
 
 
-def sighting(at: Office) -> Sighting:
-    return at.desk.sightings[OPERATOR.pubkey, "m1"]
+def sighting(at: Office) -> MachineStatus:
+    return at.bookkeeper.sightings[OPERATOR.pubkey, "m1"]
 
 
 async def test_beacons_and_telemetry_are_kept_apart_from_the_journal(at: Office, tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ async def test_beacons_and_telemetry_are_kept_apart_from_the_journal(at: Office,
     assert archived[0] == first
 
     again = await open_office(tmp_path / "bot.sqlite")
-    assert again.desk.sightings == at.desk.sightings
+    assert again.bookkeeper.sightings == at.bookkeeper.sightings
     await again.store.close()
 
 
@@ -63,7 +63,7 @@ async def test_an_older_word_changes_nothing(at: Office) -> None:
     await at.take(newer)
     await at.take(said("bitspire-beacon", {"model": "Old", "version": "1"}, at=OPENED_AT - 20), newer)
     assert sighting(at).beacon.said() == {"model": "New"}
-    assert at.desk.refusals["stale"] == 2
+    assert at.bookkeeper.refusals["stale"] == 2
 
 
 async def test_a_clock_ahead_is_noted_and_poisons_nothing(at: Office) -> None:
@@ -92,8 +92,8 @@ async def test_only_the_machine_speaks_of_itself(at: Office) -> None:
     await at.take(said("bitspire-beacon", {"model": "x"}, about=stranger))
     await at.say((OPERATOR, f"machine rotate m1 {new.npub}"))
     await at.take(said("bitspire-beacon", {"model": "x"}), said("bitspire-cassettes-state", {"positions": {}}))
-    assert (OPERATOR.pubkey, "m1") not in at.desk.sightings
-    assert at.desk.refusals == {"unknown_author": 1, "attribution_mismatch": 1, "machine_inactive": 2}
+    assert (OPERATOR.pubkey, "m1") not in at.bookkeeper.sightings
+    assert at.bookkeeper.refusals == {"unknown_author": 1, "attribution_mismatch": 1, "machine_inactive": 2}
     await at.take(said("bitspire-beacon", {"model": "y"}, by=new))
     assert sighting(at).beacon.said() == {"model": "y"}
 
@@ -107,8 +107,8 @@ async def test_what_cannot_be_read_is_refused_and_kept_nowhere(at: Office, conte
         tags = [["d", f"{subject}:{MACHINE.pubkey}"]]
         turn = await at.take(MACHINE.event(STATE, content, tags=tags, at=OPENED_AT))
         assert (turn.batch.entries, turn.batch.archived) == ([], [])
-    assert at.desk.refusals.total() >= 1
-    assert set(at.desk.refusals) <= {"invalid", "undecryptable"}  # what does not look like JSON might be a cipher
+    assert at.bookkeeper.refusals.total() >= 1
+    assert set(at.bookkeeper.refusals) <= {"invalid", "undecryptable"}  # what does not look like JSON might be a cipher
 
 
 async def test_one_machine_s_changes_do_not_crowd_out_another_s(at: Office, tmp_path: Path) -> None:
@@ -128,4 +128,4 @@ async def test_cassette_statements_do_not_fill_the_journal(at: Office) -> None:
         positions = {"1": {"denomination": 100, "count": n}}
         await at.take(said("bitspire-cassettes-state", {"positions": positions}, at=OPENED_AT - 200 + n))
     assert at.book.tills["m1"].cassettes["1"].count == 119
-    assert at.desk.refusals == {"rate_limited": 10}
+    assert at.bookkeeper.refusals == {"rate_limited": 10}

@@ -110,12 +110,12 @@ async def test_what_is_carried_elsewhere_has_no_second_effect(at: Office, speaks
         (FLORES, f"lp add {ANA.npub} machine=m9 name=ana"),
         (ANA, "join"),
     )
-    heads = {key: live.chain.head for key, live in at.desk.live.items()}
+    heads = {key: live.chain.head for key, live in at.bookkeeper.live.items()}
     for _ in range(2):
         await at.take(chosen)
         await at.reload()
-    assert {key: live.chain.head for key, live in at.desk.live.items()} == heads
-    flores = at.desk.books[FLORES.pubkey].lps["ana"].preferences
+    assert {key: live.chain.head for key, live in at.bookkeeper.live.items()} == heads
+    flores = at.bookkeeper.books[FLORES.pubkey].lps["ana"].preferences
     assert flores is not None
     assert (flores.mode, flores.limit) == ("fixed", "50")
 
@@ -150,24 +150,24 @@ async def test_a_preview_leaves_nothing_but_its_answer(tmp_path: Path, speaks: C
     path = tmp_path / "previewed.sqlite"
     async with office(path) as at:
         await at.take(report(1))
-        before, heads = contents(path), {key: live.chain.head for key, live in at.desk.live.items()}
+        before, heads = contents(path), {key: live.chain.head for key, live in at.bookkeeper.live.items()}
         for who, text in PREVIEWED:
             turn = await at.take(speaks(who, f"preview {text}", at=OPENED_AT))
             assert turn.batch.entries == []
             assert not turn.registry_changed
             if turn.questions:  # it looks back over what there was, which is a question's work
                 [(question, _)] = turn.questions
-                assert isinstance(await at.desk.reading.answer(question), dict)
+                assert isinstance(await at.bookkeeper.reading.answer(question), dict)
             else:
                 [answer] = said(turn)
                 assert "OUR_FAULT" not in answer
         after = contents(path)
-        assert {key: live.chain.head for key, live in at.desk.live.items()} == heads
+        assert {key: live.chain.head for key, live in at.bookkeeper.live.items()} == heads
         changed = {name for name in after if after[name] != before[name]}
         assert changed <= {"answered", "outbox", "sqlite_sequence"}
-        books = dict(at.desk.books)
+        books = dict(at.bookkeeper.books)
         await at.reload()
-        for key, book in at.desk.books.items():
+        for key, book in at.bookkeeper.books.items():
             book.recall.forget()
             books[key].recall.forget()
             assert vars_of(books[key]) == vars_of(book)
@@ -272,8 +272,8 @@ async def test_a_platform_that_enrols_by_script_is_not_slowed_down(tmp_path: Pat
     async with office(tmp_path / "bot.sqlite", house=()) as at:
         operators = [Signer(f"operator {n}") for n in range(300)]
         await at.say(*[(PLATFORM, f"operator add {who.npub} name=o{n}") for n, who in enumerate(operators)])
-        assert len(at.desk.books) == 301
-        assert at.desk.refusals == {}
+        assert len(at.bookkeeper.books) == 301
+        assert at.bookkeeper.refusals == {}
 
 
 async def test_answers_are_remembered_for_a_week(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.messages.replies import answer
 from nostrbot.runtime.hearing import COMMANDS_AT_ONCE, COMMANDS_PER_S
 from nostrbot.store.queries import Queries, StoredLeg, StoredSettlement
@@ -79,7 +79,7 @@ async def asked(at: Office, who: Signer, words: str) -> Any:
     """The data of an answer, or the refusal."""
     turn = await at.take(command(who, words, at.now))
     ((question, _),) = turn.questions
-    return await at.desk.reading.answer(question)
+    return await at.bookkeeper.reading.answer(question)
 
 
 async def paged(at: Office, who: Signer, words: str, noun: str) -> tuple[list[Any], int]:
@@ -188,7 +188,7 @@ async def test_a_history_over_several_operators_is_one_list(neighbours: Office) 
 async def test_before_what_is_no_id_of_the_list_is_refused(neighbours: Office, who: Signer, words: str) -> None:
     """Page one again would keep a program that pages asking for ever. An id of somebody else's is none either."""
     refused = await asked(neighbours, who, words)
-    assert refused == Refused(Code.BAD_ARGUMENT, "before must be an id of this list")
+    assert refused == CommandRefused(Code.BAD_ARGUMENT, "before must be an id of this list")
 
 
 async def test_a_page_goes_on_after_a_deposit_that_changed_its_status(neighbours: Office) -> None:
@@ -243,7 +243,7 @@ async def test_a_balance_by_operator_and_by_machine(scattered: Office) -> None:
 async def test_a_balance_where_one_is_not(scattered: Office, words: str) -> None:
     """Not there and not existing get the same answer."""
     refused = await asked(scattered, ANA, f"balance {words}")
-    assert refused == Refused(Code.NOT_FOUND, "you are at no such machine: `balance` shows where you are")
+    assert refused == CommandRefused(Code.NOT_FOUND, "you are at no such machine: `balance` shows where you are")
 
 
 @pytest.mark.parametrize("words", ["lp show a", "lp list"])

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from nostrbot.core.commands import arguments
-from nostrbot.core.commands.specs import Form, Role
+from nostrbot.core.commands.specs import CommandSpec, Role
 from nostrbot.core.table import TABLE
 from tests.offices import ANA, HOUSE, OPERATOR, PLATFORM, Office, command, office, report
 from tests.signers import Signer
@@ -115,7 +115,7 @@ async def way(at: tuple[Office, Watched], who: Signer, text: str) -> tuple[list[
     turn = await house.take(command(who, text, house.now))
     said = [str(json.loads(row.body)["text"]) for row in turn.batch.owed if row.body is not None]
     said += [message.text for message in turn.say]
-    said += [repr(await house.desk.reading.answer(question)) for question, _ in turn.questions]
+    said += [repr(await house.bookkeeper.reading.answer(question)) for question, _ in turn.questions]
     (answer,) = said
     return list(watched.statements), answer
 
@@ -156,7 +156,7 @@ async def test_an_lp_finds_no_receipt_but_its_own(at: tuple[Office, Watched]) ->
         await compare(at, ANA, f"receipt {other}", "receipt l9", {other: "l9"})
 
 
-def names_something(form: Form) -> bool:
+def names_something(form: CommandSpec) -> bool:
     """Whether an argument of a command is the name of something that another may have."""
     kinds = {arguments.handle, arguments.numbered}
     named = {arg.name for arg in form.args if arg.read in kinds or arg.name in THEIRS}

@@ -1,7 +1,7 @@
 """A chronicle: the checkpoints of a bot as they were seen, and what they prove against it.
 
 What lives here: what becomes of one more checkpoint, and what is kept of them between two runs. What does not: relays
-(following.py), proofs of an LP's part (proof.py). docs/protocol.md section 7.
+(monitor.py), proofs of an LP's part (proof.py). docs/protocol.md section 7.
 
 A bot's journal has one entry n for ever. So two checkpoints that name different heads for one n, or that stand on the same
 checkpoint before them, are two histories; both are signed by the bot, and together they prove it to anybody.
@@ -43,7 +43,7 @@ _SENTENCES = {
 }
 
 
-class Evidence(NamedTuple):
+class Equivocation(NamedTuple):
     """Two signed events that cannot both be honest, and why."""
 
     wrong: Wrong
@@ -51,12 +51,12 @@ class Evidence(NamedTuple):
     events: tuple[VerifiedEvent, VerifiedEvent]
 
 
-class Seen(NamedTuple):
+class CheckpointSeen(NamedTuple):
     """A checkpoint that is new to us, and what it proves together with those before it."""
 
     checkpoint: Checkpoint
     event: VerifiedEvent
-    evidence: tuple[Evidence, ...]
+    evidence: tuple[Equivocation, ...]
 
 
 class Known(NamedTuple):
@@ -94,20 +94,20 @@ class _Shelf:
             del self.by_prev[checkpoint.prev]
 
 
-class Chronicle:
+class CheckpointLog:
     """What was seen of one bot's checkpoints, of all its books or of one operator's, whichever key it has by now."""
 
     def __init__(self, bot: str, *, operator: str | None = None, platform: str | None = None) -> None:
         """All hex. `platform`: who may countersign that the bot has a new key; None: nobody."""
         self.bots = [bot]  # its keys, oldest first
-        self.evidence: list[Evidence] = []  # all there ever was
+        self.evidence: list[Equivocation] = []  # all there ever was
         self._operator = operator
         self._platform = platform
         self._successions: list[VerifiedEvent] = []
         self._shelves: dict[str, _Shelf] = {}
         self._passed_over: list[VerifiedEvent] = []  # kept by an earlier run, which looked at more than this one does
 
-    def note(self, event: VerifiedEvent, relay: str | None = None) -> Seen | Succession | None:
+    def note(self, event: VerifiedEvent, relay: str | None = None) -> CheckpointSeen | Succession | None:
         """Take in an event, shown by a relay; None for what is not the bot's, not new, or about another operator."""
         if (event.tag_value("d") or "").startswith(SUBJECT):
             return self._note_succession(event)
@@ -122,7 +122,7 @@ class Chronicle:
         self._successions.append(event)
         return succession
 
-    def _note_checkpoint(self, event: VerifiedEvent, relay: str | None) -> Seen | None:
+    def _note_checkpoint(self, event: VerifiedEvent, relay: str | None) -> CheckpointSeen | None:
         checkpoint = read_checkpoint(event)
         if isinstance(checkpoint, Refusal):
             return None
@@ -142,7 +142,7 @@ class Chronicle:
         evidence = tuple(_evidence(known, shelf))
         self.evidence.extend(evidence)
         shelf.add(known)
-        return Seen(checkpoint, event, evidence)
+        return CheckpointSeen(checkpoint, event, evidence)
 
     def known(self) -> Iterator[Known]:
         """All that is remembered, book by book."""
@@ -176,7 +176,7 @@ class Chronicle:
                 self._passed_over.append(event)
 
 
-def _evidence(new: Known, shelf: _Shelf) -> Iterator[Evidence]:
+def _evidence(new: Known, shelf: _Shelf) -> Iterator[Equivocation]:
     """What a new checkpoint proves together with each of those it must agree with."""
     said = new.checkpoint
     same, beside = shelf.by_seq.get(said.standpoint.seq), shelf.by_prev.get(said.prev)
@@ -200,9 +200,9 @@ def _owe_alike(one: Checkpoint, other: Checkpoint) -> bool:
     return one.liabilities == other.liabilities and (one.root == other.root or not is_one_key)
 
 
-def _proof_of(wrong: Wrong, first: Known, second: Known) -> Evidence:
+def _proof_of(wrong: Wrong, first: Known, second: Known) -> Equivocation:
     sentence = _SENTENCES[wrong].format(seq=second.checkpoint.standpoint.seq)
-    return Evidence(wrong, sentence, (first.event, second.event))
+    return Equivocation(wrong, sentence, (first.event, second.event))
 
 
 def _kept_events(state: bytes, bot: str) -> Iterator[VerifiedEvent]:

@@ -32,7 +32,7 @@ from nostrbot.refusals import Refusal
 LEG_DIGITS_MAX = 15
 
 
-class PaperError(TrailError):
+class EvidenceError(TrailError):
     """A paper does not fit the trail: `field` names the paper and its place, `seq` the entry it speaks of, 0 if none."""
 
     def __str__(self) -> str:
@@ -52,7 +52,7 @@ def read_checkpoint_paper(raw: bytes) -> Checkpoint:
     """A checkpoint from the JSON of its event. Raises PaperError for another event, or one that does not verify."""
     checkpoint = read_signed(raw)
     if isinstance(checkpoint, Refusal):
-        raise PaperError(0, "checkpoint", f"does not hold: {checkpoint.detail}")
+        raise EvidenceError(0, "checkpoint", f"does not hold: {checkpoint.detail}")
     return checkpoint
 
 
@@ -61,17 +61,17 @@ def read_receipt_paper(raw: bytes) -> Receipt:
     obj = read_paper(raw)
     fields = obj.get("data", obj) if isinstance(obj, dict) else None
     if not isinstance(fields, dict):
-        raise PaperError(0, "receipt", "is not the JSON of a receipt")
+        raise EvidenceError(0, "receipt", "is not the JSON of a receipt")
     entry, leg = fields.get("entry"), fields.get("receipt")
     if type(entry) is not int or not 1 <= entry <= INT_MAX:
-        raise PaperError(0, "receipt.entry", "is not the number of an entry")
+        raise EvidenceError(0, "receipt.entry", "is not the number of an entry")
     digits = leg.removeprefix("l") if type(leg) is str else ""
     if not (digits.isascii() and digits.isdecimal() and len(digits) <= LEG_DIGITS_MAX):
-        raise PaperError(entry, "receipt.receipt", "is not the id of a leg, like l3")
+        raise EvidenceError(entry, "receipt.receipt", "is not the id of a leg, like l3")
     return Receipt(entry, int(digits), fields)
 
 
-class Papers:
+class Evidence:
     """Papers that wait for the entries they speak of."""
 
     def __init__(self, checkpoints: Sequence[Checkpoint], receipts: Sequence[Receipt], lp: str | None) -> None:
@@ -102,10 +102,10 @@ class Papers:
         for what, left in (("checkpoint.seq", self._checkpoints), ("receipt.entry", self._receipts)):
             if left:
                 seq = min(left)
-                raise PaperError(seq, what, f"is {seq}: the trail ends with entry {entries}")
+                raise EvidenceError(seq, what, f"is {seq}: the trail ends with entry {entries}")
         for leg, entry in self._said_voided.items():
             if leg not in self._voided:
-                raise PaperError(entry, "receipt.status", f"is 'voided': l{leg} is in force in this trail")
+                raise EvidenceError(entry, "receipt.status", f"is 'voided': l{leg} is in force in this trail")
         self.voided_since = len(self._voided.difference(self._said_voided))
 
     def _compare_receipt(self, receipt: Receipt, book: Book, facts: tuple[Fact, ...], entry_hash: str) -> None:
@@ -118,12 +118,14 @@ class Papers:
             true["status"] = LegStatus.VOIDED.value
         for name in sorted({*true, *said}):
             if name not in true or name not in said:
-                raise PaperError(where, f"receipt.{name}", "is missing" if name in true else "is no part of a receipt")
+                raise EvidenceError(
+                    where, f"receipt.{name}", "is missing" if name in true else "is no part of a receipt"
+                )
             if (type(said[name]), said[name]) != (type(true[name]), true[name]):
-                raise PaperError(where, f"receipt.{name}", f"is {said[name]!r}, in the trail it is {true[name]!r}")
+                raise EvidenceError(where, f"receipt.{name}", f"is {said[name]!r}, in the trail it is {true[name]!r}")
         assert leg.lp is not None, "a receipt is an LP's"
         if self._lp not in (None, book.lps[leg.lp].pubkey):
-            raise PaperError(where, "receipt", "is another LP's")
+            raise EvidenceError(where, "receipt", "is another LP's")
 
 
 def _compare_checkpoint(checkpoint: Checkpoint, book: Book, head: str) -> None:
@@ -136,7 +138,7 @@ def _compare_checkpoint(checkpoint: Checkpoint, book: Book, head: str) -> None:
     ):
         if said != true:
             message = f"of entry {point.seq} is {said!r}, in this trail it is {true!r}"
-            raise PaperError(point.seq, f"checkpoint.{name}", message)
+            raise EvidenceError(point.seq, f"checkpoint.{name}", message)
 
 
 def _receipt_in(receipt: Receipt, book: Book, facts: tuple[Fact, ...], entry_hash: str) -> tuple[dict[str, Any], Leg]:
@@ -150,7 +152,9 @@ def _receipt_in(receipt: Receipt, book: Book, facts: tuple[Fact, ...], entry_has
                 view = receipt_view(book, paid, leg, entry=receipt.entry, entry_hash=entry_hash)
                 view["corrects"] = corrected_by(fact, leg)
                 return orjson.loads(orjson.dumps(view)), leg
-    raise PaperError(receipt.entry, "receipt.receipt", f"is l{receipt.leg}: entry {receipt.entry} made no such payment")
+    raise EvidenceError(
+        receipt.entry, "receipt.receipt", f"is l{receipt.leg}: entry {receipt.entry} made no such payment"
+    )
 
 
 def _voided_by(facts: tuple[Fact, ...]) -> set[int]:

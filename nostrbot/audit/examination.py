@@ -2,7 +2,7 @@
 
 What lives here: reading lines strictly; the hash of an entry, the id and signature of its event, the keys of its message;
 and what deciding it will need to know of the past. What does not: order, links and decisions (verification.py), and in
-which process a page is examined (crew.py). docs/protocol.md section 7.
+which process a page is examined (workers.py). docs/protocol.md section 7.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -38,14 +38,14 @@ _INPUT = {"event", "plaintext", "keys", "carried", "answered", "heard"}
 Verified = Callable[[Event], VerifiedEvent | Refusal]
 
 
-class Page(NamedTuple):
+class TrailPage(NamedTuple):
     """Lines of a trail that stand together, from entry `first` on."""
 
     first: int
     lines: tuple[bytes, ...]
 
 
-class Step(IntEnum):
+class Depth(IntEnum):
     """How far an entry came before something was wrong with it; what lies between needs the entries before."""
 
     LINE = 0
@@ -53,10 +53,10 @@ class Step(IntEnum):
     INPUT = 2
 
 
-class Trouble(NamedTuple):
+class EntryTrouble(NamedTuple):
     """What is wrong with an entry, as far as can be said of it alone."""
 
-    step: Step
+    step: Depth
     seq: int
     field: str
     message: str
@@ -93,49 +93,49 @@ class Examined(NamedTuple):
 
     contents: list[dict[str, Any]]
     inputs: list[Input]
-    trouble: Trouble | None
+    trouble: EntryTrouble | None
     crooked: int | None = None
 
 
-def pages(lines: Iterator[bytes]) -> Iterator[Page]:
+def pages(lines: Iterator[bytes]) -> Iterator[TrailPage]:
     """The entries of a trail in pages; `lines` begin after the header."""
     first, page, size = 1, list[bytes](), 0
     for line in lines:
         page.append(line)
         size += len(line)
         if len(page) == PAGE_LINES_MAX or size >= PAGE_BYTES_MAX:
-            yield Page(first, tuple(page))
+            yield TrailPage(first, tuple(page))
             first, page, size = first + len(page), [], 0
     if page:
-        yield Page(first, tuple(page))
+        yield TrailPage(first, tuple(page))
 
 
-def examine(page: Page) -> Examined:
+def examine(page: TrailPage) -> Examined:
     """Read a page and check in it all that needs no other page."""
     contents, inputs = list[dict[str, Any]](), list[Input]()
-    step, crooked = Step.LINE, None
+    step, crooked = Depth.LINE, None
     try:
         for seq, line in enumerate(page.lines, start=page.first):
-            step = Step.LINE
+            step = Depth.LINE
             content = _read_line(line, seq)
             contents.append(content)
-            step = Step.HASH
+            step = Depth.HASH
             if not _is_sound(content, line, seq) and crooked is None:
                 crooked = seq
-            step = Step.INPUT
+            step = Depth.INPUT
             given = _read_input(content["input"], seq, verify_event)
             # Without this a plain content, which is signed, could be given another plaintext, which is not.
             require_same(given.plain(), content["input"], "input", seq)
             _check_keys(given, seq)
             inputs.append(given)
     except TrailError as error:
-        return Examined(contents, inputs, Trouble(step, error.seq, error.field, error.message), crooked)
+        return Examined(contents, inputs, EntryTrouble(step, error.seq, error.field, error.message), crooked)
     return Examined(contents, inputs, None, crooked)
 
 
-def reread(page: Page, trouble: Trouble | None, crooked: int | None, verified: Verified) -> Examined:
+def reread(page: TrailPage, trouble: EntryTrouble | None, crooked: int | None, verified: Verified) -> Examined:
     """Read a page that another process examined, with what it found, and check nothing again."""
-    lines = page.lines if trouble is None else page.lines[: trouble.seq - page.first + (trouble.step > Step.LINE)]
+    lines = page.lines if trouble is None else page.lines[: trouble.seq - page.first + (trouble.step > Depth.LINE)]
     contents = [_read_line(line, seq) for seq, line in enumerate(lines, start=page.first)]
     sound = contents if trouble is None else contents[: trouble.seq - page.first]
     inputs = [_read_input(content["input"], seq, verified) for seq, content in enumerate(sound, start=page.first)]
@@ -166,7 +166,7 @@ def needs_of(inputs: Iterable[Input]) -> Needs:
 
 
 def _note_needs(needs: Needs, given: Signed, said: Command) -> None:
-    pasts = said.form.pasts
+    pasts = said.spec.pasts
     if Past.SETTLEMENT in pasts:
         needs.settlements.append(said.args["settlement"])
     if Past.LEG in pasts:

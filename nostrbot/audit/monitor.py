@@ -1,7 +1,7 @@
 """Following: a bot's checkpoints, read from relays by somebody who trusts neither.
 
 What lives here: asking every relay for itself, so that it shows which one keeps something back. What does not: what the
-checkpoints prove (chronicle.py), words and files (cli/followers.py).
+checkpoints prove (equivocation.py), words and files (cli/followers.py).
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 
-from nostrbot.audit.equivocation import Chronicle, Seen
+from nostrbot.audit.equivocation import CheckpointLog, CheckpointSeen
 from nostrbot.core.platform.succession import Succession
 from nostrbot.nostr import kinds
 from nostrbot.nostr.filters import Filter
@@ -22,18 +22,18 @@ from nostrbot.relays.watch import Subscription
 SEEN_MAX = 1_000  # taken in and not yet told, some 2 kB each
 
 
-class Following:
+class Monitor:
     """A chronicle that relays are read into. Use as `async with Following(chronicle, urls) as following`."""
 
-    def __init__(self, chronicle: Chronicle, urls: Sequence[str], limits: Limits | None = None) -> None:
+    def __init__(self, chronicle: CheckpointLog, urls: Sequence[str], limits: Limits | None = None) -> None:
         # A relay, and what it was first to show. While it is full, relays are not read.
-        self.seen: asyncio.Queue[tuple[str, Seen | Succession]] = asyncio.Queue(SEEN_MAX)
+        self.seen: asyncio.Queue[tuple[str, CheckpointSeen | Succession]] = asyncio.Queue(SEEN_MAX)
         self._chronicle = chronicle
         keys = Keys.from_secret(os.urandom(32))  # nobody's: for relays that want to be told a key (NIP-42)
         self._pools = {url: Pool([RelayConfig(url)], keys, limits=limits) for url in urls}
         self._readers: list[asyncio.Task[None]] = []
 
-    async def __aenter__(self) -> "Following":
+    async def __aenter__(self) -> "Monitor":
         self._subscribe()
         for url, pool in self._pools.items():
             await pool.start()

@@ -13,8 +13,8 @@ from datetime import date, timedelta
 from typing import Any
 
 from nostrbot.audit.differences import require_same
-from nostrbot.audit.evidence import Papers, Receipt
-from nostrbot.audit.examination import Step, Trouble, pages, read_object
+from nostrbot.audit.evidence import Evidence, Receipt
+from nostrbot.audit.examination import Depth, EntryTrouble, pages, read_object
 from nostrbot.audit.memory import Memory
 from nostrbot.audit.parties import Parties
 from nostrbot.audit.summary import Carried, Summary
@@ -67,7 +67,7 @@ def verify_trail(
     """
     numbered = iter(lines)
     summary, opened_at, is_canonical = _read_header(next(numbered, b""))
-    papers = Papers(checkpoints, receipts, lp)
+    papers = Evidence(checkpoints, receipts, lp)
     book = Book(summary.bot, summary.book, "")
     try:
         with closing(Memory()) as memory, closing(examined_pages(pages(numbered), jobs)) as found:
@@ -123,7 +123,7 @@ class Verifying:
     """A verification on its way: the book so far, and what is expected of the next entry."""
 
     def __init__(
-        self, summary: Summary, book: Book, *, opened_at: object, memory: Memory, parties: Parties, papers: Papers
+        self, summary: Summary, book: Book, *, opened_at: object, memory: Memory, parties: Parties, papers: Evidence
     ) -> None:
         """`opened_at`: when the header says that the book was opened."""
         self._summary = summary
@@ -148,10 +148,10 @@ class Verifying:
         for place, content in enumerate(contents):
             seq = page.first + place
             self._check_place(content, seq)
-            _raise(trouble, Step.HASH, seq)
+            _raise(trouble, Depth.HASH, seq)
             self._check_time(content, seq)
             self._check_rules(content, seq)
-            _raise(trouble, Step.INPUT, seq)
+            _raise(trouble, Depth.INPUT, seq)
             self._take_entry(content, inputs[place], seq)
         if trouble is not None:
             raise trouble.error()
@@ -320,7 +320,7 @@ def _verb(given: Signed) -> str:
     return said.verb if isinstance(said, Command) else "succession"
 
 
-def _raise(trouble: Trouble | None, step: Step, seq: int) -> None:
+def _raise(trouble: EntryTrouble | None, step: Depth, seq: int) -> None:
     """Raise the trouble of this entry, once it has come so far."""
     if trouble is not None and (trouble.seq, trouble.step) == (seq, step):
         raise trouble.error()

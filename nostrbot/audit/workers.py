@@ -17,7 +17,7 @@ from itertools import chain, islice
 from threading import Thread
 from typing import NamedTuple
 
-from nostrbot.audit.examination import Examined, Needs, Page, Trouble, examine, needs_of, reread
+from nostrbot.audit.examination import EntryTrouble, Examined, Needs, TrailPage, examine, needs_of, reread
 from nostrbot.errors import ConfigError
 from nostrbot.nostr.event import verified_elsewhere
 
@@ -25,10 +25,10 @@ PAGES_ALONE = 16  # a shorter trail is done before a crew has started, which tak
 PAGES_AHEAD = 3  # for each process: one in work, one waiting for it, one done
 
 
-class Verdict(NamedTuple):
+class PageVerdict(NamedTuple):
     """What another process found in a page."""
 
-    trouble: Trouble | None
+    trouble: EntryTrouble | None
     crooked: int | None
     needs: Needs
 
@@ -36,12 +36,12 @@ class Verdict(NamedTuple):
 class Findings(NamedTuple):
     """A page's lines, read and examined, and what deciding them needs to know."""
 
-    page: Page
+    page: TrailPage
     examined: Examined
     needs: Needs
 
 
-def examined_pages(pages: Iterator[Page], jobs: int) -> Generator[Findings, None, None]:
+def examined_pages(pages: Iterator[TrailPage], jobs: int) -> Generator[Findings, None, None]:
     """The pages, each examined, in their order; by `jobs` processes at most, this one among them.
 
     Raises ConfigError when a process was ended from outside.
@@ -59,10 +59,10 @@ def examined_pages(pages: Iterator[Page], jobs: int) -> Generator[Findings, None
         raise ConfigError("a process that checked signatures was ended from outside: try again with --jobs 1") from None
 
 
-def _by_a_crew(pages: Iterator[Page], jobs: int) -> Iterator[Findings]:
+def _by_a_crew(pages: Iterator[TrailPage], jobs: int) -> Iterator[Findings]:
     context = multiprocessing.get_context("spawn")  # forked, a process would have this one's threads' locks
     crew = ProcessPoolExecutor(jobs - 1, mp_context=context, initializer=end_with_the_first)
-    handed_out: deque[tuple[Page, Future[Verdict]]] = deque()
+    handed_out: deque[tuple[TrailPage, Future[PageVerdict]]] = deque()
     try:
         for page in pages:
             with _interrupts_held_back():  # a process may be started
@@ -87,13 +87,13 @@ def _end_after_the_first() -> None:
     os._exit(1)
 
 
-def judge(page: Page) -> Verdict:
+def judge(page: TrailPage) -> PageVerdict:
     """Examine a page on behalf of another process."""
     examined = examine(page)
-    return Verdict(examined.trouble, examined.crooked, needs_of(examined.inputs))
+    return PageVerdict(examined.trouble, examined.crooked, needs_of(examined.inputs))
 
 
-def _taken_back(page: Page, future: Future[Verdict]) -> Findings:
+def _taken_back(page: TrailPage, future: Future[PageVerdict]) -> Findings:
     verdict = future.result()
     # The very bytes that were judged are read again, so what was verified there is verified here.
     return Findings(page, reread(page, verdict.trouble, verdict.crooked, verified_elsewhere), verdict.needs)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nostrbot.cli.terminal import DONE, HomeOption, OutputOption, home_at, passphrase, public_key, run_until_done
-from nostrbot.exports.request import Form, Subject, Wish
+from nostrbot.exports.request import ExportForm, ExportRequest, ExportSubject
 from nostrbot.home.keyfile import read_key_file
 
 app = typer.Typer()
@@ -16,12 +16,12 @@ app = typer.Typer()
 
 @app.command("export")
 def export_rows(
-    subject: Annotated[Subject, typer.Argument(help="What to export; oldest first.", case_sensitive=False)],
+    subject: Annotated[ExportSubject, typer.Argument(help="What to export; oldest first.", case_sensitive=False)],
     home: HomeOption = None,
     form: Annotated[
-        Form,
+        ExportForm,
         typer.Option("--format", help="File format; beancount always exports the whole ledger.", case_sensitive=False),
-    ] = Form.CSV,
+    ] = ExportForm.CSV,
     operator: Annotated[
         str | None, typer.Option("--operator", help="The operator's npub; all operators if not given.")
     ] = None,
@@ -40,7 +40,7 @@ def export_rows(
     from nostrbot.store.store import Store
 
     place = home_at(home)
-    wish = Wish(subject, form, None if operator is None else public_key("--operator", operator))
+    wish = ExportRequest(subject, form, None if operator is None else public_key("--operator", operator))
     platform = place.platform()
     keys = read_key_file(place.key_file, passphrase())
 

@@ -18,8 +18,8 @@ from nostrbot.net.urls import identity, relay_url
 from nostrbot.nostr.keys import npub
 
 if TYPE_CHECKING:
-    from nostrbot.audit.equivocation import Chronicle, Evidence, Seen
-    from nostrbot.audit.monitor import Following
+    from nostrbot.audit.equivocation import CheckpointLog, CheckpointSeen, Equivocation
+    from nostrbot.audit.monitor import Monitor
     from nostrbot.core.platform.succession import Succession
 
 STATE_BYTES_MAX = 256 * 1024 * 1024  # some 200,000 checkpoints
@@ -78,13 +78,13 @@ def audit_follow(
 
     Example: nostrbot audit follow --bot npub1… --relay wss://relay.example.com --state seen.json
     """
-    from nostrbot.audit.equivocation import Chronicle
+    from nostrbot.audit.equivocation import CheckpointLog
 
     log_to_stderr("ERROR")
     relay = [relay_url(url) for url in relay]
     if len({identity(url) for url in relay}) != len(relay):
         raise ConfigError("--relay: one url is there twice")
-    chronicle = Chronicle(
+    chronicle = CheckpointLog(
         public_key("--bot", bot),
         operator=None if operator is None else public_key("--operator", operator),
         platform=None if platform is None else public_key("--platform", platform),
@@ -98,13 +98,13 @@ def audit_follow(
 
 
 async def _read_once(
-    chronicle: "Chronicle", urls: list[str], state: Path | None, *, timeout_s: float, json: bool
+    chronicle: "CheckpointLog", urls: list[str], state: Path | None, *, timeout_s: float, json: bool
 ) -> int:
-    from nostrbot.audit.monitor import Following
+    from nostrbot.audit.monitor import Monitor
     from nostrbot.relays.limits import Limits
 
     # A relay that is given up on for want of its EOSE has not answered.
-    async with Following(chronicle, urls, Limits(eose_s=timeout_s + 1)) as following:
+    async with Monitor(chronicle, urls, Limits(eose_s=timeout_s + 1)) as following:
         telling = asyncio.create_task(_tell_all(following, json=json))
         answered = await following.read_what_is_kept(timeout_s)
         telling.cancel()
@@ -127,10 +127,10 @@ async def _read_once(
     return DONE if answered else NOBODY
 
 
-async def _follow(chronicle: "Chronicle", urls: list[str], state: Path | None, *, json: bool) -> int:
-    from nostrbot.audit.monitor import Following
+async def _follow(chronicle: "CheckpointLog", urls: list[str], state: Path | None, *, json: bool) -> int:
+    from nostrbot.audit.monitor import Monitor
 
-    async with Following(chronicle, urls) as following:
+    async with Monitor(chronicle, urls) as following:
         while not chronicle.evidence:
             _tell(*await following.seen.get(), json=json)
             if following.seen.empty():
@@ -140,17 +140,17 @@ async def _follow(chronicle: "Chronicle", urls: list[str], state: Path | None, *
     return NO
 
 
-async def _tell_all(following: "Following", *, json: bool) -> None:
+async def _tell_all(following: "Monitor", *, json: bool) -> None:
     while True:
         _tell(*await following.seen.get(), json=json)
 
 
-def _tell_rest(following: "Following", *, json: bool) -> None:
+def _tell_rest(following: "Monitor", *, json: bool) -> None:
     while not following.seen.empty():
         _tell(*following.seen.get_nowait(), json=json)
 
 
-def _tell(url: str, seen: "Seen | Succession", *, json: bool) -> None:
+def _tell(url: str, seen: "CheckpointSeen | Succession", *, json: bool) -> None:
     """Print a checkpoint and what it proves, or that the bot has another key."""
     from nostrbot.core.platform.succession import Succession
     from nostrbot.core.proofs.liabilities import sums_view
@@ -173,7 +173,7 @@ def _tell(url: str, seen: "Seen | Succession", *, json: bool) -> None:
         _tell_evidence(evidence, json=json)
 
 
-def _tell_evidence(evidence: "Evidence", *, json: bool) -> None:
+def _tell_evidence(evidence: "Equivocation", *, json: bool) -> None:
     events = [event.plain() for event in evidence.events]
     if json:
         found = {"evidence": evidence.wrong, "message": evidence.sentence, "events": events}
@@ -188,7 +188,7 @@ def _tell_evidence(evidence: "Evidence", *, json: bool) -> None:
             print(json_module.dumps(event), flush=True)
 
 
-def _restore(chronicle: "Chronicle", path: Path | None) -> None:
+def _restore(chronicle: "CheckpointLog", path: Path | None) -> None:
     if path is None:
         return
     try:
@@ -201,7 +201,7 @@ def _restore(chronicle: "Chronicle", path: Path | None) -> None:
     chronicle.restore(state)
 
 
-def _keep(chronicle: "Chronicle", path: Path | None) -> None:
+def _keep(chronicle: "CheckpointLog", path: Path | None) -> None:
     """Write what was seen: the file is the old one or the new one, never something between."""
     if path is None:
         return

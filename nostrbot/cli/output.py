@@ -1,7 +1,7 @@
 """Output: what a command writes piece by piece, into a file or a pipe.
 
 What lives here: a file that is whole or not there, and a word on the terminal while it takes. What does not: what is
-written (audit.py, exports/).
+written (audit/, exports/).
 """
 
 import os

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from nostrbot.core.atm.recall import Duplicate
 from nostrbot.core.book import Book
 from nostrbot.core.commands.order import Order
-from nostrbot.core.commands.refused import Refused
-from nostrbot.core.commands.specs import Form
+from nostrbot.core.commands.refused import CommandRefused
+from nostrbot.core.commands.specs import CommandSpec
 from nostrbot.core.facts import Fact
 from nostrbot.core.inputs import Observed, Signed
 from nostrbot.core.ledger.transaction import Transaction
@@ -34,11 +34,11 @@ class Decision(NamedTuple):
     """
 
     facts: tuple[Fact, ...] = ()
-    instead: Duplicate | Refused | Refusal | None = None
+    instead: Duplicate | CommandRefused | Refusal | None = None
 
 
 # What a command comes to, in a book.
-Decider = Callable[[Book, Order], tuple[Fact, ...] | Refused]
+Decider = Callable[[Book, Order], tuple[Fact, ...] | CommandRefused]
 # What an event that is no command comes to, in a book, at a time, by rules; and what it says, where that was read before.
 Hearer = Callable[[Book, Signed, Any, int, int], Decision]
 # How a fact changes a book, and what it is booked as.
@@ -63,7 +63,7 @@ def nothing_due(book: Book, at: int, rules: int) -> tuple[Fact, ...]:
     return ()
 
 
-def no_bounds(book: Book, facts: tuple[Fact, ...], rules: int) -> Refused | None:
+def no_bounds(book: Book, facts: tuple[Fact, ...], rules: int) -> CommandRefused | None:
     """Refuse nothing: a desk whose commands move no money."""
     return None
 
@@ -89,12 +89,12 @@ class Desk:
     """
 
     name: str
-    specs: tuple[Form, ...]
+    specs: tuple[CommandSpec, ...]
     deciders: Mapping[str, Decider]
     evolution: Mapping[type, Evolver]
     hearers: Mapping[int, Hearer] = field(default_factory=dict)
     observers: Mapping[str, Observer] = field(default_factory=dict)
     booking: Mapping[type, Booker] = field(default_factory=dict)
     due: Callable[[Book, int, int], tuple[Fact, ...]] = nothing_due
-    bound: Callable[[Book, tuple[Fact, ...], int], Refused | None] = no_bounds
+    bound: Callable[[Book, tuple[Fact, ...], int], CommandRefused | None] = no_bounds
     check: Callable[[Book], None] = nothing_to_check

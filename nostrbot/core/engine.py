@@ -18,7 +18,7 @@ from typing import Any
 from nostrbot.core.book import ROOT, Book
 from nostrbot.core.commands.command import Command, Misunderstood
 from nostrbot.core.commands.order import Order
-from nostrbot.core.commands.refused import SUSPENDED, Code, Refused, not_yours
+from nostrbot.core.commands.refused import SUSPENDED, Code, CommandRefused, not_yours
 from nostrbot.core.commands.specs import Role
 from nostrbot.core.desk import Decision, Place
 from nostrbot.core.desks import DECIDERS, DESKS, HEARERS, OBSERVERS
@@ -91,15 +91,15 @@ def due(book: Book, at: int, rules: int) -> tuple[Fact, ...]:
     return ()
 
 
-def check_fresh(created_at: int, at: int) -> Refused | None:
+def check_fresh(created_at: int, at: int) -> CommandRefused | None:
     """Refuse a command older than a day or more than a quarter of an hour ahead of the bot's clock.
 
     `at` is when it was heard. The time of a book never goes back by itself, so after a clock that ran ahead the two differ.
     """
     if created_at < at - COMMAND_AGE_MAX_S:
-        return Refused(Code.TOO_OLD, "this message is more than 24 hours old: send the command again")
+        return CommandRefused(Code.TOO_OLD, "this message is more than 24 hours old: send the command again")
     if created_at > at + COMMAND_LEAD_MAX_S:
-        return Refused(Code.IN_THE_FUTURE, "this message is dated ahead of my clock: check your device's clock")
+        return CommandRefused(Code.IN_THE_FUTURE, "this message is dated ahead of my clock: check your device's clock")
     return None
 
 
@@ -148,10 +148,10 @@ def _is_addressed(book: Book, given: Signed) -> bool:
 
 def _decide_command(book: Book, given: Signed, said: Command | Misunderstood, at: int, rules: int) -> Decision:
     if isinstance(said, Command) and said.preview:
-        return Decision(instead=Refused(Code.NOT_ALLOWED, "a preview changes nothing"))
+        return Decision(instead=CommandRefused(Code.NOT_ALLOWED, "a preview changes nothing"))
     if given.id in book.recall.events:
         return Decision(instead=Refusal(Reason.DUPLICATE, "this command has had its effect"))
-    if not (given.carried and isinstance(said, Command) and said.form.may_be_carried):
+    if not (given.carried and isinstance(said, Command) and said.spec.may_be_carried):
         stale = check_fresh(given.created_at, at if given.heard is None else given.heard)
         if stale is not None:
             return Decision(instead=stale)
@@ -161,22 +161,22 @@ def _decide_command(book: Book, given: Signed, said: Command | Misunderstood, at
     refused = _check_role(book, order)
     if refused is not None:
         return Decision(instead=refused)
-    if rules < said.form.since_rules:
-        return Decision(instead=Refused(Code.UNKNOWN_COMMAND, f"{said.verb} is no command of rules {rules}"))
+    if rules < said.spec.since_rules:
+        return Decision(instead=CommandRefused(Code.UNKNOWN_COMMAND, f"{said.verb} is no command of rules {rules}"))
     found = DECIDERS.get(said.verb)
     if found is None:
-        return Decision(instead=Refused(Code.NOT_ALLOWED, f"{said.verb} asks, it changes nothing"))
+        return Decision(instead=CommandRefused(Code.NOT_ALLOWED, f"{said.verb} asks, it changes nothing"))
     desk, decider = found
     decided = decider(book, order)
-    if isinstance(decided, Refused):
+    if isinstance(decided, CommandRefused):
         return Decision(instead=decided)
     refused = desk.bound(book, decided, rules)
     return Decision(decided) if refused is None else Decision(instead=refused)
 
 
-def _check_role(book: Book, order: Order) -> Refused | None:
+def _check_role(book: Book, order: Order) -> CommandRefused | None:
     """A book obeys its platform, its operator and its LPs, each within its own part of the table."""
-    roles, suspended = order.command.form.roles, False
+    roles, suspended = order.command.spec.roles, False
     if Role.PLATFORM in roles and order.author == book.platform:
         return None
     if Role.LP in roles and order.author in book.lp_of_key:

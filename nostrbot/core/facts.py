@@ -1,8 +1,8 @@
 """Facts: what a decision found to be so, in the words the journal keeps for ever.
 
 What lives here: the union of all desks' facts, and their plain form. What does not: the classes (facts.py of each desk),
-the input a fact was decided from (the journal keeps it beside the facts), the postings (each desk's booking.py), how they
-change a book (each desk's evolution.py). A fact carries the whole record after the change, so that a reply, a projection or a book can be made from it alone.
+the input a fact was decided from (the journal keeps it beside the facts), the postings (the booking of each desk), how they
+change a book (the evolution of each desk). A fact carries the whole record after the change, so that a reply, a projection or a book can be made from it alone.
 """
 
 from typing import Any, get_args

@@ -12,13 +12,13 @@ from typing import Any
 from nostrbot.core.commands.arguments import FREE_TEXT, PLAINLY_WRITTEN, Wanted, by_rules
 from nostrbot.core.commands.command import COMMAND_CHARS_MAX, Command, Misunderstood
 from nostrbot.core.commands.handwriting import QUOTES_OF_FIRST_RULES, as_one_line, asks_for_json, bare_word, plain_word
-from nostrbot.core.commands.refused import Code, Refused
-from nostrbot.core.commands.specs import Arg, Form, Role
+from nostrbot.core.commands.refused import Code, CommandRefused
+from nostrbot.core.commands.specs import Arg, CommandSpec, Role
 from nostrbot.core.rules import RULES, SOUND
-from nostrbot.core.table import FORMS, TABLE
+from nostrbot.core.table import SPECS, TABLE
 from nostrbot.nostr.identifiers import INVISIBLE, SECRET
 
-HAS_SECRET = Refused(
+HAS_SECRET = CommandRefused(
     Code.BAD_ARGUMENT,
     "there is a secret key in your message, and nothing was done. Whoever reads it has the key: use another from now on, "
     "and say its npub",
@@ -30,14 +30,14 @@ def parse(text: str, rules: int = RULES) -> Command | Misunderstood:
     json = "--json" in text or (rules >= SOUND and any(map(asks_for_json, text.split())))
     if len(text) > COMMAND_CHARS_MAX:
         too_long = f"a command has at most {COMMAND_CHARS_MAX} characters"
-        return Misunderstood(Refused(Code.BAD_ARGUMENT, too_long), "", json)
+        return Misunderstood(CommandRefused(Code.BAD_ARGUMENT, too_long), "", json)
     if rules >= SOUND and SECRET.search(text.translate(INVISIBLE)):
         return Misunderstood(HAS_SECRET, "", json)
     try:
         words = _split(text, rules)
     except ValueError:
         return Misunderstood(
-            Refused(Code.BAD_QUOTING, 'a quote or an apostrophe is not closed: put text in "…"'), "", json
+            CommandRefused(Code.BAD_QUOTING, 'a quote or an apostrophe is not closed: put text in "…"'), "", json
         )
     is_json = asks_for_json if rules >= SOUND else "--json".__eq__
     json = any(map(is_json, words))
@@ -50,9 +50,9 @@ def parse(text: str, rules: int = RULES) -> Command | Misunderstood:
     if form is None:
         said = " ".join(words[:2])[:40]
         sentence = f"there is no command {said!r}" if said else "that is no command"
-        return Misunderstood(Refused(Code.UNKNOWN_COMMAND, sentence), said, json)
+        return Misunderstood(CommandRefused(Code.UNKNOWN_COMMAND, sentence), said, json)
     args = _read_args(form, words, rules)
-    if isinstance(args, Refused):
+    if isinstance(args, CommandRefused):
         return Misunderstood(args, form.verb, json)
     values, rest = args
     return Command(form, values, rest, json, preview)
@@ -69,22 +69,22 @@ def _split(text: str, rules: int) -> list[str]:
     return [word for word in words if plain_word(word) or not word]
 
 
-def name_what_there_is(refused: Refused, said: str, roles: tuple[Role, ...]) -> Refused:
+def name_what_there_is(refused: CommandRefused, said: str, roles: tuple[Role, ...]) -> CommandRefused:
     """An unknown command's refusal, with the commands its author may say: those that have its first word, or all."""
     verbs = [form.verb for form in TABLE if form.is_for(roles)]
     near = [verb for verb in verbs if said.split(" ", maxsplit=1)[0].lower() in verb.split()]
-    return Refused(refused.code, f"{refused.message}. There is: {', '.join(near or verbs)}")
+    return CommandRefused(refused.code, f"{refused.message}. There is: {', '.join(near or verbs)}")
 
 
-def _find_form(words: list[str], rules: int) -> tuple[Form | None, list[str]]:
+def _find_form(words: list[str], rules: int) -> tuple[CommandSpec | None, list[str]]:
     """The row whose verb begins the words (two words before one), and what follows the verb."""
     lowered = [word.lower() for word in words[:2]]
     if lowered:
         lowered[0] = lowered[0].lstrip("/!")
     for length in (2, 1):
-        form = FORMS.get(" ".join(lowered[:length])) if len(lowered) >= length else None
+        form = SPECS.get(" ".join(lowered[:length])) if len(lowered) >= length else None
         if form is None and rules >= SOUND and len(lowered) >= length:
-            form = FORMS.get(" ".join(bare_word(word) for word in lowered[:length]).lower())
+            form = SPECS.get(" ".join(bare_word(word) for word in lowered[:length]).lower())
         if form is not None:
             return form, words[length:]
     return None, words
@@ -119,8 +119,8 @@ def _bare(word: str) -> str:
 
 
 def _read_args(
-    form: Form, words: list[str], rules: int
-) -> tuple[dict[str, Any], tuple[tuple[str, str], ...]] | Refused:
+    form: CommandSpec, words: list[str], rules: int
+) -> tuple[dict[str, Any], tuple[tuple[str, str], ...]] | CommandRefused:
     if form.verb == "help":
         topic = " ".join(words) if rules < SOUND else bare_word(" ".join(words))
         return {"topic": topic.lower()}, ()
@@ -139,19 +139,21 @@ def _read_args(
             arg, value = places.pop(0), word
         else:
             quoted = _in_quotes(before)
-            return Refused(Code.UNKNOWN_ARGUMENT, f"{word[:40]!r} is not understood here{quoted}. Say: {form.usage}")
+            return CommandRefused(
+                Code.UNKNOWN_ARGUMENT, f"{word[:40]!r} is not understood here{quoted}. Say: {form.usage}"
+            )
         before = arg
         if arg.name in reading.values:
-            return Refused(Code.BAD_ARGUMENT, f"{arg.name} is given twice")
+            return CommandRefused(Code.BAD_ARGUMENT, f"{arg.name} is given twice")
         read = by_rules(arg.read, rules)(value)
         is_new_name = arg.name == "name" and not arg.positional
         if isinstance(read, Wanted) and rules >= SOUND and not is_new_name and arg.read not in PLAINLY_WRITTEN:
             again = arg.read(bare_word(value))  # as it was meant; a new name and money are taken as they were typed
             read = read if isinstance(again, Wanted) else again
         if isinstance(read, Wanted):
-            return Refused(Code.BAD_ARGUMENT, f"{arg.name} must be {read.what}")
+            return CommandRefused(Code.BAD_ARGUMENT, f"{arg.name} must be {read.what}")
         reading.values[arg.name] = read
     for arg in form.args:
         if arg.required and arg.name not in reading.values:
-            return Refused(Code.MISSING_ARGUMENT, f"{arg.name} is missing. Say: {form.usage}")
+            return CommandRefused(Code.MISSING_ARGUMENT, f"{arg.name} is missing. Say: {form.usage}")
     return reading.values, tuple(reading.rest)

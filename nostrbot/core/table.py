@@ -8,20 +8,20 @@ docs/protocol.md section 6.
 
 from collections.abc import Mapping
 
-from nostrbot.core.commands.specs import BY_ANYONE, Form, Role
+from nostrbot.core.commands.specs import BY_ANYONE, CommandSpec, Role
 from nostrbot.core.desks import DESKS
 
-EVERYBODY: tuple[Form, ...] = (
-    Form("help", BY_ANYONE, False, "what you can say; `help <command>` says more"),
-    Form("whoami", BY_ANYONE, False, "who the bot thinks you are"),
+EVERYBODY: tuple[CommandSpec, ...] = (
+    CommandSpec("help", BY_ANYONE, False, "what you can say; `help <command>` says more"),
+    CommandSpec("whoami", BY_ANYONE, False, "who the bot thinks you are"),
 )
 
 
-def _first_role(spec: Form) -> int:
+def _first_role(spec: CommandSpec) -> int:
     """The platform's rows first, then operators', then LPs'."""
     return min(list(Role).index(role) for role in spec.roles)
 
 
-TABLE: tuple[Form, ...] = (*sorted((spec for desk in DESKS for spec in desk.specs), key=_first_role), *EVERYBODY)
+TABLE: tuple[CommandSpec, ...] = (*sorted((spec for desk in DESKS for spec in desk.specs), key=_first_role), *EVERYBODY)
 
-FORMS: Mapping[str, Form] = {form.verb: form for form in TABLE}
+SPECS: Mapping[str, CommandSpec] = {form.verb: form for form in TABLE}

@@ -13,7 +13,7 @@ from nostrbot.core.book import Book
 from nostrbot.core.plain import View
 from nostrbot.errors import ConfigError
 from nostrbot.exports.beancount import ledger_lines
-from nostrbot.exports.request import Form, Subject, Wish
+from nostrbot.exports.request import ExportForm, ExportRequest, ExportSubject
 from nostrbot.exports.rows import Title, deposit_rows, leg_rows, read_titles, settlement_rows
 from nostrbot.exports.sheet import DEPOSIT_COLUMNS, LEG_COLUMNS, SETTLEMENT_COLUMNS, header, row_line
 from nostrbot.nostr.keys import npub
@@ -21,22 +21,22 @@ from nostrbot.store.queries import Queries
 from nostrbot.store.store import Store
 
 COLUMNS = {
-    Subject.SETTLEMENTS: SETTLEMENT_COLUMNS,
-    Subject.LEGS: LEG_COLUMNS,
-    Subject.DEPOSITS: DEPOSIT_COLUMNS,
+    ExportSubject.SETTLEMENTS: SETTLEMENT_COLUMNS,
+    ExportSubject.LEGS: LEG_COLUMNS,
+    ExportSubject.DEPOSITS: DEPOSIT_COLUMNS,
 }
 
 
-async def export(store: Store, wish: Wish, bot: str, platform: str) -> AsyncGenerator[bytes, None]:
+async def export(store: Store, wish: ExportRequest, bot: str, platform: str) -> AsyncGenerator[bytes, None]:
     """The export's bytes, piece by piece. `bot`, `platform`: keys (hex). Raises ConfigError, BooksError."""
     async with store.queries.as_of_now() as queries:
         titles = await read_titles(queries, wish.operator)
-        if wish.form is Form.BEANCOUNT:
+        if wish.form is ExportForm.BEANCOUNT:
             pieces = ledger_lines(queries, _only(titles), bot)
         else:
-            books = await _live_books(store, bot, platform) if wish.subject is Subject.DEPOSITS else {}
+            books = await _live_books(store, bot, platform) if wish.subject is ExportSubject.DEPOSITS else {}
             rows = _rows(queries, wish.subject, titles, books)
-            pieces = _sheet(rows, COLUMNS[wish.subject]) if wish.form is Form.CSV else _json_array(rows)
+            pieces = _sheet(rows, COLUMNS[wish.subject]) if wish.form is ExportForm.CSV else _json_array(rows)
         async for piece in pieces:
             yield piece
 
@@ -55,15 +55,15 @@ async def _live_books(store: Store, bot: str, platform: str) -> dict[str, Book]:
 
 
 async def _rows(
-    queries: Queries, subject: Subject, titles: list[Title], books: dict[str, Book]
+    queries: Queries, subject: ExportSubject, titles: list[Title], books: dict[str, Book]
 ) -> AsyncIterator[tuple[Title, View]]:
     for title in titles:
         match subject:
-            case Subject.SETTLEMENTS:
+            case ExportSubject.SETTLEMENTS:
                 rows = settlement_rows(queries, title)
-            case Subject.LEGS:
+            case ExportSubject.LEGS:
                 rows = leg_rows(queries, title)
-            case Subject.DEPOSITS:
+            case ExportSubject.DEPOSITS:
                 rows = deposit_rows(title, books[title.key])
         async for row in rows:
             yield title, row

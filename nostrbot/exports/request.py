@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Subject(StrEnum):
+class ExportSubject(StrEnum):
     """What can be exported."""
 
     SETTLEMENTS = "settlements"
@@ -15,7 +15,7 @@ class Subject(StrEnum):
     DEPOSITS = "deposits"
 
 
-class Form(StrEnum):
+class ExportForm(StrEnum):
     """How it is written."""
 
     CSV = "csv"
@@ -24,9 +24,9 @@ class Form(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ExportRequest:
     """What somebody wants: a ledger is whole whatever the subject. `operator` (hex): its book only."""
 
-    subject: Subject
-    form: Form
+    subject: ExportSubject
+    form: ExportForm
     operator: str | None = None

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from nostrbot.core.atm.counter import Gap
-from nostrbot.core.atm.fleet import UNSEEN, Sighting
+from nostrbot.core.atm.fleet import UNSEEN, MachineStatus
 from nostrbot.core.atm.records import Machine
 from nostrbot.core.atm.till import Till
 from nostrbot.core.atm.unread import SIGNER
@@ -43,7 +43,7 @@ UNREAD_NAMED_MAX = 3  # of one machine, and as many new ones within an hour
 WORSE = 1  # level of an alarm that has been told in a milder form
 
 
-class Alarm(NamedTuple):
+class Alert(NamedTuple):
     """Something that is wrong now. `fingerprint`: what makes it the same alarm again; `subject`: what is over one day."""
 
     fingerprint: str
@@ -53,7 +53,7 @@ class Alarm(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Rung:
+class AlertState:
     """An alarm that was told. Moments are unix seconds.
 
     Attributes:
@@ -72,23 +72,23 @@ class Rung:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class AlertsTold:
     """What an operator was told: its alarms, by fingerprint, and the local day of its last fleet sheet ("": none yet)."""
 
     sheet_day: str = ""
-    alarms: Mapping[str, Rung] = field(default_factory=dict)
+    alarms: Mapping[str, AlertState] = field(default_factory=dict)
 
     def plain(self) -> dict[str, Any]:
         """All of it as plain data."""
         return {"sheet_day": self.sheet_day, "alarms": {name: plain(rung) for name, rung in self.alarms.items()}}
 
 
-_read_rung = reader(Rung)
+_read_rung = reader(AlertState)
 
 
-def read_told(state: dict[str, Any]) -> Told:
+def read_alerts_told(state: dict[str, Any]) -> AlertsTold:
     """What Told.plain() described. Raises KeyError, TypeError or ValueError on anything else."""
-    return Told(state["sheet_day"], {name: _read_rung(rung) for name, rung in state["alarms"].items()})
+    return AlertsTold(state["sheet_day"], {name: _read_rung(rung) for name, rung in state["alarms"].items()})
 
 
 class Surroundings(NamedTuple):
@@ -109,18 +109,18 @@ class Surroundings(NamedTuple):
     deaf_since: int | None = None
 
 
-def find_alarms(
+def find_alerts(
     book: Book,
-    sightings: Mapping[tuple[str, str], Sighting],
+    sightings: Mapping[tuple[str, str], MachineStatus],
     around: Surroundings,
     *,
-    known: Mapping[str, Rung],
-) -> tuple[Alarm, ...]:
+    known: Mapping[str, AlertState],
+) -> tuple[Alert, ...]:
     """What is wrong in a book now; machine by machine, then what concerns all of it.
 
     `sightings`: by book and machine. `known`: what was told before: a machine that is down is so until it is heard.
     """
-    alarms: list[Alarm] = []
+    alarms: list[Alert] = []
     for machine in book.machines.values():
         till = book.tills[machine.handle]
         sighting = sightings.get((book.key, machine.handle), UNSEEN)
@@ -137,15 +137,15 @@ def find_alarms(
         alarms += _silenced(machine, sighting)
     if around.short_since is not None and around.now - around.short_since >= RELAYS_SHORT_S:
         text = f"relays: {around.writers} connected, {around.min_ok} must take a message before it counts as sent"
-        alarms.append(Alarm("relays", "too few relays", text))
+        alarms.append(Alert("relays", "too few relays", text))
     if around.deaf_since is not None and around.now - around.deaf_since >= RELAYS_SHORT_S:
-        alarms.append(Alarm("deaf", "machines cannot be heard", DEAF))
+        alarms.append(Alert("deaf", "machines cannot be heard", DEAF))
     return tuple(alarms)
 
 
 def _silent(
-    book: Book, machine: Machine, sighting: Sighting, around: Surroundings, known: Mapping[str, Rung]
-) -> Iterator[Alarm]:
+    book: Book, machine: Machine, sighting: MachineStatus, around: Surroundings, known: Mapping[str, AlertState]
+) -> Iterator[Alert]:
     """A machine that used to be heard and is not. While no relay is heard, that says nothing of machines."""
     plan, name, heard_at = book.alert_plan, machine.handle, sighting.heard_at
     if heard_at > around.now and around.hearing_since is not None:
@@ -161,9 +161,9 @@ def _silent(
         return
     since = _clock(book, heard_at, around.now)
     if unheard_s >= plan.stuck_s or (rung is not None and standing and rung.level == WORSE):
-        yield Alarm(fingerprint, f"{name} stuck", f"{name} is stuck: no beacon since {since}", WORSE)
+        yield Alert(fingerprint, f"{name} stuck", f"{name} is stuck: no beacon since {since}", WORSE)
     else:
-        yield Alarm(fingerprint, f"{name} down", f"{name} is down: no beacon since {since}")
+        yield Alert(fingerprint, f"{name} down", f"{name} is down: no beacon since {since}")
 
 
 def _clock(book: Book, at: int, now: int) -> str:
@@ -172,24 +172,24 @@ def _clock(book: Book, at: int, now: int) -> str:
     return local_time(book.tz, at).strftime("%H:%M" if today else "%Y-%m-%d %H:%M")
 
 
-def _skewed(machine: Machine, sighting: Sighting) -> Iterator[Alarm]:
+def _skewed(machine: Machine, sighting: MachineStatus) -> Iterator[Alert]:
     skew_s = sighting.skew_s or 0
     if abs(skew_s) > SKEW_MAX_S:
         off = f"{duration(abs(skew_s))} {'ahead' if skew_s > 0 else 'behind'}"
-        yield Alarm(f"skew:{machine.handle}", f"{machine.handle} clock off", f"{machine.handle}: its clock is {off}")
+        yield Alert(f"skew:{machine.handle}", f"{machine.handle} clock off", f"{machine.handle}: its clock is {off}")
 
 
-def _low(book: Book, machine: Machine, till: Till, now: int) -> Iterator[Alarm]:
+def _low(book: Book, machine: Machine, till: Till, now: int) -> Iterator[Alert]:
     for position, cassette in till.cassettes.items():
         if cassette.count >= book.alert_plan.low_notes:
             continue
         fingerprint, name = f"low:{machine.handle}:{position}", f"{machine.handle} cassette {escape(position)}"
         if not cassette.count:
-            yield Alarm(fingerprint, f"{name} empty", f"{name} is empty", WORSE)
+            yield Alert(fingerprint, f"{name} empty", f"{name} is empty", WORSE)
             continue
         days = till.days_to_empty(position, local_day(book.tz, now))
         left = f"{cassette.count} x {cassette.denomination} {machine.fiat} left"
-        yield Alarm(fingerprint, f"{name} low", f"{name} is low: {left}{_lasting(days)}")
+        yield Alert(fingerprint, f"{name} low", f"{name} is low: {left}{_lasting(days)}")
 
 
 def _lasting(days: int | None) -> str:
@@ -198,23 +198,23 @@ def _lasting(days: int | None) -> str:
     return {0: ", less than a day", 1: ", about 1 day"}.get(days, f", about {days} days")
 
 
-def _fees_off(machine: Machine, till: Till) -> Iterator[Alarm]:
+def _fees_off(machine: Machine, till: Till) -> Iterator[Alert]:
     off, name = till.fees_off, machine.handle
     if off is not None:
         due = off.fee_sats - off.mismatch_sats
         charged = f"s{off.number} charged {off.fee_sats} sats where {due} were due ({off.mismatch_sats:+})"
-        yield Alarm(f"fees:{name}", f"{name} fees off", f"{name}: fees are not those set here: {charged}")
+        yield Alert(f"fees:{name}", f"{name} fees off", f"{name}: fees are not those set here: {charged}")
 
 
-def _held(machine: Machine, till: Till) -> Iterator[Alarm]:
+def _held(machine: Machine, till: Till) -> Iterator[Alert]:
     if till.held:
         name, first = machine.handle, f"s{till.held[0]}"
         what = "a settlement is held" if len(till.held) == 1 else f"{len(till.held)} settlements are held"
         step = f"settlement show {first} says why" if len(till.held) == 1 else "settlement list status=pending"
-        yield Alarm(f"held:{name}", f"{name} holds settlements", f"{name}: {what} until you decide: {step}")
+        yield Alert(f"held:{name}", f"{name} holds settlements", f"{name}: {what} until you decide: {step}")
 
 
-def _gaps(machine: Machine, till: Till, now: int, known: Mapping[str, Rung]) -> Iterator[Alarm]:
+def _gaps(machine: Machine, till: Till, now: int, known: Mapping[str, AlertState]) -> Iterator[Alert]:
     """Numbers that others overtook a while ago, an alarm for each gap; the parts of one that was parted are one.
 
     Once told they are missing until they come or are dismissed, whatever the clock does. Of many within an hour the
@@ -236,13 +236,13 @@ def _gaps(machine: Machine, till: Till, now: int, known: Mapping[str, Rung]) -> 
             told += fingerprint not in known
             lines = "; ".join(_gap(gap) for gap in gaps[-GAPS_NAMED_MAX:])
             more = "; more: `fleet`" if len(gaps) > GAPS_NAMED_MAX else ""
-            yield Alarm(fingerprint, f"{name} missing {gaps[0]}", f"{name}: {lines}{more}")
+            yield Alert(fingerprint, f"{name} missing {gaps[0]}", f"{name}: {lines}{more}")
     if untold:
         text = f"{name}: more settlements are missing: `fleet` shows which, `gap dismiss {name}` ends the wait"
-        yield Alarm(others, f"{name} missing more", text)
+        yield Alert(others, f"{name} missing more", text)
 
 
-def _is_due(fingerprint: str, gap: Gap, now: int, known: Mapping[str, Rung]) -> bool:
+def _is_due(fingerprint: str, gap: Gap, now: int, known: Mapping[str, AlertState]) -> bool:
     was_told = fingerprint in known and known[fingerprint].is_open
     # One that was noted more than a day ahead of now was so by a clock that went back: it is no new one.
     return was_told or not -DAY_S <= now - gap.at < GAP_FILLS_S
@@ -252,7 +252,7 @@ def _gap(gap: Gap) -> str:
     return f"have {gap.first - 1} and {gap.last + 1}, missing {gap}"
 
 
-def _strayed(machine: Machine, till: Till, now: int, known: Mapping[str, Rung]) -> Iterator[Alarm]:
+def _strayed(machine: Machine, till: Till, now: int, known: Mapping[str, AlertState]) -> Iterator[Alert]:
     """A count that a machine cannot have come to by selling: asked about, not believed."""
     name, stray = machine.handle, till.counter.stray
     fingerprint = f"stray:{name}"
@@ -262,17 +262,17 @@ def _strayed(machine: Machine, till: Till, now: int, known: Mapping[str, Rung]) 
             f"{name}'s counter jumped from {till.counter.newest} to {stray.first}: `gap dismiss {name}` if it was reset; "
             f"if not, look at `settlement list machine={name}`"
         )
-        yield Alarm(fingerprint, f"{name} counter jumped", text)
+        yield Alert(fingerprint, f"{name} counter jumped", text)
 
 
-def _rejected(machine: Machine, till: Till, now: int) -> Iterator[Alarm]:
+def _rejected(machine: Machine, till: Till, now: int) -> Iterator[Alert]:
     reasons = Counter(one.reason for one in till.rejections if now - one.at < REJECTED_WITHIN_S)
     if reasons:
         name, why = machine.handle, ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
-        yield Alarm(f"rejected:{name}", f"{name} rejected settlements", f"{name}: rejected within the hour: {why}")
+        yield Alert(f"rejected:{name}", f"{name} rejected settlements", f"{name}: rejected within the hour: {why}")
 
 
-def _unread(machine: Machine, sighting: Sighting, now: int, known: Mapping[str, Rung]) -> Iterator[Alarm]:
+def _unread(machine: Machine, sighting: MachineStatus, now: int, known: Mapping[str, AlertState]) -> Iterator[Alert]:
     """Sales that the machine says it made and no book holds: the cash may be out. Each is told, a flood of them once."""
     name, named, others = machine.handle, 0, 0
     told = sum(
@@ -289,13 +289,13 @@ def _unread(machine: Machine, sighting: Sighting, now: int, known: Mapping[str, 
         text = (
             f"{name} reported a sale that I cannot book: {sale.detail} (event {sale.event_id[:8]}…): `worklist` has it"
         )
-        yield Alarm(fingerprint, f"{name} reported a sale that I could not book", text)
+        yield Alert(fingerprint, f"{name} reported a sale that I could not book", text)
     if others:
         text = f"{name} reported {others} more that I cannot book: `worklist` has them"
-        yield Alarm(f"unread:{name}", f"{name} reported sales that I could not book", text)
+        yield Alert(f"unread:{name}", f"{name} reported sales that I could not book", text)
 
 
-def _silenced(machine: Machine, sighting: Sighting) -> Iterator[Alarm]:
+def _silenced(machine: Machine, sighting: MachineStatus) -> Iterator[Alert]:
     """The same by keys without standing, one alarm for all: the thief of an old key must not drown what is true."""
     name, silenced = machine.handle, [sale for sale in sighting.unread if sale.field == SIGNER]
     if silenced:
@@ -304,17 +304,19 @@ def _silenced(machine: Machine, sighting: Sighting) -> Iterator[Alarm]:
             f"{name}: a key that may not speak (suspended, or rotated out) reported a sale that I do not book: "
             f"{silenced[-1].detail} (event {silenced[-1].event_id[:8]}…){more}: `worklist` has it"
         )
-        yield Alarm(f"silenced:{name}", f"{name} reported sales by a key that may not speak", text)
+        yield Alert(f"silenced:{name}", f"{name} reported sales by a key that may not speak", text)
 
 
-def ring(known: Mapping[str, Rung], alarms: Iterable[Alarm], now: int) -> tuple[list[str], dict[str, Rung]]:
+def notify(
+    known: Mapping[str, AlertState], alarms: Iterable[Alert], now: int
+) -> tuple[list[str], dict[str, AlertState]]:
     """The lines to tell at unix second `now`, safe to show, and what is known once they are told.
 
     An alarm, at its level, is told once an hour at the most however often it comes and goes, and its end once for each
     time it was told.
     """
     lines: list[str] = []
-    after: dict[str, Rung] = {}
+    after: dict[str, AlertState] = {}
     for alarm in alarms:
         line, after[alarm.fingerprint] = _raise(known.get(alarm.fingerprint), alarm, now)
         lines += [line] if line else []
@@ -331,9 +333,9 @@ def ring(known: Mapping[str, Rung], alarms: Iterable[Alarm], now: int) -> tuple[
     return [escape(line) for line in lines], after
 
 
-def _raise(rung: Rung | None, alarm: Alarm, now: int) -> tuple[str | None, Rung]:
+def _raise(rung: AlertState | None, alarm: Alert, now: int) -> tuple[str | None, AlertState]:
     """The line for an alarm that is so now, if one is due, and what is known of it then."""
-    first = Rung(now, now, alarm.level, alarm.subject, alarm.text)
+    first = AlertState(now, now, alarm.level, alarm.subject, alarm.text)
     if rung is None:
         return alarm.text, first
     # What a clock that went back has in its future was told now. `raised_at` stays: beacons are compared with it.

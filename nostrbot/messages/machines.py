@@ -11,22 +11,22 @@ import orjson
 from nostrbot.core.atm.facts import CassettesPublished, FeesPublished
 
 
-class Told(NamedTuple):
+class MachineNews(NamedTuple):
     """A content for a machine, and the `d` tag under which it replaces the one before."""
 
     subject: str
     text: str
 
 
-def machine_message(fact: FeesPublished | CassettesPublished) -> Told:
+def machine_message(fact: FeesPublished | CassettesPublished) -> MachineNews:
     """What a machine is to be told by a fact."""
     match fact:
         case FeesPublished():
             content = {"cash_in_ppm": fact.cash_in_ppm, "cash_out_ppm": fact.cash_out_ppm}
-            return Told(f"bitspire-fees:{fact.pubkey}", orjson.dumps(content).decode())
+            return MachineNews(f"bitspire-fees:{fact.pubkey}", orjson.dumps(content).decode())
         case CassettesPublished():
             positions = {
                 cassette.position: {"denomination": cassette.denomination, "count": cassette.count}
                 for cassette in fact.cassettes
             }
-            return Told(f"bitspire-cassettes:{fact.pubkey}", orjson.dumps({"positions": positions}).decode())
+            return MachineNews(f"bitspire-cassettes:{fact.pubkey}", orjson.dumps({"positions": positions}).decode())

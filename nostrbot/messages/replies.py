@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.messages.words.figures import FIGURES_WORDS
 from nostrbot.messages.words.help import HELP_WORDS
 from nostrbot.messages.words.machines import MACHINE_WORDS
@@ -45,11 +45,13 @@ def answer_that_fits(verb: str, text: str, *, json: bool, scheme: Scheme) -> str
     """The answer itself, or a refusal in its place when it is too long for one event."""
     if fits(text, scheme):
         return text
-    too_long = Refused(Code.TOO_LONG, "the answer is too long for one message: ask for less, by machine= or limit=")
+    too_long = CommandRefused(
+        Code.TOO_LONG, "the answer is too long for one message: ask for less, by machine= or limit="
+    )
     return refusal(verb, too_long, json=json)
 
 
-def refusal(verb: str, refused: Refused, *, json: bool) -> str:
+def refusal(verb: str, refused: CommandRefused, *, json: bool) -> str:
     """The answer to a command that was refused: the reason, and what can be done."""
     if json:
         error = {"code": refused.code, "message": refused.message}

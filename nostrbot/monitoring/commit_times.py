@@ -13,7 +13,7 @@ from typing import Any
 BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 
 
-class Commits:
+class CommitTimes:
     """The commits since the start."""
 
     def __init__(self) -> None:

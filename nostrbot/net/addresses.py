@@ -1,7 +1,7 @@
 """Addresses: which relays of other people's choosing may be connected to.
 
 What lives here: judging a relay's URL as a person announced it, and the network addresses its name stands for. What
-does not: who announced it (relays/recipients/relay_lists.py) and connecting (dialler.py). Whoever announces a relay tells the bot where
+does not: who announced it (relays/recipients/relay_lists.py) and connecting (dialer.py). Whoever announces a relay tells the bot where
 to connect, so an address of the bot's own network, however it is written, is refused (faults.md, server-side request
 forgery). The name is judged first, and what it stands for again when the bot connects.
 https://www.rfc-editor.org/rfc/rfc6890
@@ -44,7 +44,7 @@ class Unfit:
     why: str
 
 
-class Place(NamedTuple):
+class HostPort(NamedTuple):
     """Where a relay's URL leads: a DNS name or an IP address without brackets, and a port."""
 
     host: str
@@ -76,11 +76,11 @@ def public_relay(url: str) -> str | Unfit:
     return relay_url(f"wss://{host}{'' if port == TLS_PORT else f':{port}'}{parts.path}{query}")
 
 
-def place_of(url: str) -> Place:
+def place_of(url: str) -> HostPort:
     """Where a URL that public_relay() gave leads."""
     parts = urlsplit(url)
     assert parts.hostname, "a public relay has a host"
-    return Place(parts.hostname, parts.port or TLS_PORT)
+    return HostPort(parts.hostname, parts.port or TLS_PORT)
 
 
 def is_public(address: str) -> bool:
@@ -98,7 +98,7 @@ def is_public(address: str) -> bool:
     return parsed in GLOBAL_UNICAST and parsed.is_global and parsed.sixtofour is None and parsed.teredo is None
 
 
-async def resolve_public(place: Place, look_up: LookUp) -> list[str] | Unfit:
+async def resolve_public(place: HostPort, look_up: LookUp) -> list[str] | Unfit:
     """The addresses a name stands for at this moment, IPv4 first. Connect to one of these, never to the name again.
 
     One private address among them makes the name unfit: it would be the next one to be tried. Raises what `look_up` does.

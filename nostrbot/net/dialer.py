@@ -1,7 +1,7 @@
 """The dialler: opening a connection to a relay that somebody else chose.
 
 What lives here: looking its name up, and connecting to the very address that was judged. What does not: the rules
-(addresses.py), and what is said on the connection (visit.py).
+(addresses.py), and what is said on the connection (relays/recipients/visit.py).
 
 A name may stand for another address a moment later (DNS rebinding), so it is looked up once and the socket goes to the
 address that was found fit; the name is still the one that TLS and the relay are told.
@@ -76,7 +76,7 @@ class Resolver:
         return outcome
 
 
-class PublicDialler:
+class PublicDialer:
     """Connects to public relays only. Call it as a Dial with a URL that public_relay() gave."""
 
     def __init__(self, look_up: LookUp | None = None) -> None:

@@ -1,7 +1,7 @@
 """Frames: what a websocket is made of, below the messages a relay says.
 
 What lives here: a connection that a relay cannot drown with frames that carry nothing. What does not: how large a message
-may be (limits.py), what the messages mean, and what too many bad ones come to (session.py, visit.py).
+may be (relays/limits.py), what the messages mean, and what too many bad ones come to (relays/session.py, relays/recipients/visit.py).
 
 Pings, pongs and empty fragments never reach whoever reads messages: they are parsed, and answered, as soon as they come,
 two bytes each. Unbounded, one relay takes the whole loop with them, and the answers it does not read take our memory.

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from nostrbot.core.atm.settlements.facts import Leg
 from nostrbot.core.atm.states import LegStatus
 from nostrbot.core.book import Book
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.facts import read_fact
 from nostrbot.messages.receipts import Payment, payment_of, receipt_view
 from nostrbot.reading.pages import NOT_IN_LIST, LegsOfBook, Page, Place, page_of, read_id
@@ -30,7 +30,7 @@ class LpReading:
         self._queries = queries
 
     @property
-    def readers(self) -> Mapping[str, Callable[[Question], Awaitable[Data | Refused]]]:
+    def readers(self) -> Mapping[str, Callable[[Question], Awaitable[Data | CommandRefused]]]:
         """Who answers what."""
         return {
             "balance": self._balance,
@@ -39,7 +39,7 @@ class LpReading:
             "receipt": self._receipt,
         }
 
-    async def _own_deposits(self, question: Question) -> Data | Refused:
+    async def _own_deposits(self, question: Question) -> Data | CommandRefused:
         enrolled = question.enrolled_in(self._books)
         found = [
             (deposit.created_at, book.handle, deposit)
@@ -59,7 +59,7 @@ class LpReading:
             question.args,
         )
 
-    async def _balance(self, question: Question) -> Data | Refused:
+    async def _balance(self, question: Question) -> Data | CommandRefused:
         """Where there is cash or sats comes first: any operator may enrol an LP at as many machines as it likes."""
         operator, machine = question.args.get("operator"), question.args.get("machine")
         rows = [
@@ -75,7 +75,7 @@ class LpReading:
         fitting = rows_that_fit(ordered)
         return ordered if len(fitting) == len(ordered) else Shortened(fitting)
 
-    async def _history(self, question: Question) -> Data | Refused:
+    async def _history(self, question: Question) -> Data | CommandRefused:
         """Legs of all books in one list. A page ends at an id; with several operators it names the operator too."""
         enrolled, page = question.enrolled_in(self._books), Page(question.args)
         last = await self._place(enrolled, question.args["before"]) if "before" in question.args else None
@@ -109,7 +109,7 @@ class LpReading:
                     last = (stored.made.at, book.handle, anchor)
         return last
 
-    async def _receipt(self, question: Question) -> Data | Refused:
+    async def _receipt(self, question: Question) -> Data | CommandRefused:
         number, operator = question.args["leg"], question.args.get("operator")
         receipts = []
         for book, handle in question.enrolled_in(self._books):
@@ -121,10 +121,10 @@ class LpReading:
                     entry = stored.made
                     receipts.append(receipt_view(book, paid, leg, entry=entry.seq, entry_hash=entry.hash))
         if not receipts:
-            return Refused(Code.NOT_FOUND, f"there is no receipt l{number}: `history` shows yours")
+            return CommandRefused(Code.NOT_FOUND, f"there is no receipt l{number}: `history` shows yours")
         if len(receipts) > 1:
             names = ", ".join(receipt["operator"] for receipt in receipts)
-            return Refused(Code.AMBIGUOUS, f"you have a receipt l{number} with {names}: add operator=<name>")
+            return CommandRefused(Code.AMBIGUOUS, f"you have a receipt l{number} with {names}: add operator=<name>")
         return receipts[0]
 
 

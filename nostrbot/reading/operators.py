@@ -8,14 +8,14 @@ section 1; acceptance Q4, W1-W4). Lists are newest first.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from nostrbot.core.atm.fleet import UNSEEN, Sighting
+from nostrbot.core.atm.fleet import UNSEEN, MachineStatus
 from nostrbot.core.atm.records import Deposit
 from nostrbot.core.atm.registry import find_lp, find_machine
 from nostrbot.core.atm.settlements.worklist import STUCK_AFTER_S
 from nostrbot.core.atm.states import SettlementStatus
 from nostrbot.core.atm.unread import in_turn, unread_view
 from nostrbot.core.book import Book, Seat
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.plain import View
 from nostrbot.reading.pages import NOT_IN_LIST, Page, page_of, read_id
 from nostrbot.reading.question import Question
@@ -40,14 +40,14 @@ class OperatorReading:
     """Answers operators' questions over live books and stored entries."""
 
     def __init__(
-        self, books: Mapping[str, Book], sightings: Mapping[tuple[str, str], Sighting], queries: Queries
+        self, books: Mapping[str, Book], sightings: Mapping[tuple[str, str], MachineStatus], queries: Queries
     ) -> None:
         self._books = books
         self._sightings = sightings
         self._queries = queries
 
     @property
-    def readers(self) -> Mapping[str, Callable[[Question], Awaitable[Data | Refused]]]:
+    def readers(self) -> Mapping[str, Callable[[Question], Awaitable[Data | CommandRefused]]]:
         """Who answers what."""
         return {
             "machine list": self._machines,
@@ -67,15 +67,15 @@ class OperatorReading:
             "payment list": self._payments,
         }
 
-    async def _machines(self, question: Question) -> Data | Refused:
+    async def _machines(self, question: Question) -> Data | CommandRefused:
         machines = reversed(question.own_book(self._books).machines.values())
         return page_of("machines", ((machine.handle, machine) for machine in machines), machine_view, question.args)
 
-    async def _machine(self, question: Question) -> Data | Refused:
+    async def _machine(self, question: Question) -> Data | CommandRefused:
         machine = find_machine(question.own_book(self._books), question.args["machine"])
-        return machine if isinstance(machine, Refused) else {"machine": machine_view(machine)}
+        return machine if isinstance(machine, CommandRefused) else {"machine": machine_view(machine)}
 
-    async def _fleet(self, question: Question) -> Data | Refused:
+    async def _fleet(self, question: Question) -> Data | CommandRefused:
         book = question.own_book(self._books)
         return page_of(
             "fleet",
@@ -84,24 +84,24 @@ class OperatorReading:
             question.args,
         )
 
-    async def _telemetry(self, question: Question) -> Data | Refused:
+    async def _telemetry(self, question: Question) -> Data | CommandRefused:
         book = question.own_book(self._books)
         machine = find_machine(book, question.args["machine"])
-        if isinstance(machine, Refused):
+        if isinstance(machine, CommandRefused):
             return machine
         return telemetry_view(machine, self._sightings.get((book.key, machine.handle)))
 
-    async def _cassettes(self, question: Question) -> Data | Refused:
+    async def _cassettes(self, question: Question) -> Data | CommandRefused:
         book = question.own_book(self._books)
         machine = find_machine(book, question.args["machine"])
-        return machine if isinstance(machine, Refused) else cassettes_view(book, machine.handle)
+        return machine if isinstance(machine, CommandRefused) else cassettes_view(book, machine.handle)
 
-    async def _fixed(self, question: Question) -> Data | Refused:
+    async def _fixed(self, question: Question) -> Data | CommandRefused:
         return {"fixed": fixed_view(question.own_book(self._books), question.at)}
 
-    async def _lps(self, question: Question) -> Data | Refused:
+    async def _lps(self, question: Question) -> Data | CommandRefused:
         book, at = question.own_book(self._books), question.args.get("machine")
-        if at is not None and isinstance(found := find_machine(book, at), Refused):
+        if at is not None and isinstance(found := find_machine(book, at), CommandRefused):
             return found
         return page_of(
             "lps",
@@ -110,12 +110,12 @@ class OperatorReading:
             question.args,
         )
 
-    async def _lp(self, question: Question) -> Data | Refused:
+    async def _lp(self, question: Question) -> Data | CommandRefused:
         book = question.own_book(self._books)
         lp = find_lp(book, question.args["lp"])
-        return lp if isinstance(lp, Refused) else {"lp": lp_view(book, lp.handle, lp.pubkey)}
+        return lp if isinstance(lp, CommandRefused) else {"lp": lp_view(book, lp.handle, lp.pubkey)}
 
-    async def _deposits(self, question: Question) -> Data | Refused:
+    async def _deposits(self, question: Question) -> Data | CommandRefused:
         args, book = question.args, question.own_book(self._books)
 
         def show(deposit: Deposit) -> View | None:
@@ -129,7 +129,7 @@ class OperatorReading:
         deposits = ((f"d{deposit.number}", deposit) for deposit in reversed(book.deposits.values()))
         return page_of("deposits", deposits, show, question.args)
 
-    async def _settlements(self, question: Question) -> Data | Refused:
+    async def _settlements(self, question: Question) -> Data | CommandRefused:
         args, key, page = question.args, question.own_book(self._books).key, Page(question.args)
         before = read_id(args["before"], "s") if "before" in args else None
         if before is None and "before" in args:
@@ -151,7 +151,7 @@ class OperatorReading:
             if not stored:
                 return page.view("settlements")
 
-    async def _payments(self, question: Question) -> Data | Refused:
+    async def _payments(self, question: Question) -> Data | CommandRefused:
         args, key, page = question.args, question.own_book(self._books).key, Page(question.args)
         before = read_id(args["before"], "l") if "before" in args else None
         if before is None and "before" in args:
@@ -168,14 +168,14 @@ class OperatorReading:
             if not stored:
                 return page.view("payments")
 
-    async def _settlement(self, question: Question) -> Data | Refused:
+    async def _settlement(self, question: Question) -> Data | CommandRefused:
         number = question.args["settlement"]
         stored = await self._queries.settlement(question.own_book(self._books).key, number)
         if stored is None:
-            return Refused(Code.NOT_FOUND, f"there is no settlement s{number}: `settlement list` shows yours")
+            return CommandRefused(Code.NOT_FOUND, f"there is no settlement s{number}: `settlement list` shows yours")
         return {"settlement": show_settlement(stored.dossier(), after=question.args.get("after", 0))}
 
-    async def _worklist(self, question: Question) -> Data | Refused:
+    async def _worklist(self, question: Question) -> Data | CommandRefused:
         book = question.own_book(self._books)
         buckets: dict[str, list[View]] = {}
         more = False
@@ -204,15 +204,15 @@ class OperatorReading:
         more = more or sum(map(len, fitting.values())) < sum(map(len, buckets.values()))
         return {**fitting, **({"more": True} if more else {})}
 
-    async def _splits(self, question: Question) -> Data | Refused:
+    async def _splits(self, question: Question) -> Data | CommandRefused:
         book, machine = question.own_book(self._books), question.args.get("machine")
-        if machine is not None and isinstance(found := find_machine(book, machine), Refused):
+        if machine is not None and isinstance(found := find_machine(book, machine), CommandRefused):
             return found
         return splits_view(book, machine)
 
-    async def _balances(self, question: Question) -> Data | Refused:
+    async def _balances(self, question: Question) -> Data | CommandRefused:
         book, at = question.own_book(self._books), question.args.get("machine")
-        if at is not None and isinstance(found := find_machine(book, at), Refused):
+        if at is not None and isinstance(found := find_machine(book, at), CommandRefused):
             return found
 
         def show(at_machine: tuple[str, Seat]) -> View | None:
@@ -225,7 +225,7 @@ class OperatorReading:
             for machine, seat in lp.seats.items()
         )
         page = page_of("balances", seats, show, question.args)
-        if isinstance(page, Refused):
+        if isinstance(page, CommandRefused):
             return page
         frozen = {"lps": book.lps_frozen_sats(), "operator": book.own_frozen_sats()}
         return {**page, "sats": sats_view(book), **({"frozen_sats": frozen} if book.frozen else {})}

@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 
 from nostrbot.core.book import Book
 from nostrbot.core.commands.command import LIST_LIMIT_DEFAULT
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.plain import View
 from nostrbot.store.queries import Queries, StoredLeg
 from nostrbot.views.fitting import DATA_BYTES_MAX, row_bytes
 
 ENTRIES_AT_ONCE = 20  # read from the journal: one of a machine with hundreds of LPs has hundreds of kB
-NOT_IN_LIST = Refused(Code.BAD_ARGUMENT, "before must be an id of this list")
+NOT_IN_LIST = CommandRefused(Code.BAD_ARGUMENT, "before must be an id of this list")
 
 Thing = TypeVar("Thing")
 Place = tuple[int, str, int]  # of a leg in a history: when (unix seconds), the operator's name, the leg's number
@@ -54,7 +54,7 @@ class Page:
 
 def page_of(
     noun: str, things: Iterable[tuple[str, Thing]], show: Callable[[Thing], View | None], args: Mapping[str, Any]
-) -> View | Refused:
+) -> View | CommandRefused:
     """One page of a list held in memory, from after `before=` on. `show` gives None for what was not asked for.
 
     `before=` may name what was not asked for: a deposit may have changed its status since the page that ended with it.

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 import orjson
 
 from nostrbot.core.book import Book
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.proofs.checkpoint import Checkpoint, proof_view, read_checkpoint
 from nostrbot.core.proofs.liabilities import Tree, add_up, reading_leaves, root_of
 from nostrbot.errors import BooksError
@@ -26,12 +26,14 @@ from nostrbot.views.fitting import Data
 Result = TypeVar("Result")
 
 TREES_REMEMBERED = 4  # some 20 MB each with ten thousand LPs
-NO_CHECKPOINT = Refused(
+NO_CHECKPOINT = CommandRefused(
     Code.NOT_FOUND,
     "nothing is signed yet: a checkpoint comes with the next day, or at once if your operator says `checkpoint`",
 )
-NOT_KEPT = Refused(Code.NOT_FOUND, "there is no such checkpoint, or it is too old to prove: `proof` takes the newest")
-NOT_THEN = Refused(Code.NOT_FOUND, "you were not enrolled yet at that checkpoint: ask again after the next one")
+NOT_KEPT = CommandRefused(
+    Code.NOT_FOUND, "there is no such checkpoint, or it is too old to prove: `proof` takes the newest"
+)
+NOT_THEN = CommandRefused(Code.NOT_FOUND, "you were not enrolled yet at that checkpoint: ask again after the next one")
 
 
 class Grown(NamedTuple):
@@ -50,18 +52,20 @@ class ProofReading:
         self._grown: OrderedDict[tuple[str, int], Grown] = OrderedDict()  # by book and number, last used last
 
     @property
-    def readers(self) -> Mapping[str, Callable[[Question], Awaitable[Data | Refused]]]:
+    def readers(self) -> Mapping[str, Callable[[Question], Awaitable[Data | CommandRefused]]]:
         """Who answers what."""
         return {"proof": self._proof}
 
-    async def _proof(self, question: Question) -> Data | Refused:
+    async def _proof(self, question: Question) -> Data | CommandRefused:
         operator = question.args.get("operator")
         books = [book for book, _ in question.enrolled_in(self._books) if operator in (None, book.handle)]
         if not books:
-            return Refused(Code.NOT_FOUND, "you are with no such operator: `balance` shows yours")
+            return CommandRefused(Code.NOT_FOUND, "you are with no such operator: `balance` shows yours")
         if len(books) > 1:
             names = ", ".join(book.handle for book in books)
-            return Refused(Code.AMBIGUOUS, f"you are with {names}, and each signs for itself: add operator=<name>")
+            return CommandRefused(
+                Code.AMBIGUOUS, f"you are with {names}, and each signs for itself: add operator=<name>"
+            )
         seq = question.args.get("checkpoint")
         grown = await self._find(books[0].key, seq)
         if grown is None:

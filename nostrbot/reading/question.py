@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 from nostrbot.core.atm.records import Split
 from nostrbot.core.book import Book
 from nostrbot.core.commands.command import Command
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.directory import Standing
 from nostrbot.core.plain import View
 
-NOT_THERE = Refused(Code.NOT_FOUND, "you are at no such machine: `balance` shows where you are")
+NOT_THERE = CommandRefused(Code.NOT_FOUND, "you are at no such machine: `balance` shows where you are")
 
 
 class Begun(NamedTuple):

@@ -6,11 +6,11 @@ What lives here: who answers what, and what everyone and the platform may ask. W
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from nostrbot.core.atm.fleet import Sighting
+from nostrbot.core.atm.fleet import MachineStatus
 from nostrbot.core.book import ROOT, Book
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.commands.specs import Answerer
-from nostrbot.core.table import FORMS, TABLE
+from nostrbot.core.table import SPECS, TABLE
 from nostrbot.nostr.keys import npub
 from nostrbot.reading.lps import LpReading
 from nostrbot.reading.operators import OperatorReading
@@ -30,11 +30,11 @@ class Reading:
     """Answers questions over live books and stored entries."""
 
     def __init__(
-        self, books: Mapping[str, Book], sightings: Mapping[tuple[str, str], Sighting], queries: Queries
+        self, books: Mapping[str, Book], sightings: Mapping[tuple[str, str], MachineStatus], queries: Queries
     ) -> None:
         self._books = books
         self._queries = queries
-        self._readers: Mapping[str, Callable[[Question], Awaitable[Data | Refused]]] = {
+        self._readers: Mapping[str, Callable[[Question], Awaitable[Data | CommandRefused]]] = {
             "operator list": self._operators,
             "platform status": self._platform,
             **OperatorReading(books, sightings, queries).readers,
@@ -49,13 +49,13 @@ class Reading:
         asked = {form.verb for form in TABLE if not form.changes and form.answerer is Answerer.READING}
         assert set(self._readers) == asked
 
-    async def answer(self, question: Question) -> Data | Refused:
+    async def answer(self, question: Question) -> Data | CommandRefused:
         """The data of the answer, or why there is none."""
         if question.begun is not None:
             return await add_last_month(self._books, self._queries, question, question.begun)
         return await self._readers[question.command.verb](question)
 
-    async def _operators(self, question: Question) -> Data | Refused:
+    async def _operators(self, question: Question) -> Data | CommandRefused:
         root = self._books[ROOT]
         return page_of(
             "operators",
@@ -68,22 +68,22 @@ class Reading:
             question.args,
         )
 
-    async def _platform(self, question: Question) -> Data | Refused:
+    async def _platform(self, question: Question) -> Data | CommandRefused:
         root = self._books[ROOT]
         return {"platform": platform_view(root.cash_in_ppm, root.cash_out_ppm, len(root.operators))}
 
-    async def _help(self, question: Question) -> Data | Refused:
+    async def _help(self, question: Question) -> Data | CommandRefused:
         topic = question.args["topic"]
-        if topic in FORMS:
-            form = FORMS[topic]
+        if topic in SPECS:
+            form = SPECS[topic]
             return {"help": {"usage": form.usage, "summary": form.summary, "example": form.example}}
         roles = question.standing.roles
         forms = [form for form in TABLE if form.is_for(roles) and form.verb.startswith(topic)]
         if not forms:
-            return Refused(Code.NOT_FOUND, f"there is no help on {topic[:40]!r}: say `help`")
+            return CommandRefused(Code.NOT_FOUND, f"there is no help on {topic[:40]!r}: say `help`")
         return {"help": {"commands": [{"usage": form.usage, "summary": form.summary} for form in forms]}}
 
-    async def _whoami(self, question: Question) -> Data | Refused:
+    async def _whoami(self, question: Question) -> Data | CommandRefused:
         standing, names = question.standing, []
         if standing.platform:
             names.append("the platform")

@@ -13,7 +13,7 @@ from typing import Any
 from nostrbot.core.atm.registry import find_machine
 from nostrbot.core.atm.states import Direction, LegType, SettlementStatus
 from nostrbot.core.book import Book
-from nostrbot.core.commands.refused import Refused
+from nostrbot.core.commands.refused import CommandRefused
 from nostrbot.core.commands.specs import Period
 from nostrbot.core.local_time import DAY_S, local_day, moment_of
 from nostrbot.core.plain import View
@@ -35,7 +35,7 @@ OPEN = {
 
 
 @dataclass(slots=True)
-class Amounts:
+class SumOfSales:
     """Sats, and the cash that went with them in minor units; `count`: how many settlements or legs."""
 
     count: int = 0
@@ -54,7 +54,7 @@ class Amounts:
 
 
 @dataclass(slots=True)
-class Takings:
+class MachineTakings:
     """What one machine took in, or all machines of one currency.
 
     Attributes:
@@ -69,14 +69,14 @@ class Takings:
     machine: str | None
     currency: str
     statuses: Counter[tuple[Direction, SettlementStatus]] = field(default_factory=Counter)
-    wire: dict[Direction, Amounts] = field(default_factory=lambda: {one: Amounts() for one in Direction})
+    wire: dict[Direction, SumOfSales] = field(default_factory=lambda: {one: SumOfSales() for one in Direction})
     principal: Counter[Direction] = field(default_factory=Counter)
     fees: Counter[str] = field(default_factory=Counter)
     mismatch_sats: int = 0
-    lps: Amounts = field(default_factory=Amounts)
-    own: Amounts = field(default_factory=Amounts)
+    lps: SumOfSales = field(default_factory=SumOfSales)
+    own: SumOfSales = field(default_factory=SumOfSales)
     owed_sats: int = 0
-    payouts: dict[str, Amounts] = field(default_factory=lambda: {what: Amounts() for what in PAYOUTS.values()})
+    payouts: dict[str, SumOfSales] = field(default_factory=lambda: {what: SumOfSales() for what in PAYOUTS.values()})
     rejected: Counter[str] = field(default_factory=Counter)
     open: Counter[str] = field(default_factory=Counter)
 
@@ -147,18 +147,20 @@ class ReportReading:
         self._queries = queries
 
     @property
-    def readers(self) -> Mapping[str, Callable[[Question], Awaitable[Data | Refused]]]:
+    def readers(self) -> Mapping[str, Callable[[Question], Awaitable[Data | CommandRefused]]]:
         """Who answers what."""
         return {"report": self._report}
 
-    async def _report(self, question: Question) -> Data | Refused:
+    async def _report(self, question: Question) -> Data | CommandRefused:
         book = question.own_book(self._books)
         period, only = question.args.get("period", Period.DAY), question.args.get("machine")
-        if only is not None and isinstance(found := find_machine(book, only), Refused):
+        if only is not None and isinstance(found := find_machine(book, only), CommandRefused):
             return found
         since = _start(book.tz, period, question.at)
-        tills = {name: Takings(name, machine.fiat) for name, machine in book.machines.items() if only in (None, name)}
-        totals = {one.currency: Takings(None, one.currency) for one in tills.values()}
+        tills = {
+            name: MachineTakings(name, machine.fiat) for name, machine in book.machines.items() if only in (None, name)
+        }
+        totals = {one.currency: MachineTakings(None, one.currency) for one in tills.values()}
         for sales in await self._queries.sale_sums.since(book.key, since, only):
             for takings in _of_machine(sales.machine, tills, totals):
                 takings.add(sales)
@@ -181,14 +183,16 @@ def _start(tz: str, period: Period, now: int) -> int:
     return start
 
 
-def _of_machine(machine: str, tills: dict[str, Takings], totals: dict[str, Takings]) -> tuple[Takings, ...]:
+def _of_machine(
+    machine: str, tills: dict[str, MachineTakings], totals: dict[str, MachineTakings]
+) -> tuple[MachineTakings, ...]:
     """What this machine's figures are part of; nothing where it was not asked for."""
     if machine not in tills:
         return ()
     return tills[machine], totals[tills[machine].currency]
 
 
-def _fitting(tills: Mapping[str, Takings], totals: Mapping[str, Takings]) -> View:
+def _fitting(tills: Mapping[str, MachineTakings], totals: Mapping[str, MachineTakings]) -> View:
     """The totals, and as many machines as an answer has room for: those that took the most first."""
     busy = [takings for takings in tills.values() if takings.says_something]
     busy.sort(key=lambda takings: -sum(takings.statuses.values()))

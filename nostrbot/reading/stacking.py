@@ -14,7 +14,7 @@ from itertools import pairwise
 from nostrbot.core.atm.prices import price_in_force
 from nostrbot.core.atm.states import DepositStatus, LegType
 from nostrbot.core.book import Book
-from nostrbot.core.commands.refused import Refused
+from nostrbot.core.commands.refused import CommandRefused
 from nostrbot.core.commands.specs import Range
 from nostrbot.core.local_time import days_before, local_day, moment_of, month_after
 from nostrbot.core.plain import View
@@ -124,11 +124,11 @@ class StackReading:
         self._queries = queries
 
     @property
-    def readers(self) -> Mapping[str, Callable[[Question], Awaitable[Data | Refused]]]:
+    def readers(self) -> Mapping[str, Callable[[Question], Awaitable[Data | CommandRefused]]]:
         """Who answers what."""
         return {"stats": self._stats}
 
-    async def _stats(self, question: Question) -> Data | Refused:
+    async def _stats(self, question: Question) -> Data | CommandRefused:
         enrolled = question.enrolled_in(self._books)
         chosen: Range = question.args.get("range", Range.MONTH)
         today = max(local_day(book.tz, question.at) for book, _ in enrolled)

@@ -18,7 +18,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from nostrbot.core.book import Book
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.local_time import local_day, moment_of, month_after
 from nostrbot.core.plain import View
 from nostrbot.money import format_minor
@@ -205,11 +205,11 @@ class StatementReading:
         self._queries = queries
 
     @property
-    def readers(self) -> Mapping[str, Callable[[Question], Awaitable[Data | Refused]]]:
+    def readers(self) -> Mapping[str, Callable[[Question], Awaitable[Data | CommandRefused]]]:
         """Who answers what."""
         return {"statement": self._statement}
 
-    async def _statement(self, question: Question) -> Data | Refused:
+    async def _statement(self, question: Question) -> Data | CommandRefused:
         args, enrolled = question.args, question.enrolled_in(self._books)
         operator, machine = args.get("operator"), args.get("machine")
         chosen = [(book, lp) for book, lp in enrolled if operator in (None, book.handle)]
@@ -218,7 +218,7 @@ class StatementReading:
         months = [local_day(book.tz, question.at)[:7] for book, _ in chosen]
         month = args.get("month") or _month_before(min(months))
         if month > max(months):
-            return Refused(Code.BAD_ARGUMENT, f"{month} has not begun yet: say a month up to {max(months)}")
+            return CommandRefused(Code.BAD_ARGUMENT, f"{month} has not begun yet: say a month up to {max(months)}")
         accounts = []
         for book, lp in chosen:
             account = Account(book, lp, _month_of(book.tz, month))

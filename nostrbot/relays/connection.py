@@ -23,7 +23,7 @@ from nostrbot.relays.watch import Watch
 from nostrbot.relays.words import plain_words
 
 
-class Opening(connect):
+class WebsocketOpening(connect):
     """Opens a websocket where it was told to, and nowhere else.
 
     A relay that sends us to another one would count as two, and could send us to an address of our own network.
@@ -91,9 +91,9 @@ class Connection:
             self._session = None
         return self._stay_away_s(ending, loop.time() - opened_at, oks)
 
-    def _opening(self) -> Opening:
+    def _opening(self) -> WebsocketOpening:
         limits = self._commons.limits
-        return Opening(
+        return WebsocketOpening(
             self._relay.url,
             create_connection=BoundedConnection,
             compression=None,  # costs more than it saves: 11 us an event

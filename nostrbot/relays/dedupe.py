@@ -48,7 +48,7 @@ class Arrival:
         return size_of(self.event)
 
 
-class Sighting(Enum):
+class Delivery(Enum):
     """What one more delivery of a verified event is."""
 
     FIRST = auto()
@@ -75,7 +75,7 @@ class _Seen:
     pauses: dict[int, _Pause] | None = None  # by source; hardly any event needs it
 
 
-class Sightings:
+class Deliveries:
     """A bounded memory of verified events, least recently seen forgotten first.
 
     The first `repeats_at_once` repeats of an event count however soon they come: an impatient author is answered too.
@@ -100,7 +100,7 @@ class Sightings:
             and event.id == event_id(event.pubkey, event.created_at, event.kind, event.tags, event.content)
         )
 
-    def record(self, event: Event, *, source: int, live: bool, now: float) -> Sighting:
+    def record(self, event: Event, *, source: int, live: bool, now: float) -> Delivery:
         """Note one delivery of an event that was verified.
 
         `source` numbers the subscription at a relay, from 0. `live`: past EOSE; what comes before it is the relay's
@@ -113,23 +113,23 @@ class Sightings:
             self._seen[key] = _Seen(bytes.fromhex(event.sig), bit, now)
             if len(self._seen) > self._size_max:
                 self._seen.popitem(last=False)
-            return Sighting.FIRST
+            return Delivery.FIRST
         self._seen.move_to_end(key)
         if not seen.sources & bit:
             seen.sources |= bit
-            return Sighting.DUPLICATE
+            return Delivery.DUPLICATE
         if not live:
-            return Sighting.DUPLICATE
+            return Delivery.DUPLICATE
         is_soon = now - seen.round_at < self._repeat_gap_s
         is_at_once = seen.repeat_count < self._repeats_at_once
         if not is_ephemeral(event.kind) or (is_soon and not is_at_once):
-            return Sighting.NEEDLESS
+            return Delivery.NEEDLESS
         if not is_at_once and not _take_turn(seen, source, now):
-            return Sighting.EARLY
+            return Delivery.EARLY
         seen.sources = bit
         seen.round_at = now
         seen.repeat_count += 1
-        return Sighting.REPEAT
+        return Delivery.REPEAT
 
 
 def _take_turn(seen: _Seen, source: int, now: float) -> bool:

@@ -15,12 +15,12 @@ from random import Random
 
 from nostrbot.relays.conduct import Backoff
 from nostrbot.relays.limits import Limits
-from nostrbot.relays.watch import FILTERS_MAX, Part, Watch
+from nostrbot.relays.watch import FILTERS_MAX, Watch, WatchPart
 
 TRIES = 2  # a REQ is refused so often before it counts
 CUTS = 2  # a relay hangs up so often while REQs are unanswered before that counts
 
-Groups = list[tuple[str, tuple[Part, ...]]]  # name of the REQ, and what it asks for
+Groups = list[tuple[str, tuple[WatchPart, ...]]]  # name of the REQ, and what it asks for
 
 
 class Way(IntEnum):
@@ -42,7 +42,7 @@ class Grouping:
         self._rest_until = 0.0
         self._cut_count = 0
 
-    def groups(self, parts: Iterable[Part]) -> Groups:
+    def groups(self, parts: Iterable[WatchPart]) -> Groups:
         """All parts, the essential ones first, in the REQs they are asked in."""
         return _groups(self.way, parts)
 
@@ -110,7 +110,7 @@ def _is_about_them(refused: Sequence[Watch], watches: Sequence[Watch]) -> bool:
     return watches[-1].is_in_force and not any(watch.was_served for watch in refused)
 
 
-def _groups(way: Way, parts: Iterable[Part]) -> Groups:
+def _groups(way: Way, parts: Iterable[WatchPart]) -> Groups:
     ordered = sorted(parts, key=lambda part: not part.subscription.essential)
     if way is Way.ALONE:
         return [(part.name, (part,)) for part in ordered]
@@ -123,9 +123,9 @@ def _groups(way: Way, parts: Iterable[Part]) -> Groups:
     return [*_chunks("essential", essential), *_chunks("rest", rest)]
 
 
-def _chunks(name: str, parts: Sequence[Part]) -> Iterator[tuple[str, tuple[Part, ...]]]:
+def _chunks(name: str, parts: Sequence[WatchPart]) -> Iterator[tuple[str, tuple[WatchPart, ...]]]:
     """The parts in as few REQs as FILTERS_MAX allows: each may carry the filters of a page besides its own."""
-    chunk: list[Part] = []
+    chunk: list[WatchPart] = []
     number = 1
     for part in parts:
         filters = {one for other in (*chunk, part) for one in other.subscription.filters}

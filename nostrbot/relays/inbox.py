@@ -44,7 +44,7 @@ EVENT_BYTES: Final = 1_000  # what an event takes beside its texts
 Item = TypeVar("Item", bound=Waits)
 
 
-class Inbox(asyncio.Queue[Item], Generic[Item]):
+class ArrivalQueue(asyncio.Queue[Item], Generic[Item]):
     """A queue in three lanes, each oldest first."""
 
     def __init__(self, items_max: int, bytes_max: int) -> None:

@@ -20,8 +20,8 @@ from nostrbot.nostr.event import VerifiedEvent
 from nostrbot.nostr.keys import Keys
 from nostrbot.refusals import Reason
 from nostrbot.relays.connection import Connection
-from nostrbot.relays.dedupe import Arrival, Sightings
-from nostrbot.relays.inbox import Inbox
+from nostrbot.relays.dedupe import Arrival, Deliveries
+from nostrbot.relays.inbox import ArrivalQueue
 from nostrbot.relays.limits import Limits
 from nostrbot.relays.publication import Publication
 from nostrbot.relays.relay import Commons, Relay, RelayConfig, RelayHealth
@@ -36,7 +36,7 @@ def _loop_now() -> float:
     return asyncio.get_running_loop().time()
 
 
-class Hearing(NamedTuple):
+class SubscriptionHealth(NamedTuple):
     """One subscription over all relays that are read. `unheard_since`: unix seconds, None while one serves it."""
 
     name: str
@@ -67,7 +67,7 @@ class Pool:
         limits: Limits | None = None,
         rng: Random | None = None,
         wall_clock: Callable[[], int] = _unix_now,
-        inbox: Inbox[Any] | None = None,
+        inbox: ArrivalQueue[Any] | None = None,
     ) -> None:
         """`inbox`: where arrivals wait, beside what others put there; by default the pool has one of its own. `min_ok`: how many relays must accept a publication. `wall_clock`: unix seconds. `rng`: for jitter only.
 
@@ -79,7 +79,7 @@ class Pool:
         if not 1 <= min_ok <= writers:
             raise ConfigError(f"publish.min_ok is {min_ok}, but {writers} relays are written to")
         limits = limits or Limits()
-        self.inbox: Inbox[Any] = inbox or Inbox[Arrival](limits.inbox_max, limits.inbox_max_bytes)
+        self.inbox: ArrivalQueue[Any] = inbox or ArrivalQueue[Arrival](limits.inbox_max, limits.inbox_max_bytes)
         self._min_ok = min_ok
         self._limits = limits
         self._progress = asyncio.Event()
@@ -90,7 +90,7 @@ class Pool:
             wall_clock=wall_clock,
             monotonic=_loop_now,
             inbox=self.inbox,
-            sightings=Sightings(
+            sightings=Deliveries(
                 size_max=limits.sightings_max,
                 repeat_gap_s=limits.repeat_gap_s,
                 repeats_at_once=limits.repeats_at_once,
@@ -157,7 +157,7 @@ class Pool:
         await self._wait_until(lambda: all(relay.is_settled for relay in readers), self._limits.grace_s)
         return True
 
-    def hearing(self) -> list[Hearing]:
+    def hearing(self) -> list[SubscriptionHealth]:
         """How each subscription is served. Look from time to time: what is unheard counts from the first look on."""
         now, unix_now = _loop_now(), self._commons.wall_clock()
         readers = [relay for relay in self._relays if relay.config.read]
@@ -173,7 +173,7 @@ class Pool:
             is_missed = not served_by and (not self._was_ready or now - unheard.since > self._limits.unheard_s)
             self._tell(name, unheard, is_missed=is_missed and self._was_ready)
             since = None if served_by else unheard.unix_since
-            found.append(Hearing(name, subscription.essential, served_by, since, is_missed))
+            found.append(SubscriptionHealth(name, subscription.essential, served_by, since, is_missed))
         return found
 
     @staticmethod

@@ -108,7 +108,7 @@ class Answer(Enum):
     STRAY = auto()  # for an id we do not wait for
 
 
-class Outbox:
+class RelayOutbox:
     """What is to be published on one relay. Times passed in as `now` are monotonic seconds."""
 
     def __init__(self, url: str, *, limits: Limits, rng: Random) -> None:

@@ -13,12 +13,12 @@ from typing import Any, Final, NamedTuple
 from nostrbot.net.urls import relay_url
 from nostrbot.nostr.keys import Keys
 from nostrbot.refusals import Reason
-from nostrbot.relays.dedupe import Sightings
+from nostrbot.relays.dedupe import Deliveries
 from nostrbot.relays.grouping import Grouping
-from nostrbot.relays.inbox import Inbox
+from nostrbot.relays.inbox import ArrivalQueue
 from nostrbot.relays.limits import Limits
-from nostrbot.relays.publication import Outbox
-from nostrbot.relays.watch import Force, Part, Subscription, Watch
+from nostrbot.relays.publication import RelayOutbox
+from nostrbot.relays.watch import Force, Subscription, Watch, WatchPart
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +86,8 @@ class Commons:
     rng: Random
     wall_clock: Callable[[], int]
     monotonic: Callable[[], float]
-    inbox: Inbox[Any]
-    sightings: Sightings
+    inbox: ArrivalQueue[Any]
+    sightings: Deliveries
     progressed: Callable[[], None]
 
 
@@ -97,8 +97,8 @@ class Relay:
     def __init__(self, config: RelayConfig, commons: Commons) -> None:
         self.config = config
         self.url = config.url
-        self.outbox = Outbox(config.url, limits=commons.limits, rng=commons.rng)
-        self.parts: dict[str, Part] = {}  # by the subscription's name
+        self.outbox = RelayOutbox(config.url, limits=commons.limits, rng=commons.rng)
+        self.parts: dict[str, WatchPart] = {}  # by the subscription's name
         self.watches: dict[str, Watch] = {}  # by the REQ's
         self._grouping = Grouping(commons.limits, commons.rng)
         self._health = RelayHealth(config.url)
@@ -155,7 +155,9 @@ class Relay:
         for name, subscription in wanted.items():
             known = self.parts.get(name)
             is_same = known is not None and known.subscription.asks_same_as(subscription)
-            parts[name] = known if known is not None and is_same else Part(name, subscription, source=sources[name])
+            parts[name] = (
+                known if known is not None and is_same else WatchPart(name, subscription, source=sources[name])
+            )
         self.parts = parts
         return self._arrange()
 
@@ -197,7 +199,7 @@ class Relay:
         self.outbox.lost()
 
 
-def _service(watch: Watch, part: Part) -> Service:
+def _service(watch: Watch, part: WatchPart) -> Service:
     if watch.is_in_force:
         return Service(watch.force, unread=watch.past_words)
     trouble = watch.trouble or part.trouble  # in whatever REQ it was asked last

@@ -36,11 +36,11 @@ from nostrbot.nostr.messages import (
 from nostrbot.refusals import Reason, Refusal
 from nostrbot.relays.authentication import Authentication
 from nostrbot.relays.conduct import Backoff, Score
-from nostrbot.relays.dedupe import Arrival, Sighting
+from nostrbot.relays.dedupe import Arrival, Delivery
 from nostrbot.relays.inbox import size_of
 from nostrbot.relays.publication import Answer
 from nostrbot.relays.relay import Commons, Relay
-from nostrbot.relays.watch import Force, Trouble, Watch
+from nostrbot.relays.watch import Force, RequestTrouble, Watch
 from nostrbot.relays.words import names_id, plain_words
 
 # Events of one relay's store held back to be handed on in order. More are handed on in parts.
@@ -84,7 +84,7 @@ class Session:
         self._ending = Ending.CLOSED
         self._held: dict[str, list[Arrival]] = {}  # by watch: its relay's store, until it is read
         self._held_bytes: Counter[str] = Counter()
-        self._told: dict[str, Trouble] = {}  # by watch: what the log has of it
+        self._told: dict[str, RequestTrouble] = {}  # by watch: what the log has of it
         self._last_notice = ""
         self._notices_left = limits.notices_logged_max
         self._doubt_at = 0.0  # when what is in force may be doubted again
@@ -303,16 +303,16 @@ class Session:
         is_live = watch.is_live(message.subscription_id, event)
         watch.note(message.subscription_id, event, now, unix_now)
         sighting = self._commons.sightings.record(event, source=part.source, live=is_live, now=now)
-        if sighting is not Sighting.FIRST and sighting is not Sighting.REPEAT:
+        if sighting is not Delivery.FIRST and sighting is not Delivery.REPEAT:
             self._tally.duplicates += 1
             # An ephemeral event whoever has it may publish again, and an honest relay passes it on each time.
-            if sighting is Sighting.NEEDLESS and not is_ephemeral(event.kind):
+            if sighting is Delivery.NEEDLESS and not is_ephemeral(event.kind):
                 self._score.add(self._limits.score_chatter, now)
             return None
         # A repeat was not verified again so far; the type wants it, and repeats are rare.
         verified = event if isinstance(event, VerifiedEvent) else verify(event)
         assert isinstance(verified, VerifiedEvent), "this very event was verified before"
-        arrival = Arrival(verified, self._relay.url, sighting is Sighting.REPEAT, unix_now)
+        arrival = Arrival(verified, self._relay.url, sighting is Delivery.REPEAT, unix_now)
         if watch.reads_past(message.subscription_id, event):
             self._held.setdefault(watch.name, []).append(arrival)
             self._held_bytes[watch.name] += size_of(event)

@@ -1,6 +1,6 @@
 """Watches: a REQ as one relay serves it, for one subscription of the bot's or for several at once.
 
-What lives here: what the pool wants (`Subscription`), how far each is read at one relay (`Part`), and when that relay is
+What lives here: what the pool wants (`Subscription`), how far each is read at one relay (`WatchPart`), and when that relay is
 asked, asked again, and from which moment on (`Watch`). What does not: which subscriptions share a REQ (grouping.py),
 sockets and verification (session.py). Nothing here waits: each method returns the frames to send.
 https://github.com/nostr-protocol/nips/blob/master/01.md
@@ -77,14 +77,14 @@ class Force(StrEnum):
     SILENT = "silent"  # neither EOSE nor event nor CLOSED in time
 
 
-class Trouble(NamedTuple):
+class RequestTrouble(NamedTuple):
     """Why a REQ is not in force: refused or silent, and what the relay said."""
 
     force: Force
     words: str
 
 
-class Part:
+class WatchPart:
     """One subscription at one relay: where its history is read up to, whichever REQ it is asked in."""
 
     __slots__ = ("cursor", "name", "source", "subscription", "trouble")
@@ -95,7 +95,7 @@ class Part:
         self.subscription = subscription
         self.source = source
         self.cursor = subscription.since
-        self.trouble: Trouble | None = None  # of the last REQ it was asked in, until one is in force
+        self.trouble: RequestTrouble | None = None  # of the last REQ it was asked in, until one is in force
 
     def matches(self, event: Event) -> bool:
         """Whether the event is what was asked for."""
@@ -119,14 +119,14 @@ class Part:
 class Watch:
     """One REQ at one relay, for one part or several. Times passed in as `now` are monotonic seconds."""
 
-    def __init__(self, name: str, parts: Sequence[Part], *, limits: Limits, rng: Random) -> None:
+    def __init__(self, name: str, parts: Sequence[WatchPart], *, limits: Limits, rng: Random) -> None:
         assert len(name) + len(PAST_SUFFIX) <= SUBSCRIPTION_ID_MAX_CHARS
         assert parts
         self.name = name
         self.past_id = name + PAST_SUFFIX
         self.parts = tuple(parts)
         self.failures = 0  # refusals and silences in a row, without being in force for long in between
-        self.trouble: Trouble | None = None  # the last of them, until it is in force
+        self.trouble: RequestTrouble | None = None  # the last of them, until it is in force
         self.past_words = ""  # why a page of history was refused
         self._limits = limits
         self._patience = Backoff(rng, limits.quiet_min_s, limits.quiet_max_s)
@@ -144,7 +144,7 @@ class Watch:
     def disconnected(self, words: str = "") -> None:
         """There is no connection any more. `words`: why, where the relay ended it and that may have been the answer."""
         if words and self.force is Force.ASKED:
-            self._note(Trouble(Force.REFUSED, words))
+            self._note(RequestTrouble(Force.REFUSED, words))
         elif words and self._page_due_at is not None and self._page_id == self.past_id:
             self._page_cuts += 1
             if self._page_cuts >= PAGE_CUTS:
@@ -163,9 +163,9 @@ class Watch:
         self._stop_reading()
 
     def _stop_reading(self) -> None:
-        self._reading: Part | None = None
+        self._reading: WatchPart | None = None
         self._history: History | None = None
-        self._to_read: deque[Part] = deque()
+        self._to_read: deque[WatchPart] = deque()
         self._page_id = self.name
         self._page_due_at: float | None = None
         self._page_retry_at: float | None = None
@@ -199,7 +199,7 @@ class Watch:
         assert self._history is not None
         return self._reading.page(until=self._history.until, limit=self._limits.page_events)
 
-    def _begin_reading(self, part: Part, page_id: str) -> None:
+    def _begin_reading(self, part: WatchPart, page_id: str) -> None:
         self._reading, self._page_id = part, page_id
         self._history = History(since=part.since, pages_max=self._limits.pages_max)
 
@@ -228,7 +228,7 @@ class Watch:
 
     # --- what arrives ---
 
-    def part_of(self, event: Event) -> Part | None:
+    def part_of(self, event: Event) -> WatchPart | None:
         """The part that asked for the event; None: none did."""
         return next((part for part in self.parts if part.matches(event)), None)
 
@@ -363,13 +363,13 @@ class Watch:
         self._forget_failures(now)
         self._begin_anew()
         self.force = force
-        self._note(Trouble(force, words))
+        self._note(RequestTrouble(force, words))
         self.failures += counts
         self._live_limit = (self._live_limit + counts) % len(LIVE_LIMITS)
         self._gave_up = force is Force.SILENT
         self._retry_at = now + self._patience.next_s()
 
-    def _note(self, trouble: Trouble | None) -> None:
+    def _note(self, trouble: RequestTrouble | None) -> None:
         self.trouble = trouble
         for part in self.parts:
             part.trouble = trouble

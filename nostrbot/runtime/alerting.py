@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from nostrbot.core.atm.fleet import Sighting
+from nostrbot.core.atm.fleet import MachineStatus
 from nostrbot.core.book import ROOT, Book
 from nostrbot.core.local_time import HOUR_S, MINUTE_S, days_before, local_day, moment_of
-from nostrbot.messages.alerts import Surroundings, Told, find_alarms, read_told, ring
+from nostrbot.messages.alerts import AlertsTold, Surroundings, find_alerts, notify, read_alerts_told
 from nostrbot.messages.receipts import Message, direct_message
 from nostrbot.messages.replies import answer
 from nostrbot.nostr.sealing import Scheme
@@ -49,7 +49,7 @@ def reach_of(relays: Sequence[RelayConfig], health: Sequence[RelayHealth], min_o
     return Reach(hears, writers, min_ok, is_deaf=deaf and any(relay.read for relay, _ in connected))
 
 
-class Tidings(NamedTuple):
+class AlertRound(NamedTuple):
     """What one look came to.
 
     Attributes:
@@ -63,11 +63,11 @@ class Tidings(NamedTuple):
     well: list[str]
 
 
-class Lookout:
+class Alerting:
     """Looks around. `look()`, then commit what it found, then `told()`; a look that was not committed is looked again."""
 
     def __init__(self) -> None:
-        self._told: dict[str, Told] = {}
+        self._told: dict[str, AlertsTold] = {}
         self._is_loaded = False
         self._looked_at: int | None = None
         self._hearing_since: int | None = None
@@ -77,17 +77,17 @@ class Lookout:
     async def look(
         self,
         books: Mapping[str, Book],
-        sightings: Mapping[tuple[str, str], Sighting],
+        sightings: Mapping[tuple[str, str], MachineStatus],
         queries: Queries,
         reach: Reach,
         now: int,
-    ) -> Tidings:
+    ) -> AlertRound:
         """Find what operators should be told at unix second `now`. Raises DBAPIError when the database cannot be read."""
         if not self._is_loaded:
             self._told = await queries.told()
             self._is_loaded = True
         around = self._look_around(reach, now)
-        tidings = Tidings({}, {}, {}, [])
+        tidings = AlertRound({}, {}, {}, [])
         for key, book in books.items():
             if key != ROOT and book.active:
                 try:
@@ -100,7 +100,7 @@ class Lookout:
     def told(self, told: Mapping[str, bytes]) -> None:
         """These tidings are committed."""
         for key, body in told.items():
-            self._told[key] = read_told(orjson.loads(body))
+            self._told[key] = read_alerts_told(orjson.loads(body))
 
     def _look_around(self, reach: Reach, now: int) -> Surroundings:
         jumped = self._looked_at is not None and not 0 <= now - self._looked_at <= LOOKS_APART_MAX_S
@@ -113,13 +113,13 @@ class Lookout:
     def _look_into(
         self,
         book: Book,
-        sightings: Mapping[tuple[str, str], Sighting],
+        sightings: Mapping[tuple[str, str], MachineStatus],
         around: Surroundings,
-        tidings: Tidings,
+        tidings: AlertRound,
     ) -> None:
-        before, now = self._told.get(book.key, Told()), around.now
-        alarms = find_alarms(book, sightings, around, known=before.alarms)
-        lines, known = ring(before.alarms, alarms, now)
+        before, now = self._told.get(book.key, AlertsTold()), around.now
+        alarms = find_alerts(book, sightings, around, known=before.alarms)
+        lines, known = notify(before.alarms, alarms, now)
         after = replace(before, alarms=known)
         if _sheet_is_due(book, before.sheet_day, now):
             after = replace(after, sheet_day=local_day(book.tz, now))
@@ -148,7 +148,7 @@ def _sheet_is_due(book: Book, last_day: str, now: int) -> bool:
     return moment is not None and 0 <= now - moment <= SHEET_LATE_MAX_S
 
 
-def _sheet(book: Book, sightings: Mapping[tuple[str, str], Sighting], now: int) -> list[str]:
+def _sheet(book: Book, sightings: Mapping[tuple[str, str], MachineStatus], now: int) -> list[str]:
     """A line for each machine, as `fleet` shows it."""
     rows: list[dict[str, Any]] = [
         fleet_row(book, machine, sightings.get((book.key, machine.handle)), now) for machine in book.machines.values()

@@ -18,18 +18,18 @@ from typing import Any, Generic, TypeVar
 from loguru import logger
 
 from nostrbot.core.commands.command import LIST_LIMIT_DEFAULT
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.commands.specs import Answerer
 from nostrbot.core.inputs import Signed
 from nostrbot.errors import FenceError
 from nostrbot.messages.replies import answer, answer_that_fits, refusal
 from nostrbot.nostr.sealing import Scheme
 from nostrbot.reading.question import Question
-from nostrbot.runtime.bookkeeper import Desk
+from nostrbot.runtime.bookkeeper import Bookkeeper
 from nostrbot.runtime.fair_queue import WAITING_PER_KEY_MAX, FairQueue
 from nostrbot.runtime.notary import Notary
 from nostrbot.runtime.outbox import Outbox
-from nostrbot.runtime.sequencer import Clerk
+from nostrbot.runtime.sequencer import Sequencer
 from nostrbot.runtime.side_by_side import side_by_side
 from nostrbot.runtime.turn import answer_message
 from nostrbot.views.fitting import fits
@@ -42,7 +42,7 @@ HOLD_MAX_S = 0.02  # unless it took longer than this
 IDS_REMEMBERED = 10_000
 # Made of books and journal together: no entry may come between the two.
 OF_BOTH = frozenset({"stats", "statement", "report"})
-TOO_MANY = Refused(
+TOO_MANY = CommandRefused(
     Code.RATE_LIMITED,
     f"{WAITING_PER_KEY_MAX} of your questions wait already: wait for their answers, then ask again",
 )
@@ -50,14 +50,19 @@ TOO_MANY = Refused(
 Result = TypeVar("Result")
 
 
-class Enquiries:
+class Answers:
     """Answers questions. `ask()` after the commit that they came with; `run()` for ever."""
 
     def __init__(
-        self, clerk: Clerk, notary: Notary, outbox: Outbox, clock: Callable[[], int], is_busy: Callable[[], bool]
+        self,
+        sequencer: Sequencer,
+        notary: Notary,
+        outbox: Outbox,
+        clock: Callable[[], int],
+        is_busy: Callable[[], bool],
     ) -> None:
         """`is_busy`: whether something waits to be decided."""
-        self._clerk = clerk
+        self._sequencer = sequencer
         self._notary = notary
         self._outbox = outbox
         self._clock = clock
@@ -123,7 +128,7 @@ class Enquiries:
             await asyncio.sleep(LOOK_AGAIN_S)
 
     async def _answer(self, question: Question, given: Signed, work: "_Work") -> None:
-        if question.command.form.answerer is Answerer.NOTARY:
+        if question.command.spec.answerer is Answerer.NOTARY:
             began_s, signing = _now_s(), asyncio.create_task(self._sign(question, given))
             try:
                 await asyncio.shield(signing)
@@ -140,7 +145,7 @@ class Enquiries:
     async def _sign(self, question: Question, given: Signed) -> None:
         """Sign a checkpoint for the operator who asks. Where none can be signed, that is the answer."""
         signed = await self._notary.answer(question, given)
-        if isinstance(signed, Refused):
+        if isinstance(signed, CommandRefused):
             self._say(given, refusal(question.command.verb, signed, json=question.command.json))
         else:
             self._outbox.owe(signed, {})
@@ -150,20 +155,20 @@ class Enquiries:
 
     async def _committed(self, question: Question, scheme: Scheme, work: "_Work") -> str | None:
         """An answer of nothing that is not committed; None when it is time to stop."""
-        clerk, calm_needed = self._clerk, question.command.verb in OF_BOTH
+        sequencer, calm_needed = self._sequencer, question.command.verb in OF_BOTH
         for _ in range(ATTEMPTS):
-            desk, turns, was_calm = clerk.desk, clerk.turns, not clerk.lock.locked()
+            bookkeeper, turns, was_calm = sequencer.bookkeeper, sequencer.turns, not sequencer.lock.locked()
             began_s = work.took_s
-            text = await work.do(_answer_that_fits(desk, question, scheme))
-            async with clerk.lock:
-                if clerk.is_adrift:
+            text = await work.do(_answer_that_fits(bookkeeper, question, scheme))
+            async with sequencer.lock:
+                if sequencer.is_adrift:
                     return None
-                is_calm = was_calm and clerk.turns == turns
-            is_committed = clerk.desk is desk
+                is_calm = was_calm and sequencer.turns == turns
+            is_committed = sequencer.bookkeeper is bookkeeper
             if is_committed and (is_calm or not calm_needed or work.took_s - began_s > HOLD_MAX_S):
                 return text
-        async with clerk.lock:
-            return None if clerk.is_adrift else await _answer_that_fits(clerk.desk, question, scheme)
+        async with sequencer.lock:
+            return None if sequencer.is_adrift else await _answer_that_fits(sequencer.bookkeeper, question, scheme)
 
 
 class _Work:
@@ -222,25 +227,25 @@ def _now_s() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def _answer_that_fits(desk: Desk, question: Question, scheme: Scheme) -> str:
+async def _answer_that_fits(bookkeeper: Bookkeeper, question: Question, scheme: Scheme) -> str:
     """The answer; of a list that is too long for how it was asked (a gift wrap holds less) a shorter page."""
-    text = await _answer(desk, question)
+    text = await _answer(bookkeeper, question)
     limit = question.args.get("limit", LIST_LIMIT_DEFAULT)
-    has_pages = any(arg.name == "limit" for arg in question.command.form.args)
+    has_pages = any(arg.name == "limit" for arg in question.command.spec.args)
     while has_pages and limit > 1 and not fits(text, scheme):
         limit //= 2
         shorter = replace(question.command, args={**question.args, "limit": limit})
-        text = await _answer(desk, replace(question, command=shorter))
+        text = await _answer(bookkeeper, replace(question, command=shorter))
     return answer_that_fits(question.command.verb, text, json=question.command.json, scheme=scheme)
 
 
-async def _answer(desk: Desk, question: Question) -> str:
+async def _answer(bookkeeper: Bookkeeper, question: Question) -> str:
     command = question.command
     try:
-        data = await desk.reading.answer(question)
+        data = await bookkeeper.reading.answer(question)
     except Exception:  # noqa: BLE001 - the boundary of questions
         logger.opt(exception=True).error("could not answer {}", command.verb)
-        data = Refused(Code.OUR_FAULT, "I could not answer that: the operator of this bot finds why in its log")
-    if isinstance(data, Refused):
+        data = CommandRefused(Code.OUR_FAULT, "I could not answer that: the operator of this bot finds why in its log")
+    if isinstance(data, CommandRefused):
         return refusal(command.verb, data, json=command.json)
     return answer(command.verb, data, json=command.json, preview=command.preview)

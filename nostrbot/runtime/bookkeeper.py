@@ -9,7 +9,7 @@ fails, the books are thrown away and loaded again.
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from nostrbot.core.atm.fleet import Sighting
+from nostrbot.core.atm.fleet import MachineStatus
 from nostrbot.core.atm.payloads.subject import Subject
 from nostrbot.core.book import ROOT
 from nostrbot.core.commands.command import Command, Misunderstood
@@ -27,10 +27,10 @@ from nostrbot.runtime.carrying import Carrying
 from nostrbot.runtime.freed_keys import Claims
 from nostrbot.runtime.hearing import Hearing
 from nostrbot.runtime.inbox import Handed, Item
-from nostrbot.runtime.intake import Mailroom, Opened
+from nostrbot.runtime.intake import Intake, Opened
 from nostrbot.runtime.machines import Machines
 from nostrbot.runtime.people import People
-from nostrbot.runtime.prefetch import Recollection
+from nostrbot.runtime.prefetch import Prefetch
 from nostrbot.runtime.shelf import Shelf
 from nostrbot.runtime.turn import Turn
 from nostrbot.runtime.unread_reports import UnreadReports
@@ -38,13 +38,13 @@ from nostrbot.store.queries import Queries
 from nostrbot.store.store import LiveBook
 
 
-class Desk(Shelf):
+class Bookkeeper(Shelf):
     """Turns what arrived into a Turn. Holds the live books; knows no relay and commits nothing."""
 
     def __init__(
         self,
         live: dict[str, LiveBook],
-        sightings: dict[tuple[str, str], Sighting],
+        sightings: dict[tuple[str, str], MachineStatus],
         envelope: Envelope,
         queries: Queries,
         next_row: int,
@@ -64,8 +64,8 @@ class Desk(Shelf):
         self.hearing = hearing or Hearing()
         self.reading = Reading(self.books, sightings, queries)
         root = self.books[ROOT]
-        self._mailroom = Mailroom(envelope, root.bot, root.former_bots)
-        self._recollection = Recollection(self.books, queries, self.closed_books)
+        self._mailroom = Intake(envelope, root.bot, root.former_bots)
+        self._recollection = Prefetch(self.books, queries, self.closed_books)
         unread = UnreadReports(sightings)
         self._machines = Machines(self, sightings, unread)
         self._people = People(
@@ -105,7 +105,7 @@ class Desk(Shelf):
                 self.refuse(one, event)
                 continue
             self.in_hand = one.standing.book
-            form = one.said.form if isinstance(one.said, Command) else None
+            form = one.said.spec if isinstance(one.said, Command) else None
             if form is not None and form.is_alone and segment:
                 waiting.appendleft(event)
                 break

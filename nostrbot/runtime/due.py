@@ -11,7 +11,7 @@ from nostrbot.runtime.clock import ClockGuard
 from nostrbot.runtime.inbox import Inbox
 from nostrbot.runtime.notary import Notary
 from nostrbot.runtime.outbox import Outbox
-from nostrbot.runtime.sequencer import Clerk
+from nostrbot.runtime.sequencer import Sequencer
 from nostrbot.runtime.troubles import Work
 
 CLOCK_S = 1.0  # how often due work is checked
@@ -22,10 +22,17 @@ class DueWork:
     """Hands in what is due. `run()` until it is cancelled."""
 
     def __init__(
-        self, clerk: Clerk, notary: Notary, outbox: Outbox, *, inbox: Inbox, guard: ClockGuard, clock: Callable[[], int]
+        self,
+        sequencer: Sequencer,
+        notary: Notary,
+        outbox: Outbox,
+        *,
+        inbox: Inbox,
+        guard: ClockGuard,
+        clock: Callable[[], int],
     ) -> None:
         """`clock`: unix seconds."""
-        self._clerk = clerk
+        self._sequencer = sequencer
         self._notary = notary
         self._outbox = outbox
         self._inbox = inbox
@@ -45,9 +52,9 @@ class DueWork:
 
         What fails in one book is tried again later and later, and keeps no other from its turn.
         """
-        for key in list(self._clerk.desk.live):
-            is_resting = self._clerk.is_resting(key, Work.TICK)
-            if not is_resting and self._clerk.desk.is_due(key, self._clock()):
+        for key in list(self._sequencer.bookkeeper.live):
+            is_resting = self._sequencer.is_resting(key, Work.TICK)
+            if not is_resting and self._sequencer.bookkeeper.is_due(key, self._clock()):
                 await self._inbox.hand_in(key, None)
         for key in self._notary.books_due(self._clock()):
             signing = asyncio.create_task(self._notary.sign_daily(key))
@@ -58,6 +65,6 @@ class DueWork:
                 raise
             if signed is not None:
                 self._outbox.owe(signed, {})
-            elif not self._clerk.is_resting(key, Work.CHECKPOINT):
+            elif not self._sequencer.is_resting(key, Work.CHECKPOINT):
                 return False
         return True

@@ -21,7 +21,7 @@ from nostrbot.relays.relay import RelayConfig, RelayHealth
 from nostrbot.runtime.clock import OFF_MAX_S, ClockGuard
 from nostrbot.runtime.notary import Notary
 from nostrbot.runtime.outbox import Outbox
-from nostrbot.runtime.sequencer import Clerk
+from nostrbot.runtime.sequencer import Sequencer
 
 TELL_S = 2.0  # how often `nostrbot status` hears from us
 
@@ -31,7 +31,7 @@ class Figures:
 
     def __init__(
         self,
-        clerk: Clerk,
+        sequencer: Sequencer,
         notary: Notary,
         outbox: Outbox,
         pool: Pool,
@@ -43,7 +43,7 @@ class Figures:
         min_ok: int,
     ) -> None:
         """`clock`: unix seconds; `relays`: those of the pool; `min_ok`: how many must accept a publication."""
-        self._clerk = clerk
+        self._sequencer = sequencer
         self._notary = notary
         self._outbox = outbox
         self._pool = pool
@@ -58,11 +58,11 @@ class Figures:
         """Keep them in the database, again and again, until cancelled."""
         while True:
             try:
-                await self._clerk.store.queries.tell("bot", self.state())
-                claims = self._clerk.desk.claims
+                await self._sequencer.store.queries.tell("bot", self.state())
+                claims = self._sequencer.bookkeeper.claims
                 if claims.is_news:
                     claims.is_news = False
-                    await self._clerk.store.queries.tell("claims", claims.of_key)
+                    await self._sequencer.store.queries.tell("claims", claims.of_key)
             except DBAPIError as error:
                 logger.debug("status cannot be kept: {}", error.orig)  # whoever commits says so louder
             except Exception:  # noqa: BLE001 - the boundary of this task: a figure that cannot be shown ends no bot
@@ -71,7 +71,7 @@ class Figures:
 
     def state(self) -> dict[str, Any]:
         """What `nostrbot status` shows of a running bot."""
-        refusals, now = self._clerk.desk.refusals + self._pool.refusals, self._clock()
+        refusals, now = self._sequencer.bookkeeper.refusals + self._pool.refusals, self._clock()
         return {
             "pid": os.getpid(),
             "at": now,
@@ -80,17 +80,17 @@ class Figures:
             "clock_trouble": self._guard.trouble,
             "ahead": {
                 key: live.chain.at - now
-                for key, live in self._clerk.desk.live.items()
+                for key, live in self._sequencer.bookkeeper.live.items()
                 if live.chain.at - now > OFF_MAX_S
             },
             "inbox": self._pool.inbox.qsize(),
             "backlog": self._outbox.backlog,
-            "commits": self._clerk.commits.plain(),
+            "commits": self._sequencer.commits.plain(),
             "refusals": {str(reason): count for reason, count in sorted(refusals.items())},
-            "closed_books": sorted(self._clerk.desk.closed_books),
-            "closed_because": dict(self._clerk.desk.closed_books),
+            "closed_books": sorted(self._sequencer.bookkeeper.closed_books),
+            "closed_because": dict(self._sequencer.bookkeeper.closed_books),
             "troubles": self._troubles(),
-            "last_failure": self._clerk.last_failure,
+            "last_failure": self._sequencer.last_failure,
             "relays": [_relay(*one) for one in zip(self._relays, self._pool.health(), strict=True)],
             "subscriptions": [
                 {
@@ -109,7 +109,7 @@ class Figures:
     def _troubles(self) -> list[dict[str, Any]]:
         return [
             {"book": one.book, "work": one.work, "why": one.words(), "since": one.since, "count": one.count}
-            for one in self._clerk.troubles.current(asyncio.get_running_loop().time())
+            for one in self._sequencer.troubles.current(asyncio.get_running_loop().time())
         ]
 
     def metrics(self) -> bytes:
@@ -121,11 +121,11 @@ class Figures:
                 handle=None if key == ROOT else live.book.handle or f"({key[:8]})",
                 entries=live.chain.seq,
                 pending=sum(len(till.held) for till in live.book.tills.values()),
-                is_closed=key in self._clerk.desk.closed_books,
+                is_closed=key in self._sequencer.bookkeeper.closed_books,
                 troubles=sum(one["book"] == key for one in state["troubles"]),
                 checkpoint=self._notary.newest(key),
             )
-            for key, live in self._clerk.desk.live.items()
+            for key, live in self._sequencer.bookkeeper.live.items()
         ]
         return exposition(state, books)
 

@@ -11,10 +11,10 @@ What is no command is answered a few times and then no more: it may be a machine
 from enum import Enum, auto
 
 from nostrbot.core.commands.command import Command, Misunderstood
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.local_time import HOUR_S, MINUTE_S
-from nostrbot.core.table import FORMS
-from nostrbot.runtime.rate_limit import Allowance
+from nostrbot.core.table import SPECS
+from nostrbot.runtime.rate_limit import TokenBucket
 
 COMMANDS_AT_ONCE, COMMANDS_PER_S = 240, 3  # of one key: more than people type and programs need (faults.md row 46)
 PROTECTING_AT_ONCE = 60  # commands that protect money, beyond the others; then one a second
@@ -25,7 +25,7 @@ CHATTER_AT_ONCE = 10  # answers to what is no command; then one an hour, and one
 CHOICES_AT_ONCE = 60
 SLIPS_AT_ONCE = 60  # answers to a command with something wrong in it; then one a minute
 
-TOO_MANY_CHOICES = Refused(
+TOO_MANY_CHOICES = CommandRefused(
     Code.RATE_LIMITED,
     f"you have changed your choices {CHOICES_AT_ONCE} times just now: I take one a minute. Send it again then",
 )
@@ -45,13 +45,13 @@ class Hearing:
     """Judges each thing a person says, by its author's buckets."""
 
     def __init__(self) -> None:
-        self._commands = Allowance(burst=COMMANDS_AT_ONCE, tokens=COMMANDS_PER_S, seconds=1)
-        self._protecting = Allowance(burst=PROTECTING_AT_ONCE, tokens=1, seconds=1)
-        self._warnings = Allowance(burst=WARNINGS_AT_ONCE, tokens=1, seconds=1)
-        self._misdated = Allowance(burst=MISDATED_AT_ONCE, tokens=1, seconds=MINUTE_S)
-        self._chatter = Allowance(burst=CHATTER_AT_ONCE, tokens=1, seconds=HOUR_S)
-        self._choices = Allowance(burst=CHOICES_AT_ONCE, tokens=1, seconds=MINUTE_S)
-        self._slips = Allowance(burst=SLIPS_AT_ONCE, tokens=1, seconds=MINUTE_S)
+        self._commands = TokenBucket(burst=COMMANDS_AT_ONCE, tokens=COMMANDS_PER_S, seconds=1)
+        self._protecting = TokenBucket(burst=PROTECTING_AT_ONCE, tokens=1, seconds=1)
+        self._warnings = TokenBucket(burst=WARNINGS_AT_ONCE, tokens=1, seconds=1)
+        self._misdated = TokenBucket(burst=MISDATED_AT_ONCE, tokens=1, seconds=MINUTE_S)
+        self._chatter = TokenBucket(burst=CHATTER_AT_ONCE, tokens=1, seconds=HOUR_S)
+        self._choices = TokenBucket(burst=CHOICES_AT_ONCE, tokens=1, seconds=MINUTE_S)
+        self._slips = TokenBucket(burst=SLIPS_AT_ONCE, tokens=1, seconds=MINUTE_S)
 
     def hear(
         self, author: str, said: Command | Misunderstood, now: int, *, is_fresh: bool, is_unlimited: bool
@@ -73,16 +73,16 @@ class Hearing:
         return self._choices.take(lp, now)
 
     def _has_token(self, author: str, said: Command, now: int) -> bool:
-        weight = said.form.weight
+        weight = said.spec.weight
         is_protecting = _protects(said) and self._protecting.take(author, now, weight)
         return is_protecting or self._commands.take(author, now, weight)
 
     def _hear_no_command(self, author: str, said: Misunderstood, now: int) -> Heard:
-        answers = self._slips if said.verb in FORMS else self._chatter
+        answers = self._slips if said.verb in SPECS else self._chatter
         if not answers.take(author, now):
             return Heard.IN_SILENCE
         return Heard.TAKEN if answers.has_left(author) else Heard.LAST
 
 
 def _protects(said: Command) -> bool:
-    return said.form.protects and not said.preview
+    return said.spec.protects and not said.preview

@@ -13,7 +13,7 @@ from typing import Any
 from nostrbot.core.inputs import Observed
 from nostrbot.nostr.event import VerifiedEvent
 from nostrbot.relays.dedupe import Arrival
-from nostrbot.relays.inbox import Inbox as _Inbox
+from nostrbot.relays.inbox import ArrivalQueue as _Inbox
 from nostrbot.relays.inbox import Lane
 
 

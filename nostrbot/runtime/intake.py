@@ -39,7 +39,7 @@ def has_expired(said: Tagged, at: int) -> bool:
     return expires_at is not None and expires_at <= at
 
 
-class Mailroom:
+class Intake:
     """Opens what is addressed to the bot `pubkey`, whose envelope this is. `former`: the keys that it had before."""
 
     def __init__(self, envelope: Envelope, pubkey: str, former: Iterable[str] = ()) -> None:

@@ -7,7 +7,7 @@ and the acks of what needs no entry. What does not: opening and reading it (inta
 
 import orjson
 
-from nostrbot.core.atm.fleet import UNSEEN, Sighting, see_beacon, see_telemetry
+from nostrbot.core.atm.fleet import UNSEEN, MachineStatus, see_beacon, see_telemetry
 from nostrbot.core.atm.payloads.sale import Sale
 from nostrbot.core.atm.payloads.subject import Subject
 from nostrbot.core.atm.recall import Booked, Duplicate
@@ -23,7 +23,7 @@ from nostrbot.messages.receipts import ack, ack_text
 from nostrbot.refusals import Reason, Refusal
 from nostrbot.runtime.freed_keys import told_before
 from nostrbot.runtime.intake import Opened
-from nostrbot.runtime.rate_limit import Allowance
+from nostrbot.runtime.rate_limit import TokenBucket
 from nostrbot.runtime.sale_log import log_settlement
 from nostrbot.runtime.shelf import Shelf
 from nostrbot.runtime.turn import Turn
@@ -41,12 +41,12 @@ STORED_BEACONS_S = MINUTE_S  # relays hand on what they keep right after a start
 class Machines:
     """Takes what machines report. `sightings`: what is known of machines, by book and name."""
 
-    def __init__(self, shelf: Shelf, sightings: dict[tuple[str, str], Sighting], unread: UnreadReports) -> None:
+    def __init__(self, shelf: Shelf, sightings: dict[tuple[str, str], MachineStatus], unread: UnreadReports) -> None:
         self._shelf = shelf
         self._sightings = sightings
         self._unread = unread
-        self._records = Allowance(burst=RECORDS_AT_ONCE, tokens=1, seconds=1)
-        self._archiving = Allowance(burst=ARCHIVED_AT_ONCE, tokens=1, seconds=60)
+        self._records = TokenBucket(burst=RECORDS_AT_ONCE, tokens=1, seconds=1)
+        self._archiving = TokenBucket(burst=ARCHIVED_AT_ONCE, tokens=1, seconds=60)
         self._heard: dict[tuple[str, str], int] = {}  # when the first beacon of each machine came since the start
 
     def take_report(self, one: Opened, sale: Sale | Refusal, now: int, turn: Turn) -> None:

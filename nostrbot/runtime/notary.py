@@ -17,7 +17,7 @@ from loguru import logger
 from sqlalchemy.exc import DBAPIError
 
 from nostrbot.core.book import ROOT
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.inputs import Signed
 from nostrbot.core.local_time import DAY_S, local_day
 from nostrbot.core.proofs.checkpoint import Checkpoint, checkpoint_content, checkpoint_view, read_checkpoint, subject_of
@@ -31,14 +31,16 @@ from nostrbot.reading.proofs import in_pieces
 from nostrbot.reading.question import Question
 from nostrbot.refusals import Refusal
 from nostrbot.runtime.outbox import message_body, signed_body
-from nostrbot.runtime.sequencer import Clerk
+from nostrbot.runtime.sequencer import Sequencer
 from nostrbot.runtime.troubles import Work
 from nostrbot.runtime.turn import answer_message
 from nostrbot.store.batch import Batch, CheckpointRow, Owed
 
-CLOSED = Refused(Code.BOOK_CLOSED, "this book is closed for repair: nothing is signed about it")
-NO_PREVIEW = Refused(Code.BAD_ARGUMENT, "what is signed is signed: `balances` shows what a checkpoint would add up")
-NOT_NOW = Refused(Code.OUR_FAULT, "I could not sign that: the operator of this bot finds why in its log")
+CLOSED = CommandRefused(Code.BOOK_CLOSED, "this book is closed for repair: nothing is signed about it")
+NO_PREVIEW = CommandRefused(
+    Code.BAD_ARGUMENT, "what is signed is signed: `balances` shows what a checkpoint would add up"
+)
+NOT_NOW = CommandRefused(Code.OUR_FAULT, "I could not sign that: the operator of this bot finds why in its log")
 
 
 class Signature(NamedTuple):
@@ -60,9 +62,9 @@ class Draft(NamedTuple):
 class Notary:
     """Signs checkpoints. `await load()` comes first. What its methods return is committed: the outbox is to be told."""
 
-    def __init__(self, clerk: Clerk, keys: Keys, clock: Callable[[], int]) -> None:
+    def __init__(self, sequencer: Sequencer, keys: Keys, clock: Callable[[], int]) -> None:
         """`clock`: unix seconds."""
-        self._clerk = clerk
+        self._sequencer = sequencer
         self._keys = keys
         self._clock = clock
         self._newest: dict[str, Signature] = {}
@@ -74,8 +76,8 @@ class Notary:
 
         Raises DBAPIError, and BooksError where that is damaged though its book is open.
         """
-        for key, stored in (await self._clerk.store.queries.checkpoints.newest()).items():
-            if key in self._clerk.desk.closed_books or only not in (None, key):
+        for key, stored in (await self._sequencer.store.queries.checkpoints.newest()).items():
+            if key in self._sequencer.bookkeeper.closed_books or only not in (None, key):
                 continue
             event = read_event(orjson.loads(stored.event))
             if isinstance(event, Refusal):
@@ -93,18 +95,18 @@ class Notary:
         After a clock that went back the newest one lies in the future, and that day is waited for; one more than a day ahead counts
         for nothing.
         """
-        desk = self._clerk.desk
+        bookkeeper = self._sequencer.bookkeeper
         return [
             key
-            for key in desk.books
-            if key not in desk.closed_books
+            for key in bookkeeper.books
+            if key not in bookkeeper.closed_books
             and key != ROOT
-            and not self._clerk.is_resting(key, Work.CHECKPOINT)
+            and not self._sequencer.is_resting(key, Work.CHECKPOINT)
             and self._is_due(key, now)
         ]
 
     def _is_due(self, key: str, now: int) -> bool:
-        book = self._clerk.desk.books[key]
+        book = self._sequencer.bookkeeper.books[key]
         try:
             newest, signed_at = self.newest(key), self._signed_at(key)
             if newest is not None and not signed_at:
@@ -112,16 +114,16 @@ class Notary:
             return local_day(book.tz, now) > local_day(book.tz, signed_at or book.opened_at)
         except Exception as error:  # noqa: BLE001 - one book's fault must not cost the others their checkpoints
             logger.opt(exception=True).critical("a checkpoint is not signed")
-            self._clerk.note_trouble(key, Work.CHECKPOINT, type(error).__name__)
+            self._sequencer.note_trouble(key, Work.CHECKPOINT, type(error).__name__)
             return False
 
     async def sign_daily(self, key: str) -> list[Owed] | None:
         """Sign a book's checkpoint of the day; None when that did not work, and it is still due."""
         async with self._signing:
             made = await self._try_to_sign(key, None)
-        return None if isinstance(made, Refused) else made
+        return None if isinstance(made, CommandRefused) else made
 
-    async def answer(self, question: Question, given: Signed) -> list[Owed] | Refused:
+    async def answer(self, question: Question, given: Signed) -> list[Owed] | CommandRefused:
         """Answer `checkpoint`: the answer is committed together with the checkpoint, unless the newest says it all."""
         key = question.standing.operator
         assert key is not None, "only an operator gets here"
@@ -130,13 +132,13 @@ class Notary:
         async with self._signing:
             return await self._try_to_sign(key, (question, given))
 
-    async def _try_to_sign(self, key: str, asked: tuple[Question, Signed] | None) -> list[Owed] | Refused:
+    async def _try_to_sign(self, key: str, asked: tuple[Question, Signed] | None) -> list[Owed] | CommandRefused:
         try:
             if key in self._in_doubt:
                 await self.load(key)
                 self._in_doubt.discard(key)
             draft = await self._draft(key, is_news_only=asked is not None)
-            if isinstance(draft, Refused):
+            if isinstance(draft, CommandRefused):
                 return draft
             made = await self._commit(key, draft, asked)
         except FenceError:
@@ -152,27 +154,27 @@ class Notary:
             logger.opt(exception=True).critical("a checkpoint is not signed")
             why = type(error).__name__
         else:
-            self._clerk.troubles.went_well(key, Work.CHECKPOINT)
+            self._sequencer.troubles.went_well(key, Work.CHECKPOINT)
             return made
-        self._clerk.note_trouble(key, Work.CHECKPOINT, why)
+        self._sequencer.note_trouble(key, Work.CHECKPOINT, why)
         return NOT_NOW
 
-    async def _draft(self, key: str, *, is_news_only: bool) -> Draft | Refused | None:
+    async def _draft(self, key: str, *, is_news_only: bool) -> Draft | CommandRefused | None:
         """Where a book stands; None when that is where its newest checkpoint stands and only news is wanted."""
-        async with self._clerk.lock:
-            desk = self._clerk.desk
-            if key in desk.closed_books:
+        async with self._sequencer.lock:
+            bookkeeper = self._sequencer.bookkeeper
+            if key in bookkeeper.closed_books:
                 return CLOSED
-            if self._clerk.is_adrift:
+            if self._sequencer.is_adrift:
                 return NOT_NOW
-            chain, newest = desk.live[key].chain, self._newest.get(key)
+            chain, newest = bookkeeper.live[key].chain, self._newest.get(key)
             if is_news_only and newest is not None and newest.checkpoint.standpoint.seq == chain.seq:
                 return None
             standpoint = Standpoint(self._keys.pubkey, key, chain.seq, chain.head)
-            kept = (await self._clerk.store.queries.entries_at(key, [chain.seq])).get(chain.seq)
+            kept = (await self._sequencer.store.queries.entries_at(key, [chain.seq])).get(chain.seq)
             if kept is None or kept.hash != chain.head:
                 raise BooksError(f"book {key}: entry {chain.seq} is not in the journal as it is in memory")
-            balances = balances_of(desk.books[key])
+            balances = balances_of(bookkeeper.books[key])
         # Another seed at each entry: nobody can tell from two trees which leaves are one LP's.
         seed = self._keys.derive(f"liabilities:{key}:{standpoint.seq}:{standpoint.head}".encode())
         leaves = Leaves(seed, balances)
@@ -180,24 +182,24 @@ class Notary:
 
     async def _commit(
         self, key: str, draft: Draft | None, asked: tuple[Question, Signed] | None
-    ) -> list[Owed] | Refused:
-        async with self._clerk.lock:
-            desk, batch = self._clerk.desk, Batch()
-            if key in desk.closed_books:
+    ) -> list[Owed] | CommandRefused:
+        async with self._sequencer.lock:
+            bookkeeper, batch = self._sequencer.bookkeeper, Batch()
+            if key in bookkeeper.closed_books:
                 return CLOSED
             signed = self._newest[key] if draft is None else self._sign(key, draft)
             if draft is not None:
                 body = orjson.dumps(signed.event.plain())
                 leaves = draft.leaves.body()
                 batch.checkpoints.append(CheckpointRow(key, signed.number, draft.standpoint.seq, body, leaves))
-                batch.owed.append(Owed(desk.new_row(), None, None, signed_body(signed.event)))
+                batch.owed.append(Owed(bookkeeper.new_row(), None, None, signed_body(signed.event)))
             if asked is not None:
                 question, given = asked
                 now = self._clock()
                 batch.answered.append((given.id, now))
                 body = message_body(answer_message(given, _answer_text(question, given, signed.checkpoint)), now)
-                batch.owed.append(Owed(desk.new_row(), None, None, body))
-            await self._clerk.commit(batch)
+                batch.owed.append(Owed(bookkeeper.new_row(), None, None, body))
+            await self._sequencer.commit(batch)
             self._newest[key] = signed
             return batch.owed
 

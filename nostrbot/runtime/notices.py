@@ -13,9 +13,9 @@ from sqlalchemy.exc import DBAPIError
 from nostrbot.errors import FenceError
 from nostrbot.relays.pool import Pool
 from nostrbot.relays.relay import RelayConfig
-from nostrbot.runtime.alerting import Lookout, closure_notice, reach_of
+from nostrbot.runtime.alerting import Alerting, closure_notice, reach_of
 from nostrbot.runtime.outbox import Outbox, message_body
-from nostrbot.runtime.sequencer import Clerk
+from nostrbot.runtime.sequencer import Sequencer
 from nostrbot.runtime.subscriptions import OF_MACHINES
 from nostrbot.runtime.troubles import Work, trouble_notice
 from nostrbot.store.batch import Batch, Owed
@@ -28,7 +28,7 @@ class Notices:
 
     def __init__(
         self,
-        clerk: Clerk,
+        sequencer: Sequencer,
         outbox: Outbox,
         pool: Pool,
         clock: Callable[[], int],
@@ -37,13 +37,13 @@ class Notices:
         min_ok: int,
     ) -> None:
         """`clock`: unix seconds; `relays`: those of the pool; `min_ok`: how many must accept a publication."""
-        self._clerk = clerk
+        self._sequencer = sequencer
         self._outbox = outbox
         self._pool = pool
         self._clock = clock
         self._relays = relays
         self._min_ok = min_ok
-        self._lookout = Lookout()
+        self._lookout = Alerting()
         self._told_closed: dict[str, str] = {}  # books that are closed, as those concerned were told
         self._told_before: dict[str, int] | None = None  # troubles, by book and work, as they were told at last
 
@@ -52,19 +52,19 @@ class Notices:
 
         Whoever was told the same at the last start is not told again: a supervisor may start us every few seconds.
         """
-        async with self._clerk.lock:
-            desk, now = self._clerk.desk, self._clock()
-            for key, reason in desk.closed_books.items() - self._told_closed.items():
+        async with self._sequencer.lock:
+            bookkeeper, now = self._sequencer.bookkeeper, self._clock()
+            for key, reason in bookkeeper.closed_books.items() - self._told_closed.items():
                 logger.critical("book {} is closed until a person has looked into it: {}", key, reason)
             try:
-                told = await self._clerk.store.queries.runtime("closed") or {}
-                news = {key: reason for key, reason in desk.closed_books.items() if told.get(key) != reason}
-                messages = [closure_notice(desk.books[key], reason, now) for key, reason in news.items()]
-                owed = [Owed(desk.new_row(), None, None, message_body(message, now)) for message in messages]
-                await self._clerk.commit(Batch(owed=owed))
-                if told != desk.closed_books:
-                    await self._clerk.store.queries.tell("closed", desk.closed_books)
-                self._told_closed = dict(desk.closed_books)
+                told = await self._sequencer.store.queries.runtime("closed") or {}
+                news = {key: reason for key, reason in bookkeeper.closed_books.items() if told.get(key) != reason}
+                messages = [closure_notice(bookkeeper.books[key], reason, now) for key, reason in news.items()]
+                owed = [Owed(bookkeeper.new_row(), None, None, message_body(message, now)) for message in messages]
+                await self._sequencer.commit(Batch(owed=owed))
+                if told != bookkeeper.closed_books:
+                    await self._sequencer.store.queries.tell("closed", bookkeeper.closed_books)
+                self._told_closed = dict(bookkeeper.closed_books)
                 self._outbox.owe(owed, {})
             except DBAPIError as error:
                 logger.error("nobody can be told of closed books: the database cannot be written ({})", error.orig)
@@ -87,40 +87,42 @@ class Notices:
         """Look around once: what there is to tell is owed from then on. Raises DBAPIError and FenceError as a commit does."""
         deaf = any(one.is_missed for one in self._pool.hearing() if one.name.startswith(OF_MACHINES))
         reach = reach_of(self._relays, self._pool.health(), self._min_ok, deaf=deaf)
-        async with self._clerk.lock:
-            desk = self._clerk.desk
+        async with self._sequencer.lock:
+            bookkeeper = self._sequencer.bookkeeper
             now = self._clock()
-            found = await self._lookout.look(desk.books, desk.sightings, self._clerk.store.queries, reach, now)
+            found = await self._lookout.look(
+                bookkeeper.books, bookkeeper.sightings, self._sequencer.store.queries, reach, now
+            )
             for key in found.well:
-                self._clerk.troubles.went_well(key, Work.ALERT)
+                self._sequencer.troubles.went_well(key, Work.ALERT)
             for key, why in found.failed.items():
-                if not self._clerk.is_resting(key, Work.ALERT):
+                if not self._sequencer.is_resting(key, Work.ALERT):
                     logger.critical("what the operator of a book should be told cannot be worked out: {}", why)
-                    self._clerk.note_trouble(key, Work.ALERT, why)
+                    self._sequencer.note_trouble(key, Work.ALERT, why)
             if not found.messages:
                 return
-            owed = [Owed(desk.new_row(), None, None, body) for body in found.messages.values()]
-            await self._clerk.commit(Batch(owed=owed, alarms=found.told))
+            owed = [Owed(bookkeeper.new_row(), None, None, body) for body in found.messages.values()]
+            await self._sequencer.commit(Batch(owed=owed, alarms=found.told))
             self._lookout.told(found.told)
             self._outbox.owe(owed, {})
 
     async def tell_of_troubles(self) -> None:
         """Tell operators what is wrong with their books, once it began and once it is over, and which were closed."""
-        if self._clerk.desk.closed_books != self._told_closed:
+        if self._sequencer.bookkeeper.closed_books != self._told_closed:
             await self.tell_of_closed_books()
-        async with self._clerk.lock:
-            desk, now, troubles = self._clerk.desk, self._clock(), self._clerk.troubles
+        async with self._sequencer.lock:
+            bookkeeper, now, troubles = self._sequencer.bookkeeper, self._clock(), self._sequencer.troubles
             running = asyncio.get_running_loop().time()
             if self._told_before is None:
-                self._told_before = await self._clerk.store.queries.runtime("troubles") or {}
+                self._told_before = await self._sequencer.store.queries.runtime("troubles") or {}
             troubles.remember(self._told_before, now)
             to_tell = troubles.to_tell(now, running)
             if not to_tell:
                 return
-            notices = [trouble_notice(desk.books[trouble.book], trouble, now) for trouble in to_tell]
-            owed = [Owed(desk.new_row(), None, None, message_body(notice, now)) for notice in notices]
-            await self._clerk.commit(Batch(owed=owed))
+            notices = [trouble_notice(bookkeeper.books[trouble.book], trouble, now) for trouble in to_tell]
+            owed = [Owed(bookkeeper.new_row(), None, None, message_body(notice, now)) for notice in notices]
+            await self._sequencer.commit(Batch(owed=owed))
             troubles.told(to_tell, now)
             self._outbox.owe(owed, {})
             self._told_before = troubles.told_before()
-            await self._clerk.store.queries.tell("troubles", self._told_before)
+            await self._sequencer.store.queries.tell("troubles", self._told_before)

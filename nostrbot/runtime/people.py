@@ -13,7 +13,7 @@ from nostrbot.core.book import ROOT, Book
 from nostrbot.core.commands.amounts import read_limit
 from nostrbot.core.commands.command import Command, Misunderstood
 from nostrbot.core.commands.order import Order
-from nostrbot.core.commands.refused import SUSPENDED, Code, Refused, not_yours
+from nostrbot.core.commands.refused import SUSPENDED, Code, CommandRefused, not_yours
 from nostrbot.core.commands.specs import BY_LP, BY_OPERATOR, Answerer, Part, Scope
 from nostrbot.core.directory import Standing
 from nostrbot.core.engine import check_fresh, decide
@@ -38,7 +38,7 @@ from nostrbot.store.store import LiveBook
 from nostrbot.views.outcomes import outcome_view
 
 HUSHED = "From now on I answer only commands for a while, and go on hearing them"
-TOO_FAST = Refused(
+TOO_FAST = CommandRefused(
     Code.RATE_LIMITED, f"too many commands at once: I take {COMMANDS_PER_S} a second. Wait, then send it again"
 )
 
@@ -84,44 +84,44 @@ class People:
         refused = self._find_refusal(one, said, now)
         if refused is not None:
             if is_last:
-                refused = Refused(refused.code, f"{refused.message}. {HUSHED}")
+                refused = CommandRefused(refused.code, f"{refused.message}. {HUSHED}")
             self._answer(one.given, said, refusal(said.verb, refused, json=said.json), now, turn)
             return
         assert isinstance(said, Command), "what is misunderstood is refused"
-        if said.form.answerer is Answerer.UNREAD:
+        if said.spec.answerer is Answerer.UNREAD:
             text = self._unread.dismiss(self._shelf.books[one.standing.operator or ""], said, turn.batch)
             self._answer(one.given, said, text, now, turn)
-        elif said.form.changes:
+        elif said.spec.changes:
             await self._decide_order(one, said, now, turn)
         else:
             turn.questions.append((Question(said, one.given.author, one.standing, now), one.given))
 
-    def _find_refusal(self, one: Opened, said: Command | Misunderstood, now: int) -> Refused | None:
-        """Why a command goes no further than the desk, or None: its age, its words, its author, the door."""
+    def _find_refusal(self, one: Opened, said: Command | Misunderstood, now: int) -> CommandRefused | None:
+        """Why a command goes no further than the bookkeeper, or None: its age, its words, its author, the door."""
         standing = one.standing
         stale = check_fresh(one.given.created_at, now)
         if stale is not None:
             return stale
         if isinstance(said, Misunderstood):
             return _misunderstood(standing, said)
-        if not said.form.is_for(standing.roles):
+        if not said.spec.is_for(standing.roles):
             return not_yours(said.verb)
-        if said.form.changes:
+        if said.spec.changes:
             return self._check_door(said, standing, one.given.author)
         suspended = standing.operator is not None and not self._shelf.books[standing.operator].active
-        return SUSPENDED if suspended and said.form.roles == BY_OPERATOR else None
+        return SUSPENDED if suspended and said.spec.roles == BY_OPERATOR else None
 
-    def _check_door(self, said: Command, standing: Standing, author: str) -> Refused | None:
+    def _check_door(self, said: Command, standing: Standing, author: str) -> CommandRefused | None:
         """What a single book cannot know: other operators' machines, and the world's time zones."""
         keys = self._concerned(said, standing, author)
         if not self._shelf.closed_books.keys().isdisjoint(keys):
-            return Refused(Code.BOOK_CLOSED, "this book is closed for repair: only questions are answered")
-        if said.form.scope is Scope.HOLDER and said.args["npub"] not in self._shelf.directory.machines:
-            return Refused(Code.NOT_FOUND, "no operator has a machine with this key")
+            return CommandRefused(Code.BOOK_CLOSED, "this book is closed for repair: only questions are answered")
+        if said.spec.scope is Scope.HOLDER and said.args["npub"] not in self._shelf.directory.machines:
+            return CommandRefused(Code.NOT_FOUND, "no operator has a machine with this key")
         refused = self._find_taken(said, standing)
         if refused is not None:
             return refused
-        if said.form.one_limit and "limit" in said.args:
+        if said.spec.one_limit and "limit" in said.args:
             # The answer is the first book's: a limit must be one in each of them, or it is entered in none.
             purses = {
                 book.machines[machine].fiat
@@ -129,12 +129,12 @@ class People:
                 for machine in book.lps[book.lp_of_key[author]].seats
             }
             limit = read_limit(Order(said, author, 0), "limit", purses)
-            return limit if isinstance(limit, Refused) else None
-        if said.form.scope is Scope.OPENED and said.args.get("tz", "UTC") not in zone_names():
-            return Refused(Code.BAD_ARGUMENT, "tz must be an IANA time zone, like America/Guatemala")
+            return limit if isinstance(limit, CommandRefused) else None
+        if said.spec.scope is Scope.OPENED and said.args.get("tz", "UTC") not in zone_names():
+            return CommandRefused(Code.BAD_ARGUMENT, "tz must be an IANA time zone, like America/Guatemala")
         return None
 
-    def _find_taken(self, said: Command, standing: Standing) -> Refused | None:
+    def _find_taken(self, said: Command, standing: Standing) -> CommandRefused | None:
         """Why a key may not get the part that a command gives it, as far as the book that is asked cannot know.
 
         Operators learn nothing here but that a key is a machine's somewhere: those are no secret, each signs in public.
@@ -142,26 +142,26 @@ class People:
         given = set(keys_given(said))
         if given and self._next_bot() in given:
             return taken(Part.BOT)
-        if not given or said.form.gives not in (Part.MACHINE, Part.OPERATOR):
+        if not given or said.spec.gives not in (Part.MACHINE, Part.OPERATOR):
             return None
         key = said.args["npub"]
-        if said.form.gives is Part.OPERATOR and key in self._shelf.directory.machines:
+        if said.spec.gives is Part.OPERATOR and key in self._shelf.directory.machines:
             return taken(Part.MACHINE)
         elsewhere = self._shelf.directory.holder(key)
         if elsewhere is None or elsewhere == standing.operator:
             return None
         if standing.operator is not None and not said.preview:
             self.claims.note(key, standing.operator)
-        return Refused(Code.KEY_TAKEN, "this key is already a machine's: give each machine a key of its own")
+        return CommandRefused(Code.KEY_TAKEN, "this key is already a machine's: give each machine a key of its own")
 
     def _concerned(self, said: Command, standing: Standing, author: str) -> list[str]:
         """The keys of the books a command concerns; the first one answers."""
         books = self._shelf.books
-        match said.form.scope:
+        match said.spec.scope:
             case Scope.OWN:
                 return [standing.operator or ""]
             case Scope.JOINED | Scope.ENROLLED:
-                return books_concerned(books, standing.lp, author, also_others=said.form.scope is Scope.ENROLLED)
+                return books_concerned(books, standing.lp, author, also_others=said.spec.scope is Scope.ENROLLED)
             case Scope.EVERY:
                 return list(books)
             case Scope.OPENED:
@@ -173,7 +173,7 @@ class People:
                 return [ROOT, *(key for key, book in books.items() if key != ROOT and book.handle == handle)]
 
     async def _decide_order(self, one: Opened, said: Command, now: int, turn: Turn) -> None:
-        given, author, form = one.given, one.given.author, said.form
+        given, author, form = one.given, one.given.author, said.spec
         first, *others = self._concerned(said, one.standing, author)
         self._shelf.in_hand = first
         home = self._shelf.live[first]
@@ -183,7 +183,7 @@ class People:
         is_choice = form.roles == BY_LP and not said.preview
         if decision.facts and is_choice and not self.hearing.may_choose(author, now):
             refused = TOO_MANY_CHOICES
-        if isinstance(refused, Refused):
+        if isinstance(refused, CommandRefused):
             self._answer(given, said, refusal(said.verb, refused, json=said.json), now, turn)
             return
         if isinstance(refused, Refusal):
@@ -208,7 +208,7 @@ class People:
         self, given: Signed, said: Command, home: LiveBook, others: list[str], *, now: int, turn: Turn, is_new: bool
     ) -> None:
         """Do what follows from a command in other books, and tell others of it; `is_new`: it changed its first book."""
-        form, books = said.form, self._shelf.books
+        form, books = said.spec, self._shelf.books
         if is_new and form.gives is Part.LP:
             self._shelf.owe(enrolment_notice(books, home.book, said.args["npub"]), now, turn)
         if form.scope is Scope.HOLDER:
@@ -241,7 +241,7 @@ def _name_entry(book: Book, view: View, turn: Turn) -> None:
         settlement |= {"entry": seq, "entry_hash": turn.entries[book.key, seq].hash}
 
 
-def _misunderstood(standing: Standing, said: Misunderstood) -> Refused:
+def _misunderstood(standing: Standing, said: Misunderstood) -> CommandRefused:
     if said.refused.code is Code.UNKNOWN_COMMAND:
         return name_what_there_is(said.refused, said.verb, standing.roles)
     return said.refused

@@ -27,7 +27,7 @@ from nostrbot.store.queries import Queries, StoredEntry
 PAST_ROWS = 200  # settlements of a machine's past that are read at once
 
 
-class Recollection:
+class Prefetch:
     """Fills the Recall of books from what is stored of them."""
 
     def __init__(self, books: Mapping[str, Book], queries: Queries, closed: Container[str]) -> None:
@@ -48,7 +48,7 @@ class Recollection:
                 await self._recall_settlement(self._books[operator], one.said)
                 await self._recall_past(self._books[operator], one.said)
                 await self._recall_leg(self._books[operator], one.said)
-                if Past.PAYMENT_HASH in one.said.form.pasts:
+                if Past.PAYMENT_HASH in one.said.spec.pasts:
                     hashes.append(one.said.args.get("payment_hash", one.given.id))
         paid = await self._queries.entries_of_payments(hashes)
         for entry in [*stored, *paid]:
@@ -70,7 +70,7 @@ class Recollection:
 
     async def _recall_settlement(self, book: Book, said: Command) -> None:
         """Have the settlement at hand that a command is about; one this turn has changed already stays as it is."""
-        if Past.SETTLEMENT not in said.form.pasts:
+        if Past.SETTLEMENT not in said.spec.pasts:
             return
         number = said.args["settlement"]
         if number not in book.recall.dossiers:
@@ -80,7 +80,7 @@ class Recollection:
 
     async def _recall_leg(self, book: Book, said: Command) -> None:
         """Have the payment at hand that a command is about."""
-        if Past.LEG not in said.form.pasts:
+        if Past.LEG not in said.spec.pasts:
             return
         number = said.args["leg"]
         if number not in book.recall.legs:
@@ -103,7 +103,7 @@ class Recollection:
 
     async def _recall_past(self, book: Book, said: Command) -> None:
         """Have at hand what a stolen key may have sold: all of it, or more than may be frozen at once; and priced."""
-        if Past.STOLEN not in said.form.pasts:
+        if Past.STOLEN not in said.spec.pasts:
             return
         machine, since = said.args["machine"], said.args["since"]
         paid = await self._queries.payments(

@@ -17,7 +17,7 @@ from nostrbot.nostr.event import VerifiedEvent
 from nostrbot.nostr.keys import Keys
 from nostrbot.relays.pool import Pool
 from nostrbot.relays.recipients.courier import Courier
-from nostrbot.relays.recipients.relay_lists import LISTS, Announcements, digest_of, own_announcements
+from nostrbot.relays.recipients.relay_lists import LISTS, RelayLists, digest_of, own_announcements
 from nostrbot.relays.relay import RelayConfig
 from nostrbot.runtime.subscriptions import wanted_subscriptions
 from nostrbot.store.queries import Queries
@@ -35,7 +35,7 @@ class Presence:
         self._courier = courier
         self._clock = clock
         self._relays = relays
-        self._announcements = Announcements(relays)
+        self._announcements = RelayLists(relays)
 
     def subscribe(self, directory: Directory) -> None:
         """Ask for what is wanted of those who are enrolled now."""

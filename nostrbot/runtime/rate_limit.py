@@ -9,7 +9,7 @@ from collections import OrderedDict
 KEYS_MAX = 10_000  # buckets remembered; a key not heard for so long has a full one again
 
 
-class Allowance:
+class TokenBucket:
     """Each key may do `burst` things at once, and then `tokens` more every `seconds`."""
 
     def __init__(self, *, burst: int, tokens: int, seconds: int) -> None:

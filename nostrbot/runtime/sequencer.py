@@ -1,4 +1,4 @@
-"""The clerk: takes turns at the desk and commits them, whatever becomes of the database meanwhile.
+"""The sequencer: has turns taken and commits them, whatever becomes of the database meanwhile.
 
 What lives here: a turn tried together, again, or one event at a time; books thrown away and loaded again when a commit
 failed; the one lock under which anything is committed. What does not: deciding (runtime/bookkeeper.py), when there is a turn to take and
@@ -21,12 +21,12 @@ from nostrbot.core.book import ROOT, Book
 from nostrbot.core.local_time import DAY_S
 from nostrbot.core.platform.roles import no_key
 from nostrbot.errors import BooksError, FenceError, UnwritableError
-from nostrbot.monitoring.commit_times import Commits
+from nostrbot.monitoring.commit_times import CommitTimes
 from nostrbot.nostr.event import VerifiedEvent
 from nostrbot.nostr.sealing import Envelope
 from nostrbot.refusals import Reason, Refusal
 from nostrbot.relays.inbox import Lane
-from nostrbot.runtime.bookkeeper import Desk
+from nostrbot.runtime.bookkeeper import Bookkeeper
 from nostrbot.runtime.freed_keys import Claims
 from nostrbot.runtime.inbox import Handed, Inbox, Item, items_of
 from nostrbot.runtime.outbox import Delivered
@@ -48,7 +48,7 @@ FORGET_AFTER_S = 3_600.0  # a clock that is believed for so long is not ahead by
 ANSWERS_KEPT_S = 7 * DAY_S
 
 
-class Trouble(Enum):
+class TurnTrouble(Enum):
     """Why a turn was not committed."""
 
     DATABASE = auto()  # it cannot be written just now
@@ -56,7 +56,7 @@ class Trouble(Enum):
     CLOCK = auto()  # it is not believed just now
 
 
-class Deliveries(Protocol):
+class DeliveryNotes(Protocol):
     """Who knows what was delivered since the last commit: the outbox."""
 
     def take_delivered(self) -> Delivered:
@@ -69,8 +69,8 @@ class Deliveries(Protocol):
         """The books were loaded again."""
 
 
-class Clerk:
-    """The one writer of a store. `await clerk.load()` comes first; then `desk` is there."""
+class Sequencer:
+    """The one writer of a store. `await sequencer.load()` comes first; then `bookkeeper` is there."""
 
     def __init__(
         self,
@@ -91,15 +91,15 @@ class Clerk:
         self._next_bot = next_bot
         self.store = store
         self.lock = asyncio.Lock()  # held by whoever decides and commits
-        self.deliveries: Deliveries | None = None
-        self.commits = Commits()
+        self.deliveries: DeliveryNotes | None = None
+        self.commits = CommitTimes()
         self._envelope = envelope
         self._bot = bot
         self._platform = platform
         self._clock = clock
         self._stopping = stopping
         self._is_believed = is_believed
-        self._desk: Desk | None = None
+        self._bookkeeper: Bookkeeper | None = None
         self._forgot_at = 0  # when old answers were forgotten last
         self._begun_at: float | None = None  # since when the clock is believed, by the running one
         self.turns = 0  # how many changed a book
@@ -109,10 +109,10 @@ class Clerk:
         self._failed_in, self._failed_for = ROOT, ""  # of the last turn that failed: which book, which error
 
     @property
-    def desk(self) -> Desk:
-        """The live books, once loaded; another desk after trouble with a commit."""
-        assert self._desk is not None, "load() comes first"
-        return self._desk
+    def bookkeeper(self) -> Bookkeeper:
+        """The live books, once loaded; another bookkeeper after trouble with a commit."""
+        assert self._bookkeeper is not None, "load() comes first"
+        return self._bookkeeper
 
     async def load(self) -> None:
         """Load the books as they are kept. The first time all that is kept is examined, and a book with a flaw is closed.
@@ -120,16 +120,16 @@ class Clerk:
         Later only the books are loaded that the failed turn may have changed in memory. Raises DBAPIError, and BooksError
         where so much is damaged that there are no books, or they are another bot's.
         """
-        before = self._desk
+        before = self._bookkeeper
         known = {} if before is None else {key: one for key, one in before.live.items() if key not in before.changed}
         with damage_told():
             live = await self.store.load_books(self._bot, self._platform, known)
-            if self._desk is None:
+            if self._bookkeeper is None:
                 await self.store.examine(live)
             _, highest_row = await self.store.queries.outbox_state()
             sightings = await self.store.queries.sightings()
             claims = before.claims if before is not None else Claims(await self.store.queries.runtime("claims"))
-        desk = Desk(
+        bookkeeper = Bookkeeper(
             live,
             sightings,
             self._envelope,
@@ -140,11 +140,11 @@ class Clerk:
             hearing=None if before is None else before.hearing,
         )
         if before is not None:
-            desk.closed_books |= before.closed_books
-            desk.refusals += before.refusals
-        self._desk, self.is_adrift = desk, False
+            bookkeeper.closed_books |= before.closed_books
+            bookkeeper.refusals += before.refusals
+        self._bookkeeper, self.is_adrift = bookkeeper, False
         if self.deliveries is not None:
-            self.deliveries.books_changed(desk.books)
+            self.deliveries.books_changed(bookkeeper.books)
 
     async def run(
         self, inbox: Inbox, *, is_noted: Callable[[VerifiedEvent], bool], follow_up: Callable[[Turn], None]
@@ -194,9 +194,9 @@ class Clerk:
                 yield outcome
             elif self._stopping.is_set():
                 return  # what was not committed was not answered either: it will be said again
-            elif outcome is Trouble.DATABASE:
+            elif outcome is TurnTrouble.DATABASE:
                 await self._pause()
-            elif outcome is Trouble.CLOCK:  # people do not repeat themselves: what they said waits
+            elif outcome is TurnTrouble.CLOCK:  # people do not repeat themselves: what they said waits
                 await self._pause(CLOCK_RETRY_S)
             elif len(group) > 1:
                 waiting.popleft()
@@ -211,27 +211,27 @@ class Clerk:
         What is due by the clock is due again, later and later.
         """
         if not isinstance(item, Handed):
-            self.desk.refuse(Refusal(Reason.SET_ASIDE), item)
+            self.bookkeeper.refuse(Refusal(Reason.SET_ASIDE), item)
             self.note_trouble(self._failed_in, Work.EVENT, self._failed_for)
             return
         if item.seen is None:
             self.note_trouble(item.book, Work.TICK, self._failed_for)
         else:
-            self.desk.closed_books.setdefault(item.book, f"an observation cannot be decided: {self._failed_for}")
+            self.bookkeeper.closed_books.setdefault(item.book, f"an observation cannot be decided: {self._failed_for}")
         item.tell(is_held=False)
 
     def _tell_sources(self, items: Sequence[Item]) -> None:
         """Tell those who handed observations in that entries hold them; of a book that is closed none does."""
         for item in items:
             if isinstance(item, Handed):
-                is_held = item.book not in self.desk.closed_books
+                is_held = item.book not in self.bookkeeper.closed_books
                 if item.seen is None and is_held:
                     self.troubles.went_well(item.book, Work.TICK)
                 item.tell(is_held=is_held)
 
     def note_trouble(self, key: str, work: Work, why: str) -> None:
         """Note that this work failed in a book; one that is not there (its opening failed) is the root book's trouble."""
-        book = key if key in self.desk.books else ROOT
+        book = key if key in self.bookkeeper.books else ROOT
         running = asyncio.get_running_loop().time()
         self.troubles.note(book, work, why, now=self._clock(), running=running)
 
@@ -287,19 +287,19 @@ class Clerk:
                 logger.error("deliveries cannot be noted: {}", error.orig if isinstance(error, DBAPIError) else error)
 
     async def _decide(self, items: Sequence[Item], now: int) -> Turn:
-        return await self.desk.take(items, lambda: now)
+        return await self.bookkeeper.take(items, lambda: now)
 
-    async def _try_turn(self, decide: Callable[[int], Awaitable[Turn]]) -> Turn | Trouble:
+    async def _try_turn(self, decide: Callable[[int], Awaitable[Turn]]) -> Turn | TurnTrouble:
         """One commit, or none and the books as they were: they are loaded again whenever something went wrong."""
-        trouble = Trouble.OURS
+        trouble = TurnTrouble.OURS
         async with self.lock:
             if self.is_adrift:  # what went on from there would leave a hole in the chain
-                return Trouble.DATABASE
+                return TurnTrouble.DATABASE
             now = self._clock()
             if not self._is_believed(now):
                 self._begun_at = None
-                return Trouble.CLOCK
-            closed_before = len(self.desk.closed_books)
+                return TurnTrouble.CLOCK
+            closed_before = len(self.bookkeeper.closed_books)
             try:
                 turn = await decide(now)
                 if turn.batch:
@@ -310,7 +310,7 @@ class Clerk:
             except FenceError:
                 raise
             except BooksError as error:
-                if len(self.desk.closed_books) == closed_before:
+                if len(self.bookkeeper.closed_books) == closed_before:
                     raise
                 logger.critical("a book is closed until a person has looked into it: {}", error)
                 self._failed_for = type(error).__name__
@@ -318,7 +318,7 @@ class Clerk:
             except DBAPIError as error:
                 # Disk full, locked for a minute, I/O error: nothing of the turn was kept, nothing was said.
                 logger.error("the database cannot be written ({}): trying again, nothing is lost", error.orig)
-                trouble, self.last_failure = Trouble.DATABASE, f"the database cannot be written ({error.orig})"
+                trouble, self.last_failure = TurnTrouble.DATABASE, f"the database cannot be written ({error.orig})"
             except Exception as error:  # noqa: BLE001 - the boundary of the writing task
                 # A fault of ours must cost one event, not the bot. No values in the log: they may be private.
                 logger.opt(exception=True).critical("set aside what I could not decide")
@@ -327,7 +327,7 @@ class Clerk:
             else:
                 self.last_failure = None
                 return turn
-            self._failed_in = self.desk.in_hand
+            self._failed_in = self.bookkeeper.in_hand
             await self._load_again()
         return trouble
 

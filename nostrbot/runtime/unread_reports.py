@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import orjson
 
-from nostrbot.core.atm.fleet import UNSEEN, Sighting
+from nostrbot.core.atm.fleet import UNSEEN, MachineStatus
 from nostrbot.core.atm.payloads.sale import Sale
 from nostrbot.core.atm.registry import find_speaker
 from nostrbot.core.atm.settlements.facts import SettlementPending, SettlementProcessed
@@ -25,7 +25,7 @@ from nostrbot.core.atm.unread import (
 )
 from nostrbot.core.book import Book
 from nostrbot.core.commands.command import Command
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.facts import Fact
 from nostrbot.core.inputs import Signed
 from nostrbot.messages.receipts import ack_text
@@ -33,13 +33,13 @@ from nostrbot.messages.replies import answer, refusal
 from nostrbot.refusals import Refusal
 from nostrbot.store.batch import Batch, RefusalRow
 
-NO_SUCH_REPORT = Refused(Code.NOT_FOUND, "there is no such report: `worklist` lists those that no book holds")
+NO_SUCH_REPORT = CommandRefused(Code.NOT_FOUND, "there is no such report: `worklist` lists those that no book holds")
 
 
 class UnreadReports:
     """The lists of all machines: a part of what is known of each."""
 
-    def __init__(self, sightings: MutableMapping[tuple[str, str], Sighting]) -> None:
+    def __init__(self, sightings: MutableMapping[tuple[str, str], MachineStatus]) -> None:
         """`sightings`: what is known of machines, by book and name; shared with whoever else takes note of them."""
         self._sightings = sightings
 
@@ -80,7 +80,7 @@ class UnreadReports:
         left = [unread_view(machine, sale) for machine, unread in after.items() for sale in unread]
         return answer(said.verb, {"unreadable": left}, json=said.json, preview=said.preview)
 
-    def _seen(self, book: Book, machine: str) -> Sighting:
+    def _seen(self, book: Book, machine: str) -> MachineStatus:
         return self._sightings.get((book.key, machine), UNSEEN)
 
     def _of(self, book: Book, machine: str) -> tuple[UnreadSale, ...]:

@@ -27,7 +27,7 @@ from nostrbot.core.atm.states import SettlementStatus
 from nostrbot.core.atm.takings import Takings, takings_of
 from nostrbot.core.facts import Fact
 from nostrbot.journal.entry import Entry
-from nostrbot.store.sums import Made, News, Step
+from nostrbot.store.sums import Made, News, SumStep
 
 Row = tuple[object, ...]
 
@@ -199,7 +199,7 @@ class Projections:
         if fact.event_id == entry.event_id:
             takings = takings_of(fact)
             self.settlements.append(settlement_row(number, fact, takings, entry.seq, entry.at))
-            self.news.steps.append(Step(number, fact.number, fact.machine, entry.at, fact, takings))
+            self.news.steps.append(SumStep(number, fact.number, fact.machine, entry.at, fact, takings))
         else:
             self._move(number, fact, fact.status, entry)
         if isinstance(fact, SettlementProcessed):
@@ -211,7 +211,7 @@ class Projections:
         self.changes.append((number, fact.number, entry.seq))
         self.moved.append((status.value, entry.at, number, fact.number))
         assert not isinstance(fact, SettlementNoted), "a note moves nothing"
-        self.news.steps.append(Step(number, fact.number, fact.machine, entry.at, fact))
+        self.news.steps.append(SumStep(number, fact.number, fact.machine, entry.at, fact))
 
     def _add_legs(
         self, number: int, fact: SettlementProcessed | SettlementRetried | SettlementCorrected, entry: Outcome

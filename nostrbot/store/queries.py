@@ -20,14 +20,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from nostrbot.core.atm.dossier import Dossier
 from nostrbot.core.atm.facts import LpPaid
-from nostrbot.core.atm.fleet import Sighting, read_sighting
+from nostrbot.core.atm.fleet import MachineStatus, read_sighting
 from nostrbot.core.atm.recall import PaidLeg
 from nostrbot.core.atm.settlements.facts import Leg, SettlementChange, SettlementFact
 from nostrbot.core.atm.states import LegStatus, LegType, SettlementStatus
 from nostrbot.core.facts import read_fact
 from nostrbot.core.rules import are_known
 from nostrbot.errors import BooksError
-from nostrbot.messages.alerts import Told, read_told
+from nostrbot.messages.alerts import AlertsTold, read_alerts_told
 from nostrbot.messages.receipts import payment_of
 from nostrbot.store import tables
 from nostrbot.store.checkpoints import Checkpoints
@@ -454,20 +454,20 @@ class Queries:
         )
         return [StoredLeg(row.number, LegStatus(row.status), _stored(row[2:])) for row in rows]
 
-    async def sightings(self) -> dict[tuple[str, str], Sighting]:
+    async def sightings(self) -> dict[tuple[str, str], MachineStatus]:
         """What is known of each machine, by book and name. A damaged row is passed over: machines say it again."""
-        table, known = tables.sighting, dict[tuple[str, str], Sighting]()
+        table, known = tables.sighting, dict[tuple[str, str], MachineStatus]()
         for row in await self._all(select(book.c.key, table.c.machine, table.c.body).join(book)):
             with contextlib.suppress(*_NOT_AS_WRITTEN):
                 known[row.key, row.machine] = read_sighting(orjson.loads(row.body))
         return known
 
-    async def told(self) -> dict[str, Told]:
+    async def told(self) -> dict[str, AlertsTold]:
         """What each operator was told by itself, by book. A damaged row is passed over: its operator is told again."""
-        told = dict[str, Told]()
+        told = dict[str, AlertsTold]()
         for row in await self._all(select(book.c.key, tables.alarm.c.body).join(book)):
             with contextlib.suppress(*_NOT_AS_WRITTEN):
-                told[row.key] = read_told(orjson.loads(row.body))
+                told[row.key] = read_alerts_told(orjson.loads(row.body))
         return told
 
     async def heads(self) -> list[tuple[str, int, str, int]]:

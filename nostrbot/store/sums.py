@@ -54,7 +54,7 @@ class Made(NamedTuple):
     at: int
 
 
-class Step(NamedTuple):
+class SumStep(NamedTuple):
     """One fact about a settlement; `born`: its figures where it is its birth."""
 
     book: int
@@ -71,7 +71,7 @@ class News:
 
     made: list[Made] = field(default_factory=list)
     reversed: list[tuple[int, int, int]] = field(default_factory=list)
-    steps: list[Step] = field(default_factory=list)
+    steps: list[SumStep] = field(default_factory=list)
 
 
 class Ask(NamedTuple):
@@ -173,7 +173,7 @@ _FIGURES = "UPDATE settlement SET figures = ? WHERE book = ? AND number = ?"
 SaleKey = tuple[int, int, str, str, str, str]  # book, start, machine, direction, status, reason
 
 
-def _sum_sales(steps: Iterable[Step], *, births_too: bool) -> Asking:
+def _sum_sales(steps: Iterable[SumStep], *, births_too: bool) -> Asking:
     quarters: dict[SaleKey, list[int]] = {}
     known: dict[tuple[int, int], tuple[int, Takings]] = {}  # when it was born, and its figures
     changed: set[tuple[int, int]] = set()

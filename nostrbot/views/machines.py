@@ -7,7 +7,7 @@ What lives here: one function a noun, with the exact names of docs/protocol.md s
 from nostrbot.core.atm.counter import Counter
 from nostrbot.core.atm.dossier import as_it_stands
 from nostrbot.core.atm.facts import CassettesCounted, CassetteSet, CassettesPublished
-from nostrbot.core.atm.fleet import UNSEEN, Sighting
+from nostrbot.core.atm.fleet import UNSEEN, MachineStatus
 from nostrbot.core.atm.payments import PRICED_SHOWN_MAX, priced_since
 from nostrbot.core.atm.prices import price_in_force
 from nostrbot.core.atm.records import ATM_BOOTSTRAP, Cassette, Machine
@@ -91,7 +91,7 @@ def compromise_view(book: Book, machine: Machine, since: int, facts: tuple[Fact,
     }
 
 
-def telemetry_view(machine: Machine, sighting: Sighting | None) -> View:
+def telemetry_view(machine: Machine, sighting: MachineStatus | None) -> View:
     """The data of `telemetry`: what the machine told last, as it told it, and what its beacons said of it so far."""
     seen = sighting or UNSEEN
     return {
@@ -103,7 +103,7 @@ def telemetry_view(machine: Machine, sighting: Sighting | None) -> View:
     }
 
 
-def fleet_row(book: Book, machine: Machine, sighting: Sighting | None, now: int) -> View:
+def fleet_row(book: Book, machine: Machine, sighting: MachineStatus | None, now: int) -> View:
     """One machine at a glance, `now` by the bot's clock.
 
     `fiat_today` is what it settled on the operator's local day so far, `cash` what its cassettes are expected to hold,

@@ -186,7 +186,7 @@ def _as_it_is(book: Book, author: str, command: Command) -> View:
     noun = command.verb.split()[0]
     if noun == "platform":
         return {"platform": platform_view(book.cash_in_ppm, book.cash_out_ppm, len(book.operators))}
-    if command.form.roles == BY_LP:
+    if command.spec.roles == BY_LP:
         handle = book.lp_of_key[author]
         return {"lp": lp_view(book, handle, author)}
     if command.verb == "machine compromised":

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from nostrbot.audit import equivocation as chronicle_module
-from nostrbot.audit.equivocation import Chronicle, Seen, Wrong
+from nostrbot.audit.equivocation import CheckpointLog, CheckpointSeen, Wrong
 from nostrbot.core.platform.succession import Statement, Succession, countersign, make_statement, read_statement
 from nostrbot.core.proofs.checkpoint import subject_of
 from nostrbot.errors import ConfigError
@@ -44,7 +44,7 @@ def checkpoint(
 
 def found(events: Sequence[VerifiedEvent]) -> list[tuple[str, frozenset[str]]]:
     """What is proven by events seen in this order: what is wrong, and by which two."""
-    chronicle = Chronicle(BOT.pubkey)
+    chronicle = CheckpointLog(BOT.pubkey)
     for event in events:
         chronicle.note(event)
     return [(one.wrong, frozenset(event.id for event in one.events)) for one in chronicle.evidence]
@@ -84,10 +84,10 @@ def test_a_lie_is_found_in_whatever_order_it_is_seen(wrong: Wrong, lie: Verified
 
 def test_evidence_names_the_entry_and_holds_both_events() -> None:
     """It stands alone: anybody can check the two signatures."""
-    chronicle = Chronicle(BOT.pubkey)
+    chronicle = CheckpointLog(BOT.pubkey)
     chronicle.note(SECOND)
     seen = chronicle.note(checkpoint(9, "NINE", FIRST))
-    assert isinstance(seen, Seen)
+    assert isinstance(seen, CheckpointSeen)
     (evidence,) = seen.evidence
     assert evidence.sentence == "two checkpoints name different heads for entry 9: the history was rewritten"
     assert {event.pubkey for event in evidence.events} == {BOT.pubkey}
@@ -96,21 +96,21 @@ def test_evidence_names_the_entry_and_holds_both_events() -> None:
 
 def test_what_is_not_the_bots_says_nothing() -> None:
     """Another signer's checkpoint, another kind, another subject, another operator, and what was seen."""
-    chronicle = Chronicle(BOT.pubkey, operator=ANTIGUA)
+    chronicle = CheckpointLog(BOT.pubkey, operator=ANTIGUA)
     assert chronicle.note(checkpoint(5, "FIVE", by=STRANGER)) is None
     assert chronicle.note(checkpoint(5, "five", book=FLORES)) is None
     assert chronicle.note(sign_event(BOT, kind=78, tags=[["d", "notes"]], content="{}", created_at=1)) is None
     assert (
         chronicle.note(sign_event(BOT, kind=78, tags=[["d", subject_of(ANTIGUA)]], content="?", created_at=1)) is None
     )
-    assert isinstance(chronicle.note(FIRST), Seen)
+    assert isinstance(chronicle.note(FIRST), CheckpointSeen)
     assert chronicle.note(FIRST) is None
     assert [known.event for known in chronicle.known()] == [FIRST]
 
 
 def test_what_nobody_has_shown_is_missing() -> None:
     """A chain with a hole is no lie, but it is told."""
-    chronicle = Chronicle(BOT.pubkey)
+    chronicle = CheckpointLog(BOT.pubkey)
     for event in (FIRST, FOURTH):
         chronicle.note(event)
     assert chronicle.missing() == 1
@@ -124,14 +124,14 @@ def test_what_nobody_has_shown_is_missing() -> None:
 
 def test_a_lie_is_found_over_two_runs() -> None:
     """What the first run saw and no relay has any more; and what was proven once stays proven."""
-    first = Chronicle(BOT.pubkey)
+    first = CheckpointLog(BOT.pubkey)
     first.note(SECOND)
-    second = Chronicle(BOT.pubkey)
+    second = CheckpointLog(BOT.pubkey)
     second.restore(first.state())
     assert second.evidence == []
     second.note(checkpoint(9, "NINE", FIRST))
     assert [one.wrong for one in second.evidence] == [Wrong.TWO_HEADS]
-    third = Chronicle(BOT.pubkey)
+    third = CheckpointLog(BOT.pubkey)
     third.restore(second.state())
     assert third.evidence == second.evidence
 
@@ -146,13 +146,13 @@ def test_a_lie_is_found_over_two_runs() -> None:
 def test_a_state_that_is_none_is_said_so(state: bytes) -> None:
     """Nothing is followed from what somebody else wrote there."""
     with pytest.raises(ConfigError, match="not what this command wrote"):
-        Chronicle(BOT.pubkey).restore(state)
+        CheckpointLog(BOT.pubkey).restore(state)
 
 
 def test_each_bot_has_a_state_of_its_own() -> None:
     """Otherwise one bot's history would be forgotten for another's."""
     with pytest.raises(ConfigError, match="of another bot"):
-        Chronicle(STRANGER.pubkey).restore(Chronicle(BOT.pubkey).state())
+        CheckpointLog(STRANGER.pubkey).restore(CheckpointLog(BOT.pubkey).state())
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +164,7 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for seq in range(10, 30):
         chain.append(checkpoint(seq, f"head {seq}", chain[-1]))
     for order in (chain, list(reversed(chain))):
-        chronicle = Chronicle(BOT.pubkey)
+        chronicle = CheckpointLog(BOT.pubkey)
         for event in order:
             chronicle.note(event)
             assert len(list(chronicle.known())) < 9
@@ -186,15 +186,15 @@ def handed_on(by: Keys, old: Keys = BOT, new: Keys = HEIR) -> VerifiedEvent:
 
 def test_a_new_key_is_gone_on_with_if_the_platform_says_so() -> None:
     """Its checkpoints follow the old key's in one chain, and a lie across the two is a lie."""
-    chronicle = Chronicle(BOT.pubkey, platform=PLATFORM.pubkey)
+    chronicle = CheckpointLog(BOT.pubkey, platform=PLATFORM.pubkey)
     chronicle.note(FIRST)
     later = checkpoint(9, "nine", FIRST, by=HEIR)
     assert chronicle.note(later) is None
     assert isinstance(chronicle.note(handed_on(PLATFORM)), Succession)
     assert chronicle.note(handed_on(PLATFORM)) is None
-    assert isinstance(chronicle.note(later), Seen)
+    assert isinstance(chronicle.note(later), CheckpointSeen)
     assert chronicle.evidence == []
-    again = Chronicle(BOT.pubkey, platform=PLATFORM.pubkey)
+    again = CheckpointLog(BOT.pubkey, platform=PLATFORM.pubkey)
     again.restore(chronicle.state())
     assert again.bots == [BOT.pubkey, HEIR.pubkey]
     again.note(checkpoint(9, "NINE", FIRST, by=HEIR))
@@ -208,21 +208,21 @@ def test_nobody_else_names_a_new_key() -> None:
         (PLATFORM, handed_on(PLATFORM, old=STRANGER)),
         (None, handed_on(PLATFORM)),
     ):
-        chronicle = Chronicle(BOT.pubkey, platform=None if platform is None else platform.pubkey)
+        chronicle = CheckpointLog(BOT.pubkey, platform=None if platform is None else platform.pubkey)
         assert chronicle.note(event) is None
         assert chronicle.bots == [BOT.pubkey]
 
 
 def test_a_run_that_looks_at_less_forgets_nothing() -> None:
     """One operator's, or without the platform: what an earlier run saw stays in the state for the next."""
-    first = Chronicle(BOT.pubkey, platform=PLATFORM.pubkey)
+    first = CheckpointLog(BOT.pubkey, platform=PLATFORM.pubkey)
     heirs = checkpoint(15, "heir", FOURTH, by=HEIR)
     for event in (FIRST, checkpoint(5, "other", book=FLORES), handed_on(PLATFORM), heirs):
         first.note(event)
-    narrow = Chronicle(BOT.pubkey, operator=ANTIGUA)
+    narrow = CheckpointLog(BOT.pubkey, operator=ANTIGUA)
     narrow.restore(first.state())
     assert [known.event for known in narrow.known()] == [FIRST]
-    again = Chronicle(BOT.pubkey, platform=PLATFORM.pubkey)
+    again = CheckpointLog(BOT.pubkey, platform=PLATFORM.pubkey)
     again.restore(narrow.state())
     assert again.bots == [BOT.pubkey, HEIR.pubkey]
     assert {known.event.id for known in again.known()} == {known.event.id for known in first.known()}
@@ -233,7 +233,7 @@ def test_one_entry_has_one_tree() -> None:
     other_tree = checkpoint(9, "nine", SECOND, sats=70, root="cd" * 32)
     for order in itertools.permutations([FIRST, SECOND, other_tree]):
         assert found(order) == [(Wrong.TWO_DEBTS, frozenset({SECOND.id, other_tree.id}))]
-    chronicle = Chronicle(BOT.pubkey, platform=PLATFORM.pubkey)
+    chronicle = CheckpointLog(BOT.pubkey, platform=PLATFORM.pubkey)
     heirs = checkpoint(9, "nine", SECOND, sats=70, root="cd" * 32, by=HEIR)
     for event in (SECOND, handed_on(PLATFORM), heirs):
         chronicle.note(event)

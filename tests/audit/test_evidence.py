@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from nostrbot.audit.evidence import PaperError, read_checkpoint_paper, read_receipt_paper
+from nostrbot.audit.evidence import EvidenceError, read_checkpoint_paper, read_receipt_paper
 from nostrbot.audit.summary import Summary
 from nostrbot.audit.verification import verify_trail
 from nostrbot.core.proofs.checkpoint import checkpoint_content, subject_of
@@ -77,7 +77,7 @@ def held_against(
 
 
 def trouble(trail: Trail, **papers: Any) -> tuple[int, str]:
-    with pytest.raises(PaperError) as refused:
+    with pytest.raises(EvidenceError) as refused:
         held_against(trail, **papers)
     assert str(refused.value).startswith(f"{refused.value.field}: ")
     return refused.value.seq, refused.value.field
@@ -141,7 +141,7 @@ def test_a_checkpoint_that_nobody_signed(change: Callable[[Plain], object]) -> N
     """It is refused before the trail is read."""
     altered = dict(WATCHED.late)
     change(altered)
-    with pytest.raises(PaperError) as refused:
+    with pytest.raises(EvidenceError) as refused:
         read_checkpoint_paper(orjson.dumps(altered))
     assert (refused.value.seq, refused.value.field) == (0, "checkpoint")
 
@@ -149,9 +149,9 @@ def test_a_checkpoint_that_nobody_signed(change: Callable[[Plain], object]) -> N
 @pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"null", b"5", b'"x"', b"\xff", b"[" * 9_000, b" " * 500_000])
 def test_what_is_no_paper(raw: bytes) -> None:
     """Whatever stands in a file is answered, and never a crash."""
-    with pytest.raises(PaperError):
+    with pytest.raises(EvidenceError):
         read_checkpoint_paper(raw)
-    with pytest.raises(PaperError):
+    with pytest.raises(EvidenceError):
         read_receipt_paper(raw)
 
 
@@ -242,7 +242,7 @@ def test_a_receipt_that_says_a_thing_twice_is_none() -> None:
     """Its reader may see the one, a program the other."""
     raw = orjson.dumps(WATCHED.receipts["ana"])
     assert read_receipt_paper(raw).entry
-    with pytest.raises(PaperError, match="is not the JSON of a receipt"):
+    with pytest.raises(EvidenceError, match="is not the JSON of a receipt"):
         read_receipt_paper(raw.replace(b'"entry":', b'"entry":1,"entry":', 1))
 
 

@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from nostrbot.audit import workers as crew
-from nostrbot.audit.examination import PAGE_LINES_MAX, Page, Step, examine, needs_of, pages, reread
+from nostrbot.audit.examination import PAGE_LINES_MAX, Depth, TrailPage, examine, needs_of, pages, reread
 from nostrbot.audit.verification import verify_trail
 from nostrbot.audit.workers import examined_pages
 from nostrbot.errors import ConfigError, TrailError
@@ -78,12 +78,12 @@ def test_what_was_examined_elsewhere_is_read_the_same(trail: Trail) -> None:
     """Contents and inputs are those of who examined the page, up to the trouble."""
     forged = resealed(trail, 8, forged_signature)
     for lines in (trail[1:], forged[1:], [*trail[1:5], b"{"], [*trail[1:5], b"{}"]):
-        page = Page(1, tuple(lines))
+        page = TrailPage(1, tuple(lines))
         examined = examine(page)
         again = reread(page, examined.trouble, examined.crooked, verified_elsewhere)
         assert again == examined
         assert needs_of(again.inputs) == needs_of(examined.inputs)
-    assert examine(Page(1, tuple(forged[1:]))).trouble[:3] == (Step.INPUT, 8, "input.event")
+    assert examine(TrailPage(1, tuple(forged[1:]))).trouble[:3] == (Depth.INPUT, 8, "input.event")
 
 
 def test_a_short_trail_starts_no_process(trail: Trail, monkeypatch: pytest.MonkeyPatch) -> None:

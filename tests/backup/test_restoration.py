@@ -201,7 +201,7 @@ async def test_after_a_restoration_work_goes_on_where_it_was(tmp_path: Path) -> 
         head, balances = at.head, dict(at.book.balances.items())
     await restored(tmp_path / "b.backup", again)
     async with office(again.database_file) as at:
-        assert at.desk.closed_books == {}
+        assert at.bookkeeper.closed_books == {}
         await at.take(*events)
         assert at.book.settlement_count == 5
         assert (at.head, dict(at.book.balances.items())) == (head, balances)

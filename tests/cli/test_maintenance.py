@@ -85,7 +85,7 @@ async def test_a_damaged_book_is_closed_at_the_start_and_its_operator_is_told(tm
             assert shown["data"]["settlement"]["status"] == "processed"
             assert "flores" in await line.ask(FLORES, say(FLORES, "whoami"))
             assert bot.figures.state()["closed_because"] == {OPERATOR.pubkey: reason}
-            assert bot.desk.refusals["book_closed"] == 1
+            assert bot.bookkeeper.refusals["book_closed"] == 1
 
             async def is_told() -> bool:
                 return bool(await told(url, OPERATOR))
@@ -102,7 +102,7 @@ async def test_a_damaged_book_is_closed_at_the_start_and_its_operator_is_told(tm
             assert f"CLOSED for repair: antigua: {reason}" in words
         assert len(contents(home.database_file)["entry"]) == entries + 1
         async with running(home.database_file, url) as bot:
-            assert bot.desk.closed_books == {OPERATOR.pubkey: reason}
+            assert bot.bookkeeper.closed_books == {OPERATOR.pubkey: reason}
             assert await is_quiet(lambda: not bot.outbox.backlog)
         assert len(await told(url, OPERATOR)) == 1
 
@@ -115,7 +115,7 @@ async def test_of_a_damaged_root_book_the_platform_is_told(tmp_path: Path) -> No
             pass
         write(path, "UPDATE entry SET body = substr(body, 2) WHERE book = 1 AND seq = 1")
         async with running(path, url) as bot:
-            assert list(bot.desk.closed_books) == [ROOT]
+            assert list(bot.bookkeeper.closed_books) == [ROOT]
             sold = report(1)
             await line.publish(sold)
             assert '"status":"processed"' in MACHINE.read(await line.answer_to(sold))
@@ -222,7 +222,7 @@ async def test_a_full_disk_stops_the_work_and_room_resumes_it(tmp_path: Path) ->
         assert json.loads(rebuilt.stdout)["differed"] == {}
         async with office(home.database_file) as at:
             assert at.book.settlement_count == 6
-            assert at.desk.closed_books == {}
+            assert at.bookkeeper.closed_books == {}
 
 
 # --- backup and restore (rows 54 and 55) --------------------------------------------------------------------------
@@ -291,7 +291,7 @@ async def test_after_yesterday_s_backup_everything_comes_again_and_nothing_is_pa
         async with office(home.database_file) as at:
             balances = dict(at.book.balances.items())
         async with office(again.database_file) as at:
-            assert at.desk.closed_books == {}
+            assert at.bookkeeper.closed_books == {}
             assert at.book.settlement_count == 10
             assert {key: sum_ for key, sum_ in at.book.balances.items() if "lp:" in key[0]} == {
                 key: sum_ for key, sum_ in balances.items() if "lp:" in key[0]

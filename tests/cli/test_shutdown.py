@@ -150,7 +150,9 @@ async def test_a_stop_while_a_relay_that_somebody_announced_hangs(tmp_path: Path
         relay.events.append(ANA.event(10_050, "", tags=[["relay", "wss://relay.example.com"]], at=now))
         await bot.start()
         work = asyncio.create_task(bot.run())
-        await until(lambda: ANA.pubkey in bot._presence._announcements._lists)  # else the receipt may go before it is known
+        await until(
+            lambda: ANA.pubkey in bot._presence._announcements._lists
+        )  # else the receipt may go before it is known
         await deliver(relay, report(1, now))
         await until(lambda: announced.published)
         announced.freeze()

@@ -3,7 +3,7 @@
 import pytest
 
 from nostrbot.core.atm.facts import PlatformFeeSet, PreferencesCarried, PreferencesSet
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.commands.specs import Role
 from nostrbot.core.engine import COMMAND_AGE_MAX_S, COMMAND_LEAD_MAX_S, DECIDERS, decide
 from nostrbot.core.inputs import Signed
@@ -30,7 +30,7 @@ def house() -> House:
 
 
 def code(outcome: Outcome) -> Code:
-    assert isinstance(outcome, Refused), outcome
+    assert isinstance(outcome, CommandRefused), outcome
     return outcome.code
 
 
@@ -48,9 +48,9 @@ def test_everyone_has_its_own_part_of_the_table(house: House, who: str, role: Ro
     mine = {"platform": Role.PLATFORM, "operator": Role.OPERATOR, "ana": Role.LP}.get(who)
     outcome = house.say(who, SAID[role])
     if role is mine:
-        assert not isinstance(outcome, Refused | Refusal)
+        assert not isinstance(outcome, CommandRefused | Refusal)
     else:
-        assert isinstance(outcome, Refused)
+        assert isinstance(outcome, CommandRefused)
         assert outcome.code is Code.NOT_ALLOWED
         assert SAID[role].startswith(outcome.message.split("`")[1])  # it names the command and nothing of the book
 
@@ -81,7 +81,7 @@ def test_the_root_book_has_no_operator() -> None:
 def test_a_command_is_a_thing_of_the_moment(house: House, age_s: int, expected: Code | None) -> None:
     """24 hours old or 15 minutes ahead is accepted, one second more is refused (faults.md row 33)."""
     outcome = house.say("operator", "machine suspend m1", age_s=age_s)
-    assert (outcome.code if isinstance(outcome, Refused) else None) is expected
+    assert (outcome.code if isinstance(outcome, CommandRefused) else None) is expected
 
 
 def test_the_limits_of_age_are_the_protocol_s() -> None:

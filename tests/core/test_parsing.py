@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from nostrbot.core.atm.states import DepositStatus, Mode, Trust
 from nostrbot.core.commands.command import COMMAND_CHARS_MAX, Command, Misunderstood
-from nostrbot.core.commands.refused import Code, Refused
-from nostrbot.core.commands.specs import Form, Role
+from nostrbot.core.commands.refused import Code, CommandRefused
+from nostrbot.core.commands.specs import CommandSpec, Role
 from nostrbot.core.parsing import name_what_there_is, parse
 from nostrbot.core.rules import FIRST, RULES
-from nostrbot.core.table import FORMS, TABLE
+from nostrbot.core.table import SPECS, TABLE
 from tests.houses import person, told
 
 
@@ -21,7 +21,7 @@ def understood(text: str) -> Command:
     return command
 
 
-def refused(text: str) -> Refused:
+def refused(text: str) -> CommandRefused:
     outcome = parse(told(text))
     assert isinstance(outcome, Misunderstood), outcome
     return outcome.refused
@@ -184,7 +184,7 @@ def test_a_text_longer_than_a_line_is_no_command() -> None:
     """One character more than the limit is refused without being read."""
     fits = "whoami" + " " * (COMMAND_CHARS_MAX - 6)
     assert understood(fits).verb == "whoami"
-    assert refused(fits + " ") == Refused(Code.BAD_ARGUMENT, "a command has at most 4096 characters")
+    assert refused(fits + " ") == CommandRefused(Code.BAD_ARGUMENT, "a command has at most 4096 characters")
 
 
 @pytest.mark.parametrize(
@@ -243,24 +243,24 @@ def test_help_takes_any_topic() -> None:
 
 
 @pytest.mark.parametrize("form", TABLE, ids=lambda form: form.verb)
-def test_every_command_has_help_and_its_usage_names_its_arguments(form: Form) -> None:
+def test_every_command_has_help_and_its_usage_names_its_arguments(form: CommandSpec) -> None:
     """`help <command>` is made of the table: nothing in it may be empty."""
     assert form.summary
     assert form.usage.startswith(form.verb)
     for arg in form.args:
         assert arg.name in form.usage or not arg.shown
-    assert FORMS[form.verb] is form
+    assert SPECS[form.verb] is form
     assert form.verb == form.verb.lower()
     assert len(form.verb.split()) <= 2
     assert not form.changes or Role.ANYONE not in form.roles
 
 
 @pytest.mark.parametrize("form", [form for form in TABLE if form.example], ids=lambda form: form.verb)
-def test_every_example_of_the_help_is_a_command(form: Form) -> None:
+def test_every_example_of_the_help_is_a_command(form: CommandSpec) -> None:
     """What help shows can be typed, with a real npub in its place."""
     command = parse(form.example.replace("npub1…", person("ana").npub))
     assert isinstance(command, Command), command
-    assert command.form is form
+    assert command.spec is form
 
 
 @given(st.text(max_size=300))

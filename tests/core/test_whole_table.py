@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
 
 from nostrbot.core.atm.facts import CassettesStated
-from nostrbot.core.commands.specs import Arg, Form, Role
+from nostrbot.core.commands.specs import Arg, CommandSpec, Role
 from nostrbot.core.inputs import Signed
 from nostrbot.core.table import TABLE
 from nostrbot.money import format_minor
@@ -121,13 +121,13 @@ PLANS = tuple(
 CHANGES = tuple(form for form in TABLE if form.changes)
 
 
-def values_of(form: Form, arg: Arg) -> tuple[str, ...]:
+def values_of(form: CommandSpec, arg: Arg) -> tuple[str, ...]:
     """What may be said there."""
     return VALUES.get(f"{form.verb} {arg.name}") or VALUES[arg.name]
 
 
 @st.composite
-def sayings(draw: Callable[..., Any], forms: tuple[Form, ...]) -> tuple[str, str]:
+def sayings(draw: Callable[..., Any], forms: tuple[CommandSpec, ...]) -> tuple[str, str]:
     """(who, what): one of these commands, most often from somebody whose it is."""
     form = draw(st.sampled_from(forms))
     words = [form.verb]

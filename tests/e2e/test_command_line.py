@@ -44,7 +44,7 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def desk(town: House, tmp_path_factory: pytest.TempPathFactory) -> Desk:
+def bookkeeper(town: House, tmp_path_factory: pytest.TempPathFactory) -> Desk:
     folder = tmp_path_factory.mktemp("desk")
     operator = town.open_operator("berne", "b1")
     for name in ("berne", "b1", "stranger"):
@@ -64,32 +64,32 @@ def assert_one_line(done: subprocess.CompletedProcess[str], *words: str) -> None
 # --- people -----------------------------------------------------------------------------------------------------------
 
 
-def test_dm_prints_the_answer(desk: Desk) -> None:
+def test_dm_prints_the_answer(bookkeeper: Desk) -> None:
     """Exit 0, and the same words that a client of one's own reads."""
-    done = nostrbot(*desk.dm("berne", "machine list"))
-    assert (done.returncode, done.stdout, done.stderr) == (0, desk.operator.ask("machine list") + "\n", "")
+    done = nostrbot(*bookkeeper.dm("berne", "machine list"))
+    assert (done.returncode, done.stdout, done.stderr) == (0, bookkeeper.operator.ask("machine list") + "\n", "")
 
 
 @pytest.mark.parametrize("text", ["machine show m9", "machine show m9 --json"])
-def test_dm_exits_1_when_the_answer_is_no(desk: Desk, text: str) -> None:
+def test_dm_exits_1_when_the_answer_is_no(bookkeeper: Desk, text: str) -> None:
     """`ok: false` is exit 1, asked for in words or in JSON; the answer is printed all the same."""
-    done = nostrbot_here(*desk.dm("berne", text))
+    done = nostrbot_here(*bookkeeper.dm("berne", text))
     assert done.returncode == 1
     assert "not_found" in done.stdout
 
 
-def test_dm_exits_3_when_nobody_answers(desk: Desk) -> None:
+def test_dm_exits_3_when_nobody_answers(bookkeeper: Desk) -> None:
     """A stranger gets no reply."""
-    done = nostrbot_here(*desk.dm("stranger", "whoami", "--timeout", "1"))
+    done = nostrbot_here(*bookkeeper.dm("stranger", "whoami", "--timeout", "1"))
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (3, "", 1)
 
 
-def test_a_key_that_others_may_read_is_not_used(desk: Desk) -> None:
+def test_a_key_that_others_may_read_is_not_used(bookkeeper: Desk) -> None:
     """Mode 0644: exit 2, and the line says `chmod 600`; the secret is not in it."""
-    lax = desk.folder / "lax.nsec"
-    shutil.copy(desk.folder / "berne.nsec", lax)
+    lax = bookkeeper.folder / "lax.nsec"
+    shutil.copy(bookkeeper.folder / "berne.nsec", lax)
     lax.chmod(0o644)
-    done = nostrbot_here(*desk.dm("lax", "whoami"))
+    done = nostrbot_here(*bookkeeper.dm("lax", "whoami"))
     assert_one_line(done, "chmod 600", str(lax))
     assert lax.read_text().strip() not in done.stderr
 
@@ -97,48 +97,48 @@ def test_a_key_that_others_may_read_is_not_used(desk: Desk) -> None:
 # --- machines ---------------------------------------------------------------------------------------------------------
 
 
-def test_machine_settle_prints_the_ack(desk: Desk) -> None:
+def test_machine_settle_prints_the_ack(bookkeeper: Desk) -> None:
     """Exit 0 when it is booked, now or before; 1 when rejected or unreadable; 3 when the bot does not know the machine."""
-    payload = sale(desk.house.person("b1"), payment_hash=HASH)
-    first = nostrbot(*desk.settle("b1", payload))
+    payload = sale(bookkeeper.house.person("b1"), payment_hash=HASH)
+    first = nostrbot(*bookkeeper.settle("b1", payload))
     assert first.returncode == 0, first.stderr
     ack = json.loads(first.stdout)
     assert (ack["type"], ack["status"], ack["settlement"], ack["payment_hash"]) == ("ack", "processed", "s1", HASH)
-    again = nostrbot_here(*desk.settle("b1", payload))
+    again = nostrbot_here(*bookkeeper.settle("b1", payload))
     assert (again.returncode, json.loads(again.stdout)["status"]) == (0, "duplicate")
-    wrong = nostrbot_here(*desk.settle("b1", payload | {"wire_sats": 5}))
+    wrong = nostrbot_here(*bookkeeper.settle("b1", payload | {"wire_sats": 5}))
     assert (wrong.returncode, json.loads(wrong.stdout)["error"]) == (1, "amounts_inconsistent")
-    unread = nostrbot_here(*desk.settle("b1", "this is no JSON"))
+    unread = nostrbot_here(*bookkeeper.settle("b1", "this is no JSON"))
     assert (unread.returncode, json.loads(unread.stdout)["status"]) == (1, "invalid")
-    unknown = nostrbot_here(*desk.settle("stranger", payload, "--timeout", "1"))
+    unknown = nostrbot_here(*bookkeeper.settle("stranger", payload, "--timeout", "1"))
     assert (unknown.returncode, unknown.stdout, unknown.stderr.count("\n")) == (3, "", 1)
 
 
 # --- homes ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_second_bot_in_one_home_is_refused(desk: Desk) -> None:
+def test_a_second_bot_in_one_home_is_refused(bookkeeper: Desk) -> None:
     """`run` twice: the second one says so and changes nothing; the first goes on."""
-    assert_one_line(nostrbot("run", "--home", desk.house.home), "already running")
-    assert "berne" in desk.operator.ask("whoami")
+    assert_one_line(nostrbot("run", "--home", bookkeeper.house.home), "already running")
+    assert "berne" in bookkeeper.operator.ask("whoami")
 
 
-def test_init_does_not_overwrite(desk: Desk) -> None:
+def test_init_does_not_overwrite(bookkeeper: Desk) -> None:
     """An existing home keeps every byte."""
-    kept = {path: path.read_bytes() for path in (desk.house.home / "keys").iterdir()}
-    kept[desk.house.home / "relays.yaml"] = (desk.house.home / "relays.yaml").read_bytes()
-    platform = desk.house.person("platform").npub
-    done = nostrbot_here("init", "--home", desk.house.home, "--platform", platform, "--relay", "ws://127.0.0.1:1")
+    kept = {path: path.read_bytes() for path in (bookkeeper.house.home / "keys").iterdir()}
+    kept[bookkeeper.house.home / "relays.yaml"] = (bookkeeper.house.home / "relays.yaml").read_bytes()
+    platform = bookkeeper.house.person("platform").npub
+    done = nostrbot_here("init", "--home", bookkeeper.house.home, "--platform", platform, "--relay", "ws://127.0.0.1:1")
     assert_one_line(done, "exists")
     assert {path: path.read_bytes() for path in kept} == kept
 
 
-def test_a_home_made_by_init(desk: Desk) -> None:
+def test_a_home_made_by_init(bookkeeper: Desk) -> None:
     """keys/ holds the secret with mode 0600, as an nsec; nothing else in the home holds it."""
-    secret = desk.house.home / "keys" / "bot.nsec"
+    secret = bookkeeper.house.home / "keys" / "bot.nsec"
     assert secret.stat().st_mode & 0o777 == 0o600
     assert secret.read_text().startswith("nsec1")
-    for path in desk.house.home.rglob("*"):
+    for path in bookkeeper.house.home.rglob("*"):
         if path.is_file() and path != secret:
             assert secret.read_text().strip().encode() not in path.read_bytes(), path
 
@@ -163,10 +163,10 @@ RELAYS = {
 
 
 @pytest.mark.parametrize("wrong", RELAYS)
-def test_bad_relays_are_one_line_and_exit_2(desk: Desk, tmp_path: Path, wrong: str) -> None:
+def test_bad_relays_are_one_line_and_exit_2(bookkeeper: Desk, tmp_path: Path, wrong: str) -> None:
     """relays.yaml, in many ways wrong: the line names the file and what is wanted there."""
     text, word = RELAYS[wrong]
-    shutil.copytree(desk.house.home / "keys", tmp_path / "keys")
+    shutil.copytree(bookkeeper.house.home / "keys", tmp_path / "keys")
     (tmp_path / "relays.yaml").write_text(text)
     assert_one_line(nostrbot_here("run", "--home", tmp_path), str(tmp_path / "relays.yaml"), word)
 
@@ -200,10 +200,15 @@ def test_bad_relays_are_one_line_and_exit_2(desk: Desk, tmp_path: Path, wrong: s
         ),
     ],
 )
-def test_bad_usage_is_one_line_and_exit_2(desk: Desk, tmp_path: Path, arguments: list[str], word: str) -> None:
+def test_bad_usage_is_one_line_and_exit_2(bookkeeper: Desk, tmp_path: Path, arguments: list[str], word: str) -> None:
     """No home, no key, no such thing: one line that says what to change, and nothing was made."""
     new = tmp_path / "new"
-    known = {"new": new, "npub": Person("somebody").npub, "home": desk.house.home, "key": desk.folder / "berne.nsec"}
+    known = {
+        "new": new,
+        "npub": Person("somebody").npub,
+        "home": bookkeeper.house.home,
+        "key": bookkeeper.folder / "berne.nsec",
+    }
     assert_one_line(nostrbot_here(*(argument.format(**known) for argument in arguments)), word)
     assert not new.exists()
 
@@ -266,11 +271,11 @@ LOADED = (
 )
 
 
-def test_t3_a_command_imports_what_it_needs_and_no_more(desk: Desk) -> None:
+def test_t3_a_command_imports_what_it_needs_and_no_more(bookkeeper: Desk) -> None:
     """`--help` waits for no database and no schemas, and `status` not for migrations of a database that is up to date."""
     heavy = {"--help": {"alembic", "sqlalchemy", "pydantic", "yaml", "nostr_sdk", "websockets"}, "status": {"alembic"}}
     for command, unwanted in heavy.items():
-        words = [command] if command == "--help" else [command, "--home", str(desk.house.home)]
+        words = [command] if command == "--help" else [command, "--home", str(bookkeeper.house.home)]
         done = subprocess.run(
             [sys.executable, "-c", f"{LOADED} from nostrbot.cli import main; main()", *words],
             env=environment(),

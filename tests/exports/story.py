@@ -68,8 +68,8 @@ async def _pay_and_take_back(at: Office) -> None:
     await _say(at, "deposit reverse d3 reason='he said \"no\"\\'", "deposit add ana 5 machine=m1", "deposit cancel d4")
     await at.say((ANA, "mode fixed limit=30"), (OPERATOR, "fixed schedule 00:01"))
     at.now += DAY_S
-    for key in at.desk.books_due(at.now):
-        await at.store.writer.commit((await look_at_clock(at.desk, key, at.now)).batch)
+    for key in at.bookkeeper.books_due(at.now):
+        await at.store.writer.commit((await look_at_clock(at.bookkeeper, key, at.now)).batch)
     stated = MACHINE.seal('{"positions": {"1": {"denomination": 100, "count": 480}}}', BOT.pubkey, "nip44")
     about = [["d", f"bitspire-cassettes-state:{MACHINE.pubkey}"], ["p", BOT.pubkey]]
     await at.take(MACHINE.event(30_078, stated, tags=about, at=at.now))

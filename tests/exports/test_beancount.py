@@ -13,7 +13,7 @@ from beancount.core import data
 from nostrbot.core.ledger import accounts
 from nostrbot.errors import ConfigError
 from nostrbot.exports.beancount import account_name, quoted
-from nostrbot.exports.request import Form, Subject
+from nostrbot.exports.request import ExportForm, ExportSubject
 from nostrbot.home.config import Home
 from tests.exports.story import ACCUSED, BACKWARDS, FORMULA, LAGO, PARTNER
 from tests.exports.test_export import exported, ledger
@@ -25,7 +25,7 @@ BEAN_CHECK = Path(sys.executable).with_name("bean-check")
 @pytest.fixture
 async def book(home: Home) -> str:
     """The operator's ledger as a Beancount file."""
-    return await exported(home, Subject.SETTLEMENTS, Form.BEANCOUNT, OPERATOR.pubkey)
+    return await exported(home, ExportSubject.SETTLEMENTS, ExportForm.BEANCOUNT, OPERATOR.pubkey)
 
 
 def complaints(book: str, folder: Path) -> str:
@@ -47,7 +47,7 @@ def read(book: str) -> list[data.Directive]:
 async def test_bean_check_finds_nothing(book: str, home: Home, tmp_path: Path) -> None:
     """Sales, a correction, refunds, a release, reversals, fixed mode, a count; and an operator whose money has no cents."""
     assert complaints(book, tmp_path) == ""
-    assert complaints(await exported(home, Subject.LEGS, Form.BEANCOUNT, LAGO.pubkey), tmp_path) == ""
+    assert complaints(await exported(home, ExportSubject.LEGS, ExportForm.BEANCOUNT, LAGO.pubkey), tmp_path) == ""
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ async def test_days_follow_the_entries_where_the_clock_went_back_over_midnight(t
         await at.say(*[(who, text.replace("America/Guatemala", "America/St_Johns")) for who, text in HOUSE[:-1]])
         at.now += 60
         await at.say(HOUSE[-1])
-    book = await exported(home, Subject.DEPOSITS, Form.BEANCOUNT)
+    book = await exported(home, ExportSubject.DEPOSITS, ExportForm.BEANCOUNT)
     moments = [(str(one.date), one.meta["time"]) for one in read(book) if isinstance(one, data.Transaction)]
     assert moments == [("2010-11-07", "00:00:30"), ("2010-11-07", "23:01:30")]
     assert complaints(book, tmp_path) == ""
@@ -142,14 +142,14 @@ async def test_days_follow_the_entries_where_the_clock_went_back_over_midnight(t
 
 async def test_a_ledger_is_whole_whatever_the_subject(book: str, home: Home) -> None:
     """A part of it would balance nothing."""
-    for subject in Subject:
-        assert await exported(home, subject, Form.BEANCOUNT, OPERATOR.pubkey) == book
+    for subject in ExportSubject:
+        assert await exported(home, subject, ExportForm.BEANCOUNT, OPERATOR.pubkey) == book
 
 
 async def test_a_ledger_is_one_operators(home: Home) -> None:
     """With several the choice is the caller's, and the refusal names them."""
     with pytest.raises(ConfigError, match=f"antigua {OPERATOR.npub}, lago {LAGO.npub}"):
-        await exported(home, Subject.LEGS, Form.BEANCOUNT)
+        await exported(home, ExportSubject.LEGS, ExportForm.BEANCOUNT)
 
 
 @pytest.mark.parametrize(

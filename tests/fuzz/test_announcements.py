@@ -15,7 +15,7 @@ from nostrbot.nostr.event import sign_event
 from nostrbot.nostr.kinds import DIRECT_MESSAGE, DM_RELAY_LIST, RELAY_LIST
 from nostrbot.relays.recipients.courier import Courier
 from nostrbot.relays.recipients.letters import CourierLimits
-from nostrbot.relays.recipients.relay_lists import RELAYS_A_LIST_MAX, Announcements
+from nostrbot.relays.recipients.relay_lists import RELAYS_A_LIST_MAX, RelayLists
 from nostrbot.relays.relay import RelayConfig
 from tests.fuzz.effort import effort
 from tests.fuzz.spoiling import TEXTS, Plain, spoilt_json, spoilt_text
@@ -60,7 +60,7 @@ tags = st.lists(
 @given(lists=st.lists(st.tuples(st.sampled_from([RELAY_LIST, DM_RELAY_LIST]), tags, st.integers(0, 3)), max_size=6))
 def test_lists_of_relays(lists: list[tuple[int, list[list[str]], int]]) -> None:
     """Signed lists of anything at all: a few addresses that may be dialled, none of them the bot's own."""
-    known = Announcements([RelayConfig("wss://relay.example.com")])
+    known = RelayLists([RelayConfig("wss://relay.example.com")])
     for kind, said, at in lists:
         known.note(sign_event(ANA, kind=kind, tags=said, content="", created_at=at))
     letter = sign_event(BOT, kind=DIRECT_MESSAGE, tags=[["p", ANA.pubkey]], content="", created_at=1)

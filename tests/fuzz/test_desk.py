@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from nostrbot.audit.verification import verify_trail
 from nostrbot.core.atm.settlements.facts import SettlementProcessed
 from nostrbot.core.commands.command import Command, Misunderstood
-from nostrbot.core.commands.refused import Refused
+from nostrbot.core.commands.refused import CommandRefused
 from nostrbot.core.desks import check_books
 from nostrbot.core.parsing import parse
 from nostrbot.core.snapshots import take_snapshot
@@ -125,7 +125,7 @@ def test_a_command_is_understood_or_not(text: str) -> None:
         assert len(refusal(said.verb, said.refused, json=True)) < 6_000
     else:
         assert isinstance(said, Command)
-        assert all(arg.name in said.args for arg in said.form.args if arg.required)
+        assert all(arg.name in said.args for arg in said.spec.args if arg.required)
 
 
 @st.composite
@@ -202,16 +202,16 @@ async def _live_through(database: Path, said: list[tuple[Signer, str, Any, int]]
 
 async def _say(opened: Office, event: Plain) -> None:
     """One event: what comes of it, in memory and in the answers."""
-    before = {key: take_snapshot(book) for key, book in opened.desk.books.items()}
-    refused = opened.desk.refusals.total()
+    before = {key: take_snapshot(book) for key, book in opened.bookkeeper.books.items()}
+    refused = opened.bookkeeper.refusals.total()
     turn = await opened.take(event)
     changed = {entry.book for entry in turn.batch.entries}
-    for key, book in opened.desk.books.items():
+    for key, book in opened.bookkeeper.books.items():
         check_books(book)
         assert key in changed or take_snapshot(book) == before[key]
-    if opened.desk.refusals.total() > refused:
+    if opened.bookkeeper.refusals.total() > refused:
         assert not turn.batch.entries
-    assert not opened.desk.closed_books
+    assert not opened.bookkeeper.closed_books
     for text, scheme, is_json in itertools.chain(_owed(opened, turn), [row async for row in _answered(opened, turn)]):
         assert fits(text, scheme)
         if is_json:
@@ -228,7 +228,7 @@ def _owed(opened: Office, turn: Turn) -> Iterator[tuple[str, Scheme, bool]]:
             body = orjson.loads(row.body)
             yield body["text"], Scheme(body["scheme"]), body["text"].startswith("{")
         elif row.book is not None and row.seq is not None:
-            for message in entry_messages(opened.desk.books[row.book], turn.entries[row.book, row.seq]):
+            for message in entry_messages(opened.bookkeeper.books[row.book], turn.entries[row.book, row.seq]):
                 yield message.text, message.scheme, False
 
 
@@ -238,10 +238,10 @@ async def _answered(opened: Office, turn: Turn) -> Any:
         verb, is_json = question.command.verb, question.command.json
         if verb == "checkpoint":
             continue  # the notary's to answer
-        data = await opened.desk.reading.answer(question)
+        data = await opened.bookkeeper.reading.answer(question)
         text = (
             refusal(verb, data, json=is_json)
-            if isinstance(data, Refused)
+            if isinstance(data, CommandRefused)
             else answer(verb, data, json=is_json, preview=question.command.preview)
         )
         yield answer_that_fits(verb, text, json=is_json, scheme=given_.scheme), given_.scheme, is_json

@@ -9,8 +9,8 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nostrbot.audit.equivocation import Chronicle
-from nostrbot.audit.evidence import PaperError, Receipt, read_checkpoint_paper, read_receipt_paper
+from nostrbot.audit.equivocation import CheckpointLog
+from nostrbot.audit.evidence import EvidenceError, Receipt, read_checkpoint_paper, read_receipt_paper
 from nostrbot.audit.proof import Proven, check_proof
 from nostrbot.core.platform.succession import Succession, countersign, make_statement, read_statement, read_succession
 from nostrbot.core.proofs.checkpoint import Checkpoint, read_checkpoint, subject_of
@@ -70,11 +70,11 @@ def test_a_checkpoint_file(checkpoint: bytes) -> None:
     """The checkpoint beside a true proof: the one that was signed, or none."""
     found = check_proof(orjson.dumps(PROOF), checkpoint)
     assert isinstance(found, Proven | Refusal)
-    paper = outcome_of(lambda: read_checkpoint_paper(checkpoint), PaperError)
-    assert isinstance(paper, PaperError) or paper == read_checkpoint(EVENT)
+    paper = outcome_of(lambda: read_checkpoint_paper(checkpoint), EvidenceError)
+    assert isinstance(paper, EvidenceError) or paper == read_checkpoint(EVENT)
 
 
-def checkpoints_in(chronicle: Chronicle) -> list[Checkpoint]:
+def checkpoints_in(chronicle: CheckpointLog) -> list[Checkpoint]:
     """What somebody who follows a bot knows."""
     return [known.checkpoint for known in chronicle.known()]
 
@@ -86,10 +86,10 @@ def test_a_checkpoint_that_a_bot_signed(content: str) -> None:
     event = sign_event(BOT, kind=APP_DATA, tags=[["d", subject_of(HOUSE.book.key)]], content=content, created_at=AT)
     read = read_checkpoint(event)
     assert isinstance(read, Checkpoint | Refusal)
-    following = Chronicle(BOT.pubkey)
+    following = CheckpointLog(BOT.pubkey)
     following.note(EVENT)
     following.note(event)
-    again = Chronicle(BOT.pubkey)
+    again = CheckpointLog(BOT.pubkey)
     again.restore(following.state())
     assert checkpoints_in(again) == checkpoints_in(following)
 
@@ -98,10 +98,10 @@ def test_a_checkpoint_that_a_bot_signed(content: str) -> None:
 @given(data=st.data())
 def test_the_state_of_whoever_follows(data: st.DataObject) -> None:
     """A damaged one is refused; what is taken from it was signed."""
-    following = Chronicle(BOT.pubkey)
+    following = CheckpointLog(BOT.pubkey)
     following.note(EVENT)
     state = data.draw(bytes_of(orjson.loads(following.state())))
-    again = Chronicle(BOT.pubkey)
+    again = CheckpointLog(BOT.pubkey)
     outcome = outcome_of(lambda: again.restore(state), ConfigError)
     assert outcome is None or isinstance(outcome, ConfigError)
     assert checkpoints_in(again) in ([], [read_checkpoint(EVENT)])
@@ -111,7 +111,7 @@ def test_the_state_of_whoever_follows(data: st.DataObject) -> None:
 @given(raw=bytes_of(RECEIPT) | bytes_of({"ok": True, "data": RECEIPT}))
 def test_a_receipt(raw: bytes) -> None:
     """It names an entry and a leg, or it is none."""
-    read = outcome_of(lambda: read_receipt_paper(raw), PaperError)
+    read = outcome_of(lambda: read_receipt_paper(raw), EvidenceError)
     if isinstance(read, Receipt):
         assert type(read.entry) is type(read.leg) is int
         assert read.entry >= 1

@@ -10,11 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nostrbot.core.atm.fleet import Sighting
+from nostrbot.core.atm.fleet import MachineStatus
 from nostrbot.core.atm.till import Till
 from nostrbot.core.atm.unread import UnreadSale
 from nostrbot.core.snapshots import restore_snapshot, take_snapshot
-from nostrbot.messages.alerts import WORSE, Alarm, Rung, Surroundings, Told, find_alarms, read_told, ring
+from nostrbot.messages.alerts import (
+    WORSE,
+    Alert,
+    AlertState,
+    AlertsTold,
+    Surroundings,
+    find_alerts,
+    notify,
+    read_alerts_told,
+)
 from tests.houses import DAWN, House, person, report, sale
 from tests.machines import statement
 
@@ -32,9 +41,9 @@ def around(now: int, *, hearing_since: int | None = DAWN, **others: Any) -> Surr
 def found(
     house: House,
     now: int,
-    sighting: Sighting | None = None,
+    sighting: MachineStatus | None = None,
     *,
-    known: Mapping[str, Rung] | None = None,
+    known: Mapping[str, AlertState] | None = None,
     **others: Any,
 ) -> list[str]:
     """The words of all alarms of a house, m1 being known by this sighting."""
@@ -44,17 +53,17 @@ def found(
 def alarms_of(
     house: House,
     now: int,
-    sighting: Sighting | None = None,
+    sighting: MachineStatus | None = None,
     *,
-    known: Mapping[str, Rung] | None = None,
+    known: Mapping[str, AlertState] | None = None,
     **others: Any,
-) -> tuple[Alarm, ...]:
+) -> tuple[Alert, ...]:
     sightings = {(OPERATOR, "m1"): sighting} if sighting else {}
-    return find_alarms(house.book, sightings, around(now, **others), known=known or {})
+    return find_alerts(house.book, sightings, around(now, **others), known=known or {})
 
 
-def heard(at: int = HEARD_AT, **others: Any) -> Sighting:
-    return Sighting(beacon_at=at, heard_at=at, **others)
+def heard(at: int = HEARD_AT, **others: Any) -> MachineStatus:
+    return MachineStatus(beacon_at=at, heard_at=at, **others)
 
 
 @pytest.fixture
@@ -106,7 +115,7 @@ def test_the_operator_s_thresholds_count(house: House) -> None:
 def test_who_never_sent_a_beacon_or_is_suspended_is_not_missed(house: House) -> None:
     """Nobody waits for a machine that does not send beacons, nor for one that its operator took out of service."""
     assert found(house, DAWN + DAY_S) == []
-    assert found(house, DAWN + DAY_S, Sighting(telemetry="{}", telemetry_at=DAWN)) == []
+    assert found(house, DAWN + DAY_S, MachineStatus(telemetry="{}", telemetry_at=DAWN)) == []
     house.say("operator", "machine suspend m1")
     assert found(house, DAWN + DAY_S, heard()) == []
 
@@ -122,7 +131,7 @@ def test_what_could_not_be_heard_is_no_silence(house: House) -> None:
 def test_a_machine_that_is_down_stays_so_until_it_is_heard(house: House) -> None:
     """An outage of our relays is no beacon: what is down, or stuck, stays so; a beacon ends it."""
     now = HEARD_AT + 420
-    _, known = ring({}, alarms_of(house, now, heard()), now)
+    _, known = notify({}, alarms_of(house, now, heard()), now)
     stuck = ["m1 is stuck: no beacon since 08:15"]
     assert found(house, now + 60, heard(), known=known, hearing_since=None) == stuck
     assert found(house, now + 60, heard(), known=known, hearing_since=now + 60) == stuck
@@ -249,7 +258,7 @@ def test_a_gap_that_was_told_stays_when_the_clock_goes_back(house: House) -> Non
     for n in (41, 43):
         house.sell(n=n)
     now = house.now + 120
-    _, known = ring({}, alarms_of(house, now), now)
+    _, known = notify({}, alarms_of(house, now), now)
     assert found(house, now - HOUR_S) == []
     assert found(house, now - HOUR_S, known=known) == ["m1: have 41 and 43, missing 42"]
 
@@ -275,9 +284,9 @@ def test_f3_each_sale_that_cannot_be_booked_is_told_and_a_flood_once(house: Hous
         UnreadSale(DAWN, f"{n:x}" * 64, "txid", "txid: Input should be a valid string", None) for n in range(1, 6)
     )
     line = "m1 reported a sale that I cannot book: txid: Input should be a valid string (event {}…): `worklist` has it"
-    assert found(house, DAWN, Sighting(unread=unread[:1])) == [line.format("1" * 8)]
+    assert found(house, DAWN, MachineStatus(unread=unread[:1])) == [line.format("1" * 8)]
     house.say("operator", "machine suspend m1")
-    lines = found(house, DAWN, Sighting(unread=unread))
+    lines = found(house, DAWN, MachineStatus(unread=unread))
     assert lines == [*(line.format(n * 8) for n in "123"), "m1 reported 2 more that I cannot book: `worklist` has them"]
 
 
@@ -327,21 +336,21 @@ def test_too_few_relays(house: House) -> None:
 
 # When it is told.
 
-DOWN = Alarm("silent:m1", "m1 down", "m1 is down")
-STUCK = Alarm("silent:m1", "m1 stuck", "m1 is stuck", WORSE)
-LOW = Alarm("low:m1:1", "m1 cassette 1 low", "m1 cassette 1 is low")
+DOWN = Alert("silent:m1", "m1 down", "m1 is down")
+STUCK = Alert("silent:m1", "m1 stuck", "m1 is stuck", WORSE)
+LOW = Alert("low:m1:1", "m1 cassette 1 low", "m1 cassette 1 is low")
 
 
 class Day:
     """Looks, one after the other."""
 
     def __init__(self) -> None:
-        self.known: dict[str, Rung] = {}
+        self.known: dict[str, AlertState] = {}
 
-    def look(self, now: int, *alarms: Alarm) -> list[str]:
+    def look(self, now: int, *alarms: Alert) -> list[str]:
         """What is told at a second of the day, when this is so."""
-        lines, known = ring(self.known, alarms, DAWN + now)
-        self.known = dict(read_told(orjson.loads(orjson.dumps(Told("", known).plain()))).alarms)
+        lines, known = notify(self.known, alarms, DAWN + now)
+        self.known = dict(read_alerts_told(orjson.loads(orjson.dumps(AlertsTold("", known).plain()))).alarms)
         assert self.known == known
         return lines
 
@@ -438,7 +447,7 @@ KINDS = (None, DOWN, STUCK)
 
 
 @given(st.lists(st.tuples(st.integers(1, 1000), st.sampled_from(KINDS)), max_size=300))
-def test_flapping_never_becomes_a_storm(looks: list[tuple[int, Alarm | None]]) -> None:
+def test_flapping_never_becomes_a_storm(looks: list[tuple[int, Alert | None]]) -> None:
     """However it comes and goes: an alarm at its level once an hour at the most, one all-clear for each time at the most."""
     day, now = Day(), 0
     told: dict[int, list[int]] = {0: [], WORSE: []}
@@ -458,7 +467,7 @@ def test_flapping_never_becomes_a_storm(looks: list[tuple[int, Alarm | None]]) -
 
 
 @given(st.lists(st.tuples(st.integers(-10_000, 1000), st.sampled_from(KINDS)), max_size=300))
-def test_whatever_the_clock_does_all_is_said_in_the_end(looks: list[tuple[int, Alarm | None]]) -> None:
+def test_whatever_the_clock_does_all_is_said_in_the_end(looks: list[tuple[int, Alert | None]]) -> None:
     """With a clock that jumps back: what was told and is over is said to be over, and then nothing is kept."""
     day, now, open_told = Day(), 10**7, False
     for seconds, alarm in [*looks, (60, None), (60, None), (HOUR_S, None)]:
@@ -471,8 +480,8 @@ def test_whatever_the_clock_does_all_is_said_in_the_end(looks: list[tuple[int, A
 
 def test_a_rung_without_its_end_told_is_kept() -> None:
     """Only what is over and an hour old is forgotten."""
-    rung = Rung(DAWN, DAWN, 0, "m1 down", "m1 is down")
-    _, known = ring({"silent:m1": rung}, (), DAWN + DAY_S)
+    rung = AlertState(DAWN, DAWN, 0, "m1 down", "m1 is down")
+    _, known = notify({"silent:m1": rung}, (), DAWN + DAY_S)
     assert known == {"silent:m1": replace(rung, gone_at=DAWN + DAY_S)}
 
 

@@ -2,7 +2,7 @@
 
 from nostrbot.core.atm.facts import CassettesPublished, FeesPublished
 from nostrbot.core.atm.payloads.cassette_state import Stated, read_statement
-from nostrbot.messages.machines import Told, machine_message
+from nostrbot.messages.machines import MachineNews, machine_message
 from nostrbot.messages.receipts import Sealed, entry_messages
 from nostrbot.nostr.sealing import Scheme
 from tests.houses import House, letter, person
@@ -14,7 +14,7 @@ M1 = person("m1").pubkey
 def test_fees_are_the_platform_s_and_the_operator_s_together() -> None:
     """Section 4, to the letter."""
     fact = FeesPublished("m1", M1, told_at=5, cash_in_ppm=50_000, cash_out_ppm=77_700)
-    assert machine_message(fact) == Told(f"bitspire-fees:{M1}", '{"cash_in_ppm":50000,"cash_out_ppm":77700}')
+    assert machine_message(fact) == MachineNews(f"bitspire-fees:{M1}", '{"cash_in_ppm":50000,"cash_out_ppm":77700}')
 
 
 def test_cassettes_have_the_payload_of_a_statement() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nostrbot.core.commands.command import SPLITS_MAX, Command
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.directory import Directory
 from nostrbot.core.parsing import parse
 from nostrbot.core.table import TABLE
@@ -24,7 +24,7 @@ from nostrbot.views.fitting import REPLY_BYTES_MAX
 from nostrbot.views.outcomes import outcome_view
 from tests.houses import House, letter, person, told
 
-REFUSAL = Refused(Code.NOT_FOUND, "there is no machine m9: `machine list` shows yours")
+REFUSAL = CommandRefused(Code.NOT_FOUND, "there is no machine m9: `machine list` shows yours")
 
 
 def test_every_command_has_its_words() -> None:
@@ -122,7 +122,7 @@ def spoken(house: House, who: str, text: str, *, json: bool = False) -> str:
     if not isinstance(command, Command):
         return refusal(command.verb, command.refused, json=json)
     outcome = house.say(who, text)
-    if isinstance(outcome, Refused):
+    if isinstance(outcome, CommandRefused):
         return refusal(command.verb, outcome, json=json)
     facts = () if outcome is None else house.entries[-1].facts
     view = outcome_view(house.book, person(who).pubkey, command, facts, at=house.now)
@@ -223,7 +223,7 @@ def asked(house: House, who: str, text: str, *, json: bool) -> str:
     question = Question(command, person(who).pubkey, standing, house.now)
     no_database = cast("Queries", None)  # the questions asked here are answered from the books alone
     data = asyncio.run(Reading(books, {}, no_database).answer(question))
-    assert not isinstance(data, Refused), data
+    assert not isinstance(data, CommandRefused), data
     return answer(command.verb, data, json=json)
 
 

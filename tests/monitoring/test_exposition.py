@@ -6,7 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from nostrbot.core.proofs.checkpoint import Checkpoint
 from nostrbot.core.proofs.liabilities import Standpoint
-from nostrbot.monitoring.commit_times import Commits
+from nostrbot.monitoring.commit_times import CommitTimes
 from nostrbot.monitoring.exposition import BookFigures, exposition
 from nostrbot.refusals import Reason
 
@@ -34,7 +34,7 @@ RELAY = {
 
 def state(**changes: Any) -> dict[str, Any]:
     """What a bot tells of itself."""
-    commits = Commits()
+    commits = CommitTimes()
     commits.add(0.002)
     commits.add(70.0)
     return {

@@ -11,7 +11,7 @@ import pytest
 from nostrbot.bot import Bot
 from nostrbot.errors import ConfigError
 from nostrbot.home.config import Home
-from nostrbot.monitoring.commit_times import Commits
+from nostrbot.monitoring.commit_times import CommitTimes
 from nostrbot.monitoring.status import read_status, status_words
 from tests.monitoring.test_exposition import read
 from tests.offices import BOT, HOUSE, MACHINE, OPERATOR, PLATFORM, Office, office, report
@@ -46,7 +46,7 @@ async def test_books_and_heads_are_read_from_the_journal(home: Home) -> None:
     """
     async with office(home.database_file) as at:
         await at.take(report(1))
-        heads = {key: live.chain.head for key, live in at.desk.live.items()}
+        heads = {key: live.chain.head for key, live in at.bookkeeper.live.items()}
     said = await status_of(home)
     assert said["books"] == [
         {
@@ -174,7 +174,7 @@ async def test_status_is_read_beside_a_running_bot(home: Home) -> None:
 
 async def test_commits_and_what_waits_are_told_of_a_running_bot_only(home: Home) -> None:
     """How many commits, and what half and nearly all of them took at most; what came in and is not decided."""
-    commits = Commits()
+    commits = CommitTimes()
     for took_s in (*[0.002] * 98, 0.03, 99.0):
         commits.add(took_s)
     commits.add_failed()
@@ -191,7 +191,7 @@ async def test_commits_and_what_waits_are_told_of_a_running_bot_only(home: Home)
 
 async def test_commits_that_take_for_ever_are_told_so(home: Home) -> None:
     """Beyond the last bound there is no number to be told."""
-    commits = Commits()
+    commits = CommitTimes()
     commits.add(70.0)
     async with office(home.database_file, house=()) as at:
         await tell(at, commits=commits.plain())

@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nostrbot.net.addresses import ADDRESSES_MAX, PORTS, Place, Unfit, is_public, place_of, public_relay, resolve_public
+from nostrbot.net.addresses import (
+    ADDRESSES_MAX,
+    PORTS,
+    HostPort,
+    Unfit,
+    is_public,
+    place_of,
+    public_relay,
+    resolve_public,
+)
 
 
 @pytest.mark.parametrize(
@@ -111,10 +120,10 @@ def test_no_text_raises_and_what_is_given_stays(said: str) -> None:
         assert place_of(url).port in PORTS
 
 
-RELAY = Place("relay.example.com", 443)
+RELAY = HostPort("relay.example.com", 443)
 
 
-async def resolved(*addresses: str, place: Place = RELAY) -> list[str] | Unfit:
+async def resolved(*addresses: str, place: HostPort = RELAY) -> list[str] | Unfit:
     """What a name is worth that stands for these addresses."""
 
     async def look_up(host: str, port: int) -> list[str]:

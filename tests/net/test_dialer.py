@@ -20,7 +20,7 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from nostrbot.net import dialer as dialler
-from nostrbot.net.dialer import PublicDialler, Resolver, connect_at
+from nostrbot.net.dialer import PublicDialer, Resolver, connect_at
 
 NAME = "inbox.example.com"
 
@@ -119,7 +119,7 @@ async def test_a_name_that_was_public_when_announced_and_is_private_now_is_not_d
         return ["127.0.0.1"]
 
     with pytest.raises(ConnectionRefusedError, match="a name of a private address"):
-        await PublicDialler(look_up)(f"wss://{NAME}:8443")
+        await PublicDialer(look_up)(f"wss://{NAME}:8443")
 
 
 async def test_the_second_address_is_tried_and_no_third(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +135,7 @@ async def test_the_second_address_is_tried_and_no_third(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(dialler, "connect_at", dead)
     with pytest.raises(ConnectionResetError):
-        await PublicDialler(look_up)(f"wss://{NAME}")
+        await PublicDialer(look_up)(f"wss://{NAME}")
     assert tried == ["8.8.8.8", "1.1.1.1"]
 
 

@@ -27,4 +27,4 @@ async def asked(at: Office, who: Signer, words: str) -> Any:
     """The data of an answer, or the refusal."""
     turn = await at.take(command(who, words, at.now))
     ((question, _),) = turn.questions
-    return await at.desk.reading.answer(question)
+    return await at.bookkeeper.reading.answer(question)

@@ -7,9 +7,9 @@ from typing import Any
 import orjson
 import pytest
 
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.exports.export import export
-from nostrbot.exports.request import Form, Subject, Wish
+from nostrbot.exports.request import ExportForm, ExportRequest, ExportSubject
 from nostrbot.messages.replies import answer
 from nostrbot.store.integrity import check_journal
 from tests.offices import ANA, BEN, BOT, OPERATOR, PLATFORM, Office, office
@@ -33,7 +33,7 @@ async def said(at: Office, words: str) -> Any:
     turn = await at.say((OPERATOR, f"{words} --json"))
     text = orjson.loads(turn.batch.owed[-1].body or b"")["text"]
     frame = orjson.loads(text)
-    return frame["data"] if frame["ok"] else Refused(Code(frame["error"]["code"]), frame["error"]["message"])
+    return frame["data"] if frame["ok"] else CommandRefused(Code(frame["error"]["code"]), frame["error"]["message"])
 
 
 async def ids(at: Office, words: str = "") -> list[str]:
@@ -62,7 +62,7 @@ async def test_payments_are_listed_newest_first(at: Office) -> None:
 
 async def test_a_leg_of_a_settlement_has_another_way(at: Office) -> None:
     refused = await said(at, "payment void l3 reason=x")
-    assert refused == Refused(
+    assert refused == CommandRefused(
         Code.WRONG_STATUS,
         'l3 is part of s1: say `settlement refund s1 reason="…"` if all of that sale is false, or `settlement partial s1 '
         "fiat=<dispensed>` if less was dispensed",
@@ -120,16 +120,16 @@ async def test_a3_the_drill_of_a_stolen_key_names_payments_of_the_past(at: Offic
     assert (await said(at, "machine compromised m1 since=0"))["priced"] == ["l6", "l5"]
 
 
-async def exported(at: Office, form: Form) -> bytes:
+async def exported(at: Office, form: ExportForm) -> bytes:
     """The legs, or the ledger, as a file."""
-    wish = Wish(Subject.LEGS, form, OPERATOR.pubkey)
+    wish = ExportRequest(ExportSubject.LEGS, form, OPERATOR.pubkey)
     return b"".join([piece async for piece in export(at.store, wish, BOT.pubkey, PLATFORM.pubkey)])
 
 
 async def test_exports_have_it(at: Office) -> None:
     await said(at, "payment void l6 reason=bogus")
-    rows = orjson.loads(await exported(at, Form.JSON))
+    rows = orjson.loads(await exported(at, ExportForm.JSON))
     assert [row["status"] for row in rows if row["id"] in ("l5", "l6")] == ["completed", "voided"]
-    assert b"payment l6 at m1 voided: bogus" in await exported(at, Form.BEANCOUNT)
-    assert b"l6,,settlement,ben,,,m1,1000,20.00,GTQ,50,voided" in await exported(at, Form.CSV)
+    assert b"payment l6 at m1 voided: bogus" in await exported(at, ExportForm.BEANCOUNT)
+    assert b"l6,,settlement,ben,,,m1,1000,20.00,GTQ,50,voided" in await exported(at, ExportForm.CSV)
     assert (await asked(at, BEN, "receipt l6"))["status"] == "voided"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.messages.replies import answer
 from nostrbot.money import parse_minor
 from nostrbot.views.fitting import REPLY_BYTES_MAX
@@ -115,7 +115,7 @@ async def test_machines_sum_to_the_total(at: Office) -> None:
     only = (await asked(at, OPERATOR, "report machine=m2"))["report"]
     assert only["machines"] == report["machines"][1:]
     assert only["totals"] == [report["machines"][1] | {"machine": None}]
-    assert await asked(at, OPERATOR, "report machine=m9") == Refused(
+    assert await asked(at, OPERATOR, "report machine=m9") == CommandRefused(
         Code.NOT_FOUND, "there is no machine m9: `machine list` shows yours"
     )
 

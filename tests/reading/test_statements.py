@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.desks import check_books
 from nostrbot.messages.replies import answer
 from nostrbot.money import parse_minor
@@ -123,7 +123,7 @@ async def test_a_month_ends_where_the_operator_is(at: Office) -> None:
     assert (await statement(at, ANA, "month=2026-10"))["cash"][0]["payouts"] == "18.00"
     assert (await statement(at, ANA, "month=2026-10"))["so_far"] is True
     refused = await asked(at, ANA, "statement month=2026-11")
-    assert refused == Refused(Code.BAD_ARGUMENT, "2026-11 has not begun yet: say a month up to 2026-10")
+    assert refused == CommandRefused(Code.BAD_ARGUMENT, "2026-11 has not begun yet: say a month up to 2026-10")
 
 
 async def test_before_anything_there_is_nothing_to_say(at: Office) -> None:
@@ -177,7 +177,7 @@ async def test_one_operator_or_machine_can_be_asked_for(at: Office) -> None:
     far = await statement(at, ANA, "month=2026-09 machine=e149")
     assert [(row["machine"], row["closing"]) for row in far["cash"]] == [("e149", "1.00")]
     assert [line["id"] for line in far["lines"]] == ["d150"]
-    assert await asked(at, ANA, "statement machine=m9") == Refused(
+    assert await asked(at, ANA, "statement machine=m9") == CommandRefused(
         Code.NOT_FOUND, "you are at no such machine: `balance` shows where you are"
     )
 
@@ -196,7 +196,7 @@ async def test_commission_comes_from_any_machine(at: Office) -> None:
     assert said["sats"] == [
         {"operator": "antigua", "opening": 0, "received": 3_135, "corrections": 0, "closing": 3_135}
     ]
-    assert await asked(at, BEN, "statement month=2026-09 machine=m2") == Refused(
+    assert await asked(at, BEN, "statement month=2026-09 machine=m2") == CommandRefused(
         Code.NOT_FOUND, "you are at no such machine: `balance` shows where you are"
     )
 

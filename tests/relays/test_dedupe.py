@@ -1,20 +1,20 @@
 """What was seen, where, and whether its author published it again."""
 
 from nostrbot.nostr.event import Event, parse, sign_event
-from nostrbot.relays.dedupe import Sighting, Sightings
+from nostrbot.relays.dedupe import Deliveries, Delivery
 from tests.relays.conftest import BOT
 
-FIRST, REPEAT, DUPLICATE = Sighting.FIRST, Sighting.REPEAT, Sighting.DUPLICATE
-EARLY, NEEDLESS = Sighting.EARLY, Sighting.NEEDLESS
+FIRST, REPEAT, DUPLICATE = Delivery.FIRST, Delivery.REPEAT, Delivery.DUPLICATE
+EARLY, NEEDLESS = Delivery.EARLY, Delivery.NEEDLESS
 
 
 def ephemeral(content: str = "") -> Event:
     return sign_event(BOT, kind=21_000, tags=[], content=content, created_at=1_790_000_000)
 
 
-def told(deliveries: str, *, kind: int = 21_000) -> list[Sighting]:
+def told(deliveries: str, *, kind: int = 21_000) -> list[Delivery]:
     """Deliveries of one event: sources a, b, c one second apart; upper case = before EOSE; "!" = the same moment."""
-    sightings = Sightings(size_max=10, repeat_gap_s=0.5)
+    sightings = Deliveries(size_max=10, repeat_gap_s=0.5)
     event = sign_event(BOT, kind=kind, tags=[], content="", created_at=1_790_000_000)
     now, found = 0.0, []
     for letter in deliveries:
@@ -52,7 +52,7 @@ def test_faster_than_a_machine_repeats_is_needless() -> None:
     assert told("a!a!a") == [FIRST, NEEDLESS, NEEDLESS]
 
 
-def passed_on(source: int, sightings: Sightings, *, every_s: float, for_s: float) -> list[float]:
+def passed_on(source: int, sightings: Deliveries, *, every_s: float, for_s: float) -> list[float]:
     """When repeats are handed on to the bot, of one event that one source brings again and again."""
     event, times = ephemeral(), [n * every_s for n in range(int(for_s / every_s))]
     return [now for now in times if sightings.record(event, source=source, live=True, now=now) is REPEAT]
@@ -60,14 +60,14 @@ def passed_on(source: int, sightings: Sightings, *, every_s: float, for_s: float
 
 def test_the_pauses_a_source_has_to_leave_grow() -> None:
     """After the first few: 1, 2, 4 … 60 seconds, however steadily a relay replays; each repeat costs a signed ack."""
-    sightings = Sightings(size_max=10, repeat_gap_s=0.5, repeats_at_once=8)
+    sightings = Deliveries(size_max=10, repeat_gap_s=0.5, repeats_at_once=8)
     at_once, paused = [1, 2, 3, 4, 5, 6, 7, 8], [9, 10, 12, 16, 24, 40, 72, 132, 192]
     assert passed_on(0, sightings, every_s=1.0, for_s=200) == at_once + paused
 
 
 def test_a_machine_without_its_ack_is_heard_again_and_again() -> None:
     """One that repeats every three seconds is heard each time for half a minute, and then ever more rarely."""
-    sightings = Sightings(size_max=10, repeat_gap_s=0.5, repeats_at_once=8)
+    sightings = Deliveries(size_max=10, repeat_gap_s=0.5, repeats_at_once=8)
     heard = passed_on(0, sightings, every_s=3.0, for_s=120)
     assert heard == [3, 6, 9, 12, 15, 18, 21, 24, 27, 30, 33, 39, 48, 66, 99]
 
@@ -90,7 +90,7 @@ def test_rounds_of_a_liar_do_not_use_up_those_of_an_honest_relay() -> None:
 
 def test_memory_is_bounded_and_forgets_the_least_recent() -> None:
     """The size never grows above the limit; what is seen again stays."""
-    sightings = Sightings(size_max=3, repeat_gap_s=0.5)
+    sightings = Deliveries(size_max=3, repeat_gap_s=0.5)
     events = [ephemeral(str(n)) for n in range(4)]
     for event in events[:3]:
         sightings.record(event, source=0, live=True, now=0.0)
@@ -102,7 +102,7 @@ def test_memory_is_bounded_and_forgets_the_least_recent() -> None:
 
 def test_verified_before_means_this_very_event() -> None:
     """Fault 21: not the id alone, but the id recomputed from what is there and the signature that was checked."""
-    sightings = Sightings(size_max=3, repeat_gap_s=0.5)
+    sightings = Deliveries(size_max=3, repeat_gap_s=0.5)
     true, other = ephemeral("pay 10"), ephemeral("pay 11")
     sightings.record(true, source=0, live=True, now=0.0)
     assert sightings.verified_before(true)

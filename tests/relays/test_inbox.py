@@ -6,7 +6,7 @@ import time
 import pytest
 
 from nostrbot.relays.dedupe import Arrival
-from nostrbot.relays.inbox import WRAP_EVERY, Inbox, size_of
+from nostrbot.relays.inbox import WRAP_EVERY, ArrivalQueue, size_of
 from tests.peers.hostile_relay import hostile_relay
 from tests.relays.conftest import Author, MakePool, eventually, take, to_bot
 
@@ -17,14 +17,14 @@ def arrival(author: Author, content: str, *, kind: int = SALE) -> Arrival:
     return Arrival(author.verified(content, kind=kind), "ws://127.0.0.1", False, 0)
 
 
-def contents(inbox: Inbox) -> list[str]:
+def contents(inbox: ArrivalQueue) -> list[str]:
     """All that waits, in the order in which it is taken."""
     return [inbox.get_nowait().event.content for _ in range(inbox.qsize())]
 
 
 def test_gift_wraps_stand_behind_the_others_and_have_a_turn_all_the_same(author: Author) -> None:
     """One that comes behind many wraps is taken next; of many others every few a wrap goes first."""
-    inbox = Inbox(1_000, 10_000_000)
+    inbox = ArrivalQueue(1_000, 10_000_000)
     for n in range(5):
         inbox.put_nowait(arrival(author, f"wrap {n}", kind=WRAP))
     for n in range(WRAP_EVERY + 2):
@@ -38,7 +38,7 @@ def test_gift_wraps_stand_behind_the_others_and_have_a_turn_all_the_same(author:
 async def test_it_is_full_by_bytes_too(author: Author) -> None:
     """Whoever finds it full waits until there is room."""
     large = arrival(author, "x" * 60_000)
-    inbox = Inbox(1_000, 2 * size_of(large.event))
+    inbox = ArrivalQueue(1_000, 2 * size_of(large.event))
     inbox.put_nowait(large)
     inbox.put_nowait(large)
     with pytest.raises(asyncio.QueueFull):

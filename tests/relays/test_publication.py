@@ -6,15 +6,15 @@ from random import Random
 from nostrbot.nostr.event import sign_event
 from nostrbot.nostr.messages import Ok
 from nostrbot.relays.limits import Limits
-from nostrbot.relays.publication import Answer, Outbox, Publication
+from nostrbot.relays.publication import Answer, Publication, RelayOutbox
 from tests.relays.conftest import BOT
 
 URL = "wss://relay.example.com"
 
 
-def outbox_of(*contents: str, kind: int = 1) -> tuple[Outbox, dict[str, Publication]]:
+def outbox_of(*contents: str, kind: int = 1) -> tuple[RelayOutbox, dict[str, Publication]]:
     """An outbox and its publications by content."""
-    outbox = Outbox(URL, limits=Limits(), rng=Random(1))
+    outbox = RelayOutbox(URL, limits=Limits(), rng=Random(1))
     publications = {}
     for content in contents:
         event = sign_event(BOT, kind=kind, tags=[], content=content, created_at=1_790_000_000)
@@ -23,7 +23,7 @@ def outbox_of(*contents: str, kind: int = 1) -> tuple[Outbox, dict[str, Publicat
     return outbox, publications
 
 
-def sent(outbox: Outbox, now: float) -> str:
+def sent(outbox: RelayOutbox, now: float) -> str:
     """The contents of all frames that go out now."""
     contents = ""
     while (frame := outbox.next_frame(now)) is not None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from nostrbot.nostr.filters import Filter
-from nostrbot.relays.pool import Hearing, Pool
+from nostrbot.relays.pool import Pool, SubscriptionHealth
 from nostrbot.relays.watch import Force
 from nostrbot.runtime.subscriptions import wanted_subscriptions
 from tests.peers.hostile_relay import REFUSALS, HostileRelay, Plain, hostile_relay
@@ -22,7 +22,7 @@ def as_the_bot(author: Author) -> dict[str, Any]:
     return dict(wanted_subscriptions(BOT.pubkey, machines=[author.pubkey], people=[author.pubkey], now=1_790_000_000))
 
 
-def hearing(pool: Pool) -> dict[str, Hearing]:
+def hearing(pool: Pool) -> dict[str, SubscriptionHealth]:
     return {one.name: one for one in pool.hearing()}
 
 

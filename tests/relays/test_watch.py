@@ -5,7 +5,7 @@ from random import Random
 
 from nostrbot.nostr.event import Event, sign_event
 from nostrbot.relays.limits import Limits
-from nostrbot.relays.watch import OVERLAP_S, Part, Watch
+from nostrbot.relays.watch import OVERLAP_S, Watch, WatchPart
 from tests.relays.conftest import BOT, to_bot
 
 NOW = 1_790_000_000
@@ -17,7 +17,7 @@ def message(created_at: int, content: str = "") -> Event:
 
 
 def watching(since: int | None = None) -> Watch:
-    part = Part("messages", to_bot(4, since=since), source=0)
+    part = WatchPart("messages", to_bot(4, since=since), source=0)
     return Watch("messages", [part], limits=Limits(), rng=Random(1))
 
 

@@ -16,7 +16,7 @@ from nostrbot.core.atm.records import AlertPlan
 from nostrbot.nostr import kinds
 from nostrbot.nostr.sealing import Scheme
 from nostrbot.relays.relay import RelayConfig, RelayHealth
-from nostrbot.runtime.alerting import MORE, Lookout, Reach, reach_of
+from nostrbot.runtime.alerting import MORE, Alerting, Reach, reach_of
 from nostrbot.store.batch import Batch
 from nostrbot.store.sqlite import sqlite_url
 from nostrbot.views.fitting import fits
@@ -66,7 +66,7 @@ class Watch:
 
     async def take(self, *events: Plain) -> None:
         """Something arrives, and is decided and committed."""
-        turn = await self.bot.desk.take([verified(event) for event in events], lambda: self.now)
+        turn = await self.bot.bookkeeper.take([verified(event) for event in events], lambda: self.now)
         await self.bot.store.writer.commit(turn.batch)
         await self.owed()  # the answers
 
@@ -289,7 +289,7 @@ async def test_a_message_that_would_be_too_long_is_cut(path: Path) -> None:
     async with office(path) as at:
         for scheme in (Scheme.NIP04, Scheme.NIP17):
             house.book.alert_plan = AlertPlan(sheet="08:00", scheme=scheme)
-            found = await Lookout().look(
+            found = await Alerting().look(
                 {house.book.key: house.book}, {}, at.store.queries, Reach(True, 1, 1), house.now
             )
             [text] = [orjson.loads(body)["text"] for body in found.messages.values()]

@@ -79,7 +79,7 @@ async def test_strangers_are_counted_and_get_no_reply(at: Office) -> None:
     assert not turn.batch
     assert not turn.say
     assert not turn.questions
-    assert dict(at.desk.refusals) == {"unknown_author": 4}
+    assert dict(at.bookkeeper.refusals) == {"unknown_author": 4}
 
 
 async def test_a_stranger_is_refused_before_anything_of_it_is_read(at: Office) -> None:
@@ -90,9 +90,9 @@ async def test_a_stranger_is_refused_before_anything_of_it_is_read(at: Office) -
     expired = OPERATOR.event(4, bad, tags=[["p", BOT.pubkey], past], at=OPENED_AT)
     sealed_badly = OPERATOR.event(4, bad, tags=[["p", BOT.pubkey]], at=OPENED_AT)
     for event, reason in ((stranger, "unknown_author"), (expired, "expired"), (sealed_badly, "undecryptable")):
-        at.desk.refusals.clear()
+        at.bookkeeper.refusals.clear()
         turn = await at.take(event)
-        assert (dict(at.desk.refusals), bool(turn.batch), turn.say) == ({reason: 1}, False, [])
+        assert (dict(at.bookkeeper.refusals), bool(turn.batch), turn.say) == ({reason: 1}, False, [])
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ async def test_an_expired_event_is_not_obeyed(at: Office, expires_at: int, is_ta
     sale = MACHINE.report(sale_of(MACHINE, 1), to=BOT.pubkey, at=OPENED_AT, tags=tags)
     await at.take(deposit, sale)
     assert (len(at.book.deposits), at.book.settlement_count) == ((3, 1) if is_taken else (2, 0))
-    assert dict(at.desk.refusals) == ({} if is_taken else {"expired": 2})
+    assert dict(at.bookkeeper.refusals) == ({} if is_taken else {"expired": 2})
 
 
 async def test_a_command_in_plain_text_is_not_obeyed(at: Office) -> None:
@@ -113,7 +113,7 @@ async def test_a_command_in_plain_text_is_not_obeyed(at: Office) -> None:
     plain = OPERATOR.command("{deposit add ana 5 machine=m1}", to=BOT.pubkey, at=OPENED_AT, scheme="plain")
     turn = await at.take(plain)
     assert not turn.batch
-    assert dict(at.desk.refusals) == {"undecryptable": 1}
+    assert dict(at.bookkeeper.refusals) == {"undecryptable": 1}
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ async def test_a_settlement_from_the_future_is_booked_with_a_warning(at: Office,
     await at.take(report(1, OPENED_AT + 60 * MINUTE))
     await at.take(report(2, OPENED_AT))
     assert at.book.settlement_count == 2
-    assert at.desk.live[OPERATOR.pubkey].chain.at == OPENED_AT
+    assert at.bookkeeper.live[OPERATOR.pubkey].chain.at == OPENED_AT
     assert warnings == [f"machine {MACHINE.npub[:16]} is 3600 s ahead of my clock"]
 
 
@@ -260,7 +260,7 @@ async def test_a_machine_enrolled_in_this_batch_may_settle_in_it(at: Office) -> 
         report(2, machine=M3),
     )
     assert turn.registry_changed
-    assert dict(at.desk.refusals) == {"unknown_author": 1}
+    assert dict(at.bookkeeper.refusals) == {"unknown_author": 1}
     assert [fact.name for entry in turn.batch.entries for fact in entry.facts] == [
         "machine_added",
         "fees_published",
@@ -280,7 +280,7 @@ async def test_an_operator_added_after_the_platform_fee_has_it(at: Office) -> No
     """The command that set the fee is carried into the new book, so that its trail stands alone and verifies."""
     await at.say(*SECOND)
     await at.take(report(1, machine=M3))
-    flores = at.desk.books[FLORES.pubkey]
+    flores = at.bookkeeper.books[FLORES.pubkey]
     assert (flores.cash_in_ppm, flores.cash_out_ppm) == (10_000, 15_000)
     summary = await summary_of(at, FLORES)
     assert (summary.settlements, summary.sats_settled) == (1, 107_770)
@@ -306,10 +306,10 @@ async def test_an_lp_that_joined_with_one_operator_brings_its_choices_when_it_jo
         await at.reload()
         at.now += 2 * 24 * 60 * MINUTE  # older than a command may be: what is carried was fresh once
         await at.say(*SECOND, *enrolment)
-    lp = at.desk.books[FLORES.pubkey].lps["anita"]
+    lp = at.bookkeeper.books[FLORES.pubkey].lps["anita"]
     assert lp.preferences is not None
     assert (lp.preferences.mode, lp.preferences.limit) == ("fixed", "700")
-    assert [deposit.lp for deposit in at.desk.books[FLORES.pubkey].deposits.values()] == ["anita"]
+    assert [deposit.lp for deposit in at.bookkeeper.books[FLORES.pubkey].deposits.values()] == ["anita"]
     carried = [
         entry.plain()["input"]["plaintext"]
         async for entry in at.store.queries.entries(FLORES.pubkey)
@@ -327,7 +327,7 @@ async def test_what_an_lp_chooses_counts_in_every_book_and_is_answered_once(at: 
     assert sorted(entry.book for entry in turn.batch.entries) == sorted([OPERATOR.pubkey, FLORES.pubkey])
     assert len(turn.batch.owed) == 1
     for operator in (OPERATOR, FLORES):
-        preferences = at.desk.books[operator.pubkey].lps["ana"].preferences
+        preferences = at.bookkeeper.books[operator.pubkey].lps["ana"].preferences
         assert preferences is not None
         assert preferences.limit == "250"
         await summary_of(at, operator)
@@ -343,7 +343,7 @@ async def test_the_platform_fee_is_entered_in_every_book(at: Office) -> None:
     assert [(owed.book, owed.body) for owed in told] == [
         (key, None) for key in sorted([OPERATOR.pubkey, FLORES.pubkey])
     ]
-    assert {book.cash_out_ppm for book in at.desk.books.values()} == {30_000}
+    assert {book.cash_out_ppm for book in at.bookkeeper.books.values()} == {30_000}
     for operator in (OPERATOR, FLORES):
         await summary_of(at, operator)
 
@@ -402,12 +402,12 @@ async def test_a_clock_that_steps_back_leaves_a_trail_that_verifies(at: Office, 
     await at.take(report(1, at.now))
     at.now -= back_s
     await at.say((OPERATOR, "deposit add ana 50 machine=m1"), (OPERATOR, "machine set m1 cash_in=4%"))
-    assert (await summary_of(at, OPERATOR)).entries == at.desk.live[OPERATOR.pubkey].chain.seq
+    assert (await summary_of(at, OPERATOR)).entries == at.bookkeeper.live[OPERATOR.pubkey].chain.seq
 
 
 async def test_a_rogue_machine_cannot_fill_the_books_with_sums_no_database_holds(at: Office) -> None:
     """A hundred times every satoshi there is, and its sales are out of range; the others and the operator go on."""
-    live = at.desk.live[OPERATOR.pubkey]
+    live = at.bookkeeper.live[OPERATOR.pubkey]
     live.book.tills["m1"].volume_sats = 100 * 21 * 10**14
     turn = await at.take(report(1, at.now))
     assert [type(fact).__name__ for entry in turn.batch.entries for fact in entry.facts] == ["SettlementRejected"]
@@ -428,7 +428,7 @@ async def asked(at: Office, text: str) -> dict[str, Any]:
     """The data of an answer to the operator's question."""
     turn = await at.take(command(OPERATOR, text, at.now))
     [(question, _)] = turn.questions
-    found = await at.desk.reading.answer(question)
+    found = await at.bookkeeper.reading.answer(question)
     assert isinstance(found, dict), found
     return found
 
@@ -486,7 +486,7 @@ async def test_a20_what_cannot_be_read_is_answered_so_many_times_and_no_more(at:
     floods = [report(n, **HALF) for n in range(RECORDS_AT_ONCE + 30)]
     turn = await at.take(*floods)
     assert len(acks(turn)) == RECORDS_AT_ONCE
-    assert len(at.desk.sightings[OPERATOR.pubkey, "m1"].unread) == UNREAD_KEPT
+    assert len(at.bookkeeper.sightings[OPERATOR.pubkey, "m1"].unread) == UNREAD_KEPT
 
 
 async def test_a20_an_lp_changes_its_mind_so_often_and_no_more(at: Office) -> None:

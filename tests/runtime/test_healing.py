@@ -224,7 +224,7 @@ async def test_a_healed_book_is_sound_in_every_way(tmp_path: Path) -> None:
         assert take_snapshot(restored) == take_snapshot(at.book)
         await verify(at)
     async with office(path) as at:  # as a start does
-        assert at.desk.closed_books == {}
+        assert at.bookkeeper.closed_books == {}
         check_books(at.book)
 
 
@@ -235,8 +235,8 @@ async def test_fixed_mode_goes_on_with_the_next_day_and_pays_no_slot_twice(tmp_p
 
         async def tick(now: int) -> int:
             at.now, kept = now, 0
-            for key in at.desk.books_due(now):
-                turn = await look_at_clock(at.desk, key, now)
+            for key in at.bookkeeper.books_due(now):
+                turn = await look_at_clock(at.bookkeeper, key, now)
                 await at.store.writer.commit(turn.batch)
                 kept += len(turn.batch.entries)
             return kept
@@ -374,4 +374,4 @@ async def test_a2_the_whole_bot_obeys_and_answers_at_once(tmp_path: Path) -> Non
         answer = await line.answer_to(asked)
         assert "m1" in OPERATOR.read(answer)
         assert abs(answer["created_at"] - time.time()) < 60
-        assert not bot.desk.books[OPERATOR.pubkey].machines["m1"].active
+        assert not bot.bookkeeper.books[OPERATOR.pubkey].machines["m1"].active

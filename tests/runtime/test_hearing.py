@@ -75,7 +75,7 @@ async def test_a7_old_commands_handed_on_take_nothing_from_their_author(at: Offi
     assert [fact.name for entry in turn.batch.entries for fact in entry.facts] == ["machine_changed"]
     assert sum("too_old" in text for text in texts(turn)) == MISDATED_AT_ONCE
     assert len(turn.batch.answered) == MISDATED_AT_ONCE + 1
-    assert at.desk.refusals[Reason.RATE_LIMITED] == 400 - MISDATED_AT_ONCE
+    assert at.bookkeeper.refusals[Reason.RATE_LIMITED] == 400 - MISDATED_AT_ONCE
 
 
 async def test_a7_what_was_answered_costs_its_author_nothing(at: Office) -> None:
@@ -185,5 +185,5 @@ def test_a5_what_has_much_of_the_past_looked_up_weighs_more() -> None:
         hear = [hearing.hear(author, said, 0, is_fresh=True, is_unlimited=False) for _ in range(100)]
         return hear.count(Heard.TAKEN)
 
-    assert heard("ana", drill) == (PROTECTING_AT_ONCE + COMMANDS_AT_ONCE) // drill.form.weight
-    assert heard("ben", preview) == COMMANDS_AT_ONCE // drill.form.weight
+    assert heard("ana", drill) == (PROTECTING_AT_ONCE + COMMANDS_AT_ONCE) // drill.spec.weight
+    assert heard("ben", preview) == COMMANDS_AT_ONCE // drill.spec.weight

@@ -17,7 +17,7 @@ from nostrbot.nostr.giftwrap import make_wrap
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Envelope, Scheme
 from nostrbot.refusals import Reason, Refusal
-from nostrbot.runtime.intake import Mailroom, Opened
+from nostrbot.runtime.intake import Intake, Opened
 from tests.effort import examples
 from tests.houses import BOT, DAWN, House, person, sale
 from tests.offices import BOT as DESK_BOT
@@ -56,7 +56,7 @@ def envelope() -> CountingEnvelope:
 
 
 def opened(book: Book, envelope: Envelope, event: VerifiedEvent, at: int = DAWN) -> Opened | Refusal:
-    return Mailroom(envelope, BOT.pubkey).open(event, Directory([book]), at)
+    return Intake(envelope, BOT.pubkey).open(event, Directory([book]), at)
 
 
 def made(who: str, kind: int, text: str, *tags: list[str], scheme: Scheme = Scheme.NIP44) -> VerifiedEvent:
@@ -344,7 +344,7 @@ async def test_nothing_valid_people_write_makes_the_desk_stumble(
                 events.append(sign_event(by, kind=kind, tags=tags, content=content, created_at=at.now + nth).plain())
         turn = await at.take(*events)
         for question, _ in turn.questions:
-            assert await at.desk.reading.answer(question) is not None
+            assert await at.bookkeeper.reading.answer(question) is not None
         head = at.head
         await at.reload()
         assert at.head == head

@@ -1,6 +1,6 @@
 """The notary: a checkpoint a day and on demand, signed once, committed with what is owed for it, whatever dies meanwhile.
 
-A real database and the real clerk; only the clock is the tests', and no relay is there. faults.md rows 48-50, 88.
+A real database and the real sequencer; only the clock is the tests', and no relay is there. faults.md rows 48-50, 88.
 """
 
 import asyncio
@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 
 from nostrbot.audit.proof import Proven, check_proof
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.proofs.liabilities import liabilities_of
 from nostrbot.nostr.sealing import Envelope
 from nostrbot.reading.question import Question
 from nostrbot.runtime.notary import Notary
-from nostrbot.runtime.sequencer import Clerk
+from nostrbot.runtime.sequencer import Sequencer
 from nostrbot.store.batch import Batch, Owed
 from nostrbot.store.sqlite import sqlite_url
 from nostrbot.store.store import Store
@@ -42,20 +42,20 @@ FLORES = Signer("flores")
 
 @dataclass
 class Bench:
-    """The clerk and the notary of one bot on one database. `now` is the bot's clock."""
+    """The sequencer and the notary of one bot on one database. `now` is the bot's clock."""
 
-    clerk: Clerk
+    sequencer: Sequencer
     notary: Notary
     now: int = OPENED_AT
 
     async def take(self, *events: Plain) -> list[tuple[Question, Any]]:
         """Decide and commit; returns the questions among them."""
         questions = []
-        async for turn in self.clerk.take([verified(event) for event in events]):
+        async for turn in self.sequencer.take([verified(event) for event in events]):
             questions += turn.questions
         return questions
 
-    async def say(self, who: Signer, words: str) -> list[Owed] | Refused:
+    async def say(self, who: Signer, words: str) -> list[Owed] | CommandRefused:
         """Ask for a checkpoint. Returns what is owed for it from then on."""
         ((question, given),) = await self.take(command(who, words, self.now))
         return await self.notary.answer(question, given)
@@ -63,7 +63,7 @@ class Bench:
     async def ask(self, who: Signer, words: str) -> Any:
         """The data of an answer, or the refusal."""
         ((question, _),) = await self.take(command(who, words, self.now))
-        return await self.clerk.desk.reading.answer(question)
+        return await self.sequencer.bookkeeper.reading.answer(question)
 
     async def look(self) -> list[Owed]:
         """The bot looks at its clock: the checkpoints of the day."""
@@ -81,9 +81,11 @@ async def open_bench(path: Path, now: int = OPENED_AT) -> Bench:
     def clock() -> int:
         return bench.now
 
-    clerk = Clerk(store, Envelope(BOT), bot=BOT.pubkey, platform=PLATFORM.pubkey, clock=clock, stopping=asyncio.Event())
-    bench = Bench(clerk, Notary(clerk, BOT, clock), now)
-    await clerk.load()
+    sequencer = Sequencer(
+        store, Envelope(BOT), bot=BOT.pubkey, platform=PLATFORM.pubkey, clock=clock, stopping=asyncio.Event()
+    )
+    bench = Bench(sequencer, Notary(sequencer, BOT, clock), now)
+    await sequencer.load()
     await bench.notary.load()
     return bench
 
@@ -95,7 +97,7 @@ async def bench_at(path: Path, now: int = OPENED_AT) -> AsyncIterator[Bench]:
     try:
         yield bench
     finally:
-        await bench.clerk.store.close()
+        await bench.sequencer.store.close()
 
 
 @pytest.fixture
@@ -124,7 +126,10 @@ async def test_a_checkpoint_says_what_the_book_owes_and_where_it_stands(path: Pa
     """Kind 78, the book in its d tag, exactly the fields of the protocol, signed by the bot; the answer says the same."""
     async with bench_at(path, OPENED_AT + 60) as bench:
         owed = await bench.say(OPERATOR, "checkpoint --json")
-        chain, book = bench.clerk.desk.live[OPERATOR.pubkey].chain, bench.clerk.desk.books[OPERATOR.pubkey]
+        chain, book = (
+            bench.sequencer.bookkeeper.live[OPERATOR.pubkey].chain,
+            bench.sequencer.bookkeeper.books[OPERATOR.pubkey],
+        )
         (event,) = signed(path)
         assert verified(event).pubkey == BOT.pubkey
         assert (event["kind"], event["created_at"]) == (78, OPENED_AT + 60)
@@ -189,7 +194,7 @@ async def test_only_an_operator_asks_and_only_for_its_own_book(path: Path) -> No
     async with bench_at(path) as bench:
         assert await bench.take(command(ANA, "checkpoint")) == []
         preview = await bench.say(OPERATOR, "preview checkpoint")
-        assert isinstance(preview, Refused)
+        assert isinstance(preview, CommandRefused)
         assert preview.code is Code.BAD_ARGUMENT
         assert signed(path) == []
         await bench.take(command(PLATFORM, f"operator add {FLORES.npub} name=flores"))
@@ -202,9 +207,9 @@ async def test_only_an_operator_asks_and_only_for_its_own_book(path: Path) -> No
 async def test_nothing_is_signed_about_a_closed_book(path: Path) -> None:
     """After trouble with a book its operator is told, and no day makes a checkpoint."""
     async with bench_at(path, MIDNIGHT) as bench:
-        bench.clerk.desk.closed_books[OPERATOR.pubkey] = "it does not balance"
+        bench.sequencer.bookkeeper.closed_books[OPERATOR.pubkey] = "it does not balance"
         refused = await bench.say(OPERATOR, "checkpoint")
-        assert isinstance(refused, Refused)
+        assert isinstance(refused, CommandRefused)
         assert refused.code is Code.BOOK_CLOSED
         assert await bench.look() == []
     assert signed(path) == []
@@ -213,9 +218,9 @@ async def test_nothing_is_signed_about_a_closed_book(path: Path) -> None:
 async def test_what_is_not_in_the_journal_is_not_signed(path: Path) -> None:
     """A book in memory that is ahead of its database, as after a commit that failed, is not spoken of."""
     async with bench_at(path) as bench:
-        await bench.clerk.desk.take([verified(report(2))], lambda: OPENED_AT)  # decided, not committed
+        await bench.sequencer.bookkeeper.take([verified(report(2))], lambda: OPENED_AT)  # decided, not committed
         refused = await bench.say(OPERATOR, "checkpoint")
-        assert isinstance(refused, Refused)
+        assert isinstance(refused, CommandRefused)
         assert refused.code is Code.OUR_FAULT
     assert signed(path) == []
 
@@ -229,7 +234,7 @@ async def test_each_local_day_has_one_even_when_nothing_changed(path: Path) -> N
         bench = await open_bench(path, now)
         await bench.look()
         assert await bench.look() == []
-        await bench.clerk.store.close()
+        await bench.sequencer.store.close()
     events = signed(path)
     days = [(event["created_at"] - MIDNIGHT) // DAY_S for event in events]
     assert days == [0, 1, 2]
@@ -268,13 +273,13 @@ async def test_a_clock_that_leaps_signs_no_day_twice(
         for leap, dies in leaps:
             now = max(OPENED_AT, now + leap)
             if dies:
-                await bench.clerk.store.close()
+                await bench.sequencer.store.close()
                 bench = await open_bench(path, now)
             bench.now = now
             await bench.look()
             assert bench.notary.books_due(now) == []
     finally:
-        await bench.clerk.store.close()
+        await bench.sequencer.store.close()
     dates = [event["created_at"] for event in signed(path)]
     assert all(before <= after or before - after > DAY_S for before, after in pairwise(dates))
     runs = [[dates[0]]] if dates else []
@@ -335,7 +340,7 @@ async def test_whichever_statement_of_its_commit_fails(path: Path, monkeypatch: 
 async def test_a_commit_that_went_well_and_was_reported_as_failed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is kept is looked up before anything else is signed: asked again, that very checkpoint is the answer."""
     async with bench_at(path) as bench:
-        commit = bench.clerk.store.writer.commit
+        commit = bench.sequencer.store.writer.commit
 
         async def report_failure(batch: Batch) -> None:
             await commit(batch)
@@ -343,8 +348,8 @@ async def test_a_commit_that_went_well_and_was_reported_as_failed(path: Path, mo
                 raise OperationalError("commit of a batch", None, Exception("disk I/O error"))
 
         with monkeypatch.context() as sick:
-            sick.setattr(bench.clerk.store.writer, "commit", report_failure)
-            assert isinstance(await bench.say(OPERATOR, "checkpoint"), Refused)
+            sick.setattr(bench.sequencer.store.writer, "commit", report_failure)
+            assert isinstance(await bench.say(OPERATOR, "checkpoint"), CommandRefused)
         bench.now += 1
         owed = await bench.say(OPERATOR, "checkpoint")
         assert isinstance(owed, list)

@@ -85,7 +85,7 @@ class Post:
 async def post_of(at: Office, *urls: str, min_ok: int = 1) -> AsyncIterator[Post]:
     """An office whose outbox publishes on these relays, with the books closed that are closed."""
     pool = Pool([RelayConfig(url, read=False) for url in urls], BOT, min_ok=min_ok, limits=QUICK)
-    outbox = Outbox(at.desk.books, BOT, Envelope(BOT), pool, at.store.queries, closed=at.desk.closed_books)
+    outbox = Outbox(at.bookkeeper.books, BOT, Envelope(BOT), pool, at.store.queries, closed=at.bookkeeper.closed_books)
     await pool.start()
     working = asyncio.create_task(outbox.run())
     try:
@@ -439,8 +439,8 @@ async def test_an_event_that_is_signed_already_goes_out_as_it_is(path: Path) -> 
     bodies[1] = bodies[1].replace(b'"content":"1"', b'"content":"7"')
     async with hostile_relay() as relay:
         async with office(path) as at:
-            first = Owed(at.desk.new_row(), None, None, bodies[0])
-            later = [Owed(at.desk.new_row(), None, None, body) for body in bodies[1:]]
+            first = Owed(at.bookkeeper.new_row(), None, None, bodies[0])
+            later = [Owed(at.bookkeeper.new_row(), None, None, body) for body in bodies[1:]]
             await at.store.writer.commit(Batch(owed=[first, *later]))
             async with post_of(at, relay.url) as it:
                 it.outbox.owe([first, *later], {})
@@ -455,7 +455,7 @@ async def test_what_a_damaged_book_owes_stays_owed(path: Path) -> None:
     """Neither of its entries nor of one that is not there is anything said; what follows in the table is not held up."""
     async with office(path) as at:
         await at.take(report(1), report(2))
-        last = at.desk.live[OPERATOR.pubkey].chain.seq
+        last = at.bookkeeper.live[OPERATOR.pubkey].chain.seq
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE entry SET body = substr(body, 2) WHERE book = 2 AND seq = ?", (last - 1,))
         connection.execute("DELETE FROM entry WHERE book = 2 AND seq = ?", (last,))

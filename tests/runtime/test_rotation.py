@@ -18,7 +18,7 @@ from nostrbot.home.config import Home
 from nostrbot.home.keyfile import read_key_file, write_key_file
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Envelope
-from nostrbot.runtime.bookkeeper import Desk
+from nostrbot.runtime.bookkeeper import Bookkeeper
 from nostrbot.runtime.rotation import begin, finish
 from nostrbot.store.rebuilding import rebuild
 from nostrbot.store.sqlite import sqlite_url
@@ -63,7 +63,7 @@ async def new_office(home: Home, store: Store) -> Office:
     keys = read_key_file(home.key_file, None)
     live = await store.load_books(keys.pubkey, PLATFORM.pubkey)
     _, highest = await store.queries.outbox_state()
-    at = Office(store, Desk(live, await store.queries.sightings(), Envelope(keys), store.queries, highest + 1))
+    at = Office(store, Bookkeeper(live, await store.queries.sightings(), Envelope(keys), store.queries, highest + 1))
     at.now = NOW + 1
     return at
 
@@ -92,7 +92,7 @@ async def test_every_book_goes_on_under_the_new_key(home: Home, store: Store) ->
     assert (read_key_file(retired, None).pubkey, home.next_key_file.exists()) == (BOT.pubkey, False)
 
     at = await new_office(home, store)
-    assert {book.bot for book in at.desk.books.values()} == {succession.new}
+    assert {book.bot for book in at.bookkeeper.books.values()} == {succession.new}
     event = MACHINE.report(sale_of(MACHINE, 2), to=succession.new, at=at.now)
     deposit = NEW_OPERATOR.command("deposit add ana 5 machine=m1", to=succession.new, at=at.now)
     turn = await at.take(event, deposit)
@@ -197,11 +197,11 @@ async def test_a_book_opened_later_stands_alone(home: Home, store: Store) -> Non
     await say(COBAN, f"lp add {ANA.npub} machine=m2 name=ana")
     at.now += 1
     await say(ANA, "join")
-    book = at.desk.books[COBAN.pubkey]
+    book = at.bookkeeper.books[COBAN.pubkey]
     assert (book.first_bot, book.former_bots) == (bot, [succession.new, BOT.pubkey])
     assert book.cash_out_ppm == 15_000
     assert book.lps["ana"].preferences is not None
     lines = await trail(store, bot, COBAN)
     assert orjson.loads(lines[0])["bot"] == bot
-    assert verify_trail(lines, bot=bot).head == at.desk.live[COBAN.pubkey].chain.head
-    assert (await new_office(home, store)).desk.books[COBAN.pubkey].former_bots == book.former_bots
+    assert verify_trail(lines, bot=bot).head == at.bookkeeper.live[COBAN.pubkey].chain.head
+    assert (await new_office(home, store)).bookkeeper.books[COBAN.pubkey].former_bots == book.former_bots

@@ -1,4 +1,4 @@
-"""The clerk: a turn that fails while the bot stops leaves no hole in the journal.
+"""The sequencer: a turn that fails while the bot stops leaves no hole in the journal.
 
 A real database that fails when it is told to. What else becomes of turns that fail is in test_bot.py and test_crash.py.
 """
@@ -10,7 +10,7 @@ import pytest
 
 from nostrbot.nostr.sealing import Envelope
 from nostrbot.runtime.inbox import Handed
-from nostrbot.runtime.sequencer import Clerk
+from nostrbot.runtime.sequencer import Sequencer
 from nostrbot.store.sqlite import sqlite_url
 from nostrbot.store.store import Store
 from tests.offices import ANA, BOT, OPENED_AT, OPERATOR, PLATFORM, command, office, report
@@ -20,9 +20,9 @@ from tests.store.faulty_driver import faulty_driver
 NOON_AT = OPENED_AT + 4 * 3_600  # OPENED_AT is 08:13:20 in Guatemala
 
 
-async def turns_of(clerk: Clerk, *events: Plain) -> int:
+async def turns_of(sequencer: Sequencer, *events: Plain) -> int:
     """How many turns were committed."""
-    return len([turn async for turn in clerk.take([verified(event) for event in events])])
+    return len([turn async for turn in sequencer.take([verified(event) for event in events])])
 
 
 async def test_nothing_follows_a_turn_that_failed_while_stopping(
@@ -36,23 +36,23 @@ async def test_nothing_follows_a_turn_that_failed_while_stopping(
         await at.take(report(1))
     with faulty_driver(monkeypatch) as faults:
         store = await Store.open(sqlite_url(path))
-        clerk = Clerk(
+        sequencer = Sequencer(
             store, Envelope(BOT), bot=BOT.pubkey, platform=PLATFORM.pubkey, clock=lambda: now, stopping=stopping
         )
-        await clerk.load()
-        head = clerk.desk.live[OPERATOR.pubkey].chain.seq
+        await sequencer.load()
+        head = sequencer.bookkeeper.live[OPERATOR.pubkey].chain.seq
         now = NOON_AT
         stopping.set()
         faults.expect(12)  # among the statements of the commit
-        assert await turns_of(clerk, report(2, at=NOON_AT)) == 0
-        assert clerk.desk.live[OPERATOR.pubkey].chain.seq == head + 1
+        assert await turns_of(sequencer, report(2, at=NOON_AT)) == 0
+        assert sequencer.bookkeeper.live[OPERATOR.pubkey].chain.seq == head + 1
         faults.expect(None)
-        assert clerk.desk.books_due(NOON_AT) == [OPERATOR.pubkey]
+        assert sequencer.bookkeeper.books_due(NOON_AT) == [OPERATOR.pubkey]
         handed = Handed(OPERATOR.pubkey, None)
-        assert [turn async for turn in clerk.take([handed])] == []
+        assert [turn async for turn in sequencer.take([handed])] == []
         assert not handed.held.done()
-        assert await turns_of(clerk, command(ANA, "pause", NOON_AT)) == 0
+        assert await turns_of(sequencer, command(ANA, "pause", NOON_AT)) == 0
         await store.close()
     async with office(path) as at:
-        assert at.desk.live[OPERATOR.pubkey].chain.seq == head
-        assert at.desk.books_due(NOON_AT) == [OPERATOR.pubkey]
+        assert at.bookkeeper.live[OPERATOR.pubkey].chain.seq == head
+        assert at.bookkeeper.books_due(NOON_AT) == [OPERATOR.pubkey]

@@ -71,8 +71,8 @@ async def path(tmp_path: Path) -> Path:
 async def tick(at: Office, now: int) -> Turn:
     """The bot looks at its clock, and commits what comes of it."""
     at.now, turn = now, Turn()
-    for key in at.desk.books_due(now):
-        turn = await look_at_clock(at.desk, key, now)
+    for key in at.bookkeeper.books_due(now):
+        turn = await look_at_clock(at.bookkeeper, key, now)
         await at.store.writer.commit(turn.batch)
     return turn
 
@@ -107,7 +107,7 @@ async def test_a_slot_is_kept_once_whoever_looks_and_whenever_it_is_loaded_again
     commits: each slot once, and the sums that belong to it."""
     for now in range(OPENED_AT, MORNING + 2 * HALF_A_DAY_S, 1_800):
         at = await open_office(path)
-        await look_at_clock(at.desk, OPERATOR.pubkey, now)  # not committed: as if killed
+        await look_at_clock(at.bookkeeper, OPERATOR.pubkey, now)  # not committed: as if killed
         await at.reload()
         await tick(at, now)
         await at.store.close()  # nothing is said to anybody: as if killed
@@ -177,7 +177,7 @@ async def test_ticks_and_what_arrives_share_one_chain(path: Path) -> None:
     async with office(path) as at:
         await tick(at, EVENING)
         turn = await at.take(report(2, EVENING))
-        assert [entry.seq for entry in turn.batch.entries] == [at.desk.live[OPERATOR.pubkey].chain.seq]
+        assert [entry.seq for entry in turn.batch.entries] == [at.bookkeeper.live[OPERATOR.pubkey].chain.seq]
         assert at.book.lps["ana"].seats["m1"].remaining_minor == 800_000
     await check(path)
 
@@ -187,10 +187,10 @@ async def test_a_closed_book_is_left_alone_and_the_others_are_served(tmp_path: P
     path = tmp_path / "bot.sqlite"
     house = (*PLANNED, (PLATFORM, f"operator add {FLORES.npub} name=flores"), (FLORES, "fixed schedule 09:00"))
     async with office(path, house=house) as at:
-        at.desk.closed_books[OPERATOR.pubkey] = "it does not balance"
+        at.bookkeeper.closed_books[OPERATOR.pubkey] = "it does not balance"
         turn = await tick(at, MORNING)
         assert [entry.book for entry in turn.batch.entries] == [FLORES.pubkey]
-        at.desk.closed_books.clear()
+        at.bookkeeper.closed_books.clear()
         turn = await tick(at, MORNING)
         assert [entry.book for entry in turn.batch.entries] == [OPERATOR.pubkey]
 
@@ -288,5 +288,5 @@ async def test_a_fault_of_ours_in_fixed_mode_costs_no_sale(
         await asyncio.sleep(0.3)
         asked = command(OPERATOR, "settlement note s1 hm", EVENING)
         assert asked["kind"] == DIRECT_MESSAGE
-        await bot.clerk._take_all([verified(asked)], bot._after_commit)
+        await bot.sequencer._take_all([verified(asked)], bot._after_commit)
         assert entries(path)[-1]["facts"][0]["fact"] == "settlement_noted"

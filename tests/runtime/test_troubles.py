@@ -183,19 +183,19 @@ async def test_a1_a_snapshot_that_fails_never_fails_a_turn(
     the other book keeps its snapshots."""
     monkeypatch.setattr(shelf_module, "SNAPSHOT_EVERY_ENTRIES", 1)
     async with running(path, url) as bot:
-        bot.desk.books[OPERATOR.pubkey].fee_seq = 2**70
+        bot.bookkeeper.books[OPERATOR.pubkey].fee_seq = 2**70
         for n in range(1, 4):
             await line.publish(report(n))
         await line.publish(say(FLORES, "machine suspend m3"), command(OPERATOR, "machine suspend m1", int(time.time())))
         await eventually(lambda: len(contents(path)["settlement"]) == 3)
-        await eventually(lambda: not bot.desk.books[OPERATOR.pubkey].machines["m1"].active)
-        await eventually(lambda: not bot.desk.books[FLORES.pubkey].machines["m3"].active)
+        await eventually(lambda: not bot.bookkeeper.books[OPERATOR.pubkey].machines["m1"].active)
+        await eventually(lambda: not bot.bookkeeper.books[FLORES.pubkey].machines["m3"].active)
         assert troubles_of(bot) == {OPERATOR.pubkey: {"snapshot"}}
         told = await hears(url, OPERATOR, "Trouble in your book antigua: this book cannot be kept as a snapshot")
         assert "Nothing is lost" in told
         assert "64-bit" not in told
         assert [why.split(":")[0] for why in why_unhealthy(bot.figures.state())] == [f"book {OPERATOR.npub}"]
-        bot.desk.books[OPERATOR.pubkey].fee_seq = 2
+        bot.bookkeeper.books[OPERATOR.pubkey].fee_seq = 2
         await line.publish(say(OPERATOR, "machine resume m1"))
         assert await hears(url, OPERATOR, "Over in your book antigua")
         assert why_unhealthy(bot.figures.state()) == []
@@ -252,7 +252,7 @@ async def test_a4_a_tick_that_fails_is_that_books_trouble_alone(
 
         monkeypatch.setattr(bot.store, "_load_book", load_book)
         await eventually(lambda: troubles_of(bot) == {OPERATOR.pubkey: {"tick"}})
-        await eventually(lambda: bot.desk.books[FLORES.pubkey].fixed_slots == {"00:00"})
+        await eventually(lambda: bot.bookkeeper.books[FLORES.pubkey].fixed_slots == {"00:00"})
         await line.publish(report(1))
         await eventually(lambda: len(contents(path)["settlement"]) == 1)
         assert await hears(url, OPERATOR, "Trouble in your book antigua: fixed mode cannot pay")
@@ -326,7 +326,7 @@ async def test_a4_alerts_checkpoints_and_messages_of_one_book_cost_no_other(
     """Whichever of them raises for one book: the other's goes out, and the one is told."""
     broken = _breaking(FLORES.pubkey)
     if culprit == "alert":
-        monkeypatch.setattr("nostrbot.runtime.alerting.find_alarms", broken("nostrbot.runtime.alerting", "find_alarms"))
+        monkeypatch.setattr("nostrbot.runtime.alerting.find_alerts", broken("nostrbot.runtime.alerting", "find_alerts"))
     elif culprit == "checkpoint":
         monkeypatch.setattr("nostrbot.runtime.notary.balances_of", broken("nostrbot.runtime.notary", "balances_of"))
     else:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from nostrbot.core.atm.unread import SIGNER, SILENCED_KEPT
-from nostrbot.messages.alerts import Rung, Surroundings, find_alarms, ring
+from nostrbot.messages.alerts import AlertState, Surroundings, find_alerts, notify
 from tests.offices import MACHINE, OPERATOR, Office, command, office, report
 from tests.signers import Signer
 
@@ -35,7 +35,7 @@ async def unreadable(at: Office) -> list[dict[str, Any]]:
     """The rows of the worklist."""
     turn = await at.take(command(OPERATOR, "worklist", at.now))
     [(question, _)] = turn.questions
-    found = await at.desk.reading.answer(question)
+    found = await at.bookkeeper.reading.answer(question)
     assert isinstance(found, dict), found
     rows: list[dict[str, Any]] = found.get("unreadable", [])
     return rows
@@ -60,7 +60,7 @@ async def test_what_an_old_key_says_that_cannot_be_read_stands_among_its_like(at
     await at.take(true)
     await at.take(*[report(n, machine=MACHINE, **HALF) for n in range(2, 112)])
     assert ("m1", true["id"]) in await listed(at)
-    kept = at.desk.sightings[OPERATOR.pubkey, "m1"].unread
+    kept = at.bookkeeper.sightings[OPERATOR.pubkey, "m1"].unread
     assert [one.event_id for one in kept if one.field != SIGNER] == [true["id"]]
     assert len(kept) == 1 + SILENCED_KEPT
     assert kept[-1].detail.startswith("machine_inactive: bills.0.denomination: ")
@@ -117,14 +117,14 @@ async def test_a_flood_at_one_machine_hides_nothing_of_another(at: Office) -> No
 
 async def test_a_thief_who_never_stops_is_told_of_once_an_hour(at: Office) -> None:
     """And a true report in the midst of it by itself."""
-    known: dict[str, Rung] = {}
+    known: dict[str, AlertState] = {}
     lines: list[str] = []
 
     def look() -> None:
         nonlocal known
         around = Surroundings(at.now, at.now, 1, 1, None)
-        alarms = find_alarms(at.book, at.desk.sightings, around, known=known)
-        told, known = ring(known, alarms, at.now)
+        alarms = find_alerts(at.book, at.bookkeeper.sightings, around, known=known)
+        told, known = notify(known, alarms, at.now)
         lines.extend(told)
 
     for n in range(1, 60):
@@ -142,6 +142,6 @@ async def test_what_an_old_key_says_is_no_line_of_its_own_in_an_alert(at: Office
     """The currency is whatever the report says, for nobody has judged it: it must not pass for another alarm's end."""
     await at.take(report(1, machine=MACHINE, fiat_code="GTQ\nOver: m2 down\u202e"))
     around = Surroundings(at.now, at.now, 1, 1, None)
-    lines, _ = ring({}, find_alarms(at.book, at.desk.sightings, around, known={}), at.now)
+    lines, _ = notify({}, find_alerts(at.book, at.bookkeeper.sightings, around, known={}), at.now)
     [line] = [line for line in lines if "m2 down" in line]
     assert "GTQ\\nOver: m2 down\\u202e" in line

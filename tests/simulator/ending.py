@@ -126,10 +126,10 @@ async def _go_back(world: "World", backup: Path) -> None:
 async def _check_memory(world: "World") -> None:
     """I6: a book that lived through all this is, in bytes, the one that its journal alone makes."""
     assert world.node.bot is not None
-    while world.node.bot.clerk.lock.locked():
+    while world.node.bot.sequencer.lock.locked():
         await asyncio.sleep(0.01)
     world.witness.look()
-    for key, live in world.node.bot.desk.live.items():
+    for key, live in world.node.bot.bookkeeper.live.items():
         book = Book(BOT.pubkey, key, person("platform").pubkey)
         for seq, (_, body) in enumerate(world.witness.books[key].entries, start=1):
             content = orjson.loads(body)

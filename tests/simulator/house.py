@@ -11,7 +11,7 @@ from random import Random
 
 from nostrbot.nostr.event import VerifiedEvent, read_event
 from nostrbot.nostr.sealing import Envelope, Scheme
-from nostrbot.runtime.sequencer import Clerk
+from nostrbot.runtime.sequencer import Sequencer
 from nostrbot.store.batch import Batch
 from nostrbot.store.sqlite import sqlite_url
 from nostrbot.store.store import Store
@@ -64,7 +64,7 @@ async def _furnish(path: Path) -> None:
     process = Process("house", 1, path, Random(0), lambda _: None, breath=0.0)
     current.set(process)
     store = await Store.open(sqlite_url(path))
-    clerk = Clerk(
+    sequencer = Sequencer(
         store,
         Envelope(BOT),
         bot=BOT.pubkey,
@@ -72,16 +72,16 @@ async def _furnish(path: Path) -> None:
         clock=lambda: HOUSE_AT,
         stopping=asyncio.Event(),
     )
-    await clerk.load()
+    await sequencer.load()
     letters = [
         say(who, text, at=HOUSE_AT - len(WORDS) + place, scheme=Scheme.NIP04, name=b"house").event
         for place, (who, text) in enumerate(WORDS)
     ]
     events = [event for event in map(read_event, letters) if isinstance(event, VerifiedEvent)]
-    async for _ in clerk.take(events):
+    async for _ in sequencer.take(events):
         pass
     owed = [row.id for row in await store.queries.outbox(after=0, limit=500)]
-    async with clerk.lock:
-        await clerk.commit(Batch(delivered=owed))
+    async with sequencer.lock:
+        await sequencer.commit(Batch(delivered=owed))
     await store.close()
     process.die("furnished")

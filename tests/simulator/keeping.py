@@ -40,16 +40,16 @@ def check_keeping(world: "World") -> None:
 def _check_no_trouble(world: "World", node: "Node") -> None:
     """A book that is in trouble, and the disk was well, is a fault of the product's."""
     process = node.process
-    if node.clerk is None or process is None or process.had_trouble or process.is_with_another:
+    if node.sequencer is None or process is None or process.had_trouble or process.is_with_another:
         return
-    for trouble in node.clerk.troubles.current(world.loop.time()):
+    for trouble in node.sequencer.troubles.current(world.loop.time()):
         raise Violation(f"a book is in trouble: {trouble.words()}")
 
 
 def _check_kept(node: "Node") -> None:
     """Each book comes back from a snapshot as it was."""
-    if node.clerk is not None:
-        for live in list(node.clerk.desk.live.values()):
+    if node.sequencer is not None:
+        for live in list(node.sequencer.bookkeeper.live.values()):
             try:
                 taken = orjson.dumps(take_snapshot(live.book))
                 restored = restore_snapshot(orjson.loads(taken))

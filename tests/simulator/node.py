@@ -17,7 +17,7 @@ from nostrbot.errors import ConfigError, FenceError
 from nostrbot.home.config import RelaySettings
 from nostrbot.relays.limits import Limits
 from nostrbot.relays.relay import RelayConfig
-from nostrbot.runtime.sequencer import Clerk
+from nostrbot.runtime.sequencer import Sequencer
 from nostrbot.store.sqlite import sqlite_url
 from tests.houses import BOT, person
 from tests.simulator.clock import WallClock
@@ -53,10 +53,10 @@ class Node:
         return self._task is not None and not self._task.done() and self.process is not None and self.process.alive
 
     @property
-    def clerk(self) -> Clerk | None:
+    def sequencer(self) -> Sequencer | None:
         """Of a bot that runs and has its books, who keeps them."""
-        clerk = getattr(self.bot, "clerk", None) if self.is_up and self.bot is not None else None
-        return clerk if clerk is not None and clerk._desk is not None else None
+        sequencer = getattr(self.bot, "clerk", None) if self.is_up and self.bot is not None else None
+        return sequencer if sequencer is not None and sequencer._bookkeeper is not None else None
 
     def start(self) -> None:
         """Start a bot from what is in the file."""

@@ -24,8 +24,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 import nostrbot.bot
 import nostrbot.relays.connection
 import nostrbot.relays.pool
-import nostrbot.runtime.shelf
 import nostrbot.runtime.figures
+import nostrbot.runtime.shelf
 import nostrbot.store.store
 import nostrbot.store.writer
 from nostrbot.nostr.keys import Keys

@@ -28,7 +28,7 @@ async def path(tmp_path: Path) -> Path:
         for n in (1, 2, 3):
             await at.take(report(n))
         await at.say((OPERATOR, 'settlement partial s2 fiat=1000 note="half"'))
-        assert at.desk.closed_books == {}
+        assert at.bookkeeper.closed_books == {}
     return path
 
 
@@ -42,7 +42,7 @@ async def flaws(path: Path) -> dict[str, str]:
     """Which books are closed at a start, and why; by handle."""
     async with office(path) as at:
         names = {ROOT: ROOT, OPERATOR.pubkey: "antigua", FLORES.pubkey: "flores"}
-        return {names.get(key, key): reason for key, reason in at.desk.closed_books.items()}
+        return {names.get(key, key): reason for key, reason in at.bookkeeper.closed_books.items()}
 
 
 @pytest.mark.parametrize(
@@ -161,9 +161,9 @@ async def test_a_damaged_page_closes_every_book_and_they_can_still_be_read(path:
         file.seek((page - 1) * size)
         file.write(b"\x0a" + b"\xff" * 199)
     async with office(path) as at:
-        assert set(at.desk.closed_books) == {ROOT, OPERATOR.pubkey, FLORES.pubkey}
-        assert all("the database file is damaged" in reason for reason in at.desk.closed_books.values())
-        assert all(reason.endswith(RESTORE) for reason in at.desk.closed_books.values())
+        assert set(at.bookkeeper.closed_books) == {ROOT, OPERATOR.pubkey, FLORES.pubkey}
+        assert all("the database file is damaged" in reason for reason in at.bookkeeper.closed_books.values())
+        assert all(reason.endswith(RESTORE) for reason in at.bookkeeper.closed_books.values())
         assert at.book.settlement_count == 3
 
 
@@ -179,7 +179,7 @@ async def test_nothing_is_entered_in_a_closed_book_and_the_others_go_on(path: Pa
         )
         assert [entry.book for entry in turn.batch.entries] == [FLORES.pubkey]
         assert turn.say == []
-        assert dict(at.desk.refusals) == {"book_closed": 1}
+        assert dict(at.bookkeeper.refusals) == {"book_closed": 1}
         answers = [row.body for row in turn.batch.owed if row.body is not None]
         assert [b"book_closed" in body for body in answers] == [True, True, False]
 
@@ -189,19 +189,19 @@ async def test_a_sale_of_a_closed_book_that_comes_again_is_not_looked_into(path:
     write(path, "UPDATE entry SET body = 'x' WHERE book = 2 AND seq = 12")
     async with office(path) as at:
         turn = await at.take(report(1), command(OPERATOR, "settlement show s1"))
-        assert (turn.batch.entries, turn.say, dict(at.desk.refusals)) == ([], [], {"book_closed": 1})
+        assert (turn.batch.entries, turn.say, dict(at.bookkeeper.refusals)) == ([], [], {"book_closed": 1})
 
 
 @pytest.mark.parametrize("column", ["at", "seq", "hash", "digest", "body"])
 async def test_a_snapshot_of_other_types_costs_time_at_most(path: Path, column: str) -> None:
     """It is passed over, or the journal knows better; the chain goes on in time."""
     async with office(path) as at:
-        await at.store.writer.commit(Batch(snapshots=[at.desk.live[OPERATOR.pubkey].snapshot_row()]))
-        head, latest = at.head, at.desk.live[OPERATOR.pubkey].chain.at
+        await at.store.writer.commit(Batch(snapshots=[at.bookkeeper.live[OPERATOR.pubkey].snapshot_row()]))
+        head, latest = at.head, at.bookkeeper.live[OPERATOR.pubkey].chain.at
     write(path, f"UPDATE snapshot SET {column} = 'x' WHERE book = 2")
     async with office(path) as at:
-        assert at.desk.closed_books == {}
-        assert (at.head, at.desk.live[OPERATOR.pubkey].chain.at) == (head, latest)
+        assert at.bookkeeper.closed_books == {}
+        assert (at.head, at.bookkeeper.live[OPERATOR.pubkey].chain.at) == (head, latest)
         assert [entry.book for entry in (await at.take(report(4))).batch.entries] == [OPERATOR.pubkey]
 
 
@@ -213,4 +213,4 @@ async def test_a_home_of_its_first_minute_has_no_flaw(tmp_path: Path) -> None:
 async def flaws_of_new(path: Path) -> dict[str, str]:
     """The closed books of a database that is made now."""
     async with office(path, house=()) as at:
-        return at.desk.closed_books
+        return at.bookkeeper.closed_books

@@ -71,11 +71,11 @@ async def test_books_from_a_snapshot_equal_books_from_scratch(path: Path) -> Non
     """A snapshot is a cache of the facts before it: with or without, the books and the head are the same."""
     async with office(path) as at:
         with_snapshot = state(at)
-        assert at.desk.live[OPERATOR.pubkey].snapshot_seq == 51
+        assert at.bookkeeper.live[OPERATOR.pubkey].snapshot_seq == 51
     write(path, "DELETE FROM snapshot")
     async with office(path) as at:
         assert state(at) == with_snapshot
-        assert at.desk.live[OPERATOR.pubkey].snapshot_seq == 0
+        assert at.bookkeeper.live[OPERATOR.pubkey].snapshot_seq == 0
         assert at.book.settlement_count == 45
 
 
@@ -87,7 +87,7 @@ async def test_a_damaged_snapshot_is_passed_over(path: Path, damaged: str) -> No
     damage(path, "snapshot", f"book = 2 AND {damaged}", lambda body: body.replace(b"antigua", b"antiqua"))
     async with office(path) as at:
         assert state(at) == before
-        assert at.desk.live[OPERATOR.pubkey].snapshot_seq == (41 if damaged == "seq = 51" else 0)
+        assert at.bookkeeper.live[OPERATOR.pubkey].snapshot_seq == (41 if damaged == "seq = 51" else 0)
 
 
 async def test_a_snapshot_in_a_shape_of_old_is_passed_over(path: Path) -> None:
@@ -104,10 +104,10 @@ async def test_a_snapshot_that_stands_on_no_entry_is_passed_over(path: Path) -> 
     """Where the journal ends before a snapshot the book is read from the one before, and closed: its end is lost."""
     write(path, "DELETE FROM entry WHERE book = 2 AND seq >= 51")
     async with office(path) as at:
-        reason = at.desk.closed_books[OPERATOR.pubkey]
+        reason = at.bookkeeper.closed_books[OPERATOR.pubkey]
         assert reason.startswith("the journal ends at entry 50, and there was an entry 5")
-        assert at.desk.live[OPERATOR.pubkey].chain.seq == 50
-        assert at.desk.live[OPERATOR.pubkey].snapshot_seq == 41
+        assert at.bookkeeper.live[OPERATOR.pubkey].chain.seq == 50
+        assert at.bookkeeper.live[OPERATOR.pubkey].snapshot_seq == 41
         assert at.book.settlement_count == 39
 
 
@@ -122,8 +122,8 @@ async def test_work_goes_on_after_a_snapshot(path: Path) -> None:
 async def flaw(path: Path) -> str | None:
     """Why the operator's book is closed, opened as a bot opens it; the root book is not."""
     async with office(path) as at:
-        assert set(at.desk.closed_books) <= {OPERATOR.pubkey}
-        return at.desk.closed_books.get(OPERATOR.pubkey)
+        assert set(at.bookkeeper.closed_books) <= {OPERATOR.pubkey}
+        return at.bookkeeper.closed_books.get(OPERATOR.pubkey)
 
 
 # The newest snapshot stands on entry 51: one damaged entry lies behind it, one is hidden by it.
@@ -151,7 +151,7 @@ async def test_a_damaged_book_is_folded_as_far_as_it_is_sound(path: Path) -> Non
     """Up to the entry before the damaged one: so much can be read, and no more is believed."""
     damage(path, "entry", "book = 2 AND seq = 54", lambda body: body[:100])
     async with office(path) as at:
-        assert at.desk.live[OPERATOR.pubkey].chain.seq == 53
+        assert at.bookkeeper.live[OPERATOR.pubkey].chain.seq == 53
         assert at.book.settlement_count == 42
 
 
@@ -225,7 +225,7 @@ async def test_commands_answered_before_a_restart_have_no_second_effect(path: Pa
         assert not turn.batch
         assert not turn.say
         assert len(at.book.deposits) == 3
-        assert dict(at.desk.refusals) == {"duplicate": 1}
+        assert dict(at.bookkeeper.refusals) == {"duplicate": 1}
 
 
 async def test_a_book_that_a_gift_wrap_opened_is_the_home_s_own(tmp_path: Path) -> None:

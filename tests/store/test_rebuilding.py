@@ -79,7 +79,7 @@ async def test_what_differs_is_counted_and_put_right(path: Path, sql: str, diffe
         assert contents(path) == before
     assert await rebuilt(path) == {}
     async with office(path) as at:
-        assert at.desk.closed_books == {}
+        assert at.bookkeeper.closed_books == {}
 
 
 async def test_two_events_that_changed_places_are_put_right(path: Path) -> None:

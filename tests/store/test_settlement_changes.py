@@ -292,6 +292,6 @@ async def test_a13_a_payment_hash_at_two_machines(tmp_path: Path, restarts: bool
         assert {number: one.status for number, one in folded.items()} == {
             1: "refunded", 2: "refunded", 3: "processed", 4: "processed"
         }  # fmt: skip
-        live = dict(at.desk.live)
+        live = dict(at.bookkeeper.live)
         await at.store.examine(live)
         assert [one.flaw for one in live.values()] == [None] * len(live)

@@ -122,8 +122,8 @@ async def happen(at: Office, deed: Deed, number: int) -> None:
         case "settle":
             await at.say((OPERATOR, f"settle ana {deed.fiat % 20 + 1} machine=m1"))
         case _:
-            if at.desk.books_due(at.now):
-                await at.store.writer.commit((await look_at_clock(at.desk, OPERATOR.pubkey, at.now)).batch)
+            if at.bookkeeper.books_due(at.now):
+                await at.store.writer.commit((await look_at_clock(at.bookkeeper, OPERATOR.pubkey, at.now)).batch)
 
 
 async def answer_as_one_by_one(at: Office, figures: Figures) -> None:
@@ -201,7 +201,7 @@ def test_a5_answers_from_sums_are_those_of_every_entry(tz: str, life: list[Deed]
                 await happen(at, deed, number)
             await answer_as_one_by_one(at, await figures_of(at))
             await at.reload()
-            assert at.desk.closed_books == {}, "a start finds its sums right"
+            assert at.bookkeeper.closed_books == {}, "a start finds its sums right"
             kept = {name: contents(path)[name] for name in SUMS}
             assert await rebuild(at.store, BOT.pubkey, PLATFORM.pubkey) == {}
             assert {name: contents(path)[name] for name in SUMS} == kept

@@ -25,10 +25,10 @@ import nostrbot.runtime.bookkeeper
 from nostrbot.backup.copy import back_up
 from nostrbot.core.atm.payloads.subject import Subject
 from nostrbot.nostr.sealing import Scheme
-from nostrbot.runtime.alerting import Lookout, Reach
+from nostrbot.runtime.alerting import Alerting, Reach
 from nostrbot.runtime.notary import Notary
 from nostrbot.runtime.outbox import Outbox, _item
-from nostrbot.runtime.sequencer import Clerk
+from nostrbot.runtime.sequencer import Sequencer
 from nostrbot.store.batch import Batch, Owed
 from tests.houses import person
 from tests.vectors.record import VECTORS
@@ -112,11 +112,13 @@ async def live(at: Scene) -> None:
 async def notice_and_sign(at: Scene) -> None:
     """What the bot does by itself: operators are told what is amiss, and checkpoints are signed."""
     at.now += DAY_S
-    tidings = await Lookout().look(at.desk.books, at.desk.sightings, at.store.queries, Reach(True, 1, 1), at.now)
-    owed = [Owed(at.desk.new_row(), None, None, body) for body in tidings.messages.values()]
+    tidings = await Alerting().look(
+        at.bookkeeper.books, at.bookkeeper.sightings, at.store.queries, Reach(True, 1, 1), at.now
+    )
+    owed = [Owed(at.bookkeeper.new_row(), None, None, body) for body in tidings.messages.values()]
     await at.store.writer.commit(Batch(owed=owed, alarms=tidings.told))
     bot, platform = person(at.bot), person("platform").pubkey
-    clerk = Clerk(
+    sequencer = Sequencer(
         at.store,
         envelope(at.bot),
         bot=bot.pubkey,
@@ -124,8 +126,8 @@ async def notice_and_sign(at: Scene) -> None:
         clock=lambda: at.now,
         stopping=asyncio.Event(),
     )
-    await clerk.load()
-    notary = Notary(clerk, bot, lambda: at.now)
+    await sequencer.load()
+    notary = Notary(sequencer, bot, lambda: at.now)
     await notary.load()
     for key in notary.books_due(at.now):
         assert await notary.sign_daily(key)
@@ -134,7 +136,7 @@ async def notice_and_sign(at: Scene) -> None:
 
 async def owed_messages(at: Scene) -> list[str]:
     """The ids of the messages that a bot started now would publish first of all, in their order."""
-    outbox = Outbox(at.desk.books, person(at.bot), envelope(at.bot), None, at.store.queries)  # type: ignore[arg-type]
+    outbox = Outbox(at.bookkeeper.books, person(at.bot), envelope(at.bot), None, at.store.queries)  # type: ignore[arg-type]
     ids = []
     for row in await at.store.queries.outbox(after=0, limit=ROWS_MAX):
         item = _item(row)

@@ -27,7 +27,7 @@ from nostrbot.nostr.giftwrap import make_wrap
 from nostrbot.nostr.sealing import Envelope, Scheme
 from nostrbot.refusals import Refusal
 from nostrbot.runtime import rotation
-from nostrbot.runtime.bookkeeper import Desk
+from nostrbot.runtime.bookkeeper import Bookkeeper
 from nostrbot.runtime.healing import heal
 from nostrbot.runtime.turn import Turn
 from nostrbot.store.store import Store
@@ -55,7 +55,7 @@ class Scene:
         self.keys: dict[str, str] = {}  # by machine: whose key it speaks with, where that is not its name
         self.sold = 0
         self.silent: list[str] = []  # what came to no entry
-        self.desk: Desk
+        self.bookkeeper: Bookkeeper
 
     async def open_desk(self) -> None:
         """Load the books as a start does."""
@@ -63,15 +63,15 @@ class Scene:
         await self.store.examine(live)
         _, highest_row = await self.store.queries.outbox_state()
         sightings = await self.store.queries.sightings()
-        self.desk = Desk(live, sightings, envelope(self.bot), self.store.queries, highest_row + 1)
-        assert not self.desk.closed_books, self.desk.closed_books
+        self.bookkeeper = Bookkeeper(live, sightings, envelope(self.bot), self.store.queries, highest_row + 1)
+        assert not self.bookkeeper.closed_books, self.bookkeeper.closed_books
 
     def book(self, handle: str) -> Book:
         """An operator's book."""
-        return next(book for book in self.desk.books.values() if book.handle == handle)
+        return next(book for book in self.bookkeeper.books.values() if book.handle == handle)
 
     def _home_of(self, machine: str) -> Book:
-        return next(book for book in self.desk.books.values() if machine in book.machines)
+        return next(book for book in self.bookkeeper.books.values() if machine in book.machines)
 
     # --- what happens -------------------------------------------------------------------------------------------------
 
@@ -79,7 +79,7 @@ class Scene:
         """One event through the front door, decided and committed."""
         read = read_event(event.plain())
         assert isinstance(read, VerifiedEvent), read
-        turn = await self.desk.take([read], lambda: self.now)
+        turn = await self.bookkeeper.take([read], lambda: self.now)
         await self.store.writer.commit(turn.batch)
         if not turn.batch.entries:
             answers = [orjson.loads(row.body)["text"] for row in turn.batch.owed if row.body is not None]
@@ -178,8 +178,8 @@ class Scene:
     async def tick(self, at: int) -> None:
         """The bot looks at its clock, which says `at`, once for each book in which something is due."""
         self.now = at
-        for key in self.desk.books_due(self.now):
-            turn = await look_at_clock(self.desk, key, self.now)
+        for key in self.bookkeeper.books_due(self.now):
+            turn = await look_at_clock(self.bookkeeper, key, self.now)
             await self.store.writer.commit(turn.batch)
 
     async def rotate(self, new: str) -> None:
@@ -206,7 +206,7 @@ class Scene:
     async def trails(self) -> dict[str, bytes]:
         """Every book's trail, by the operator's name; the root book's is `root`."""
         found = {}
-        for key, book in self.desk.books.items():
+        for key, book in self.bookkeeper.books.items():
             lines = [line async for line in export_trail(self.store.queries, person(self.bot).pubkey, key)]
             found[book.handle or "root"] = b"".join(lines)
         return found

@@ -5,10 +5,10 @@ from typing import Any
 import orjson
 import pytest
 
-from nostrbot.core.atm.fleet import UNSEEN, Sighting, see_beacon, see_telemetry
+from nostrbot.core.atm.fleet import UNSEEN, MachineStatus, see_beacon, see_telemetry
 from nostrbot.core.commands.command import Command
 from nostrbot.core.commands.order import Order
-from nostrbot.core.commands.refused import Refused
+from nostrbot.core.commands.refused import CommandRefused
 from nostrbot.core.desks import DECIDERS
 from nostrbot.core.parsing import parse
 from nostrbot.messages.replies import WORDS
@@ -36,7 +36,7 @@ def asked(house: House, text: str) -> tuple[dict[str, Any], str]:
     assert isinstance(command, Command), command
     order = Order(command, OPERATOR.pubkey, house.now, "")
     facts = DECIDERS[command.verb][1](house.book, order)
-    assert not isinstance(facts, Refused), facts
+    assert not isinstance(facts, CommandRefused), facts
     data = outcome_view(house.book, OPERATOR.pubkey, command, facts, at=house.now)
     return orjson.loads(orjson.dumps(data)), MACHINE_WORDS[command.verb](data)
 
@@ -107,7 +107,7 @@ def test_what_a_machine_is_told(house: House) -> None:
     assert words == "m1 is told that its cassettes hold:\n1: 460 x 100\n2: 300 x 20"
 
 
-def sighting(house: House, **fields: Any) -> Sighting:
+def sighting(house: House, **fields: Any) -> MachineStatus:
     """m1 as its beacon, heard this second, tells."""
     return see_beacon(UNSEEN, beacon(at=house.now, **fields), house.now, may_be_stored=False).sighting
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from nostrbot.core.atm.booking import book_fact
 from nostrbot.core.book import Book
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.facts import Fact
 from nostrbot.core.ledger.accounts import LP_PREFIX, OPERATOR, SAT, SATS
 from nostrbot.core.rules import SOUND
@@ -54,16 +54,16 @@ def outgrows_sats(book: Book, facts: Iterable[Fact]) -> bool:
     return owed > max(BOOK_SATS_MAX, owed_sats(book)) or own < min(-BOOK_SATS_MAX, book.own_sats())
 
 
-def refuse_outgrown(book: Book, facts: Iterable[Fact], rules: int) -> Refused | None:
+def refuse_outgrown(book: Book, facts: Iterable[Fact], rules: int) -> CommandRefused | None:
     """Refuse a command whose facts would take a book past its bounds."""
     if rules < SOUND:
         return None
     known = tuple(facts)
     if outgrows_sats(book, known):
-        return Refused(Code.TOO_MUCH, _TOO_MANY_SATS)
+        return CommandRefused(Code.TOO_MUCH, _TOO_MANY_SATS)
     full = _find_full_seat(book, known)
     if full is not None:
-        return Refused(
+        return CommandRefused(
             Code.TOO_MUCH,
             f"this would give {full} more cash at one machine than any machine holds: take some of it back first "
             '(`deposit reverse <deposit> reason="…"`), then say this again',

@@ -22,7 +22,7 @@ from nostrbot.core.book import Book
 from nostrbot.core.commands import arguments
 from nostrbot.core.commands.arguments import Wanted
 from nostrbot.core.commands.order import Order
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.facts import Fact
 from nostrbot.core.inputs import Signed
 from nostrbot.core.rules import SOUND
@@ -80,10 +80,10 @@ def _as_stated(stated: Stated, given: Signed, at: int) -> Cassette:
     )
 
 
-def set_cassette(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+def set_cassette(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     """Change what is expected in a cassette; what is not named stays, and so does what the machine stated (T6, T7)."""
     machine = find_machine(book, order.args["machine"])
-    if isinstance(machine, Refused):
+    if isinstance(machine, CommandRefused):
         return machine
     known = book.tills[machine.handle].cassettes
     cassette = known.get(order.args["position"])
@@ -91,28 +91,28 @@ def set_cassette(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
         return _no_such_cassette(machine, known)
     changes = {name: order.args[name] for name in ("denomination", "count") if name in order.args}
     if "denomination" in changes and denomination_minor(changes["denomination"], machine.fiat) is None:
-        return Refused(Code.BAD_ARGUMENT, f"denomination is finer than {machine.fiat} goes")
+        return CommandRefused(Code.BAD_ARGUMENT, f"denomination is finer than {machine.fiat} goes")
     if replace(cassette, **changes) == cassette:
         return ()
     changed = replace(cassette, **changes, updated_by=order.author, updated_at=order.at)
     return (CassetteSet(machine.handle, changed),)
 
 
-def count_cassettes(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+def count_cassettes(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     """Note what was counted; what is more or less than expected is booked as one variance."""
     machine = find_machine(book, order.args["machine"])
-    if isinstance(machine, Refused):
+    if isinstance(machine, CommandRefused):
         return machine
     known = book.tills[machine.handle].cassettes
     counts = _read_counts(order, machine, known)
-    if isinstance(counts, Refused):
+    if isinstance(counts, CommandRefused):
         return counts
     variance_minor = sum(
         (count - known[place].count) * (denomination_minor(known[place].denomination, machine.fiat) or 0)
         for place, count in counts.items()
     )
     if order.rules >= SOUND and abs(variance_minor) > COUNTED_MAX * unit_minor(machine.fiat):
-        return Refused(
+        return CommandRefused(
             Code.TOO_MUCH,
             f"{machine.handle} expects more cash than there is: `cassette set {machine.handle} <position> count=<notes>` first",
         )
@@ -123,7 +123,7 @@ def count_cassettes(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     return (CassettesCounted(machine.handle, machine.fiat, counted, variance_minor),)
 
 
-def _read_counts(order: Order, machine: Machine, known: Mapping[str, Cassette]) -> dict[str, int] | Refused:
+def _read_counts(order: Order, machine: Machine, known: Mapping[str, Cassette]) -> dict[str, int] | CommandRefused:
     counts: dict[str, int] = {}
     read_count = arguments.by_rules(arguments.note_count, order.rules)
     for place, text in order.command.rest:
@@ -131,30 +131,34 @@ def _read_counts(order: Order, machine: Machine, known: Mapping[str, Cassette]) 
         if place not in known:
             return _no_such_cassette(machine, known)
         if isinstance(count, Wanted):
-            return Refused(Code.BAD_ARGUMENT, f"cassette {place} must be {count.what}")
+            return CommandRefused(Code.BAD_ARGUMENT, f"cassette {place} must be {count.what}")
         if place in counts:
-            return Refused(Code.BAD_ARGUMENT, f"cassette {place} is given twice")
+            return CommandRefused(Code.BAD_ARGUMENT, f"cassette {place} is given twice")
         counts[place] = count
     if not counts:
-        return Refused(Code.MISSING_ARGUMENT, f"say what you counted. Say: {order.command.form.usage}")
+        return CommandRefused(Code.MISSING_ARGUMENT, f"say what you counted. Say: {order.command.spec.usage}")
     return counts
 
 
-def publish_cassettes(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+def publish_cassettes(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     """Send a machine what all its cassettes are expected to hold (T14)."""
     machine = find_machine(book, order.args["machine"])
-    if isinstance(machine, Refused):
+    if isinstance(machine, CommandRefused):
         return machine
     cassettes = tuple(book.tills[machine.handle].cassettes.values())
     if not cassettes:
         return _no_such_cassette(machine, {})
     told_at = max(order.at, book.tills[machine.handle].cassettes_told_at + 1)
     if machine.pubkey in book.freed:
-        return Refused(Code.KEY_TAKEN, f"the platform took the key of {machine.handle} from you: nothing is sent to it")
+        return CommandRefused(
+            Code.KEY_TAKEN, f"the platform took the key of {machine.handle} from you: nothing is sent to it"
+        )
     return (CassettesPublished(machine.handle, machine.pubkey, told_at, cassettes),)
 
 
-def _no_such_cassette(machine: Machine, known: Mapping[str, Cassette]) -> Refused:
+def _no_such_cassette(machine: Machine, known: Mapping[str, Cassette]) -> CommandRefused:
     if not known:
-        return Refused(Code.NOT_FOUND, f"{machine.handle} has not stated its cassettes yet: it does so by itself")
-    return Refused(Code.NOT_FOUND, f"there is no such cassette: {machine.handle} has {', '.join(known)}")
+        return CommandRefused(
+            Code.NOT_FOUND, f"{machine.handle} has not stated its cassettes yet: it does so by itself"
+        )
+    return CommandRefused(Code.NOT_FOUND, f"there is no such cassette: {machine.handle} has {', '.join(known)}")

@@ -14,7 +14,7 @@ from nostrbot.core.atm.states import DEPOSIT_MOVES, DepositStatus
 from nostrbot.core.book import Book
 from nostrbot.core.commands.amounts import read_amount
 from nostrbot.core.commands.order import Order
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.facts import Fact
 from nostrbot.core.rules import SOUND
 from nostrbot.money import format_minor
@@ -23,22 +23,24 @@ REVERSALS_MAX = 100  # of one deposit, in parts: each of its entries has all of 
 DEPOSIT_MINOR_MAX = 10**15  # more than any machine holds
 
 
-def add_deposit(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+def add_deposit(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     """Note cash to come. Refused until the LP has joined; the currency is the machine's, whatever is asked (D2)."""
     args = order.args
     lp, machine = find_lp(book, args["lp"]), find_machine(book, args["machine"])
-    if isinstance(lp, Refused):
+    if isinstance(lp, CommandRefused):
         return lp
-    if isinstance(machine, Refused):
+    if isinstance(machine, CommandRefused):
         return machine
     if machine.handle not in lp.seats:
-        return Refused(
+        return CommandRefused(
             Code.NOT_FOUND, f"{lp.handle} is not enrolled at {machine.handle}: `lp add … machine={machine.handle}`"
         )
     if lp.preferences is None:
-        return Refused(Code.LP_NOT_ONBOARDED, f"{lp.handle} has not joined yet: ask them to send `join` to this bot")
+        return CommandRefused(
+            Code.LP_NOT_ONBOARDED, f"{lp.handle} has not joined yet: ask them to send `join` to this bot"
+        )
     amount_minor = _read_amount(order, machine.fiat)
-    if isinstance(amount_minor, Refused):
+    if isinstance(amount_minor, CommandRefused):
         return amount_minor
     deposit = Deposit(
         number=len(book.deposits) + 1,
@@ -54,56 +56,58 @@ def add_deposit(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     return (DepositChanged(deposit, "", 0),)
 
 
-def edit_deposit(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+def edit_deposit(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     """Change amount or note while the deposit is pending."""
     deposit = _find_pending(book, order)
-    if isinstance(deposit, Refused):
+    if isinstance(deposit, CommandRefused):
         return deposit
     amount_minor = deposit.amount_minor
     if "amount" in order.args:
         read = _read_amount(order, deposit.currency)
-        if isinstance(read, Refused):
+        if isinstance(read, CommandRefused):
             return read
         amount_minor = read
     edited = replace(deposit, amount_minor=amount_minor, note=order.args.get("note", deposit.note))
     return () if edited == deposit else (DepositChanged(edited, "", 0),)
 
 
-def confirm_deposit(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+def confirm_deposit(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     """The cash is in the machine: from now on it counts."""
     deposit = _find_movable(book, order, DepositStatus.CONFIRMED)
-    if isinstance(deposit, Refused):
+    if isinstance(deposit, CommandRefused):
         return deposit
     return (DepositChanged(replace(deposit, status=DepositStatus.CONFIRMED, confirmed_at=order.at), "", 0),)
 
 
-def cancel_deposit(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+def cancel_deposit(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     """Drop a pending deposit; its number stays."""
     deposit = _find_movable(book, order, DepositStatus.CANCELLED)
-    if isinstance(deposit, Refused):
+    if isinstance(deposit, CommandRefused):
         return deposit
     return (DepositChanged(replace(deposit, status=DepositStatus.CANCELLED), "", 0),)
 
 
-def reverse_deposit(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+def reverse_deposit(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     """Take a confirmed deposit back out of the machine, whole or `amount=` of it, but never what is already spent."""
     deposit = _find_movable(book, order, DepositStatus.REVERSED)
-    if isinstance(deposit, Refused):
+    if isinstance(deposit, CommandRefused):
         return deposit
     left_minor = deposit.amount_minor - deposit.reversed_minor
     returned_minor = left_minor
     if "amount" in order.args:
         read = _read_amount(order, deposit.currency)
-        if isinstance(read, Refused):
+        if isinstance(read, CommandRefused):
             return read
         returned_minor = read
     unspent_minor = min(left_minor, book.lps[deposit.lp].seats[deposit.machine].remaining_minor)
     if returned_minor > unspent_minor:
         unspent = format_minor(unspent_minor, deposit.currency)
         hint = f": add amount={unspent} to take that much back" if unspent_minor else ""
-        return Refused(Code.DEPOSIT_SPENT, f"only {unspent} {deposit.currency} of d{deposit.number} is not spent{hint}")
+        return CommandRefused(
+            Code.DEPOSIT_SPENT, f"only {unspent} {deposit.currency} of d{deposit.number} is not spent{hint}"
+        )
     if order.rules >= SOUND and returned_minor < left_minor and len(deposit.reversals) >= REVERSALS_MAX:
-        return Refused(
+        return CommandRefused(
             Code.TOO_MANY,
             f"d{deposit.number} was taken back in parts {REVERSALS_MAX} times: take back the rest of it, or from another one",
         )
@@ -112,21 +116,21 @@ def reverse_deposit(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     return (DepositChanged(after, order.args["reason"], returned_minor),)
 
 
-def _find(book: Book, order: Order) -> Deposit | Refused:
+def _find(book: Book, order: Order) -> Deposit | CommandRefused:
     number = order.args["deposit"]
-    return book.deposits.get(number) or Refused(
+    return book.deposits.get(number) or CommandRefused(
         Code.NOT_FOUND, f"there is no deposit d{number}: `deposit list` shows yours"
     )
 
 
-def _find_pending(book: Book, order: Order) -> Deposit | Refused:
+def _find_pending(book: Book, order: Order) -> Deposit | CommandRefused:
     deposit = _find(book, order)
     if isinstance(deposit, Deposit) and deposit.status is not DepositStatus.PENDING:
         return _wrong_status(deposit)
     return deposit
 
 
-def _find_movable(book: Book, order: Order, to: DepositStatus) -> Deposit | Refused:
+def _find_movable(book: Book, order: Order, to: DepositStatus) -> Deposit | CommandRefused:
     deposit = _find(book, order)
     if isinstance(deposit, Deposit) and to not in DEPOSIT_MOVES[deposit.status]:
         return _wrong_status(deposit)
@@ -141,12 +145,12 @@ _NEXT = {
 }
 
 
-def _wrong_status(deposit: Deposit) -> Refused:
-    return Refused(Code.WRONG_STATUS, f"d{deposit.number} is {deposit.status}: {_NEXT[deposit.status]}")
+def _wrong_status(deposit: Deposit) -> CommandRefused:
+    return CommandRefused(Code.WRONG_STATUS, f"d{deposit.number} is {deposit.status}: {_NEXT[deposit.status]}")
 
 
-def _read_amount(order: Order, currency: str) -> int | Refused:
+def _read_amount(order: Order, currency: str) -> int | CommandRefused:
     amount_minor = read_amount(order, "amount", currency)
     if isinstance(amount_minor, int) and amount_minor > DEPOSIT_MINOR_MAX:
-        return Refused(Code.BAD_ARGUMENT, "amount is more than a machine can hold")
+        return CommandRefused(Code.BAD_ARGUMENT, "amount is more than a machine can hold")
     return amount_minor

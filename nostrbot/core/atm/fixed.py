@@ -20,7 +20,7 @@ from nostrbot.core.atm.states import LegStatus, LegType, Mode, SkipReason
 from nostrbot.core.book import Book, Lp, Seat
 from nostrbot.core.commands.amounts import read_limit
 from nostrbot.core.commands.order import Order
-from nostrbot.core.commands.refused import Refused
+from nostrbot.core.commands.refused import CommandRefused
 from nostrbot.core.facts import Fact
 from nostrbot.core.local_time import local_day, moment_of
 from nostrbot.core.platform.roles import bot_keys
@@ -189,7 +189,7 @@ def _leg(payment: _Payment, number: int) -> Leg:
     )
 
 
-def set_schedule(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+def set_schedule(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     """Set the slots of every day, or none. A new one whose time has passed today has its first turn tomorrow."""
     plan = replace(book.fixed_plan, slots=order.args["times"])
     if plan == book.fixed_plan:
@@ -200,10 +200,10 @@ def set_schedule(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     return (fact, SlotsKept(day, passed, 0)) if passed and day >= book.fixed_day else (fact,)
 
 
-def set_limit(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+def set_limit(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     """Set how much fiat an LP in fixed mode turns into sats a day at the most, in whatever currency its cash is."""
     limit = read_limit(order, "amount", [machine.fiat for machine in book.machines.values()])
-    if isinstance(limit, Refused):
+    if isinstance(limit, CommandRefused):
         return limit
     plan = replace(book.fixed_plan, limit=limit)
     return () if plan == book.fixed_plan else (FixedPlanSet(plan),)

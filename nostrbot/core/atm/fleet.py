@@ -24,7 +24,7 @@ NOTHING_SAID = Beacon()
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class MachineStatus:
     """What is known of one machine. Moments are unix seconds; 0 and "": there is none yet.
 
     Attributes:
@@ -68,24 +68,24 @@ class Sighting:
         }
 
 
-def read_sighting(plain: dict[str, Any]) -> Sighting:
+def read_sighting(plain: dict[str, Any]) -> MachineStatus:
     """The sighting that Sighting.plain() described. Raises TypeError or ValueError on anything else."""
     unread, dealt = read_unread(plain.get("unread", ())), tuple(plain.get("dealt", ()))  # rows of before have none
     beacon = Beacon.model_validate(plain["beacon"])
-    return Sighting(**{**plain, "beacon": beacon, "unread": unread, "dealt": dealt})
+    return MachineStatus(**{**plain, "beacon": beacon, "unread": unread, "dealt": dealt})
 
 
-UNSEEN = Sighting()
+UNSEEN = MachineStatus()
 
 
-class Seen(NamedTuple):
+class StatusChange(NamedTuple):
     """What is known of a machine after one more word of it, and why that word was refused, if it was."""
 
-    sighting: Sighting
+    sighting: MachineStatus
     refusal: Refusal | None = None
 
 
-def see_beacon(sighting: Sighting, given: Signed, now: int, *, may_be_stored: bool) -> Seen:
+def see_beacon(sighting: MachineStatus, given: Signed, now: int, *, may_be_stored: bool) -> StatusChange:
     """Take in a beacon that came `now`, by the bot's clock, from a machine that may speak.
 
     `may_be_stored`: relays keep beacons, so one that comes right after a start may be an old one. Then it was said when
@@ -93,14 +93,14 @@ def see_beacon(sighting: Sighting, given: Signed, now: int, *, may_be_stored: bo
     """
     ahead_s = given.created_at - now
     if is_dated_ahead(given.created_at, now):
-        return Seen(replace(sighting, skew_s=ahead_s), Refusal(Reason.DATED_AHEAD, f"dated {ahead_s} s ahead"))
+        return StatusChange(replace(sighting, skew_s=ahead_s), Refusal(Reason.DATED_AHEAD, f"dated {ahead_s} s ahead"))
     if not is_newer(given.created_at, given.id, sighting.beacon_at, sighting.beacon_id):
-        return Seen(sighting, Refusal(Reason.STALE, "a beacon as new or newer is known"))
+        return StatusChange(sighting, Refusal(Reason.STALE, "a beacon as new or newer is known"))
     beacon = read_beacon(given.text)
     if isinstance(beacon, Refusal):
-        return Seen(sighting, beacon)
+        return StatusChange(sighting, beacon)
     heard_at = min(given.created_at, now) if may_be_stored else now
-    return Seen(
+    return StatusChange(
         replace(
             sighting,
             beacon=sighting.beacon.followed_by(beacon),
@@ -112,13 +112,13 @@ def see_beacon(sighting: Sighting, given: Signed, now: int, *, may_be_stored: bo
     )
 
 
-def see_telemetry(sighting: Sighting, given: Signed, now: int) -> Seen:
+def see_telemetry(sighting: MachineStatus, given: Signed, now: int) -> StatusChange:
     """Take in telemetry that came `now`; it replaces what there was, and touches nothing of the beacon's (T4)."""
     if is_dated_ahead(given.created_at, now):
-        return Seen(sighting, Refusal(Reason.DATED_AHEAD, f"dated {given.created_at - now} s ahead"))
+        return StatusChange(sighting, Refusal(Reason.DATED_AHEAD, f"dated {given.created_at - now} s ahead"))
     if not is_newer(given.created_at, given.id, sighting.telemetry_at, sighting.telemetry_id):
-        return Seen(sighting, Refusal(Reason.STALE, "telemetry as new or newer is known"))
+        return StatusChange(sighting, Refusal(Reason.STALE, "telemetry as new or newer is known"))
     telemetry = read_telemetry(given.text)
     if isinstance(telemetry, Refusal):
-        return Seen(sighting, telemetry)
-    return Seen(replace(sighting, telemetry=given.text, telemetry_at=given.created_at, telemetry_id=given.id))
+        return StatusChange(sighting, telemetry)
+    return StatusChange(replace(sighting, telemetry=given.text, telemetry_at=given.created_at, telemetry_id=given.id))

@@ -11,14 +11,14 @@ from nostrbot.core.atm.facts import GapsDismissed
 from nostrbot.core.atm.registry import find_machine
 from nostrbot.core.book import Book
 from nostrbot.core.commands.order import Order
-from nostrbot.core.commands.refused import Refused
+from nostrbot.core.commands.refused import CommandRefused
 from nostrbot.core.facts import Fact
 
 
-def dismiss_gaps(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+def dismiss_gaps(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     """End the gaps that are named, or all. All of them: a count that strayed is the machine's count from now on."""
     machine, named = find_machine(book, order.args["machine"]), order.args.get("numbers")
-    if isinstance(machine, Refused):
+    if isinstance(machine, CommandRefused):
         return machine
     counter = book.tills[machine.handle].counter
     runs = named or tuple((gap.first, gap.last) for gap in counter.missing)

@@ -5,12 +5,12 @@ What lives here: the rows. What does not: the others' rows, and the whole table 
 
 from nostrbot.core.atm.states import LegType, Mode
 from nostrbot.core.commands import arguments
-from nostrbot.core.commands.specs import BEFORE, BY_LP, LIMIT, MACHINE, SINCE, Form, Range, Scope, may, place
+from nostrbot.core.commands.specs import BEFORE, BY_LP, LIMIT, MACHINE, SINCE, CommandSpec, Range, Scope, may, place
 
 OF_LPS = (LegType.DCA, LegType.SETTLEMENT, LegType.OPERATOR_SPLIT)  # the legs that LPs have
 
-LP_SPECS: tuple[Form, ...] = (
-    Form(
+LP_SPECS: tuple[CommandSpec, ...] = (
+    CommandSpec(
         "join",
         BY_LP,
         True,
@@ -21,7 +21,7 @@ LP_SPECS: tuple[Form, ...] = (
         scope=Scope.ENROLLED,
         may_be_carried=True,
     ),
-    Form(
+    CommandSpec(
         "mode",
         BY_LP,
         True,
@@ -32,7 +32,7 @@ LP_SPECS: tuple[Form, ...] = (
         may_be_carried=True,
         one_limit=True,
     ),
-    Form(
+    CommandSpec(
         "pause",
         BY_LP,
         True,
@@ -41,7 +41,7 @@ LP_SPECS: tuple[Form, ...] = (
         scope=Scope.JOINED,
         may_be_carried=True,
     ),
-    Form(
+    CommandSpec(
         "resume",
         BY_LP,
         True,
@@ -49,7 +49,7 @@ LP_SPECS: tuple[Form, ...] = (
         scope=Scope.JOINED,
         may_be_carried=True,
     ),
-    Form(
+    CommandSpec(
         "forward",
         BY_LP,
         True,
@@ -59,14 +59,14 @@ LP_SPECS: tuple[Form, ...] = (
         scope=Scope.JOINED,
         may_be_carried=True,
     ),
-    Form(
+    CommandSpec(
         "balance",
         BY_LP,
         False,
         "your cash and your sats, by machine",
         (may("operator", arguments.handle, "<operator>"), MACHINE),
     ),
-    Form(
+    CommandSpec(
         "history",
         BY_LP,
         False,
@@ -81,8 +81,8 @@ LP_SPECS: tuple[Form, ...] = (
         ),
         example="history since=2026-11-01 type=dca",
     ),
-    Form("deposits", BY_LP, False, "your deposits, newest first", (LIMIT, BEFORE)),
-    Form(
+    CommandSpec("deposits", BY_LP, False, "your deposits, newest first", (LIMIT, BEFORE)),
+    CommandSpec(
         "stats",
         BY_LP,
         False,
@@ -90,7 +90,7 @@ LP_SPECS: tuple[Form, ...] = (
         (may("range", arguments.one_of(Range), "|".join(Range)),),
         example="stats range=90d",
     ),
-    Form(
+    CommandSpec(
         "statement",
         BY_LP,
         False,
@@ -102,7 +102,7 @@ LP_SPECS: tuple[Form, ...] = (
         ),
         example="statement month=2026-10",
     ),
-    Form(
+    CommandSpec(
         "receipt",
         BY_LP,
         False,
@@ -110,7 +110,7 @@ LP_SPECS: tuple[Form, ...] = (
         (place("leg", arguments.numbered("l")), may("operator", arguments.handle, "<operator>")),
         example="receipt l3",
     ),
-    Form(
+    CommandSpec(
         "proof",
         BY_LP,
         False,

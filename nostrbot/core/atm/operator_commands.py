@@ -16,7 +16,7 @@ from nostrbot.core.commands.specs import (
     SINCE,
     Answerer,
     Arg,
-    Form,
+    CommandSpec,
     Part,
     Past,
     Period,
@@ -28,9 +28,9 @@ from nostrbot.core.commands.specs import (
 )
 from nostrbot.core.rules import SOUND
 
-OPERATOR_SPECS: tuple[Form, ...] = (
+OPERATOR_SPECS: tuple[CommandSpec, ...] = (
     # Machines.
-    Form(
+    CommandSpec(
         "machine add",
         BY_OPERATOR,
         True,
@@ -48,9 +48,9 @@ OPERATOR_SPECS: tuple[Form, ...] = (
         gives=Part.MACHINE,
         enrols=True,
     ),
-    Form("machine list", BY_OPERATOR, False, "your machines, newest first", (LIMIT, BEFORE)),
-    Form("machine show", BY_OPERATOR, False, "one machine, with its key", (place("machine", arguments.handle),)),
-    Form(
+    CommandSpec("machine list", BY_OPERATOR, False, "your machines, newest first", (LIMIT, BEFORE)),
+    CommandSpec("machine show", BY_OPERATOR, False, "one machine, with its key", (place("machine", arguments.handle),)),
+    CommandSpec(
         "machine set",
         BY_OPERATOR,
         True,
@@ -66,7 +66,7 @@ OPERATOR_SPECS: tuple[Form, ...] = (
         ),
         example="machine set m1 cash_out=6.5%",
     ),
-    Form(
+    CommandSpec(
         "machine suspend",
         BY_OPERATOR,
         True,
@@ -74,10 +74,10 @@ OPERATOR_SPECS: tuple[Form, ...] = (
         (place("machine", arguments.handle),),
         protects=True,
     ),
-    Form(
+    CommandSpec(
         "machine resume", BY_OPERATOR, True, "accept a suspended machine again", (place("machine", arguments.handle),)
     ),
-    Form(
+    CommandSpec(
         "machine rotate",
         BY_OPERATOR,
         True,
@@ -88,7 +88,7 @@ OPERATOR_SPECS: tuple[Form, ...] = (
         gives=Part.MACHINE,
         enrols=True,
     ),
-    Form(
+    CommandSpec(
         "machine compromised",
         BY_OPERATOR,
         True,
@@ -100,7 +100,7 @@ OPERATOR_SPECS: tuple[Form, ...] = (
         is_alone=True,
         pasts=frozenset({Past.STOLEN}),
     ),
-    Form(
+    CommandSpec(
         "guard",
         BY_OPERATOR,
         True,
@@ -114,24 +114,24 @@ OPERATOR_SPECS: tuple[Form, ...] = (
         example="guard m1 per_settlement=5000 per_day=20000 rate=5%",
         protects=True,
     ),
-    Form(
+    CommandSpec(
         "telemetry",
         BY_OPERATOR,
         False,
         "what a machine last told about itself",
         (place("machine", arguments.handle),),
     ),
-    Form(
+    CommandSpec(
         "fleet", BY_OPERATOR, False, "your machines at a glance: heard, today's cash, banknotes left", (LIMIT, BEFORE)
     ),
-    Form(
+    CommandSpec(
         "cassette list",
         BY_OPERATOR,
         False,
         "a machine's cassettes: expected, and as it stated them",
         (place("machine", arguments.handle),),
     ),
-    Form(
+    CommandSpec(
         "cassette set",
         BY_OPERATOR,
         True,
@@ -144,7 +144,7 @@ OPERATOR_SPECS: tuple[Form, ...] = (
         ),
         example="cassette set m1 1 count=500",
     ),
-    Form(
+    CommandSpec(
         "cassette count",
         BY_OPERATOR,
         True,
@@ -153,14 +153,14 @@ OPERATOR_SPECS: tuple[Form, ...] = (
         rest="<position>=<notes> …",
         example="cassette count m1 1=478 2=300",
     ),
-    Form(
+    CommandSpec(
         "cassette publish",
         BY_OPERATOR,
         True,
         "send a machine what its cassettes hold",
         (place("machine", arguments.handle),),
     ),
-    Form(
+    CommandSpec(
         "gap dismiss",
         BY_OPERATOR,
         True,
@@ -170,7 +170,7 @@ OPERATOR_SPECS: tuple[Form, ...] = (
         example="gap dismiss m1 42 45-47",
         since_rules=SOUND,
     ),
-    Form(
+    CommandSpec(
         "alerts",
         BY_OPERATOR,
         True,
@@ -184,7 +184,7 @@ OPERATOR_SPECS: tuple[Form, ...] = (
         example="alerts down=5 low=50 sheet=07:30",
     ),
     # LPs and their cash.
-    Form(
+    CommandSpec(
         "lp add",
         BY_OPERATOR,
         True,
@@ -194,15 +194,15 @@ OPERATOR_SPECS: tuple[Form, ...] = (
         gives=Part.LP,
         enrols=True,
     ),
-    Form("lp list", BY_OPERATOR, False, "your LPs, newest first", (MACHINE, LIMIT, BEFORE)),
-    Form(
+    CommandSpec("lp list", BY_OPERATOR, False, "your LPs, newest first", (MACHINE, LIMIT, BEFORE)),
+    CommandSpec(
         "lp show",
         BY_OPERATOR,
         False,
         "one LP with its balances",
         (place("lp", arguments.handle),),
     ),
-    Form(
+    CommandSpec(
         "lp suspend",
         BY_OPERATOR,
         True,
@@ -211,10 +211,10 @@ OPERATOR_SPECS: tuple[Form, ...] = (
         example="lp suspend ana machine=m1",
         protects=True,
     ),
-    Form(
+    CommandSpec(
         "lp resume", BY_OPERATOR, True, "let a suspended LP take part again", (place("lp", arguments.handle), MACHINE)
     ),
-    Form(
+    CommandSpec(
         "deposit add",
         BY_OPERATOR,
         True,
@@ -229,7 +229,7 @@ OPERATOR_SPECS: tuple[Form, ...] = (
         ),
         example="deposit add ana 9000.00 machine=m1",
     ),
-    Form(
+    CommandSpec(
         "deposit confirm",
         BY_OPERATOR,
         True,
@@ -237,7 +237,7 @@ OPERATOR_SPECS: tuple[Form, ...] = (
         (place("deposit", arguments.numbered("d")),),
         example="deposit confirm d1",
     ),
-    Form(
+    CommandSpec(
         "deposit edit",
         BY_OPERATOR,
         True,
@@ -248,7 +248,7 @@ OPERATOR_SPECS: tuple[Form, ...] = (
             may("note", arguments.line, '"…"'),
         ),
     ),
-    Form(
+    CommandSpec(
         "deposit cancel",
         BY_OPERATOR,
         True,
@@ -256,7 +256,7 @@ OPERATOR_SPECS: tuple[Form, ...] = (
         (place("deposit", arguments.numbered("d")),),
         protects=True,
     ),
-    Form(
+    CommandSpec(
         "deposit reverse",
         BY_OPERATOR,
         True,
@@ -269,7 +269,7 @@ OPERATOR_SPECS: tuple[Form, ...] = (
         example='deposit reverse d3 reason="counted wrong"',
         protects=True,
     ),
-    Form(
+    CommandSpec(
         "deposit list",
         BY_OPERATOR,
         False,
@@ -284,7 +284,7 @@ OPERATOR_SPECS: tuple[Form, ...] = (
         example="deposit list status=pending lp=ana",
     ),
     # Settlements.
-    Form(
+    CommandSpec(
         "settlement list",
         BY_OPERATOR,
         False,
@@ -298,7 +298,7 @@ OPERATOR_SPECS: tuple[Form, ...] = (
         ),
         example="settlement list status=rejected since=2026-11-01",
     ),
-    Form(
+    CommandSpec(
         "settlement show",
         BY_OPERATOR,
         False,
@@ -306,7 +306,7 @@ OPERATOR_SPECS: tuple[Form, ...] = (
         (place("settlement", arguments.numbered("s")), may("after", arguments.numbered("l"), "<leg>")),
         example="settlement show s7",
     ),
-    Form(
+    CommandSpec(
         "settlement note",
         BY_OPERATOR,
         True,
@@ -315,7 +315,7 @@ OPERATOR_SPECS: tuple[Form, ...] = (
         example='settlement note s7 "customer called, got 1500"',
         pasts=frozenset({Past.SETTLEMENT}),
     ),
-    Form(
+    CommandSpec(
         "settlement release",
         BY_OPERATOR,
         True,
@@ -324,7 +324,7 @@ OPERATOR_SPECS: tuple[Form, ...] = (
         example="settlement release s7",
         pasts=frozenset({Past.SETTLEMENT}),
     ),
-    Form(
+    CommandSpec(
         "settlement partial",
         BY_OPERATOR,
         True,
@@ -337,7 +337,7 @@ OPERATOR_SPECS: tuple[Form, ...] = (
         example='settlement partial s7 fiat=1500 note="jammed"',
         pasts=frozenset({Past.SETTLEMENT}),
     ),
-    Form(
+    CommandSpec(
         "settlement refund",
         BY_OPERATOR,
         True,
@@ -347,7 +347,7 @@ OPERATOR_SPECS: tuple[Form, ...] = (
         protects=True,
         pasts=frozenset({Past.SETTLEMENT}),
     ),
-    Form(
+    CommandSpec(
         "settlement reset",
         BY_OPERATOR,
         True,
@@ -357,7 +357,7 @@ OPERATOR_SPECS: tuple[Form, ...] = (
         protects=True,
         pasts=frozenset({Past.SETTLEMENT}),
     ),
-    Form(
+    CommandSpec(
         "settlement retry",
         BY_OPERATOR,
         True,
@@ -366,7 +366,7 @@ OPERATOR_SPECS: tuple[Form, ...] = (
         example="settlement retry s7",
         pasts=frozenset({Past.SETTLEMENT}),
     ),
-    Form(
+    CommandSpec(
         "settlement add",
         BY_OPERATOR,
         True,
@@ -388,8 +388,8 @@ OPERATOR_SPECS: tuple[Form, ...] = (
         example='settlement add machine=m1 fiat_amount=2000 exchange_rate=50 fee_sats=7770 note="paid by hand"',
         pasts=frozenset({Past.PAYMENT_HASH}),
     ),
-    Form("worklist", BY_OPERATOR, False, "settlements that need you, each with the next safe step"),
-    Form(
+    CommandSpec("worklist", BY_OPERATOR, False, "settlements that need you, each with the next safe step"),
+    CommandSpec(
         "unreadable dismiss",
         BY_OPERATOR,
         False,
@@ -398,15 +398,15 @@ OPERATOR_SPECS: tuple[Form, ...] = (
         example="unreadable dismiss 4b697394206581b03ca5222b37449a9cdca1741b122d78defc177444e2536f49",
         answerer=Answerer.UNREAD,
     ),
-    Form(
+    CommandSpec(
         "balances",
         BY_OPERATOR,
         False,
         "what each LP has left and is owed, and what is yours",
         (MACHINE, LIMIT, BEFORE),
     ),
-    Form("splits show", BY_OPERATOR, False, "who shares your commission", (MACHINE,)),
-    Form(
+    CommandSpec("splits show", BY_OPERATOR, False, "who shares your commission", (MACHINE,)),
+    CommandSpec(
         "splits set",
         BY_OPERATOR,
         True,
@@ -417,14 +417,14 @@ OPERATOR_SPECS: tuple[Form, ...] = (
         gives=Part.PARTY,
         shows_past=True,
     ),
-    Form(
+    CommandSpec(
         "splits clear",
         BY_OPERATOR,
         True,
         "let a machine follow your default splits again",
         (AT_MACHINE,),
     ),
-    Form(
+    CommandSpec(
         "settle",
         BY_OPERATOR,
         True,
@@ -437,7 +437,7 @@ OPERATOR_SPECS: tuple[Form, ...] = (
         ),
         example="settle ana 500 machine=m1",
     ),
-    Form(
+    CommandSpec(
         "payment list",
         BY_OPERATOR,
         False,
@@ -445,7 +445,7 @@ OPERATOR_SPECS: tuple[Form, ...] = (
         (may("lp", arguments.handle, "<lp>"), MACHINE, LIMIT, BEFORE),
         example="payment list machine=m1",
     ),
-    Form(
+    CommandSpec(
         "payment void",
         BY_OPERATOR,
         True,
@@ -456,8 +456,8 @@ OPERATOR_SPECS: tuple[Form, ...] = (
         pasts=frozenset({Past.LEG}),
         since_rules=SOUND,
     ),
-    Form("fixed show", BY_OPERATOR, False, "when fixed LPs get their sats, and what was given today"),
-    Form(
+    CommandSpec("fixed show", BY_OPERATOR, False, "when fixed LPs get their sats, and what was given today"),
+    CommandSpec(
         "fixed schedule",
         BY_OPERATOR,
         True,
@@ -466,7 +466,7 @@ OPERATOR_SPECS: tuple[Form, ...] = (
         example="fixed schedule 08:00,20:00",
         protects=True,
     ),
-    Form(
+    CommandSpec(
         "fixed limit",
         BY_OPERATOR,
         True,
@@ -475,14 +475,14 @@ OPERATOR_SPECS: tuple[Form, ...] = (
         example="fixed limit 2000",
         protects=True,
     ),
-    Form(
+    CommandSpec(
         "checkpoint",
         BY_OPERATOR,
         False,
         "sign and publish now what your book owes its LPs; it is done once a day anyway",
         answerer=Answerer.NOTARY,
     ),
-    Form(
+    CommandSpec(
         "report",
         BY_OPERATOR,
         False,

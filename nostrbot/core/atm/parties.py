@@ -15,7 +15,7 @@ from nostrbot.core.atm.settlements.facts import Leg, SettlementCorrected, Settle
 from nostrbot.core.atm.states import Direction, LegStatus, LegType
 from nostrbot.core.book import ROOT, Book, Moved
 from nostrbot.core.commands.order import Order
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.facts import Fact
 from nostrbot.core.ledger import accounts
 from nostrbot.core.platform import operators as platform
@@ -41,10 +41,10 @@ def due_moves(book: Book) -> tuple[Fact, ...]:
     return tuple(facts)
 
 
-def enrol(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+def enrol(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     """`lp add`, and what waits for that key; the operator's own key has nothing waiting."""
     facts = enrol_lp(book, order)
-    if isinstance(facts, Refused) or order.rules < SOUND:
+    if isinstance(facts, CommandRefused) or order.rules < SOUND:
         return facts
     enrolled = facts[0]
     assert isinstance(enrolled, LpEnrolled), "nothing else comes of it"
@@ -53,10 +53,10 @@ def enrol(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     return (*facts, _moved(book, enrolled.pubkey, enrolled.lp, enrolled.enrolment.machine, book.leg_count + 1))
 
 
-def replace_operator(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+def replace_operator(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     """`operator replace`, and in the operator's book what waits for the key that speaks for it now."""
     facts = platform.replace_operator(book, order)
-    if isinstance(facts, Refused) or not facts or order.rules < SOUND or book.key == ROOT:
+    if isinstance(facts, CommandRefused) or not facts or order.rules < SOUND or book.key == ROOT:
         return facts
     pubkey = order.args["npub"]
     return (*facts, _moved(book, pubkey, None, "", 0)) if waiting_sats(book, pubkey) > 0 else facts
@@ -72,18 +72,20 @@ def _leg(number: int, lp: str, sats: int, status: LegStatus = LegStatus.COMPLETE
     return Leg(number, LegType.OPERATOR_SPLIT, lp, None, None, sats, None, status, None, None, None)
 
 
-def correct(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+def correct(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     """`settlement partial`, and what it takes back of what was moved."""
     return _with_what_moves_back(book, order, correct_settlement(book, order))
 
 
-def refund(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+def refund(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     """`settlement refund`, and what it takes back of what was moved."""
     return _with_what_moves_back(book, order, refund_settlement(book, order))
 
 
-def _with_what_moves_back(book: Book, order: Order, facts: tuple[Fact, ...] | Refused) -> tuple[Fact, ...] | Refused:
-    if isinstance(facts, Refused) or order.rules < SOUND:
+def _with_what_moves_back(
+    book: Book, order: Order, facts: tuple[Fact, ...] | CommandRefused
+) -> tuple[Fact, ...] | CommandRefused:
+    if isinstance(facts, CommandRefused) or order.rules < SOUND:
         return facts
     back: list[Fact] = []
     for fact in facts:
@@ -92,7 +94,7 @@ def _with_what_moves_back(book: Book, order: Order, facts: tuple[Fact, ...] | Re
             back += _moves_back(book, fact.voided, legs)
     short_sats = -_own_part_after(book, (*facts, *back))
     if short_sats > 0 and any(isinstance(fact, PartyMoved) and fact.lp is None for fact in back):
-        return Refused(
+        return CommandRefused(
             Code.ALREADY_PAID_OUT,
             f"you paid LPs out of what a former party's key brought you: {short_sats} sats of it have left. `payment list` "
             'shows what you paid: `payment void <leg> reason="…"` first, or wait until other sales have brought as much',

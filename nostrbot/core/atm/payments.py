@@ -13,13 +13,13 @@ from nostrbot.core.atm.recall import PaidLeg
 from nostrbot.core.atm.states import LegStatus, LegType
 from nostrbot.core.book import Book
 from nostrbot.core.commands.order import Order
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.facts import Fact
 
 PRICED_SHOWN_MAX = 100  # legs named in the answer to `machine compromised`; `payment list` shows all
 
 
-def void_payment(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+def void_payment(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     """Reverse a payment while its sats are still here: they are the operator's again, the cash is the LP's.
 
     The book's recall must hold the leg that is named.
@@ -28,20 +28,20 @@ def void_payment(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     paid = book.recall.legs.get(number)
     # What had waited for a key is a commission, and no payment.
     if paid is None or (paid.settlement is None and paid.leg.type is LegType.OPERATOR_SPLIT):
-        return Refused(Code.NOT_FOUND, f"there is no leg l{number}: `payment list` shows what you paid LPs")
+        return CommandRefused(Code.NOT_FOUND, f"there is no leg l{number}: `payment list` shows what you paid LPs")
     if paid.settlement is not None:
         s = f"s{paid.settlement}"
-        return Refused(
+        return CommandRefused(
             Code.WRONG_STATUS,
             f'l{number} is part of {s}: say `settlement refund {s} reason="…"` if all of that sale is false, or '
             f"`settlement partial {s} fiat=<dispensed>` if less was dispensed",
         )
     leg = paid.leg
     if leg.status is not LegStatus.COMPLETED or leg.lp is None:
-        return Refused(Code.WRONG_STATUS, f"l{number} is {leg.status}: there is nothing to take back")
+        return CommandRefused(Code.WRONG_STATUS, f"l{number} is {leg.status}: there is nothing to take back")
     there_sats = book.sats_owed(leg.lp) - book.frozen_sats(leg.lp)
     if there_sats < leg.sats:
-        return Refused(
+        return CommandRefused(
             Code.ALREADY_PAID_OUT,
             f"l{number} gave {leg.lp} {leg.sats} sats and {there_sats} that are not frozen are still here: they cannot be "
             f"called back. Settle it with {leg.lp}",

@@ -5,11 +5,11 @@ What lives here: the rows. What does not: what it can say about operators alone 
 """
 
 from nostrbot.core.commands import arguments
-from nostrbot.core.commands.specs import BY_PLATFORM, FEES, Form, Part, Scope, place
+from nostrbot.core.commands.specs import BY_PLATFORM, FEES, CommandSpec, Part, Scope, place
 from nostrbot.core.rules import SOUND
 
-PLATFORM_SPECS: tuple[Form, ...] = (
-    Form(
+PLATFORM_SPECS: tuple[CommandSpec, ...] = (
+    CommandSpec(
         "operator replace",
         BY_PLATFORM,
         True,
@@ -21,7 +21,7 @@ PLATFORM_SPECS: tuple[Form, ...] = (
         gives=Part.OPERATOR,
         enrols=True,
     ),
-    Form(
+    CommandSpec(
         "machine free",
         BY_PLATFORM,
         True,
@@ -33,7 +33,7 @@ PLATFORM_SPECS: tuple[Form, ...] = (
         enrols=True,
         since_rules=SOUND,
     ),
-    Form(
+    CommandSpec(
         "platform fee",
         BY_PLATFORM,
         True,
@@ -43,5 +43,5 @@ PLATFORM_SPECS: tuple[Form, ...] = (
         scope=Scope.EVERY,
         may_be_carried=True,
     ),
-    Form("platform status", BY_PLATFORM, False, "the platform's fee and how much there is"),
+    CommandSpec("platform status", BY_PLATFORM, False, "the platform's fee and how much there is"),
 )

@@ -23,7 +23,7 @@ from nostrbot.core.atm.states import Mode, Trust
 from nostrbot.core.book import ROOT, Book, Lp
 from nostrbot.core.commands.amounts import read_limit
 from nostrbot.core.commands.order import Order
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.commands.specs import Part
 from nostrbot.core.facts import Fact
 from nostrbot.core.platform.roles import find_bar
@@ -37,10 +37,10 @@ SEATS_MAX = 10_000
 MACHINES_MAX = 10_000
 
 
-def find_machine(book: Book, handle: str) -> Machine | Refused:
+def find_machine(book: Book, handle: str) -> Machine | CommandRefused:
     """A machine by its name."""
     machine = book.machines.get(handle)
-    return machine or Refused(Code.NOT_FOUND, f"there is no machine {handle}: `machine list` shows yours")
+    return machine or CommandRefused(Code.NOT_FOUND, f"there is no machine {handle}: `machine list` shows yours")
 
 
 def find_speaker(book: Book, pubkey: str) -> Machine | Refusal:
@@ -54,26 +54,26 @@ def find_speaker(book: Book, pubkey: str) -> Machine | Refusal:
     return machine
 
 
-def _find_bar(book: Book, order: Order, part: Part) -> Refused | None:
+def _find_bar(book: Book, order: Order, part: Part) -> CommandRefused | None:
     """Why the key that is named may not get this part; by the rules of before it might."""
     return find_bar(book, order.args["npub"], part) if order.rules >= SOUND else None
 
 
-def find_lp(book: Book, handle: str) -> Lp | Refused:
+def find_lp(book: Book, handle: str) -> Lp | CommandRefused:
     """An LP by its name."""
-    return book.lps.get(handle) or Refused(Code.NOT_FOUND, f"there is no LP {handle}: `lp list` shows yours")
+    return book.lps.get(handle) or CommandRefused(Code.NOT_FOUND, f"there is no LP {handle}: `lp list` shows yours")
 
 
-def add_machine(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+def add_machine(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     """Enrol a machine; it is active at once (acceptance M2)."""
     args = order.args
     if args["name"] in book.machines:
-        return Refused(Code.NAME_TAKEN, f"there is already a machine {args['name']}: choose another name")
+        return CommandRefused(Code.NAME_TAKEN, f"there is already a machine {args['name']}: choose another name")
     if order.rules >= SOUND and len(book.machines) >= MACHINES_MAX:
-        return Refused(Code.TOO_MANY, f"you have {MACHINES_MAX} machines, as many as a book has room for")
+        return CommandRefused(Code.TOO_MANY, f"you have {MACHINES_MAX} machines, as many as a book has room for")
     if args["npub"] in book.machine_of_key:
         taken = book.machine_of_key[args["npub"]]
-        return Refused(Code.KEY_TAKEN, f"this key is already the machine {taken}")
+        return CommandRefused(Code.KEY_TAKEN, f"this key is already the machine {taken}")
     barred = _find_bar(book, order, Part.MACHINE)
     if barred is not None:
         return barred
@@ -94,14 +94,14 @@ def add_machine(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     return (MachineAdded(machine), fees_for(book, machine, order.at))
 
 
-def free_machine(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+def free_machine(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     """Take a key from this book, whoever had enrolled it first: what it reports is not taken here from now on (review A12)."""
     pubkey = order.args["npub"]
     if book.key == ROOT:
         return (MachineFreed("", pubkey),)
     handle = book.machine_of_key.get(pubkey)
     if handle is None:
-        return Refused(Code.NOT_FOUND, "no operator has a machine with this key")
+        return CommandRefused(Code.NOT_FOUND, "no operator has a machine with this key")
     if pubkey in book.freed:
         return ()
     machine, freed = book.machines[handle], MachineFreed(handle, pubkey)
@@ -126,16 +126,16 @@ def fees_for(book: Book, machine: Machine, at: int, platform: PlatformFeeSet | N
     )
 
 
-def rotate_machine(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+def rotate_machine(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     """Give a machine a new key. From this entry on what the old one signs is rejected, whatever its date (M7)."""
     machine = find_machine(book, order.args["machine"])
-    if isinstance(machine, Refused):
+    if isinstance(machine, CommandRefused):
         return machine
     taken = book.machine_of_key.get(order.args["npub"])
     if order.args["npub"] == machine.pubkey:
         return ()
     if taken is not None:
-        return Refused(Code.KEY_TAKEN, f"this key is or was {taken}'s: make a new one for the machine")
+        return CommandRefused(Code.KEY_TAKEN, f"this key is or was {taken}'s: make a new one for the machine")
     barred = _find_bar(book, order, Part.MACHINE)
     if barred is not None:
         return barred
@@ -152,24 +152,24 @@ _SETTABLE = {
 }
 
 
-def set_machine(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+def set_machine(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     """Change what is named; naming nothing changes nothing (acceptance C5)."""
     changes: dict[str, Any] = {_SETTABLE[name]: value for name, value in order.args.items() if name in _SETTABLE}
     return _change_machine(book, order, changes)
 
 
-def switch_machine(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+def switch_machine(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     """Suspend or resume a machine, from this entry on."""
     machine = find_machine(book, order.args["machine"])
     if order.verb == "machine resume" and isinstance(machine, Machine) and machine.pubkey in book.freed:
         again = f"`machine rotate {machine.handle} <npub>` gives it another"
-        return Refused(Code.KEY_TAKEN, f"the platform took this machine's key from you: {again}")
+        return CommandRefused(Code.KEY_TAKEN, f"the platform took this machine's key from you: {again}")
     return _change_machine(book, order, {"active": order.verb == "machine resume"})
 
 
-def _change_machine(book: Book, order: Order, changes: dict[str, Any]) -> tuple[Fact, ...] | Refused:
+def _change_machine(book: Book, order: Order, changes: dict[str, Any]) -> tuple[Fact, ...] | CommandRefused:
     machine = find_machine(book, order.args["machine"])
-    if isinstance(machine, Refused):
+    if isinstance(machine, CommandRefused):
         return machine
     if replace(machine, **changes) == machine:
         return ()
@@ -181,42 +181,44 @@ def _change_machine(book: Book, order: Order, changes: dict[str, Any]) -> tuple[
     return (MachineChanged(changed), fees_for(book, changed, order.at))
 
 
-def enrol_lp(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+def enrol_lp(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     """Enrol an LP at a machine. It need not have joined yet (L2); at a second machine it keeps its name."""
     args = order.args
     machine = find_machine(book, args["machine"])
-    if isinstance(machine, Refused):
+    if isinstance(machine, CommandRefused):
         return machine
     handle = book.lp_of_key.get(args["npub"])
     if handle is None:
         handle = args["name"]
         if handle in book.lps:
-            return Refused(Code.NAME_TAKEN, f"there is already an LP {handle} with another key: choose another name")
+            return CommandRefused(
+                Code.NAME_TAKEN, f"there is already an LP {handle} with another key: choose another name"
+            )
     elif machine.handle in book.lps[handle].seats:
-        return Refused(Code.ALREADY_ENROLLED, f"this key is already the LP {handle} at {machine.handle}")
+        return CommandRefused(Code.ALREADY_ENROLLED, f"this key is already the LP {handle} at {machine.handle}")
     barred = _find_bar(book, order, Part.LP)
     if barred is not None:
         return barred
     if order.rules >= SOUND and len(book.seats[machine.handle]) >= LPS_AT_MACHINE_MAX:
-        return Refused(
+        return CommandRefused(
             Code.TOO_MANY, f"{machine.handle} has {LPS_AT_MACHINE_MAX} LPs, as many as one sale is shared among at most"
         )
     if order.rules >= SOUND and sum(map(len, book.seats.values())) >= SEATS_MAX:
-        return Refused(
+        return CommandRefused(
             Code.TOO_MANY, f"your LPs have {SEATS_MAX} places at machines in all, as many as a book has room for"
         )
     enrolled = LpEnrolled(handle, args["npub"], Enrolment(machine.handle, True, order.at, order.at))
     return (enrolled,)
 
 
-def switch_lp(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+def switch_lp(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     """Suspend or resume an LP at one machine, or at all of them. Its cash stays its own."""
     lp = find_lp(book, order.args["lp"])
-    if isinstance(lp, Refused):
+    if isinstance(lp, CommandRefused):
         return lp
     wanted = order.args.get("machine")
     if wanted is not None and wanted not in lp.seats:
-        return Refused(Code.NOT_FOUND, f"{lp.handle} is not enrolled at a machine {wanted}")
+        return CommandRefused(Code.NOT_FOUND, f"{lp.handle} is not enrolled at a machine {wanted}")
     active = order.verb == "lp resume"
     changed = tuple(
         replace(seat.enrolment, active=active, updated_at=order.at)
@@ -226,16 +228,16 @@ def switch_lp(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     return (LpSwitched(lp.handle, changed),) if changed else ()
 
 
-def _read_limit(book: Book, lp: Lp, order: Order) -> str | Refused | None:
+def _read_limit(book: Book, lp: Lp, order: Order) -> str | CommandRefused | None:
     """A limit that holds in the currencies of this LP's cash; one that another book took already is taken as it is."""
     if "limit" not in order.args:
         return None
     currencies = [book.machines[machine].fiat for machine in lp.seats]
     read = read_limit(order, "limit", currencies)
-    return str(order.args["limit"]) if isinstance(read, Refused) and order.carried else read
+    return str(order.args["limit"]) if isinstance(read, CommandRefused) and order.carried else read
 
 
-NOT_JOINED = Refused(Code.LP_NOT_ONBOARDED, "you have not joined yet: say `join`")
+NOT_JOINED = CommandRefused(Code.LP_NOT_ONBOARDED, "you have not joined yet: say `join`")
 
 
 def _chosen_before(lp: Lp, order: Order, *, is_brought: bool) -> Preferences | None:
@@ -250,7 +252,7 @@ def _chosen_before(lp: Lp, order: Order, *, is_brought: bool) -> Preferences | N
     return replace(lp.brought, joined_at=order.at, scheme=order.scheme, scheme_before=order.scheme)
 
 
-def set_preferences(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+def set_preferences(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     """An LP joins, or makes one of its choices; what it does not name stays.
 
     What it chose with other operators is carried in just before its `join` with this one, and counts with that join only.
@@ -258,7 +260,7 @@ def set_preferences(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     lp = book.lps[book.lp_of_key[order.author]]
     is_brought = order.carried and order.rules >= SOUND
     if is_brought and lp.preferences is not None:
-        return Refused(Code.NOT_ALLOWED, "this LP has chosen for itself here")
+        return CommandRefused(Code.NOT_ALLOWED, "this LP has chosen for itself here")
     now = _chosen_before(lp, order, is_brought=is_brought)
     if order.verb == "join":
         mode = order.args.get("mode") or (now.mode if now else Mode.FLOW)
@@ -269,7 +271,7 @@ def set_preferences(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
         return NOT_JOINED
     elif order.verb == "mode":
         read = _read_limit(book, lp, order)
-        if isinstance(read, Refused):
+        if isinstance(read, CommandRefused):
             return read
         chosen = replace(now, mode=order.args["mode"], limit=read)
     elif order.verb == "forward":

@@ -8,7 +8,7 @@ section 6.
 from collections.abc import Iterable
 
 from nostrbot.core.commands.order import Order
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.rules import SOUND
 from nostrbot.money import format_digits, minor_digits, parse_decimal, parse_minor, parse_typed_minor
 
@@ -17,19 +17,23 @@ _COUNTS = ("no decimals", "one decimal", "two decimals", "three decimals", "four
 _HAS = ("none", "one", "two", "three")
 
 
-def read_amount(order: Order, name: str, currency: str) -> int | Refused:
+def read_amount(order: Order, name: str, currency: str) -> int | CommandRefused:
     """Read an argument as minor units of a currency, by the order's rules; it is above zero."""
     text = order.args[name]
     read = parse_minor if order.rules < SOUND else parse_typed_minor
     amount_minor = read(text, currency)
-    return Refused(Code.BAD_ARGUMENT, f"{name}: {_surplus(text, currency)}") if amount_minor is None else amount_minor
+    return (
+        CommandRefused(Code.BAD_ARGUMENT, f"{name}: {_surplus(text, currency)}")
+        if amount_minor is None
+        else amount_minor
+    )
 
 
-def read_limit(order: Order, name: str, currencies: Iterable[str]) -> str | Refused:
+def read_limit(order: Order, name: str, currencies: Iterable[str]) -> str | CommandRefused:
     """Read a limit that holds in each of these currencies; it is kept as text. By rules of before it has any decimals."""
     text, coarsest = str(order.args[name]), _coarsest(currencies)
     if order.rules >= SOUND and parse_typed_minor(text, coarsest) is None:
-        return Refused(Code.BAD_ARGUMENT, f"{name}: {_surplus(text, coarsest)}")
+        return CommandRefused(Code.BAD_ARGUMENT, f"{name}: {_surplus(text, coarsest)}")
     return text
 
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nostrbot.core.commands.refused import Refused
-from nostrbot.core.commands.specs import Form
+from nostrbot.core.commands.refused import CommandRefused
+from nostrbot.core.commands.specs import CommandSpec
 
 COMMAND_CHARS_MAX = 4096  # a command is a line a person types
 
@@ -24,7 +24,7 @@ SPLITS_MAX = 32
 class Command:
     """A command as understood: values are read, nothing is looked up yet."""
 
-    form: Form
+    spec: CommandSpec
     args: Mapping[str, Any]
     rest: tuple[tuple[str, str], ...] = ()
     json: bool = False
@@ -33,13 +33,13 @@ class Command:
     @property
     def verb(self) -> str:
         """The command's name in the table."""
-        return self.form.verb
+        return self.spec.verb
 
 
 @dataclass(frozen=True, slots=True)
 class Misunderstood:
     """A text that is no command, with how its author wants to be answered."""
 
-    refused: Refused
+    refused: CommandRefused
     verb: str
     json: bool

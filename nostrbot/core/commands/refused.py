@@ -45,16 +45,16 @@ class Code(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class CommandRefused:
     """A command that was refused: a code for programs, a sentence for people that says what to do."""
 
     code: Code
     message: str
 
 
-SUSPENDED = Refused(Code.OPERATOR_SUSPENDED, "the platform has suspended you: ask it why")
+SUSPENDED = CommandRefused(Code.OPERATOR_SUSPENDED, "the platform has suspended you: ask it why")
 
 
-def not_yours(verb: str) -> Refused:
+def not_yours(verb: str) -> CommandRefused:
     """The refusal of a command that belongs to another role."""
-    return Refused(Code.NOT_ALLOWED, f"`{verb}` is not yours to say: `help` shows what is")
+    return CommandRefused(Code.NOT_ALLOWED, f"`{verb}` is not yours to say: `help` shows what is")

@@ -101,7 +101,7 @@ class Arg:
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class CommandSpec:
     """One row of the table of commands: who may say it, what it is made of, and what it needs.
 
     Attributes:

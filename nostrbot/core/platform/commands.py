@@ -5,10 +5,10 @@ whole table (core/table.py). docs/protocol.md section 6.
 """
 
 from nostrbot.core.commands import arguments
-from nostrbot.core.commands.specs import BEFORE, BY_PLATFORM, LIMIT, Form, Part, Scope, may, must, place
+from nostrbot.core.commands.specs import BEFORE, BY_PLATFORM, LIMIT, CommandSpec, Part, Scope, may, must, place
 
-PLATFORM_SPECS: tuple[Form, ...] = (
-    Form(
+PLATFORM_SPECS: tuple[CommandSpec, ...] = (
+    CommandSpec(
         "operator add",
         BY_PLATFORM,
         True,
@@ -23,8 +23,8 @@ PLATFORM_SPECS: tuple[Form, ...] = (
         gives=Part.OPERATOR,
         enrols=True,
     ),
-    Form("operator list", BY_PLATFORM, False, "the operators, newest first", (LIMIT, BEFORE)),
-    Form(
+    CommandSpec("operator list", BY_PLATFORM, False, "the operators, newest first", (LIMIT, BEFORE)),
+    CommandSpec(
         "operator suspend",
         BY_PLATFORM,
         True,
@@ -33,7 +33,7 @@ PLATFORM_SPECS: tuple[Form, ...] = (
         protects=True,
         scope=Scope.NAMED,
     ),
-    Form(
+    CommandSpec(
         "operator resume",
         BY_PLATFORM,
         True,

@@ -7,7 +7,7 @@ an operator's trail stands alone (docs/protocol.md section 1). Acceptance C1-C4.
 
 from nostrbot.core.book import ROOT, Book
 from nostrbot.core.commands.order import Order
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.commands.specs import Part
 from nostrbot.core.facts import Fact
 from nostrbot.core.platform.facts import BookOpened, OperatorAdded, OperatorReplaced, OperatorSwitched
@@ -15,40 +15,40 @@ from nostrbot.core.platform.roles import find_bar
 from nostrbot.core.rules import SOUND
 
 
-def add_operator(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+def add_operator(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     """Root: a new operator with a free name. In the operator's own, empty book: its opening."""
     key, handle, tz = order.args["npub"], order.args["name"], order.args.get("tz", "UTC")
     if book.key != ROOT:
         if key != book.key or book.handle:
-            return Refused(Code.NOT_ALLOWED, "this is the book of another operator, or is open already")
+            return CommandRefused(Code.NOT_ALLOWED, "this is the book of another operator, or is open already")
         return (BookOpened(key, book.platform, handle, tz),)
     if key in book.operator_of_key:
         taken = book.operators[book.operator_of_key[key]].handle
-        return Refused(Code.KEY_TAKEN, f"this key is or was the operator {taken}'s")
+        return CommandRefused(Code.KEY_TAKEN, f"this key is or was the operator {taken}'s")
     barred = find_bar(book, key, Part.OPERATOR) if order.rules >= SOUND else None
     if barred is not None:
         return barred
     if find_operator(book, handle):
-        return Refused(Code.NAME_TAKEN, f"there is already an operator {handle}: choose another name")
+        return CommandRefused(Code.NAME_TAKEN, f"there is already an operator {handle}: choose another name")
     return (OperatorAdded(key, handle, tz),)
 
 
-def switch_operator(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+def switch_operator(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     """Suspend or resume an operator: its commands and its machines."""
     active = order.verb == "operator resume"
     if book.key != ROOT:
         if order.args["name"] != book.handle:
-            return Refused(Code.NOT_ALLOWED, f"this is the book of {book.handle}")
+            return CommandRefused(Code.NOT_ALLOWED, f"this is the book of {book.handle}")
         return () if book.active is active else (OperatorSwitched(book.key, book.handle, active),)
     operator = find_operator(book, order.args["name"])
     if operator is None:
-        return Refused(Code.NOT_FOUND, f"there is no operator {order.args['name']}: `operator list` shows them")
+        return CommandRefused(Code.NOT_FOUND, f"there is no operator {order.args['name']}: `operator list` shows them")
     if active is (operator.operator not in book.suspended_operators):
         return ()
     return (OperatorSwitched(operator.operator, operator.handle, active),)
 
 
-def replace_operator(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+def replace_operator(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     """Let another key speak for an operator. What the old one signs is a stranger's from this entry on, whatever its date.
 
     The book keeps its name, which is its operator's first key: trails, receipts and checkpoints go on.
@@ -56,16 +56,16 @@ def replace_operator(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     handle, pubkey = order.args["name"], order.args["npub"]
     if book.key != ROOT:
         if handle != book.handle:
-            return Refused(Code.NOT_ALLOWED, f"this is the book of {book.handle}")
+            return CommandRefused(Code.NOT_ALLOWED, f"this is the book of {book.handle}")
         return () if pubkey == book.operator else (OperatorReplaced(book.key, handle, pubkey),)
     operator = find_operator(book, handle)
     if operator is None:
-        return Refused(Code.NOT_FOUND, f"there is no operator {handle}: `operator list` shows them")
+        return CommandRefused(Code.NOT_FOUND, f"there is no operator {handle}: `operator list` shows them")
     if pubkey == book.key_in_force(operator.operator):
         return ()
     if pubkey in book.operator_of_key:
         taken = book.operators[book.operator_of_key[pubkey]].handle
-        return Refused(Code.KEY_TAKEN, f"this key is or was the operator {taken}'s: they make a new one")
+        return CommandRefused(Code.KEY_TAKEN, f"this key is or was the operator {taken}'s: they make a new one")
     barred = find_bar(book, pubkey, Part.OPERATOR) if order.rules >= SOUND else None
     if barred is not None:
         return barred

@@ -15,7 +15,7 @@ from nostrbot.core.atm.records import Split
 from nostrbot.core.book import Book
 from nostrbot.core.commands import arguments
 from nostrbot.core.commands.command import Command
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.commands.specs import Part
 from nostrbot.core.ledger import accounts
 
@@ -71,7 +71,7 @@ def _is_party(book: Book, pubkey: str) -> bool:
     return is_named or book.balances.of(accounts.party(pubkey), accounts.SAT) != 0
 
 
-def find_bar(book: Book, pubkey: str, part: Part) -> Refused | None:
+def find_bar(book: Book, pubkey: str, part: Part) -> CommandRefused | None:
     """Why a key may not get a part in this book; None: it may."""
     barred = next((held for held in parts_of(book, pubkey) if held in BARRED[part]), None)
     return None if barred is None else taken(barred)
@@ -79,7 +79,7 @@ def find_bar(book: Book, pubkey: str, part: Part) -> Refused | None:
 
 def keys_given(command: Command) -> Iterator[str]:
     """The keys (hex) to which a command would give a part."""
-    if command.form.gives is None:
+    if command.spec.gives is None:
         return
     if "npub" in command.args:
         yield command.args["npub"]
@@ -90,9 +90,9 @@ def keys_given(command: Command) -> Iterator[str]:
                 yield key
 
 
-def taken(held: Part) -> Refused:
+def taken(held: Part) -> CommandRefused:
     """The refusal of a key that has a part which bars it."""
-    return Refused(Code.KEY_TAKEN, f"this key {_IS[held]}: choose another key, each is for one purpose")
+    return CommandRefused(Code.KEY_TAKEN, f"this key {_IS[held]}: choose another key, each is for one purpose")
 
 
 def owner_now(book: Book, rule: Split) -> Split:

@@ -1,7 +1,7 @@
 """Liabilities: what a book owes its LPs, and the Merkle-sum tree that commits to every LP's part of it.
 
 What lives here: the balances, the tree, its hashes, and climbing from a leaf to the root. What does not: signing a root
-(checkpoints.py), reading a proof that a stranger gives us (audit/proof.py). docs/protocol.md section 7; faults.md row 88.
+(store/checkpoints.py), reading a proof that a stranger gives us (audit/proof.py). docs/protocol.md section 7; faults.md row 88.
 
 Every node commits to the sums of both its children, each by itself, and never to their total alone: a tree that hides a
 debt has to break a hash. Each LP has two leaves, its balances cut in two at random, so that what a proof shows of the

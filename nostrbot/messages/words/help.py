@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import Any
 
 from nostrbot.core.plain import View
-from nostrbot.core.table import FORMS
+from nostrbot.core.table import SPECS
 
 LINES_MAX = 20  # commands shown a line each; more than that nobody reads
 
@@ -50,7 +50,7 @@ def _overview(rows: list[View]) -> list[str]:
 
 def _verb(row: View) -> str:
     words = row["usage"].split()
-    return next(verb for verb in (" ".join(words[:2]), words[0]) if verb in FORMS)
+    return next(verb for verb in (" ".join(words[:2]), words[0]) if verb in SPECS)
 
 
 HELP_WORDS: Mapping[str, Callable[[Any], str]] = {"help": _help}

@@ -1,7 +1,7 @@
 """The courier: taking messages to relays that are not the bot's own, as far as that is easily done.
 
 What lives here: which message waits for which relay, who is visited when, and how long a relay is left alone. What does
-not: where people read (relays/recipients/relay_lists.py), what may be connected to (dialler.py), a visit itself (visit.py). Nothing
+not: where people read (relays/recipients/relay_lists.py), what may be connected to (net/dialer.py), a visit itself (visit.py). Nothing
 here makes a message count as sent: the pool alone does, and the bot is never slower for what happens here.
 
 These relays are chosen by other people, so everything is bounded: connections, bytes that wait, time, and what a relay

@@ -46,7 +46,7 @@ class _List:
         return (self.created_at, event.id) < (event.created_at, self.id)
 
 
-class Announcements:
+class RelayLists:
     """Where people read, of those relays that may be connected to and are not the bot's own anyway."""
 
     def __init__(self, own: Iterable[RelayConfig]) -> None:

@@ -1,7 +1,7 @@
 """Visits: one connection to a relay that is not the bot's own, from the first letter to hanging up.
 
 What lives here: sending letters, listening for their OKs, and the reasons to leave. What does not: opening the
-connection (dialler.py), and when to come again (courier.py).
+connection (net/dialer.py), and when to come again (courier.py).
 
 Such a relay was chosen by somebody else. Only EVENT is said and only OK is listened to; it is not told who we are
 (NIP-42), for nothing is read there. What it says beyond that is counted, and too much of it ends the visit.

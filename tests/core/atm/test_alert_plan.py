@@ -4,7 +4,7 @@ import pytest
 
 from nostrbot.core.atm.facts import AlertPlanSet
 from nostrbot.core.atm.records import AlertPlan
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.snapshots import take_snapshot
 from tests.houses import House
 
@@ -32,7 +32,7 @@ def test_a_machine_is_down_before_it_is_stuck(said: str) -> None:
     """The other way round nobody would be told the first."""
     house = House.open()
     outcome = house.say("operator", said)
-    assert isinstance(outcome, Refused)
+    assert isinstance(outcome, CommandRefused)
     assert outcome.code is Code.BAD_ARGUMENT
     assert house.book.alert_plan == AlertPlan(180, 420, 100, "07:00")
 

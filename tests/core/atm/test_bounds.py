@@ -15,7 +15,7 @@ from nostrbot.core.atm.bounds import DAY_MINOR_MAX, owed_sats
 from nostrbot.core.atm.facts import LpPaid, SlotsKept
 from nostrbot.core.atm.settlements.facts import SettlementFact, SettlementMoved, SettlementProcessed, SettlementRefunded
 from nostrbot.core.atm.states import Hold
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.inputs import Tick
 from nostrbot.core.proofs.liabilities import Leaves, Tree, balances_of
 from nostrbot.core.rules import FIRST, RULES
@@ -51,7 +51,7 @@ def sell_all(house: House, machine: str = "m1", **changes: object) -> str:
 
 
 def refuse(outcome: Outcome) -> str:
-    assert isinstance(outcome, Refused), outcome
+    assert isinstance(outcome, CommandRefused), outcome
     assert outcome.code is Code.TOO_MUCH
     return outcome.message
 

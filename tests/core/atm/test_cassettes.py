@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from nostrbot.core.atm.facts import CassettesCounted, CassetteSet, CassettesPublished, CassettesStated
 from nostrbot.core.atm.payloads.subject import Subject
 from nostrbot.core.atm.records import ATM_BOOTSTRAP, Cassette
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.inputs import Signed
 from nostrbot.refusals import Reason, Refusal
 from tests.houses import House, Outcome, person
@@ -45,7 +45,7 @@ def stated(house: House, machine: str = "m1") -> dict[str, str]:
 
 
 def refused(outcome: Outcome) -> tuple[Code, str]:
-    assert isinstance(outcome, Refused), outcome
+    assert isinstance(outcome, CommandRefused), outcome
     return outcome.code, outcome.message
 
 

@@ -6,7 +6,7 @@ from nostrbot.core.atm.deposits import REVERSALS_MAX
 from nostrbot.core.atm.facts import DepositChanged
 from nostrbot.core.atm.records import Deposit
 from nostrbot.core.atm.states import DepositStatus
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from tests.houses import House, Outcome
 
 
@@ -23,7 +23,7 @@ def deposit(outcome: Outcome) -> Deposit:
 
 
 def refused(outcome: Outcome) -> tuple[Code, str]:
-    assert isinstance(outcome, Refused), outcome
+    assert isinstance(outcome, CommandRefused), outcome
     return outcome.code, outcome.message
 
 

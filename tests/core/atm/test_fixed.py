@@ -13,7 +13,7 @@ from nostrbot.core.atm.facts import FixedPlanSet, LpPaid, SlotsKept
 from nostrbot.core.atm.fixed import due_slots, floor_minor, next_slot_at
 from nostrbot.core.atm.records import FixedPlan
 from nostrbot.core.atm.settlements.facts import SettlementProcessed
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.engine import decide
 from nostrbot.core.facts import Fact
 from nostrbot.core.inputs import Tick
@@ -320,7 +320,7 @@ def test_times_and_limit_are_kept_apart(house: House) -> None:
 def test_what_cannot_be_a_plan_is_refused(house: House, said: str) -> None:
     """Times of a day, each once; an amount above zero."""
     outcome = house.say("operator", said)
-    assert isinstance(outcome, Refused)
+    assert isinstance(outcome, CommandRefused)
     assert outcome.code is Code.BAD_ARGUMENT
 
 

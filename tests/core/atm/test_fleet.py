@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nostrbot.core.atm.fleet import UNSEEN, Seen, Sighting, read_sighting, see_beacon, see_telemetry
+from nostrbot.core.atm.fleet import UNSEEN, MachineStatus, StatusChange, read_sighting, see_beacon, see_telemetry
 from nostrbot.core.atm.payloads.beacon import Beacon
 from nostrbot.core.inputs import Signed
 from nostrbot.refusals import Reason
@@ -16,22 +16,22 @@ from tests.houses import DAWN
 from tests.machines import beacon, telemetry
 
 
-def seen(outcome: Seen) -> Sighting:
+def seen(outcome: StatusChange) -> MachineStatus:
     assert outcome.refusal is None, outcome.refusal
     return outcome.sighting
 
 
-def reason(outcome: Seen) -> Reason:
+def reason(outcome: StatusChange) -> Reason:
     assert outcome.refusal is not None
     return outcome.refusal.reason
 
 
-def live(sighting: Sighting, given: Signed, now: int) -> Seen:
+def live(sighting: MachineStatus, given: Signed, now: int) -> StatusChange:
     """A beacon that comes as it is published."""
     return see_beacon(sighting, given, now, may_be_stored=False)
 
 
-def stored(sighting: Sighting, given: Signed, now: int) -> Seen:
+def stored(sighting: MachineStatus, given: Signed, now: int) -> StatusChange:
     """A beacon that a relay had kept."""
     return see_beacon(sighting, given, now, may_be_stored=True)
 
@@ -39,7 +39,7 @@ def stored(sighting: Sighting, given: Signed, now: int) -> Seen:
 def test_the_first_beacon_of_a_machine() -> None:
     """T1, T2: its fields, its date and id, when it was heard."""
     given = beacon(at=DAWN, cash_in=True, cash_level="high")
-    assert seen(live(UNSEEN, given, DAWN + 2)) == Sighting(
+    assert seen(live(UNSEEN, given, DAWN + 2)) == MachineStatus(
         beacon=Beacon(cash_in=True, cash_level="high"),
         beacon_at=DAWN,
         beacon_id=given.id,

@@ -6,11 +6,11 @@ from nostrbot.audit.verification import verify_trail
 from nostrbot.core.atm.counter import Counter
 from nostrbot.core.atm.facts import GapsDismissed
 from nostrbot.core.commands.command import Command
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.parsing import parse
 from nostrbot.core.rules import FIRST
 from nostrbot.core.snapshots import take_snapshot
-from nostrbot.messages.alerts import GAPS_TOLD_MAX, Rung, Surroundings, find_alarms, ring
+from nostrbot.messages.alerts import GAPS_TOLD_MAX, AlertState, Surroundings, find_alerts, notify
 from nostrbot.messages.replies import answer
 from nostrbot.views.outcomes import outcome_view
 from tests.houses import House
@@ -101,14 +101,14 @@ def test_nothing_to_dismiss_is_no_entry(house: House) -> None:
 )
 def test_what_is_refused(house: House, said: str, code: Code) -> None:
     outcome = house.say("operator", said)
-    assert isinstance(outcome, Refused)
+    assert isinstance(outcome, CommandRefused)
     assert outcome.code is code
 
 
 def test_only_its_operator_may(house: House) -> None:
     sell(house, 41, 43)
     for who in ("ana", "platform", "m1"):
-        assert isinstance(house.say(who, "gap dismiss m1"), Refused)
+        assert isinstance(house.say(who, "gap dismiss m1"), CommandRefused)
     assert missing(house) == ["42"]
 
 
@@ -147,11 +147,11 @@ def test_a16_a_book_that_believed_a_false_number_is_healed(
 # --- what is told ---------------------------------------------------------------------------------------------------
 
 
-def told(house: House, known: dict[str, Rung], in_s: int = 121) -> list[str]:
+def told(house: House, known: dict[str, AlertState], in_s: int = 121) -> list[str]:
     """The lines that an operator gets after a while; what it was told is known from then on."""
     house.now += in_s
     around = Surroundings(house.now, house.now - 10**6, 1, 1, None)
-    lines, after = ring(known, find_alarms(house.book, {}, around, known=known), house.now)
+    lines, after = notify(known, find_alerts(house.book, {}, around, known=known), house.now)
     known.clear()
     known.update(after)
     return lines
@@ -159,7 +159,7 @@ def told(house: House, known: dict[str, Rung], in_s: int = 121) -> list[str]:
 
 def test_a16_each_new_gap_is_told(house: House) -> None:
     """A16: n=1000, 1790000000, 1001, 1005: the jump is asked about, and the true gap is told although it comes after."""
-    known: dict[str, Rung] = {}
+    known: dict[str, AlertState] = {}
     sell(house, 1000, FALSE)
     assert told(house, known, 60) == []
     assert told(house, known) == [
@@ -180,7 +180,7 @@ def test_a16_each_new_gap_is_told(house: House) -> None:
 
 def test_a_machine_that_is_broken_does_not_tell_of_each_gap(house: House) -> None:
     """Ten within an hour, then one line for the others; an hour later there is room again."""
-    known: dict[str, Rung] = {}
+    known: dict[str, AlertState] = {}
     sell(house, *range(1, 60, 2))
     lines = told(house, known)
     assert len(lines) == GAPS_TOLD_MAX + 1

@@ -10,7 +10,7 @@ from nostrbot.core.atm.facts import LpPaid
 from nostrbot.core.atm.own_sats import sats_for
 from nostrbot.core.atm.settlements.facts import Leg
 from nostrbot.core.atm.states import LegStatus, LegType
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.snapshots import take_snapshot
 from tests.houses import House
 
@@ -24,11 +24,11 @@ def house() -> House:
     return house
 
 
-def refused(house: House, text: str) -> Refused:
+def refused(house: House, text: str) -> CommandRefused:
     """What comes of a settle that must change nothing."""
     head = house.chain.head
     outcome = house.say("operator", text)
-    assert isinstance(outcome, Refused)
+    assert isinstance(outcome, CommandRefused)
     assert house.chain.head == head
     return outcome
 
@@ -60,7 +60,7 @@ def test_another_price_can_be_named(house: House) -> None:
 
 def test_all_of_the_cash_and_then_no_more(house: House) -> None:
     """More than is left is refused with what is left."""
-    assert refused(house, "settle ana 1000.01 machine=m1") == Refused(
+    assert refused(house, "settle ana 1000.01 machine=m1") == CommandRefused(
         Code.NOT_ENOUGH_CASH, "ana has 1000.00 GTQ left at m1: settle at most that"
     )
     house.say("operator", "settle ana 1000 machine=m1")
@@ -71,7 +71,7 @@ def test_all_of_the_cash_and_then_no_more(house: House) -> None:
 def test_all_of_the_sats_and_then_no_more(house: House) -> None:
     """More than the operator has is refused with both figures; what is owed to others is never spent."""
     assert house.book.own_sats() == 106_270
-    assert refused(house, "settle ana 1000 machine=m1 rate=106.271") == Refused(
+    assert refused(house, "settle ana 1000 machine=m1 rate=106.271") == CommandRefused(
         Code.NOT_ENOUGH_SATS, "that takes 106271 sats and you have 106270 of your own: settle less, or wait"
     )
     house.say("operator", "settle ana 1000 machine=m1 rate=106.27")
@@ -83,7 +83,7 @@ def test_without_any_settlement_there_is_no_price() -> None:
     """Then one must be named."""
     house = House.open()
     house.add_lp("ana", "10")
-    assert refused(house, "settle ana 10 machine=m1") == Refused(
+    assert refused(house, "settle ana 10 machine=m1") == CommandRefused(
         Code.NO_PRICE, "m1 has settled nothing that tells a price: add rate=<sats per GTQ>"
     )
     assert refused(house, "settle ana 10 machine=m1 rate=5").code is Code.NOT_ENOUGH_SATS
@@ -115,7 +115,7 @@ def test_only_its_operator_may_settle(house: House) -> None:
     """Neither the LP nor the platform."""
     for who in ("ana", "platform"):
         outcome = house.say(who, "settle ana 1 machine=m1")
-        assert isinstance(outcome, Refused)
+        assert isinstance(outcome, CommandRefused)
         assert outcome.code is Code.NOT_ALLOWED
     assert house.remaining("ana") == "1000.00"
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from nostrbot.audit.verification import verify_trail
 from nostrbot.core.atm.facts import PartyMoved
 from nostrbot.core.atm.states import LegStatus
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.engine import apply, decide
 from nostrbot.core.rules import FIRST
 from nostrbot.messages.receipts import Sealed, entry_messages
@@ -111,7 +111,7 @@ def test_a10_what_was_moved_is_no_payment_to_be_voided() -> None:
     house.say("operator", "lp add @xena machine=m1 name=xe")
     [leg] = house.entries[-1].facts[-1].legs  # type: ignore[union-attr]
     outcome = house.say("operator", f"payment void l{leg.number} reason=x")
-    assert isinstance(outcome, Refused)
+    assert isinstance(outcome, CommandRefused)
     assert outcome.code is Code.NOT_FOUND
 
 
@@ -184,9 +184,9 @@ def test_a11_what_a_former_party_brought_its_operator_and_was_paid_on_has_left()
     assert house.book.own_sats() == 250
     for undoing in ("settlement refund s1 reason=false", "settlement partial s1 fiat=100 note=jam"):
         refused = house.say("xena", undoing)
-        assert isinstance(refused, Refused)
+        assert isinstance(refused, CommandRefused)
         assert refused.code is Code.ALREADY_PAID_OUT
     house.say("xena", "payment void l4 reason=false")
-    assert not isinstance(house.say("xena", "settlement refund s1 reason=false"), Refused)
+    assert not isinstance(house.say("xena", "settlement refund s1 reason=false"), CommandRefused)
     assert {account: sats for account, sats in house.ledger().items() if account.endswith(" sat")} == {}
     verify(house)

@@ -9,7 +9,7 @@ from nostrbot.core.atm.payments import PRICED_SHOWN_MAX
 from nostrbot.core.atm.recall import Recall
 from nostrbot.core.atm.settlements.facts import Leg
 from nostrbot.core.atm.states import LegStatus, LegType
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.ledger.transaction import Transaction
 from nostrbot.core.parsing import parse
 from nostrbot.core.snapshots import take_snapshot
@@ -34,10 +34,10 @@ def house() -> House:
     return house
 
 
-def refused(house: House, text: str) -> Refused:
+def refused(house: House, text: str) -> CommandRefused:
     head = house.chain.head
     outcome = house.say("operator", text)
-    assert isinstance(outcome, Refused)
+    assert isinstance(outcome, CommandRefused)
     assert house.chain.head == head
     return outcome
 
@@ -126,14 +126,14 @@ def test_what_is_refused(house: House, said: str, code: Code, words: str) -> Non
 
 def test_what_is_void_is_not_voided_again(house: House) -> None:
     house.say("operator", "payment void l5 reason=x")
-    assert refused(house, "payment void l5 reason=y") == Refused(
+    assert refused(house, "payment void l5 reason=y") == CommandRefused(
         Code.WRONG_STATUS, "l5 is voided: there is nothing to take back"
     )
 
 
 def test_only_its_operator_may(house: House) -> None:
     for who in ("ana", "platform", "m1"):
-        assert isinstance(house.say(who, "payment void l5 reason=x"), Refused)
+        assert isinstance(house.say(who, "payment void l5 reason=x"), CommandRefused)
     assert house.remaining("ana") == "699.50"
 
 
@@ -150,7 +150,7 @@ def test_frozen_sats_do_not_pay_it_back(house: House) -> None:
 def test_what_has_left_is_not_called_back(house: House) -> None:
     """No payout exists yet; when one does, its sats are gone."""
     house.book.balances.apply(Transaction((("liabilities:lp:ana:sats", "sat", 1), ("assets:sats", "sat", -1))))
-    assert refused(house, "payment void l5 reason=x") == Refused(
+    assert refused(house, "payment void l5 reason=x") == CommandRefused(
         Code.ALREADY_PAID_OUT,
         "l5 gave ana 15025 sats and 15024 that are not frozen are still here: they cannot be called back. Settle it with ana",
     )

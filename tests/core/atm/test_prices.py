@@ -12,7 +12,7 @@ from nostrbot.core.atm.prices import Price, is_off, median, price_in_force
 from nostrbot.core.atm.settlements.facts import SettlementProcessed
 from nostrbot.core.atm.states import LegStatus, SkipReason
 from nostrbot.core.commands.command import Command
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.engine import decide
 from nostrbot.core.parsing import parse
 from nostrbot.core.rules import FIRST, RULES
@@ -148,7 +148,7 @@ def test_a3_settle_does_not_pay_by_one_bogus_sale(house: House) -> None:
     sell(house, "0.0005", fiat="2000.00")
     head = house.chain.head
     refused = house.say("operator", "settle ana 2000 machine=m1")
-    assert refused == Refused(
+    assert refused == CommandRefused(
         Code.PRICE_UNSETTLED,
         "the newest rate of m1, 0.0005 sats per GTQ, is far off the usual 50: name the price yourself, "
         "rate=<sats per GTQ>; if that sale is false, settlement refund it",

@@ -6,7 +6,7 @@ from nostrbot.core.atm import registry
 from nostrbot.core.atm.facts import LpEnrolled, LpSwitched, MachineAdded, MachineChanged, PreferencesSet
 from nostrbot.core.atm.records import Enrolment, Guard, Machine, Preferences
 from nostrbot.core.atm.states import Mode, Trust
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from tests.houses import House, Outcome, of_legs, person
 
 
@@ -86,7 +86,7 @@ def test_a_machine_is_suspended_and_resumed(house: House) -> None:
 def test_a_machine_that_is_not_there_is_not_found(house: House, asked: str) -> None:
     """And another operator's is not there, because a book knows only its own (faults.md rows 35, 89)."""
     refused = house.say("operator", asked)
-    assert refused == Refused(Code.NOT_FOUND, "there is no machine m9: `machine list` shows yours")
+    assert refused == CommandRefused(Code.NOT_FOUND, "there is no machine m9: `machine list` shows yours")
 
 
 # --- LPs ------------------------------------------------------------------------------------------------------------
@@ -215,5 +215,5 @@ def test_a20_a_sale_is_shared_among_so_many_and_a_book_has_so_much_room(monkeypa
 
 
 def code(outcome: Outcome) -> Code:
-    assert isinstance(outcome, Refused), outcome
+    assert isinstance(outcome, CommandRefused), outcome
     return outcome.code

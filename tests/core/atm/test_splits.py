@@ -4,7 +4,7 @@ import pytest
 
 from nostrbot.core.atm.facts import SplitsSet
 from nostrbot.core.atm.records import Split
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from tests.houses import House, of_legs, person
 
 
@@ -58,7 +58,7 @@ def test_a_set_that_is_not_whole_is_refused_and_the_old_one_stays(house: House, 
     house.say("operator", "splits set old=70%:self ana=30%:ana")
     before = house.book.splits
     refused = house.say("operator", f"splits set {shares}")
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, CommandRefused)
     assert refused.code is code
     assert house.book.splits == before
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from nostrbot.core.atm.facts import DepositChanged, LpPaid, PreferencesSet
 from nostrbot.core.commands.amounts import show_limit
 from nostrbot.core.commands.command import Command, Misunderstood
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.engine import decide
 from nostrbot.core.parsing import parse
 from nostrbot.core.rules import FIRST, RULES
@@ -126,7 +126,7 @@ def test_f1_a_thousands_point_is_refused_by_every_command(house: House, command:
         if ("or {}" in words and "9125" in words) or text in ("9.1234", "0.001")
         else slots[len(text) - 2]
     )
-    assert isinstance(outcome, Refused), outcome
+    assert isinstance(outcome, CommandRefused), outcome
     assert outcome.code is Code.BAD_ARGUMENT
     assert outcome.message.endswith(words.format(*known))
 
@@ -161,7 +161,7 @@ def test_f1_answers_and_previews_show_the_value_as_understood(house: House, comm
 def test_f1_in_other_currencies(house: House, machine: str, text: str, wanted: str) -> None:
     """Yen have no decimals, dinars three."""
     outcome = house.say("operator", f"deposit add ana {text} machine={machine}")
-    assert isinstance(outcome, Refused)
+    assert isinstance(outcome, CommandRefused)
     assert outcome.message == f"amount: {text} {wanted}"
 
 
@@ -175,10 +175,10 @@ def test_f1_in_dinars_a_point_and_three_digits_are_decimals(house: House) -> Non
 def test_f1_a_limit_of_an_lp_holds_in_each_of_its_currencies(house: House) -> None:
     """Ana has yen; ben has quetzales alone."""
     refused = house.say("ana", "mode fixed limit=500.00")
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, CommandRefused)
     assert refused.message == "limit: 500.00 has two decimals, JPY has none: write 500"
     house.add_lp("ben")
-    assert isinstance(house.say("ben", "mode fixed limit=9.000"), Refused)
+    assert isinstance(house.say("ben", "mode fixed limit=9.000"), CommandRefused)
     assert isinstance(house.say("ben", "mode fixed limit=500.5"), PreferencesSet)
     assert show_limit("500.5", ["GTQ"]) == "500.50"
     assert show_limit("500.001", ["GTQ"]) == "500.001"  # one of before
@@ -189,7 +189,7 @@ def test_f1_rates_may_have_decimals(house: House) -> None:
     paid = house.say("operator", "settle ana 5 machine=m1 rate=49.500")
     assert isinstance(paid, LpPaid)
     assert paid.rate == "49.5"
-    assert isinstance(house.say("operator", "settle ana 5 machine=m1 rate=49,5"), Refused)
+    assert isinstance(house.say("operator", "settle ana 5 machine=m1 rate=49,5"), CommandRefused)
 
 
 @pytest.mark.parametrize("text", ["1.000", "1,000", "1_000", "1e3", "-0", "007", "+5", "１", "5.", "1.0"])
@@ -225,4 +225,4 @@ def test_f1_entries_of_the_first_rules_are_read_as_they_were(house: House, text:
     decided = decide(house.book, given, house.now, FIRST)
     assert isinstance(decided.facts[0], DepositChanged)
     assert decided.facts[0].deposit.amount_minor == 900
-    assert isinstance(decide(house.book, given, house.now, RULES).instead, Refused)
+    assert isinstance(decide(house.book, given, house.now, RULES).instead, CommandRefused)

@@ -4,13 +4,13 @@ import pytest
 
 from nostrbot.audit.verification import verify_trail
 from nostrbot.core.atm.facts import MachineChanged, PlatformFeeSet, SplitsSet
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.platform.facts import BookOpened, OperatorAdded, OperatorReplaced, OperatorSwitched
 from tests.houses import House, Outcome, person
 
 
 def code(outcome: Outcome) -> Code:
-    assert isinstance(outcome, Refused), outcome
+    assert isinstance(outcome, CommandRefused), outcome
     return outcome.code
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from nostrbot.core.book import Book
 from nostrbot.core.commands.command import Command
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.commands.specs import Part
 from nostrbot.core.engine import apply, decide
 from nostrbot.core.facts import Fact
@@ -51,7 +51,7 @@ def house() -> House:
 
 
 def is_taken(outcome: object) -> bool:
-    return isinstance(outcome, Refused) and outcome.code is Code.KEY_TAKEN
+    return isinstance(outcome, CommandRefused) and outcome.code is Code.KEY_TAKEN
 
 
 def test_each_part_is_held_by_one_key_in_this_house(house: House) -> None:
@@ -68,7 +68,7 @@ def test_a15_each_pair_of_parts_is_decided(house: House, given: Part, held: Part
     who, words = GIVES[given]
     outcome = house.say(who, words.format(HOLDERS[held]))
     if given == held == Part.LP:
-        assert isinstance(outcome, Refused)
+        assert isinstance(outcome, CommandRefused)
         assert outcome.code is Code.ALREADY_ENROLLED
     else:
         assert is_taken(outcome) == (held in BARRED[given]), outcome

@@ -10,7 +10,7 @@ from nostrbot.audit.verification import verify_trail
 from nostrbot.core.atm.facts import LpEnrolled, PlatformFeeSet, PreferencesCarried, PreferencesSet
 from nostrbot.core.atm.settlements.facts import SettlementProcessed
 from nostrbot.core.book import Book
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.inputs import Signed
 from nostrbot.core.platform.facts import BotRotated, PredecessorNamed
 from nostrbot.core.platform.succession import (
@@ -195,5 +195,5 @@ def test_everybody_who_writes_to_the_bot_is_told_once() -> None:
 def test_nobody_rotates_by_a_command() -> None:
     """There is no such word: it takes the old key's own signature."""
     outcome = House.open().say("platform", "rotate bot @new-bot")
-    assert isinstance(outcome, Refused)
+    assert isinstance(outcome, CommandRefused)
     assert outcome.code is Code.UNKNOWN_COMMAND

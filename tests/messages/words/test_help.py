@@ -1,7 +1,7 @@
 """Help as people read it: the more there is to show, the less is said of each."""
 
-from nostrbot.core.commands.specs import Form, Role
-from nostrbot.core.table import FORMS, TABLE
+from nostrbot.core.commands.specs import CommandSpec, Role
+from nostrbot.core.table import SPECS, TABLE
 from nostrbot.messages.replies import answer
 
 FOOTER = (
@@ -9,7 +9,7 @@ FOOTER = (
 )
 
 
-def helped(*forms: Form) -> list[str]:
+def helped(*forms: CommandSpec) -> list[str]:
     """The lines of help on these commands."""
     rows = [{"usage": form.usage, "summary": form.summary} for form in forms]
     return answer("help", {"help": {"commands": rows}}, json=False).splitlines()
@@ -33,7 +33,7 @@ def test_many_commands_are_an_overview() -> None:
 
 def test_a_few_commands_are_a_line_each_without_their_options() -> None:
     """What must be said is shown, and that there is more to say."""
-    assert helped(FORMS["splits set"], FORMS["cassette count"], FORMS["pause"]) == [
+    assert helped(SPECS["splits set"], SPECS["cassette count"], SPECS["pause"]) == [
         "splits set … <label>=<pct>:<npub, LP or self> … - share your commission; replaces the whole set",
         "cassette count <machine> <position>=<notes> … - note what you counted; the difference to what was expected is booked",
         "pause - take no part in sales until you resume; your cash stays yours",
@@ -43,7 +43,7 @@ def test_a_few_commands_are_a_line_each_without_their_options() -> None:
 
 def test_one_command_has_all_its_options_and_an_example() -> None:
     """As the table has them."""
-    form = FORMS["guard"]
+    form = SPECS["guard"]
     topic = {"usage": form.usage, "summary": form.summary, "example": form.example}
     assert answer("help", {"help": topic}, json=False).splitlines() == [
         "guard <machine> [per_settlement=<fiat>|off] [per_day=<fiat>|off] [rate=<pct>|off]",

@@ -8,7 +8,7 @@ import pytest
 from nostrbot.nostr.event import VerifiedEvent, read_event
 from nostrbot.nostr.keys import Keys
 from nostrbot.relays.recipients import relay_lists as announcements
-from nostrbot.relays.recipients.relay_lists import Announcements, digest_of, own_announcements
+from nostrbot.relays.recipients.relay_lists import RelayLists, digest_of, own_announcements
 from nostrbot.relays.relay import RelayConfig
 from tests.signers import Signer, verified
 
@@ -28,7 +28,7 @@ def inbox(who: Signer, *names: str, at: int = 1_790_000_000) -> VerifiedEvent:
     return said(who, FOR_MESSAGES, *[["relay", f"wss://{name}.example.com"] for name in names], at=at)
 
 
-def urls(known: Announcements, who: Signer = ANA, kind: int = 4) -> list[str]:
+def urls(known: RelayLists, who: Signer = ANA, kind: int = 4) -> list[str]:
     """The names of the relays a message to somebody goes to as well."""
     letter = verified(Signer("the bot").event(kind, "secret", tags=[["p", who.pubkey]], at=1_790_000_000))
     return [url.removeprefix("wss://").removesuffix(".example.com") for url in known.urls_for(letter)]
@@ -37,7 +37,7 @@ def urls(known: Announcements, who: Signer = ANA, kind: int = 4) -> list[str]:
 @pytest.mark.parametrize(("kind", "expected"), [(4, ["a"]), (1_059, ["a"]), (21_000, []), (30_078, []), (1, [])])
 def test_messages_go_to_where_people_read_and_words_to_machines_do_not(kind: int, expected: list[str]) -> None:
     """Kinds 4 and 1059 are for people; nobody else's list is asked."""
-    known = Announcements(OWN)
+    known = RelayLists(OWN)
     known.note(inbox(ANA, "a"))
     assert urls(known, kind=kind) == expected
     assert urls(known, BEN, kind=kind) == []
@@ -45,14 +45,14 @@ def test_messages_go_to_where_people_read_and_words_to_machines_do_not(kind: int
 
 def test_a_message_to_nobody_goes_nowhere() -> None:
     """An event without a recipient has none who announced anything."""
-    known = Announcements(OWN)
+    known = RelayLists(OWN)
     known.note(inbox(ANA, "a"))
     assert known.urls_for(verified(ANA.event(4, "x", tags=[], at=1_790_000_000))) == ()
 
 
 def test_relays_for_messages_come_before_those_for_everything() -> None:
     """Whoever has a list for direct messages wants them there, even where none of it can be used."""
-    known = Announcements(OWN)
+    known = RelayLists(OWN)
     known.note(said(ANA, IN_GENERAL, ["r", "wss://general.example.com"]))
     assert urls(known) == ["general"]
     known.note(inbox(ANA, "a", "b"))
@@ -63,7 +63,7 @@ def test_relays_for_messages_come_before_those_for_everything() -> None:
 
 def test_of_general_relays_only_those_are_used_where_the_person_reads() -> None:
     """NIP-65: marked `read`, or not marked. Of NIP-17's list, all are."""
-    known = Announcements(OWN)
+    known = RelayLists(OWN)
     tags = [
         ["r", "wss://both.example.com"],
         ["r", "wss://read.example.com", "read"],
@@ -83,7 +83,7 @@ def test_of_general_relays_only_those_are_used_where_the_person_reads() -> None:
 
 def test_relays_are_public_not_ours_each_once_and_three_at_most() -> None:
     """What is left out does not count against the three."""
-    known = Announcements(OWN)
+    known = RelayLists(OWN)
     said_urls = [
         "wss://127.0.0.1", "ws://own.example.com", "wss://OWN.example.com:443", "wss://a.example.com",
         "wss://A.example.com/", "not a url", "wss://b.example.com", "wss://c.example.com", "wss://d.example.com",
@@ -94,7 +94,7 @@ def test_relays_are_public_not_ours_each_once_and_three_at_most() -> None:
 
 def test_a_list_is_not_read_to_its_end() -> None:
     """A list of thousands is nobody's; the first hundred tags are plenty."""
-    known = Announcements(OWN)
+    known = RelayLists(OWN)
     known.note(said(ANA, FOR_MESSAGES, *[["x", str(n)] for n in range(100)], ["relay", "wss://a.example.com"]))
     assert urls(known) == []
 
@@ -104,7 +104,7 @@ def test_the_newest_list_counts_however_they_arrive() -> None:
     old, new, same = inbox(ANA, "a", at=10), inbox(ANA, "b", at=11), inbox(ANA, "c", at=11)
     lower = min(new, same, key=lambda event: event.id)
     for order in ([old, new, same], [same, new, old], [new, old, same], [same, old, new], [new, same, old, new]):
-        known = Announcements(OWN)
+        known = RelayLists(OWN)
         for event in order:
             known.note(event)
         assert urls(known) == (["b"] if lower is new else ["c"])
@@ -112,7 +112,7 @@ def test_the_newest_list_counts_however_they_arrive() -> None:
 
 def test_an_empty_list_takes_the_old_one_back() -> None:
     """Who reads nowhere else says so by listing nothing."""
-    known = Announcements(OWN)
+    known = RelayLists(OWN)
     known.note(inbox(ANA, "a", at=10))
     known.note(inbox(ANA, at=11))
     assert urls(known) == []
@@ -121,7 +121,7 @@ def test_an_empty_list_takes_the_old_one_back() -> None:
 def test_people_who_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who announced first is forgotten first."""
     monkeypatch.setattr(announcements, "PEOPLE_MAX", 2)
-    known = Announcements(OWN)
+    known = RelayLists(OWN)
     for who in (ANA, BEN, Signer("cai")):
         known.note(inbox(who, "a"))
     assert [urls(known, who) for who in (ANA, BEN, Signer("cai"))] == [[], ["a"], ["a"]]

@@ -1,7 +1,7 @@
 """Content: the one door through which what a machine wrote becomes a JSON object.
 
 What lives here: size, JSON, depth, floats, keys that stand twice, and fitting an object to a schema. What does not: the
-schemas (settlement.py, statement.py, beacon.py). docs/protocol.md section 3. A refusal names the field, never the value:
+schemas (sale.py, cassette_state.py, beacon.py). docs/protocol.md section 3. A refusal names the field, never the value:
 it may have been encrypted, and a refusal is logged and kept as it stands.
 """
 

@@ -29,7 +29,7 @@ FIAT_MINOR_MAX = 2**53 - 1
 NoteText = Annotated[str, Field(max_length=20)]
 
 
-class Note(BaseModel):
+class Banknotes(BaseModel):
     """So many banknotes of one denomination, in whole units of the machine's fiat; half a dinar is `"0.5"`."""
 
     model_config = ConfigDict(strict=True, frozen=True)
@@ -54,12 +54,12 @@ class _Payload(BaseModel):
     fiat_amount: str | int
     fiat_code: Text
     exchange_rate: str | int
-    bills: Annotated[list[Note], Field(max_length=BILLS_MAX)] = []
-    cassettes: Annotated[dict[Text, Note], Field(max_length=CASSETTES_MAX)] = {}
+    bills: Annotated[list[Banknotes], Field(max_length=BILLS_MAX)] = []
+    cassettes: Annotated[dict[Text, Banknotes], Field(max_length=CASSETTES_MAX)] = {}
     occurred_at: Annotated[int, Field(ge=0, le=2**53 - 1)]
 
 
-_FIELDS = {*_Payload.model_fields, *Note.model_fields}
+_FIELDS = {*_Payload.model_fields, *Banknotes.model_fields}
 
 
 @dataclass(frozen=True, slots=True)

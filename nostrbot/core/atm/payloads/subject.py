@@ -1,7 +1,7 @@
 """Subjects: what a machine's addressable events are about, and which of two is the newer.
 
 What lives here: the `d` tags of machines, and the one order their events have. What does not: their contents (beacon.py,
-statement.py) and what comes of them (core/atm/fleet.py, core/atm/cassettes.py). docs/protocol.md sections 3.2-3.4.
+cassette_state.py) and what comes of them (core/atm/fleet.py, core/atm/cassettes.py). docs/protocol.md sections 3.2-3.4.
 https://github.com/nostr-protocol/nips/blob/master/01.md (addressable events).
 """
 

@@ -18,7 +18,7 @@ from nostrbot.core.atm.settlements.facts import FrozenPart, SettlementFrozen
 from nostrbot.core.atm.states import Direction, LegStatus, LegType, SettlementStatus
 from nostrbot.core.book import Book
 from nostrbot.core.commands.order import Order
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.facts import Fact
 from nostrbot.core.rules import SOUND
 
@@ -26,26 +26,26 @@ FREEZE_MAX = 1_000  # settlements of one command: some 200 bytes each, in one en
 FREEZE_PARTS_MAX = 50_000  # LPs' parts in them: some 70 bytes each
 
 
-def declare_compromised(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+def declare_compromised(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     """Suspend a machine and freeze what it sold since then. Nothing to do: no facts.
 
     The book's recall must hold the machine's settlements since then, or more than FREEZE_MAX that could be frozen.
     """
     machine, since = find_machine(book, order.args["machine"]), order.args["since"]
-    if isinstance(machine, Refused):
+    if isinstance(machine, CommandRefused):
         return machine
     if since > order.at:
-        return Refused(Code.BAD_ARGUMENT, "since is ahead of my clock: say when the key may have been stolen")
+        return CommandRefused(Code.BAD_ARGUMENT, "since is ahead of my clock: say when the key may have been stolen")
     found = [dossier for dossier in book.recall.dossiers.values() if may_be_frozen(dossier, machine.handle, since)]
     if len(found) > FREEZE_MAX:
-        return Refused(
+        return CommandRefused(
             Code.TOO_LONG,
             f"{machine.handle} sold more than {FREEZE_MAX} times since then, and I freeze so many at once: say a later "
             f"time first, then go back: `machine suspend {machine.handle}` stops it meanwhile",
         )
     frozen = tuple(freeze(as_it_stands(dossier)) for dossier in sorted(found, key=lambda one: one.birth.number))
     if order.rules >= SOUND and sum(len(fact.parts) for fact in frozen) > FREEZE_PARTS_MAX:
-        return Refused(
+        return CommandRefused(
             Code.TOO_LONG,
             f"what {machine.handle} sold since then has more than {FREEZE_PARTS_MAX} parts of LPs, and I freeze so many at "
             f"once: say a later time first, then go back: `machine suspend {machine.handle}` stops it meanwhile",

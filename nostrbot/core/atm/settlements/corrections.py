@@ -8,7 +8,7 @@ sharing. What does not: the other commands of the worklist (worklist.py), what w
 from dataclasses import dataclass
 
 from nostrbot.core.atm.dossier import Settlement
-from nostrbot.core.atm.settlements.dca import Partaker
+from nostrbot.core.atm.settlements.dca import Candidate
 from nostrbot.core.atm.settlements.facts import Leg, SettlementCorrected, SettlementRefunded
 from nostrbot.core.atm.settlements.moves import check_room, find_movable, voided_legs
 from nostrbot.core.atm.settlements.rules import share_among
@@ -21,7 +21,7 @@ from nostrbot.core.atm.states import (
 from nostrbot.core.book import Book
 from nostrbot.core.commands.amounts import read_amount
 from nostrbot.core.commands.order import Order
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.facts import Fact
 from nostrbot.core.rules import SOUND
 from nostrbot.money import format_minor
@@ -38,7 +38,7 @@ class _Dispensed:
     operator_sats: int
 
 
-def correct_settlement(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+def correct_settlement(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     """Less was dispensed than reported: reverse the sharing and share out what really left the machine (S11-S13).
 
     All that was reported takes a correction back: the sale is processed as if there had been none (rules 2).
@@ -46,18 +46,18 @@ def correct_settlement(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     settlement = find_movable(book, order, SettlementStatus.PARTIAL)
     if isinstance(settlement, Settlement):
         settlement = check_room(settlement, order)
-    if isinstance(settlement, Refused):
+    if isinstance(settlement, CommandRefused):
         return settlement
     sale = settlement.sale
     fiat_minor = _read_dispensed(order, settlement)
-    if isinstance(fiat_minor, Refused):
+    if isinstance(fiat_minor, CommandRefused):
         return fiat_minor
     refused = _check_reversible(book, settlement)
     if refused is not None:
         return refused
     dispensed = _scale(settlement, fiat_minor)
     if not dispensed.principal_sats:
-        return Refused(
+        return CommandRefused(
             Code.BAD_ARGUMENT, f'that is less than a sat: say `settlement refund s{settlement.number} reason="…"`'
         )
     in_force, legs = settlement.legs_in_force, _share_anew(book, settlement, fiat_minor, dispensed, order.rules)
@@ -90,25 +90,25 @@ def correct_settlement(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     )
 
 
-def _read_dispensed(order: Order, settlement: Settlement) -> int | Refused:
+def _read_dispensed(order: Order, settlement: Settlement) -> int | CommandRefused:
     sale = settlement.sale
     if sale.direction is not Direction.CASH_OUT:
-        return Refused(Code.BAD_ARGUMENT, f"s{settlement.number} is a cash-in: it dispensed nothing")
+        return CommandRefused(Code.BAD_ARGUMENT, f"s{settlement.number} is a cash-in: it dispensed nothing")
     fiat_minor = read_amount(order, "fiat", sale.currency)
-    if isinstance(fiat_minor, Refused):
+    if isinstance(fiat_minor, CommandRefused):
         return fiat_minor
     reported = format_minor(sale.fiat_minor, sale.currency)
     is_corrected = settlement.status is SettlementStatus.PARTIAL and order.rules >= SOUND
     if fiat_minor == sale.fiat_minor and is_corrected:
         return fiat_minor
     if fiat_minor >= sale.fiat_minor:
-        return Refused(
+        return CommandRefused(
             Code.BAD_ARGUMENT,
             f"fiat must be what was dispensed, less than the {reported} {sale.currency} reported; nothing at all: "
             f'settlement refund s{settlement.number} reason="…"',
         )
     if fiat_minor == settlement.fiat_minor:
-        return Refused(
+        return CommandRefused(
             Code.WRONG_STATUS,
             f"s{settlement.number} is corrected to {format_minor(fiat_minor, sale.currency)} {sale.currency} already",
         )
@@ -143,7 +143,7 @@ def _share_anew(
         assert lp is not None
         back_minor = given[lp].fiat_minor or 0 if lp in given else 0
         left_minor = book.lps[lp].seats[settlement.machine].remaining_minor + back_minor
-        partakers.append(Partaker(lp, left_minor, min(first[lp].before_minor or 0, left_minor)))
+        partakers.append(Candidate(lp, left_minor, min(first[lp].before_minor or 0, left_minor)))
     return share_among(
         book,
         settlement.machine,
@@ -156,13 +156,13 @@ def _share_anew(
     )
 
 
-def refund_settlement(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+def refund_settlement(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     """The customer has the sats back: what a correction owes, or all of them and the cash never left (O9)."""
     settlement = find_movable(book, order, SettlementStatus.REFUNDED)
-    if isinstance(settlement, Refused):
+    if isinstance(settlement, CommandRefused):
         return settlement
     if settlement.status is SettlementStatus.ERRORED and settlement.legs_in_force:
-        return Refused(
+        return CommandRefused(
             Code.WRONG_STATUS,
             f"s{settlement.number} is shared out in part: settlement retry s{settlement.number} first, then refund all",
         )
@@ -191,7 +191,7 @@ def refund_settlement(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     )
 
 
-def _check_reversible(book: Book, settlement: Settlement) -> Refused | None:
+def _check_reversible(book: Book, settlement: Settlement) -> CommandRefused | None:
     """A sharing can be reversed only while its sats are still here (faults.md row 37)."""
     gone = [f"l{leg.number}" for leg in settlement.legs if leg.type is LegType.AUTOFORWARD]
     taken: dict[str, int] = {}
@@ -203,14 +203,14 @@ def _check_reversible(book: Book, settlement: Settlement) -> Refused | None:
     ]
     if not gone:
         return None
-    return Refused(
+    return CommandRefused(
         Code.ALREADY_PAID_OUT,
         f"sats of s{settlement.number} have left already ({', '.join(gone)}): they cannot be called back. "
         f'Settle it with the customer and say so: settlement note s{settlement.number} "…"',
     )
 
 
-def _check_own_part(book: Book, settlement: Settlement, legs: tuple[Leg, ...], rules: int) -> Refused | None:
+def _check_own_part(book: Book, settlement: Settlement, legs: tuple[Leg, ...], rules: int) -> CommandRefused | None:
     """What the operator paid LPs out of its part of a sale has left as well (review A11).
 
     Its own sats may be below zero all the same: cash-ins are paid from elsewhere.
@@ -219,7 +219,7 @@ def _check_own_part(book: Book, settlement: Settlement, legs: tuple[Leg, ...], r
     short_sats = lost_sats - (book.own_sats() + book.cash_in_sats)
     if rules < SOUND or lost_sats <= 0 or short_sats <= 0:
         return None
-    return Refused(
+    return CommandRefused(
         Code.ALREADY_PAID_OUT,
         f"you paid LPs out of your part of s{settlement.number}: {short_sats} sats of it have left. `payment list` shows "
         f'what you paid: `payment void <leg> reason="…"` first, or wait until other sales have brought as much',

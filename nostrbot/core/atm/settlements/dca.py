@@ -15,18 +15,18 @@ from nostrbot.core.rules import SOUND
 from nostrbot.money import split
 
 
-class Partaker(NamedTuple):
+class Candidate(NamedTuple):
     """An LP that may take part: its balance at the machine, and the stake it is shared by and can spend at the most."""
 
     lp: str
     balance_minor: int
-    stake_minor: int
+    weight_minor: int
 
 
 class FlowShare(NamedTuple):
     """One LP's part of a principal: `sats` 0 means its cash is not touched (`fiat_minor` is 0 then too)."""
 
-    partaker: Partaker
+    partaker: Candidate
     fiat_minor: int
     sats: int
 
@@ -40,7 +40,7 @@ class FlowShares:
     operator_sats: int
 
 
-def flow_candidates(book: Book, machine: str, rules: int) -> list[Partaker]:
+def flow_candidates(book: Book, machine: str, rules: int) -> list[Candidate]:
     """LPs of a machine that take part: joined, not paused, active there, in flow mode, with cash left; in enrolment order.
 
     The bot itself is none, where an operator enrolled one of its keys before that was refused.
@@ -57,17 +57,17 @@ def flow_candidates(book: Book, machine: str, rules: int) -> list[Partaker]:
             and remaining_minor > 0
             and (rules < SOUND or book.lps[seat.lp].pubkey not in bot_keys(book))
         ):
-            candidates.append(Partaker(seat.lp, remaining_minor, remaining_minor))
+            candidates.append(Candidate(seat.lp, remaining_minor, remaining_minor))
     return candidates
 
 
-def share_flow(partakers: list[Partaker], fiat_minor: int, principal_sats: int) -> FlowShares:
+def share_flow(partakers: list[Candidate], fiat_minor: int, principal_sats: int) -> FlowShares:
     """Share a principal over the partakers' stakes, exactly; ties go to the earlier enrolled.
 
     Stakes that cover the cash: everyone spends pro rata. Stakes that do not: everyone spends all and the operator's
     own cash covers the rest. A share that rounds to 0 sats is not taken: its cash falls to the operator's part.
     """
-    stakes = [partaker.stake_minor for partaker in partakers]
+    stakes = [partaker.weight_minor for partaker in partakers]
     together = sum(stakes)
     spent = split(fiat_minor, stakes) if together >= fiat_minor else stakes
     own_minor = fiat_minor - sum(spent)

@@ -18,7 +18,7 @@ from nostrbot.core.atm.states import Hold, Trust
 from nostrbot.core.book import Book
 from nostrbot.core.commands.amounts import read_amount
 from nostrbot.core.commands.order import Order
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.facts import Fact
 from nostrbot.core.local_time import local_day
 from nostrbot.core.rules import SOUND
@@ -50,19 +50,21 @@ def find_hold(book: Book, machine: Machine, sale: Sale, at: int, rules: int) -> 
     return None
 
 
-def set_guard(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+def set_guard(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     """Change the limits that are named; `off` takes one away, and naming none changes nothing."""
     machine, args = find_machine(book, order.args["machine"]), order.args
-    if isinstance(machine, Refused):
+    if isinstance(machine, CommandRefused):
         return machine
     changes: dict[str, Any] = {}
     for name in ("per_settlement", "per_day"):
         if name in args:
             amount_minor = read_amount(order, name, machine.fiat) if args[name] else None
-            if isinstance(amount_minor, Refused):
+            if isinstance(amount_minor, CommandRefused):
                 return amount_minor
             if amount_minor is not None and amount_minor > FIAT_MINOR_MAX:
-                return Refused(Code.BAD_ARGUMENT, f"{name} must be an amount of {machine.fiat}, like 5000.00, or off")
+                return CommandRefused(
+                    Code.BAD_ARGUMENT, f"{name} must be an amount of {machine.fiat}, like 5000.00, or off"
+                )
             changes[f"{name}_minor"] = amount_minor
     if "rate" in args:
         changes["rate_ppm"] = args["rate"]

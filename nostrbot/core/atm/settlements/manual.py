@@ -18,27 +18,27 @@ from nostrbot.core.atm.states import Direction
 from nostrbot.core.book import Book
 from nostrbot.core.commands.amounts import read_amount
 from nostrbot.core.commands.order import Order
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.facts import Fact
 from nostrbot.money import DECIMALS_MAX, Decimal, parse_decimal, unit_minor
 
 RATE_PLACES = 8  # decimals of a rate that is worked out from sats and fiat
 
 
-def add_settlement(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+def add_settlement(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     """Book a sale on the operator's word. It has the command's id for an event, and for a payment hash if none is given."""
     machine = find_machine(book, order.args["machine"])
-    if isinstance(machine, Refused):
+    if isinstance(machine, CommandRefused):
         return machine
     sale = _read_sale(book, machine, order)
-    if isinstance(sale, Refused):
+    if isinstance(sale, CommandRefused):
         return sale
     if is_taken(book, machine.handle, sale, order.rules):
         number = max(book.recall.payments[sale.payment_hash])
-        return Refused(Code.ALREADY_BOOKED, f"this payment hash is s{number} already: settlement show s{number}")
+        return CommandRefused(Code.ALREADY_BOOKED, f"this payment hash is s{number} already: settlement show s{number}")
     broken = find_broken_amount(book, machine, sale, order.rules)
     if broken is not None:
-        return Refused(
+        return CommandRefused(
             Code.BAD_ARGUMENT,
             f"the amounts do not hold together ({broken}): wire_sats is principal_sats and fee_sats, and fiat_amount "
             "times exchange_rate is principal_sats",
@@ -54,15 +54,15 @@ def add_settlement(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     return (born, *noted, *share_hash(book, number, machine.handle, sale, order.rules))
 
 
-def _read_sale(book: Book, machine: Machine, order: Order) -> Sale | Refused:
+def _read_sale(book: Book, machine: Machine, order: Order) -> Sale | CommandRefused:
     args, direction = order.args, order.args.get("tx_type", Direction.CASH_OUT)
     fiat_minor = read_amount(order, "fiat_amount", machine.fiat)
-    if isinstance(fiat_minor, Refused):
+    if isinstance(fiat_minor, CommandRefused):
         return fiat_minor
     if fiat_minor > FIAT_MINOR_MAX:
-        return Refused(Code.BAD_ARGUMENT, f"fiat_amount must be an amount of {machine.fiat}, like 2000.00")
+        return CommandRefused(Code.BAD_ARGUMENT, f"fiat_amount must be an amount of {machine.fiat}, like 2000.00")
     priced = _read_price(order, machine, fiat_minor)
-    if isinstance(priced, Refused):
+    if isinstance(priced, CommandRefused):
         return priced
     principal_sats, rate = priced
     sale = Sale(
@@ -88,7 +88,7 @@ def _read_sale(book: Book, machine: Machine, order: Order) -> Sale | Refused:
     return replace(sale, fee_sats=fee_sats, wire_sats=args.get("wire_sats", wire_sats))
 
 
-def _read_price(order: Order, machine: Machine, fiat_minor: int) -> tuple[int, str] | Refused:
+def _read_price(order: Order, machine: Machine, fiat_minor: int) -> tuple[int, str] | CommandRefused:
     """The principal in sats and the rate: each follows from the other."""
     sats, text = order.args.get("principal_sats"), order.args.get("exchange_rate")
     if text is not None:
@@ -98,7 +98,7 @@ def _read_price(order: Order, machine: Machine, fiat_minor: int) -> tuple[int, s
             sats = sats_for(fiat_minor, machine.fiat, text)
         return sats, str(price)
     if sats is None:
-        return Refused(Code.MISSING_ARGUMENT, "say principal_sats=<sats> or exchange_rate=<sats per unit>")
+        return CommandRefused(Code.MISSING_ARGUMENT, "say principal_sats=<sats> or exchange_rate=<sats per unit>")
     assert RATE_PLACES <= DECIMALS_MAX
     worked_out = parse_decimal(
         str(Decimal(sats * unit_minor(machine.fiat) * 10**RATE_PLACES // fiat_minor, RATE_PLACES))

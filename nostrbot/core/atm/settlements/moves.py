@@ -15,7 +15,7 @@ from nostrbot.core.atm.states import (
 )
 from nostrbot.core.book import Book
 from nostrbot.core.commands.order import Order
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.rules import SOUND
 
 CHANGES_MAX = 200  # of one settlement: notes, corrections, resets
@@ -45,22 +45,22 @@ def next_step(settlement: Settlement) -> str:
     return step.format(id=f"s{settlement.number}")
 
 
-def find_named(book: Book, order: Order) -> Settlement | Refused:
+def find_named(book: Book, order: Order) -> Settlement | CommandRefused:
     """Find the settlement that a command names."""
     number = order.args["settlement"]
     dossier = book.recall.dossiers.get(number)
     if dossier is None:
-        return Refused(Code.NOT_FOUND, f"there is no settlement s{number}: `settlement list` shows yours")
+        return CommandRefused(Code.NOT_FOUND, f"there is no settlement s{number}: `settlement list` shows yours")
     return as_it_stands(dossier)
 
 
-def find_changeable(book: Book, order: Order) -> Settlement | Refused:
+def find_changeable(book: Book, order: Order) -> Settlement | CommandRefused:
     """Find the settlement that a command names, if there is room for one change more."""
     settlement = find_named(book, order)
-    return settlement if isinstance(settlement, Refused) else check_room(settlement, order)
+    return settlement if isinstance(settlement, CommandRefused) else check_room(settlement, order)
 
 
-def check_room(settlement: Settlement, order: Order) -> Settlement | Refused:
+def check_room(settlement: Settlement, order: Order) -> Settlement | CommandRefused:
     """Refuse what could go on for ever: all of a settlement's life is read each time that somebody names it.
 
     What ends it is never refused for that: its release, its retry and its refund.
@@ -74,15 +74,15 @@ def check_room(settlement: Settlement, order: Order) -> Settlement | Refused:
         said = f"{name} has had {settlement.changes} notes and changes, and there is no room for more"
     else:
         return settlement
-    return Refused(Code.TOO_MANY, f"{said}. What is possible still: {next_step(settlement)}")
+    return CommandRefused(Code.TOO_MANY, f"{said}. What is possible still: {next_step(settlement)}")
 
 
 def find_movable(
     book: Book, order: Order, to: SettlementStatus, *, only: SettlementStatus | None = None
-) -> Settlement | Refused:
+) -> Settlement | CommandRefused:
     """A settlement that may be moved so, by the table of legal moves; `only`: from this status alone."""
     settlement = find_named(book, order)
-    if isinstance(settlement, Refused):
+    if isinstance(settlement, CommandRefused):
         return settlement
     status = settlement.status
     is_open = not settlement.is_frozen or to in MOVES_WHEN_FROZEN
@@ -91,7 +91,7 @@ def find_movable(
     action, how = order.verb.split()[1], "" if is_open else " and frozen"
     if status is SettlementStatus.REFUNDED and settlement.legs_in_force:
         how += ", what was owed to the customer included"
-    return Refused(
+    return CommandRefused(
         Code.WRONG_STATUS, f"s{settlement.number} is {status}{how}: no {action} for it. Next: {next_step(settlement)}"
     )
 

@@ -12,7 +12,7 @@ from nostrbot.core.atm.payloads.sale import Sale
 from nostrbot.core.atm.recall import Duplicate
 from nostrbot.core.atm.records import Machine
 from nostrbot.core.atm.registry import find_speaker
-from nostrbot.core.atm.settlements.dca import Partaker, flow_candidates, share_flow
+from nostrbot.core.atm.settlements.dca import Candidate, flow_candidates, share_flow
 from nostrbot.core.atm.settlements.facts import Leg, SettlementPending, SettlementProcessed, SettlementRejected
 from nostrbot.core.atm.settlements.fees import FeeCheck, check_fee, is_out_of_tolerance, share_fee
 from nostrbot.core.atm.settlements.guards import find_hold
@@ -155,7 +155,7 @@ def share_out(book: Book, machine: str, sale: Sale, platform_sats: int, rules: i
 def share_among(
     book: Book,
     machine: str,
-    partakers: list[Partaker],
+    partakers: list[Candidate],
     *,
     fiat_minor: int,
     principal_sats: int,
@@ -184,7 +184,7 @@ def _share_fee(book: Book, machine: str, fee_sats: int, platform_sats: int, rule
 
 
 def _share_principal(
-    book: Book, legs: list[Leg], partakers: list[Partaker], fiat_minor: int, principal_sats: int
+    book: Book, legs: list[Leg], partakers: list[Candidate], fiat_minor: int, principal_sats: int
 ) -> None:
     """Add the legs of a principal to those of its fee."""
     if not partakers:

@@ -33,7 +33,7 @@ from nostrbot.core.atm.states import (
 )
 from nostrbot.core.book import Book
 from nostrbot.core.commands.order import Order
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.facts import Fact
 from nostrbot.core.local_time import MINUTE_S
 from nostrbot.core.rules import SOUND
@@ -42,15 +42,15 @@ STUCK_AFTER_S = 30 * MINUTE_S  # acceptance W2; counted from when it came to its
 RESET = "force-reset by operator (was stuck)"  # acceptance S10
 
 
-def note_settlement(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+def note_settlement(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     """Add a note: any settlement, any time (S14)."""
     settlement = find_changeable(book, order)
-    if isinstance(settlement, Refused):
+    if isinstance(settlement, CommandRefused):
         return settlement
     return (SettlementNoted(settlement.number, order.author, order.args["text"]),)
 
 
-def release_settlement(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+def release_settlement(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     """Share out a settlement that is held: by a guard, or because a wallet should have seen it.
 
     Of one that is frozen the operator says that it is true, whatever its status, and no more: it stands as it stood.
@@ -59,21 +59,21 @@ def release_settlement(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     if isinstance(named, Settlement) and named.is_frozen:
         return (SettlementLifted(named.number, named.machine, order.author),)
     settlement = find_movable(book, order, SettlementStatus.PROCESSED, only=SettlementStatus.PENDING)
-    if isinstance(settlement, Refused):
+    if isinstance(settlement, CommandRefused):
         return settlement
     return _judge(book, settlement, order, held_again=False)
 
 
-def reset_settlement(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+def reset_settlement(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     """Set a stuck settlement aside; one that is fresh only with a reason (faults.md row 39)."""
     settlement = find_movable(book, order, SettlementStatus.ERRORED)
     if isinstance(settlement, Settlement):
         settlement = check_room(settlement, order)
-    if isinstance(settlement, Refused):
+    if isinstance(settlement, CommandRefused):
         return settlement
     reason, waited_s = order.args.get("reason", ""), order.at - settlement.since
     if waited_s < STUCK_AFTER_S and not reason:
-        return Refused(
+        return CommandRefused(
             Code.NOT_STUCK,
             f"s{settlement.number} is {settlement.status} for {waited_s // MINUTE_S} minutes only: "
             f"wait for {STUCK_AFTER_S // MINUTE_S}, "
@@ -83,28 +83,28 @@ def reset_settlement(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
     return (SettlementMoved(number, machine, SettlementStatus.ERRORED, RESET, (), order.author, reason),)
 
 
-def retry_settlement(book: Book, order: Order) -> tuple[Fact, ...] | Refused:
+def retry_settlement(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     """Judge an errored settlement again: completed legs stay, failed ones are made again (S8, row 40)."""
     settlement = find_movable(book, order, SettlementStatus.PENDING, only=SettlementStatus.ERRORED)
-    if isinstance(settlement, Refused):
+    if isinstance(settlement, CommandRefused):
         return settlement
     if settlement.legs_in_force:
         return _retry_rest(book, settlement)
     return _judge(book, settlement, order, held_again=True)
 
 
-def _judge(book: Book, settlement: Settlement, order: Order, *, held_again: bool) -> tuple[Fact, ...] | Refused:
+def _judge(book: Book, settlement: Settlement, order: Order, *, held_again: bool) -> tuple[Fact, ...] | CommandRefused:
     """Share out a settlement of which nothing is booked. It was judged when it came, so a key changed since is no matter."""
     machine, number = book.machines[settlement.machine], settlement.number
     if not machine.active:
-        return Refused(
+        return CommandRefused(
             Code.WRONG_STATUS,
             f"{machine.handle} is suspended: if you trust s{number} all the same, `machine resume {machine.handle}` "
             f'first; if not, settlement refund s{number} reason="…"',
         )
     broken = find_broken_amount(book, machine, settlement.sale, order.rules)
     if broken is not None:
-        return Refused(
+        return CommandRefused(
             Code.WRONG_STATUS, f's{number} breaks a rule by now ({broken}): settlement refund s{number} reason="…"'
         )
     hold = find_hold(book, machine, settlement.sale, order.at, order.rules) if held_again else None
@@ -118,17 +118,17 @@ def _judge(book: Book, settlement: Settlement, order: Order, *, held_again: bool
     return (processed,)
 
 
-def _retry_rest(book: Book, settlement: Settlement) -> tuple[Fact, ...] | Refused:
+def _retry_rest(book: Book, settlement: Settlement) -> tuple[Fact, ...] | CommandRefused:
     """Make the failed legs again, with the same sats for the same parties; what was completed is not touched."""
     if settlement.sale.direction is not Direction.CASH_OUT:
-        return Refused(Code.WRONG_STATUS, f"s{settlement.number} is a cash-in: it is booked whole or not at all")
+        return CommandRefused(Code.WRONG_STATUS, f"s{settlement.number} is a cash-in: it is booked whole or not at all")
     kept = tuple(leg for leg in settlement.legs if leg.status is LegStatus.COMPLETED)
     failed = tuple(leg for leg in settlement.legs if leg.status in (LegStatus.FAILED, LegStatus.PENDING))
     seats = {leg.number: book.lps[leg.lp].seats[settlement.machine] for leg in failed if leg.lp and leg.fiat_minor}
     short = [leg for leg in failed if leg.number in seats and seats[leg.number].remaining_minor < (leg.fiat_minor or 0)]
     if short:
         names = ", ".join(f"l{leg.number} of {leg.lp}" for leg in short)
-        return Refused(
+        return CommandRefused(
             Code.NOT_ENOUGH_CASH,
             f"the cash of {names} is spent by now: deposit add and deposit confirm first, then settlement retry "
             f"s{settlement.number}",

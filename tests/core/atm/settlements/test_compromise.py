@@ -24,7 +24,7 @@ from nostrbot.core.atm.settlements.facts import (
 from nostrbot.core.atm.settlements.moves import next_step
 from nostrbot.core.atm.states import LegStatus, SkipReason
 from nostrbot.core.commands.command import Command
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.facts import Fact
 from nostrbot.core.parsing import parse
 from nostrbot.messages.receipts import Sealed, entry_messages
@@ -56,7 +56,7 @@ def newest(house: House) -> tuple[Fact, ...]:
 
 
 def refused(outcome: Outcome, code: Code) -> str:
-    assert isinstance(outcome, Refused), outcome
+    assert isinstance(outcome, CommandRefused), outcome
     assert outcome.code is code
     return outcome.message
 

@@ -7,7 +7,7 @@ from nostrbot.core.atm.dossier import as_it_stands
 from nostrbot.core.atm.facts import LpPaid, PaymentVoided
 from nostrbot.core.atm.settlements.facts import SettlementCorrected, SettlementProcessed, SettlementRefunded
 from nostrbot.core.atm.states import LegStatus, SettlementStatus
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.snapshots import take_snapshot
 from tests.houses import House, Outcome
 from tests.machines import statement
@@ -20,7 +20,7 @@ def do(house: House, text: str) -> Outcome:
 def refused(house: House, text: str, code: Code) -> str:
     head = house.chain.head
     outcome = do(house, text)
-    assert isinstance(outcome, Refused), outcome
+    assert isinstance(outcome, CommandRefused), outcome
     assert outcome.code is code
     assert house.chain.head == head
     return outcome.message

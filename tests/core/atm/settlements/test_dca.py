@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nostrbot.core.atm.settlements.dca import Partaker, flow_candidates, share_flow
+from nostrbot.core.atm.settlements.dca import Candidate, flow_candidates, share_flow
 from nostrbot.core.rules import RULES
 from tests.houses import House
 
 
-def partakers(*balances_minor: int) -> list[Partaker]:
-    return [Partaker(f"lp{place}", balance, balance) for place, balance in enumerate(balances_minor)]
+def partakers(*balances_minor: int) -> list[Candidate]:
+    return [Candidate(f"lp{place}", balance, balance) for place, balance in enumerate(balances_minor)]
 
 
 def shared(balances: list[int], fiat_minor: int, sats: int) -> tuple[list[tuple[int, int]], tuple[int, int]]:
@@ -43,7 +43,7 @@ def test_balances_that_do_not_cover_the_cash_are_capped() -> None:
 
 def test_a_stake_below_the_balance_is_all_that_may_be_spent() -> None:
     """A sale that is corrected later is shared by the cash of then, not by what came since."""
-    flow = share_flow([Partaker("ana", 900_000, 300_000), Partaker("ben", 100_000, 100_000)], 200_000, 100_000)
+    flow = share_flow([Candidate("ana", 900_000, 300_000), Candidate("ben", 100_000, 100_000)], 200_000, 100_000)
     assert [(share.partaker.lp, share.fiat_minor, share.sats) for share in flow.shares] == [
         ("ana", 150_000, 75_000),
         ("ben", 50_000, 25_000),

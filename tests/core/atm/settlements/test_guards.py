@@ -19,7 +19,7 @@ from nostrbot.core.atm.settlements.facts import (
     SettlementRejected,
 )
 from nostrbot.core.atm.states import Hold
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.snapshots import take_snapshot
 from nostrbot.refusals import Reason, Refusal
 from tests.houses import House, Outcome, person, report, sale
@@ -92,14 +92,14 @@ def test_what_is_no_limit(house: House, limits: str) -> None:
     """An amount of the machine's fiat that a journal can hold, or a percentage; nothing is sealed for anything else."""
     head = house.chain.head
     outcome = guard(house, limits)
-    assert isinstance(outcome, Refused)
+    assert isinstance(outcome, CommandRefused)
     assert outcome.code is Code.BAD_ARGUMENT
     assert house.chain.head == head
 
 
 def test_a_guard_of_no_machine(house: House) -> None:
     outcome = house.say("operator", "guard m9 per_day=1")
-    assert isinstance(outcome, Refused)
+    assert isinstance(outcome, CommandRefused)
     assert outcome.code is Code.NOT_FOUND
 
 
@@ -287,7 +287,7 @@ def test_enforced_fees_reject_before_a_guard_holds(house: House) -> None:
     assert verdict(house.sell(fee_sats=7_871)) is Reason.FEE_MISMATCH
     assert verdict(house.sell(fee_sats=7_870)) is Hold.PER_SETTLEMENT
     outcome = house.say("operator", "settlement release s1")
-    assert isinstance(outcome, Refused)
+    assert isinstance(outcome, CommandRefused)
     assert outcome.code is Code.WRONG_STATUS
 
 
@@ -331,7 +331,7 @@ def test_no_key_is_used_again(house: House) -> None:
             "machine add @m1 name=m3 fiat=GTQ cash_in=0 cash_out=0",
         ):
             outcome = house.say("operator", text)
-            assert isinstance(outcome, Refused), text
+            assert isinstance(outcome, CommandRefused), text
             assert outcome.code is Code.KEY_TAKEN
         house.restart()
     assert house.say("operator", "machine rotate m1 @m1-new") is None

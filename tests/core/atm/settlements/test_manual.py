@@ -14,7 +14,7 @@ from nostrbot.core.atm.settlements.facts import (
     SettlementRejected,
 )
 from nostrbot.core.atm.states import Direction
-from nostrbot.core.commands.refused import Code, Refused
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.refusals import Reason
 from tests.houses import House, Outcome, legs, letter, payment_hash, person, report
 
@@ -37,7 +37,7 @@ def add(house: House, text: str) -> SettlementProcessed:
 
 
 def code(outcome: Outcome) -> Code:
-    assert isinstance(outcome, Refused), outcome
+    assert isinstance(outcome, CommandRefused), outcome
     return outcome.code
 
 
@@ -138,7 +138,7 @@ def test_a_hash_that_is_taken_is_booked_already(house: House, held: bool) -> Non
         house.sell(payment_hash=HASH)
     outcome = house.say("operator", f"{BY_HAND} payment_hash={HASH}")
     assert code(outcome) is Code.ALREADY_BOOKED
-    assert isinstance(outcome, Refused)
+    assert isinstance(outcome, CommandRefused)
     assert "settlement show s1" in outcome.message
     house.say("operator", "settlement refund s1 reason=odd")
     assert add(house, f"{BY_HAND} payment_hash={HASH}").number == 2

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from nostrbot.core.bookkeeper import Place
 
 from nostrbot.audit.verification import verify_trail
 from nostrbot.core.atm.dossier import Dossier, Settlement, as_it_stands
@@ -32,8 +33,7 @@ from nostrbot.core.atm.settlements.facts import (
 )
 from nostrbot.core.atm.settlements.moves import CHANGES_MAX, CORRECTIONS_MAX
 from nostrbot.core.atm.states import Direction, LegStatus, LegType, SettlementStatus
-from nostrbot.core.commands.refused import Code, Refused
-from nostrbot.core.desk import Place
+from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.desks import check_books
 from nostrbot.core.evolution import evolve
 from nostrbot.core.facts import read_fact
@@ -93,7 +93,7 @@ def do(house: House, text: str) -> Outcome:
 
 
 def refused(outcome: Outcome) -> tuple[Code, str]:
-    assert isinstance(outcome, Refused), outcome
+    assert isinstance(outcome, CommandRefused), outcome
     return outcome.code, outcome.message
 
 
@@ -347,7 +347,7 @@ def test_after_other_sales_took_all_the_cash(house: House) -> None:
 def test_after_the_rest_of_a_deposit_went_home(house: House) -> None:
     """Ana took 7,200 back, so 1,800 come back to her and 1,000 to ben: 1,500 are shared 1,800 to 1,000."""
     house.sell()
-    assert not isinstance(do(house, "deposit reverse d1 reason=home amount=7200"), Refused)
+    assert not isinstance(do(house, "deposit reverse d1 reason=home amount=7200"), CommandRefused)
     do(house, "settlement partial s1 fiat=1500 note=jammed")
     assert in_force(house)[2:] == ["dca ana 48215 for 96429", "dca ben 26785 for 53571"]
     assert (house.remaining("ana"), house.remaining("ben")) == ("835.71", "464.29")
@@ -554,7 +554,7 @@ def test_every_command_in_every_status(house: House, status: SettlementStatus, v
         assert isinstance(outcome, SettlementNoted)
         assert (now.status, house.ledger()) == (status, before)
     elif verb in LEGAL[status]:
-        assert not isinstance(outcome, Refused)
+        assert not isinstance(outcome, CommandRefused)
         assert now.status is LEGAL[status][verb]
     else:
         code, message = refused(outcome)
@@ -996,7 +996,7 @@ def test_a6_a_settlement_has_room_for_so_many_notes_and_changes(house: House) ->
         assert isinstance(house.say("operator", f"settlement note s1 word-{n}"), SettlementNoted)
     for words in ("settlement note s1 more", "settlement partial s1 fiat=100 note=jammed"):
         outcome = house.say("operator", words)
-        assert isinstance(outcome, Refused)
+        assert isinstance(outcome, CommandRefused)
         assert outcome.code is Code.TOO_MANY
         assert "settlement show s1" in outcome.message
     assert isinstance(house.say("operator", "settlement refund s1 reason=x"), SettlementRefunded)
@@ -1022,6 +1022,6 @@ def test_a6_so_many_corrections(house: House) -> None:
             house.say("operator", f"settlement partial s1 fiat={1900 - n} note=jammed"), SettlementCorrected
         )
     outcome = house.say("operator", "settlement partial s1 fiat=100 note=jammed")
-    assert isinstance(outcome, Refused)
+    assert isinstance(outcome, CommandRefused)
     assert outcome.code is Code.TOO_MANY
     assert isinstance(house.say("operator", "settlement refund s1 reason=x"), SettlementRefunded)
