@@ -1,6 +1,6 @@
 """Alarms: what an operator is told without asking, and when it is time to tell it.
 
-What lives here: find_alarms(), what is wrong just now, and ring(), what to say of it, given what was said before. What
+What lives here: find_alerts(), what is wrong just now, and notify(), what to say of it, given what was said before. What
 does not: looking every few seconds, the sheet, keeping what was told (runtime/alerting.py), the thresholds' command
 (core/atm/alert_plan.py), and what a sealed entry has to say (messages/receipts.py). docs/protocol.md section 6; acceptance B12, Q3;
 faults.md rows 6, 16, 17.
