@@ -1,6 +1,6 @@
 """Engine and store: settlements decided, sealed and committed durably, beside sqlite3 writing the same rows.
 
-What lives here: desk and writer over a real file (WAL, synchronous=FULL), in the batches a busy bot makes, and the
+What lives here: bookkeeper and writer over a real file (WAL, synchronous=FULL), in the batches a busy bot makes, and the
 replay of what the writer wrote by a bare executemany. What does not: relays and signatures (events are verified
 before the clock starts; decrypting them is part of the work, as in the bot).
 """

@@ -1,6 +1,6 @@
 """A house to measure: one operator with one machine and some LPs, and the events they sign.
 
-What lives here: keys, commands and sales, and the live books they are entered into through the bot's own desk and
+What lives here: keys, commands and sales, and the live books they are entered into through the bot's own bookkeeper and
 writer. What does not: timing. Everything is signed and encrypted before a stopwatch runs.
 """
 
@@ -19,7 +19,8 @@ from nostrbot.nostr import kinds
 from nostrbot.nostr.event import VerifiedEvent, sign_event
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Envelope, Scheme
-from nostrbot.runtime.bookkeeper import COMMANDS_PER_S, Bookkeeper
+from nostrbot.runtime.bookkeeper import Bookkeeper
+from nostrbot.runtime.hearing import COMMANDS_PER_S
 from nostrbot.runtime.sequencer import TURN_ITEMS_MAX
 from nostrbot.runtime.turn import Turn
 from nostrbot.store.batch import Batch

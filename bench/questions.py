@@ -23,7 +23,7 @@ from nostrbot.nostr.event import VerifiedEvent
 from nostrbot.nostr.filters import Filter
 from nostrbot.nostr.messages import event_message, req_message
 from nostrbot.nostr.sealing import Scheme
-from nostrbot.runtime.bookkeeper import COMMANDS_PER_S
+from nostrbot.runtime.hearing import COMMANDS_PER_S
 
 RATIO_AIM = 2  # what others ask may make an ack so many times later
 NOTES_RATIO_AIM = 2

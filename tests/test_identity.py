@@ -80,7 +80,7 @@ def code(said: dict[str, Any]) -> str:
 )
 async def test_a15_no_key_of_the_bot_gets_a_role(at: Office, who: Signer, text: str) -> None:
     """Neither its own nor the one a rotation is about to give it; previews say the same."""
-    at.bookkeeper._next_bot = lambda: NEXT.pubkey
+    at.bookkeeper._people._next_bot = lambda: NEXT.pubkey
     for key in (BOT.npub, NEXT.npub):
         for words in (text.format(key), "preview " + text.format(key)):
             assert code(await ask(at, who, words)) == "key_taken"
