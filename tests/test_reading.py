@@ -243,7 +243,7 @@ async def test_a_balance_by_operator_and_by_machine(scattered: Office) -> None:
 async def test_a_balance_where_one_is_not(scattered: Office, words: str) -> None:
     """Not there and not existing get the same answer."""
     refused = await asked(scattered, ANA, f"balance {words}")
-    assert refused == CommandRefused(Code.NOT_FOUND, "you are at no such machine: `balance` shows where you are")
+    assert refused == CommandRefused(Code.NOT_FOUND, "you are not at that machine: `balance` shows where you are")
 
 
 @pytest.mark.parametrize("words", ["lp show a", "lp list"])

@@ -37,9 +37,9 @@ class Wrong(StrEnum):
 
 _SENTENCES = {
     Wrong.TWO_HEADS: "two checkpoints name different heads for entry {seq}: the history was rewritten",
-    Wrong.TWO_DEBTS: "two checkpoints say different things of what was owed after entry {seq}",
-    Wrong.FORK: "two checkpoints follow the same one: there are two histories",
-    Wrong.BACKWARDS: "a checkpoint of entry {seq} follows one of a later entry: entries were taken back",
+    Wrong.TWO_DEBTS: "two checkpoints state different amounts owed after entry {seq}",
+    Wrong.FORK: "two checkpoints follow the same checkpoint: there are two histories",
+    Wrong.BACKWARDS: "a checkpoint of entry {seq} follows a checkpoint of a later entry: entries were taken back",
 }
 
 
@@ -206,7 +206,7 @@ def _proof_of(wrong: Wrong, first: Known, second: Known) -> Equivocation:
 
 
 def _kept_events(state: bytes, bot: str) -> Iterator[VerifiedEvent]:
-    damaged = ConfigError("the state file is not what this command wrote: move it away to begin anew")
+    damaged = ConfigError("the state file is not what this command wrote: move it away to start again")
     try:
         kept: Any = orjson.loads(state)
     except orjson.JSONDecodeError:
@@ -214,7 +214,7 @@ def _kept_events(state: bytes, bot: str) -> Iterator[VerifiedEvent]:
     if type(kept) is not dict or kept.get("chronicle") != VERSION or type(kept.get("events")) is not list:
         raise damaged
     if kept.get("bot") != bot:
-        raise ConfigError("the state file is of another bot: give each its own")
+        raise ConfigError("the state file belongs to another bot: use one state file for each bot")
     for plain in kept["events"]:
         event = read_event(plain)
         if isinstance(event, Refusal):

@@ -119,7 +119,7 @@ class Evidence:
         for name in sorted({*true, *said}):
             if name not in true or name not in said:
                 raise EvidenceError(
-                    where, f"receipt.{name}", "is missing" if name in true else "is no part of a receipt"
+                    where, f"receipt.{name}", "is missing" if name in true else "is not a field of a receipt"
                 )
             if (type(said[name]), said[name]) != (type(true[name]), true[name]):
                 raise EvidenceError(where, f"receipt.{name}", f"is {said[name]!r}, in the trail it is {true[name]!r}")

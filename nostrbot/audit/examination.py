@@ -245,7 +245,7 @@ def _check_keys(given: Input, seq: int) -> None:
     if given.keys is None:
         return
     if scheme is not Scheme.NIP44:
-        raise TrailError(seq, "input.keys", "are there, though the content is not NIP-44 and has none of its own")
+        raise TrailError(seq, "input.keys", "are there, but the content is not NIP-44 and has no message keys")
     try:
         text = open_with(given.keys, given.event.content)
     except SealingError:

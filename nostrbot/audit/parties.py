@@ -32,8 +32,10 @@ class Parties:
             if envelope is not None:
                 opened = envelope.open_from(other, given.event.content)
                 if isinstance(opened, Refusal):
-                    raise TrailError(seq, "input.plaintext", "is of a message that the key of a party does not open")
+                    raise TrailError(
+                        seq, "input.plaintext", "belongs to a message that the key of a party does not open"
+                    )
                 if opened.text != given.plaintext:
-                    raise TrailError(seq, "input.plaintext", "is not what the message says to its parties")
+                    raise TrailError(seq, "input.plaintext", "differs from what the parties read in the message")
                 return True
         return False

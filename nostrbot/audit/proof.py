@@ -82,7 +82,7 @@ def _find_mismatch(claim: _Claim, signed: Checkpoint, bot: str | None, lp: str |
     if bot not in (None, signed.standpoint.bot):
         return _refused("the checkpoint is signed by another bot")
     if lp not in (None, claim.fields["lp"]):
-        return _refused("the proof is another LP's")
+        return _refused("the proof belongs to another LP")
     standpoint = signed.standpoint
     wanted = {
         "checkpoint": signed.id,
@@ -129,16 +129,14 @@ def read_paper(raw: bytes) -> Any:
 def _read_claim(raw: bytes) -> _Claim | Refusal:
     fields = _unwrapped(read_paper(raw))
     if not _has(fields, PROOF_FIELDS):
-        return _refused("the file is no proof: keep the whole answer to `proof --json`, and nothing else")
+        return _refused("the file is not a proof: keep the whole answer to `proof --json`, and nothing else")
     hashes = [fields[name] for name in ("bot", "book", "checkpoint", "head", "lp")]
     if (type(fields["v"]), fields["v"], type(fields["seq"])) != (int, VERSION, int) or not _are_hashes(hashes):
         return _refused("the proof is not of version 1")
     balances = read_sums(fields["balances"])
     leaves = _read_leaves(fields["lp"], fields["leaves"])
     if balances is None or leaves is None:
-        return _refused(
-            "the proof is not written as a bot writes it: a field, an amount or a hash is not what it must be"
-        )
+        return _refused("the proof has another form than a bot's proof: a field, an amount or a hash is malformed")
     return _Claim(fields, balances, leaves)
 
 

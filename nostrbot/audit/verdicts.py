@@ -74,7 +74,7 @@ def judge_trail(case: TrailCase, *, json: bool, progress: Callable[[int], None] 
     Raises ConfigError for a file that cannot be read.
     """
     if case.lp is not None and not case.receipts:
-        raise ConfigError("--lp says whose the receipts must be: name them by --receipt")
+        raise ConfigError("--lp names the LP the receipts must belong to: add them by --receipt")
     keys = [read_key_file(path, case.passphrase) for path in case.keys]
     try:
         with _opened(case.trail) as file:
@@ -154,14 +154,14 @@ def _summary_words(summary: Summary) -> Iterator[str]:
     yield f"Verified: the trail of {whose}, kept by bot {npub(summary.bot)}"
     yield f"for platform {npub(summary.platform)}."
     if summary.bot_now != summary.bot:
-        yield f"The bot's key was rotated, by the bot and the platform together: it is {npub(summary.bot_now)} now."
+        yield f"The bot and the platform together rotated the bot's key: it is {npub(summary.bot_now)} now."
     yield f"{summary.entries} entries: each decided again to the same facts, postings and hash."
     yield f"{summary.settlements} settlements, {summary.sats_settled} sats, {summary.receipts} receipts."
     yield f"{summary.signed} inputs are proven by signatures. What they said:"
     yield from _input_words(summary)
     yield from _question_words(summary)
     if summary.ticks:
-        yield f"Ticks: {summary.ticks}. That it was that time rests on the bot's clock."
+        yield f"Ticks: {summary.ticks}. Their times rest on the bot's clock."
     if summary.clocks_set:
         yield f"Clock set right: {summary.clocks_set} times. That it had run ahead rests on the bot's word."
     if summary.heard_before:
@@ -196,7 +196,7 @@ def _question_words(summary: Summary) -> Iterator[str]:
     if summary.slots_missed:
         yield f"Slots of fixed mode that were due and never kept: {summary.slots_missed}, the last on {summary.slot_missed_on}."
     for machine, numbers in summary.numbers_missing.items():
-        yield f"Settlements of {machine} that its counter counts and the trail lacks: {', '.join(numbers)}."
+        yield f"Settlements that the counter of {machine} counted and the trail lacks: {', '.join(numbers)}."
 
 
 def _day(at: int) -> str:

@@ -78,13 +78,17 @@ def verify_trail(
                 if progress is not None:
                     progress(summary.entries)
     except sqlite3.Error as error:
-        raise ConfigError(f"no room for what must be remembered of the trail ({error}): set TMPDIR") from None
+        raise ConfigError(f"no room for the temporary index of the trail ({error}): set TMPDIR") from None
     _check_end(summary, book, bot, platform)
     papers.settle(summary.entries)
     crooked = verifying.crooked if is_canonical else 0
     if crooked is not None:
         # A reader who takes the first of two equal keys would see another entry than one who takes the last.
-        raise TrailError(crooked, "line", "is not canonical: keys sorted, none twice, no blanks, an entry's hash last")
+        raise TrailError(
+            crooked,
+            "line",
+            "is not canonical: it needs sorted keys, each key once, no blanks, and an entry's hash last",
+        )
     summary.handle, summary.bot_now = book.handle, book.bot
     missing = {machine: _missing(till.counter) for machine, till in book.tills.items()}
     summary.numbers_missing = {machine: numbers for machine, numbers in missing.items() if numbers}
@@ -97,7 +101,7 @@ def _read_header(line: bytes) -> tuple[Summary, Any, bool]:
     """What the header says, and whether it is written as it must be."""
     header = read_object(line, 0)
     if set(header) != _HEADER or (type(header["trail"]), header["trail"]) != (int, TRAIL_VERSION):
-        raise TrailError(0, "trail", "this is no trail of version 1")
+        raise TrailError(0, "trail", "this is not a trail of version 1")
     for name in ("bot", "book"):
         key = header[name]
         is_root = name == "book" and key == ROOT
@@ -108,7 +112,7 @@ def _read_header(line: bytes) -> tuple[Summary, Any, bool]:
 
 def _check_end(summary: Summary, book: Book, bot: str | None, platform: str | None) -> None:
     if bot not in (None, summary.bot, book.bot):
-        raise TrailError(0, "bot", "this trail is of another bot")
+        raise TrailError(0, "bot", "this trail belongs to another bot")
     if not summary.entries:
         raise TrailError(0, "entries", "the trail has no entries")
     if platform not in (None, summary.platform):
@@ -160,7 +164,7 @@ class Verifying:
         if type(content["seq"]) is not int or content["seq"] != seq:
             raise TrailError(seq, "seq", f"says {content['seq']}: an entry is missing, added or out of place")
         if content["prev"] != self._summary.head:
-            raise TrailError(seq, "prev", "is not the hash of the entry before")
+            raise TrailError(seq, "prev", "is not the hash of the previous entry")
 
     def _check_time(self, content: dict[str, Any], seq: int) -> None:
         if type(content["at"]) is not int:
@@ -168,9 +172,9 @@ class Verifying:
         observed = read_observation(content["input"])
         if isinstance(observed, ClockSet):
             if observed.was != self._last_at:
-                raise TrailError(seq, "input.clock.was", "is not the time of the entry before")
+                raise TrailError(seq, "input.clock.was", "is not the time of the previous entry")
         elif content["at"] < self._last_at:
-            raise TrailError(seq, "at", "is before the entry before")
+            raise TrailError(seq, "at", "is earlier than the previous entry")
         if content["at"] >= AT_END:
             raise TrailError(seq, "at", "is after the last day there is")
 
@@ -190,11 +194,11 @@ class Verifying:
             book.platform = summary.platform = given.author
         if isinstance(given, Signed) and given.rumor is not None and self._memory.was_opened(given.event.id):
             # One signature, one message: without keys, what a seal holds rests on the bot's word.
-            raise TrailError(seq, "input.event", "is a seal that an entry before was made of already")
+            raise TrailError(seq, "input.event", "is a seal that an earlier entry used already")
         if isinstance(given, Signed) and given.heard is not None and content["at"] != self._last_at:
             # A book's time waits while the clock is behind it. Where it went on, the clock says the same as the entry:
             # another `heard` would make an old command fresh again.
-            raise TrailError(seq, "input.heard", "is there, though the book's time went on since the entry before")
+            raise TrailError(seq, "input.heard", "is there, although the book's time went on since the previous entry")
         self._check_carried(given, seq)
         self._check_keyed(given, seq)
         self._count_input(given, seq, content["at"])
@@ -220,14 +224,14 @@ class Verifying:
         """
         author = given.author if isinstance(given, Signed) else None
         if self._announced is not None and author != self._announced:
-            raise TrailError(seq, "input", "is not the join of the LP whose earlier choices stand before it")
+            raise TrailError(seq, "input", "is not the join of the LP whose earlier choices precede it")
         is_carried = isinstance(given, Signed) and given.carried
         lp = self._book.lps.get(self._book.lp_of_key.get(author or "", ""))
         is_of_lp = is_carried and self._rules >= SOUND and lp is not None and lp.preferences is None
         self._announced = author if is_of_lp else None
         if is_carried and not is_of_lp and author != self._newcomer:
             raise TrailError(
-                seq, "input.carried", "is true, but the entry before brought in nobody whose command it is"
+                seq, "input.carried", "is true, but the previous entry did not bring in the author of this command"
             )
 
     def _check_keyed(self, given: Input, seq: int) -> None:
@@ -236,7 +240,7 @@ class Verifying:
             return
         if given.keys is None and not given.carried and (self._has_keys or self._rules >= SOUND):
             raise TrailError(
-                seq, "input.keys", "are missing: since an entry before, those of each NIP-44 message are kept"
+                seq, "input.keys", "are missing: since an earlier entry, the trail has the keys of each NIP-44 message"
             )
         self._has_keys = self._has_keys or given.keys is not None
 
@@ -339,4 +343,4 @@ def _newcomer(book: Book, facts: tuple[Fact, ...]) -> str | None:
 def _check_time_zone(book: Book) -> None:
     """The days of a book are those of its operator's time zone, so this program must know it."""
     if not is_known_zone(book.tz):
-        raise TrailError(1, "facts", f"are of a time zone that is not known here: {book.tz!r}; upgrade tzdata")
+        raise TrailError(1, "facts", f"use a time zone that this computer does not know: {book.tz!r}; upgrade tzdata")

@@ -111,20 +111,20 @@ class Backup:
         for member in self.manifest.members:
             header = self._next_header()
             if (header.name, header.size) != (member.name, member.size):
-                raise BackupError(f"where {member.name} must be, its manifest and its contents differ")
+                raise BackupError(f"its manifest and its contents differ at {member.name}")
             self._copy(member.size, targets[member.name], partial(_tell, progress, "unpacking", member))
         rest = self._read(2 * tarfile.RECORDSIZE)
         if any(rest) or len(rest) == 2 * tarfile.RECORDSIZE:
-            raise BackupError("there is more in it than its manifest says")
+            raise BackupError("it holds more than its manifest says")
 
     def _next_header(self) -> tarfile.TarInfo:
         # One block is one file here. tarfile's own reading would follow links and long names, of any length.
         try:
             header = tarfile.TarInfo.frombuf(self._read(tarfile.BLOCKSIZE), "utf-8", "strict")
         except (tarfile.HeaderError, UnicodeDecodeError):
-            raise BackupError("its contents end too soon, or are no tar") from None
+            raise BackupError("its contents end too soon, or are not a tar archive") from None
         if header.type != tarfile.REGTYPE:
-            raise BackupError("there is something in it that is no file")
+            raise BackupError("it holds something that is not a file")
         return header
 
     def _copy(self, size: int, target: BinaryIO, tell: Callable[[int], None] = lambda _: None) -> None:
@@ -167,7 +167,7 @@ def _check_hash(file: BinaryIO, size: int, progress: Progress) -> None:
     said = _FIRST_LINE.fullmatch(first_line)
     if said is None:
         if not first_line.startswith(_NAME):
-            raise BackupError("this is no backup of nostrbot")
+            raise BackupError("this is not a backup of nostrbot")
         if _NEWER.match(first_line):
             raise BackupError("a newer nostrbot wrote it, or it is damaged: upgrade nostrbot")
         raise BackupError("it is damaged in its first line")
@@ -176,5 +176,5 @@ def _check_hash(file: BinaryIO, size: int, progress: Progress) -> None:
         digest.update(chunk)
         progress("checking", file.tell(), size)
     if digest.hexdigest().encode() != said[1]:
-        raise BackupError("it is damaged: its bytes are not those that were written")
+        raise BackupError("it is damaged: its bytes differ from those that were written")
     file.seek(_FIRST_LINE_BYTES)

@@ -78,5 +78,5 @@ def read_manifest(raw: bytes) -> Manifest:
         raise BackupError("its manifest does not name the files that a backup holds")
     for member in manifest.members:
         if member.size > BYTES_MAX.get(member.name, member.size):
-            raise BackupError(f"its {member.name} is larger than any is")
+            raise BackupError(f"its {member.name} is larger than such a file can be")
     return manifest

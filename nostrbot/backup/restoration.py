@@ -73,7 +73,7 @@ def _require_place(home: Home, target: Path, manifest: Manifest, passphrase: str
     if home.key_file.exists():
         if read_key_file(home.key_file, passphrase).pubkey != manifest.bot:
             raise ConfigError(
-                f"{home.path} has the key of another bot than {npub(manifest.bot)}: choose another --home"
+                f"{home.path} has the key of a bot other than {npub(manifest.bot)}: choose another --home"
             )
     elif not manifest.has_key:
         raise ConfigError(
@@ -84,7 +84,9 @@ def _require_place(home: Home, target: Path, manifest: Manifest, passphrase: str
         raise ConfigError(f"{home.platform_file} names another platform than the backup: choose another --home")
     wanted = 2 * manifest.members[0].size  # what is derived to compare it lies beside for a while
     if shutil.disk_usage(target.parent).free < wanted:
-        raise ConfigError(f"restoring takes {wanted // 1_000_000 + 1} MB in {target.parent}: there is not so much room")
+        raise ConfigError(
+            f"restoring takes {wanted // 1_000_000 + 1} MB in {target.parent}: the disk has less room than that"
+        )
 
 
 def _unpack(backup: Backup, database: Path, small: dict[str, BytesIO], progress: Progress) -> None:
@@ -136,7 +138,7 @@ def _require_tables_only(database: Path) -> None:
     with closing(connect_plainly(database)) as connection:
         sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type NOT IN ('table', 'index'))"
         if connection.execute(sql).fetchone() != (0,):
-            raise BackupError("its database is not one that a bot makes")
+            raise BackupError("its database was not made by a bot")
 
 
 async def _verify(store: Store, manifest: Manifest, head: BookHead, progress: Progress) -> None:
@@ -158,7 +160,7 @@ async def _verify(store: Store, manifest: Manifest, head: BookHead, progress: Pr
     finally:
         await lines.aclose()
     if summary.platform != manifest.platform:
-        raise BackupError(f"book {head.key} is of another platform than its manifest says")
+        raise BackupError(f"book {head.key} belongs to another platform than its manifest says")
 
 
 async def _page(lines: AsyncGenerator[bytes, None]) -> list[bytes]:

@@ -90,14 +90,14 @@ def machine_settle(
     log_to_stderr("ERROR")
     keys, pubkey = read_key_file(key, passphrase()), public_key("--bot", bot)
     if scheme is Scheme.NIP17:
-        raise ConfigError("--scheme nip17 is for what people say: a machine takes nip44, nip04 or plain")
+        raise ConfigError("--scheme nip17 is for people's messages: a machine takes nip44, nip04 or plain")
     try:
         with payload.open(encoding="utf-8") as file:
             text = file.read(TEXT_MAX_BYTES + 1)  # more than that is not sent, so it need not be read
     except OSError as error:
         raise ConfigError(f"{payload} cannot be read: {file_trouble(error)}") from None
     except UnicodeDecodeError:
-        raise ConfigError(f"{payload} cannot be read: it is no UTF-8") from None
+        raise ConfigError(f"{payload} cannot be read: it is not UTF-8") from None
 
     async def settle() -> int:
         async with Client(keys, pubkey, relay) as client:

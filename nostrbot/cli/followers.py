@@ -83,7 +83,7 @@ def audit_follow(
     log_to_stderr("ERROR")
     relay = [relay_url(url) for url in relay]
     if len({identity(url) for url in relay}) != len(relay):
-        raise ConfigError("--relay: one url is there twice")
+        raise ConfigError("--relay: one url is given twice")
     chronicle = CheckpointLog(
         public_key("--bot", bot),
         operator=None if operator is None else public_key("--operator", operator),
@@ -118,10 +118,13 @@ async def _read_once(
             complain(f"{url} lacks {chronicle.lacking(url)} of the checkpoints that were seen")
     if chronicle.missing():
         complain(
-            f"checkpoints whose predecessor no relay has shown: {chronicle.missing()}; it may be of a key before this one"
+            f"checkpoints whose predecessor no relay has shown: {chronicle.missing()}; an earlier key of the bot may "
+            "have signed it"
         )
     if answered and not any(True for _ in chronicle.known()):
-        complain("no checkpoint of that bot there: look at --bot, and at --operator, which is the operator's first key")
+        complain(
+            "no checkpoint of that bot is there: check --bot, and --operator, which takes the operator's first key"
+        )
     if chronicle.evidence:
         return NO
     return DONE if answered else NOBODY

@@ -162,10 +162,10 @@ def _decide_command(book: Book, given: Signed, said: Command | Misunderstood, at
     if refused is not None:
         return Decision(instead=refused)
     if rules < said.spec.since_rules:
-        return Decision(instead=CommandRefused(Code.UNKNOWN_COMMAND, f"{said.verb} is no command of rules {rules}"))
+        return Decision(instead=CommandRefused(Code.UNKNOWN_COMMAND, f"{said.verb} is not a command of rules {rules}"))
     found = DECIDERS.get(said.verb)
     if found is None:
-        return Decision(instead=CommandRefused(Code.NOT_ALLOWED, f"{said.verb} asks, it changes nothing"))
+        return Decision(instead=CommandRefused(Code.NOT_ALLOWED, f"{said.verb} is a question: it changes nothing"))
     desk, decider = found
     decided = decider(book, order)
     if isinstance(decided, CommandRefused):

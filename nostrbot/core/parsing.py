@@ -20,8 +20,8 @@ from nostrbot.nostr.identifiers import INVISIBLE, SECRET
 
 HAS_SECRET = CommandRefused(
     Code.BAD_ARGUMENT,
-    "there is a secret key in your message, and nothing was done. Whoever reads it has the key: use another from now on, "
-    "and say its npub",
+    "there is a secret key in your message, so nothing was done. Whoever reads the message has the key: use another "
+    "key from now on, and say its npub",
 )
 
 
@@ -111,7 +111,7 @@ def _in_quotes(before: Arg | None) -> str:
     """What to say of a word that no place is left for, where it may go on with the text before it."""
     if before is None or before.read not in FREE_TEXT:
         return ""
-    return f': text of several words stands in quotes, {"" if before.positional else f"{before.name}="}"…"'
+    return f': put text of several words in quotes, {"" if before.positional else f"{before.name}="}"…"'
 
 
 def _bare(word: str) -> str:

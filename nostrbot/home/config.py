@@ -77,7 +77,7 @@ class Home:
             return read_pubkey(self.platform_file.read_text().strip())
         except FileNotFoundError:
             raise ConfigError(
-                f"{self.path} is no bot's home: make one with `nostrbot init --home {self.path} …`"
+                f"{self.path} is not a bot's home: make a home with `nostrbot init --home {self.path} …`"
             ) from None
         except OSError as error:
             raise ConfigError(f"{self.platform_file} cannot be read: {file_trouble(error)}") from None
@@ -166,7 +166,8 @@ def parse_relays(raw: bytes, path: Path) -> RelaySettings:
     if file.publish.min_ok > writers:
         have = "1 relay has" if writers == 1 else f"{writers} relays have"
         raise ConfigError(
-            f"{path}: publish.min_ok is {file.publish.min_ok}, but {have} write: true: make min_ok smaller, or add relays"
+            f"{path}: publish.min_ok is {file.publish.min_ok}, but {have} write: true: make min_ok smaller, or add "
+            "relays"
         )
     return RelaySettings(relays, file.publish.min_ok, file.publish.recipient_relays)
 

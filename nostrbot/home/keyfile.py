@@ -108,7 +108,7 @@ def _decrypted(path: Path, text: str, passphrase: str | None) -> Keys:
     try:
         return Keys.from_secret(EncryptedSecretKey.from_bech32(text).decrypt(passphrase).to_hex())
     except NostrSdkError:
-        raise ConfigError(f"key file {path} is not opened by this passphrase, or is damaged") from None
+        raise ConfigError(f"key file {path} is damaged, or this passphrase does not open it") from None
 
 
 def sync_directory(directory: Path) -> None:

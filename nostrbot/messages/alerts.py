@@ -32,8 +32,8 @@ GAP_FILLS_S = 2 * MINUTE_S  # settlements may come out of order, and machines re
 SKEW_MAX_S = 15 * MINUTE_S  # what a machine's clock may be off before somebody should look at it
 RELAYS_SHORT_S = MINUTE_S  # connections break and come back
 DEAF = (
-    "relays: none lets me hear machines, so sales get no ack and machines repeat them; whoever runs this bot finds why in"
-    " `nostrbot status`"
+    "relays: no relay lets me hear machines, so sales get no ack and machines repeat them; whoever runs this bot "
+    "finds the reason in `nostrbot status`"
 )
 REJECTED_WITHIN_S = HOUR_S
 GAPS_NAMED_MAX = 5  # parts of one gap, in one line
@@ -259,7 +259,8 @@ def _strayed(machine: Machine, till: Till, now: int, known: Mapping[str, AlertSt
     was_told = fingerprint in known and known[fingerprint].is_open
     if stray is not None and (was_told or now - stray.at >= GAP_FILLS_S):
         text = (
-            f"{name}'s counter jumped from {till.counter.newest} to {stray.first}: `gap dismiss {name}` if it was reset; "
+            f"{name}'s counter jumped from {till.counter.newest} to {stray.first}: `gap dismiss {name}` if it was "
+            "reset; "
             f"if not, look at `settlement list machine={name}`"
         )
         yield Alert(fingerprint, f"{name} counter jumped", text)

@@ -1,6 +1,6 @@
 """Commits: how many there were, how long they took, how many failed.
 
-What lives here: counting. What does not: committing (runtime/sequencer.py), telling (monitoring/status.py, metrics/). Lengths are counted in classes, as
+What lives here: counting. What does not: committing (runtime/sequencer.py), telling (monitoring/status.py, monitoring/exposition.py). Lengths are counted in classes, as
 Prometheus has its histograms, so what is kept does not grow.
 """
 

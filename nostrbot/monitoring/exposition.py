@@ -61,7 +61,7 @@ def _bot(state: Mapping[str, Any]) -> Iterator[Metric]:
     commits = state["commits"]
     yield InfoMetricFamily("nostrbot_build", "What runs.", {"version": metadata.version("nostrbot")})
     yield GaugeMetricFamily(
-        "nostrbot_start_time_seconds", "When the bot was started, by its clock.", state["started_at"]
+        "nostrbot_start_time_seconds", "Time at which the bot was started, by its clock.", state["started_at"]
     )
     yield GaugeMetricFamily(
         "nostrbot_clock_steady", "1 unless the clock leapt within the last minute.", state["steady"]
@@ -81,12 +81,12 @@ def _bot(state: Mapping[str, Any]) -> Iterator[Metric]:
     )
     yield HistogramMetricFamily(
         "nostrbot_commit_duration_seconds",
-        "How long commits took.",
+        "Duration of commits.",
         buckets=[*((str(bound), count) for bound, count in commits["within"]), ("+Inf", commits["count"])],
         sum_value=commits["sum_s"],
     )
     yield CounterMetricFamily("nostrbot_commit_failures", "Commits that could not be made.", commits["failed"])
-    refusals = CounterMetricFamily("nostrbot_refusals", "What was refused, by reason.", labels=["reason"])
+    refusals = CounterMetricFamily("nostrbot_refusals", "Refusals, by reason.", labels=["reason"])
     for reason, count in state["refusals"].items():
         refusals.add_metric([reason], count)
     yield refusals
@@ -95,8 +95,8 @@ def _bot(state: Mapping[str, Any]) -> Iterator[Metric]:
 def _relays(relays: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
     gauges = {
         "connected": ("nostrbot_relay_connected", "1 while there is a connection."),
-        "last_event_at": ("nostrbot_relay_last_event_timestamp_seconds", "When it last sent an event; 0: never."),
-        "last_ok_at": ("nostrbot_relay_last_ok_timestamp_seconds", "When it last accepted an event; 0: never."),
+        "last_event_at": ("nostrbot_relay_last_event_timestamp_seconds", "Time of the last event it sent; 0: never."),
+        "last_ok_at": ("nostrbot_relay_last_ok_timestamp_seconds", "Time of the last event it accepted; 0: never."),
         "accepts": ("nostrbot_relay_accepts", "0 while it took nothing of what it was sent lately."),
         "requests": ("nostrbot_relay_requests", "REQs in which it is asked for all subscriptions."),
         "waiting": ("nostrbot_relay_waiting_events", "Events that are still to be sent to it."),
@@ -143,7 +143,7 @@ def _books(books: Sequence[BookFigures]) -> Iterator[Metric]:
     )
     signed = GaugeMetricFamily("nostrbot_checkpoint_entry", "The entry the newest checkpoint is of.", labels=["book"])
     signed_at = GaugeMetricFamily(
-        "nostrbot_checkpoint_timestamp_seconds", "When the newest checkpoint was signed.", labels=["book"]
+        "nostrbot_checkpoint_timestamp_seconds", "Time at which the newest checkpoint was signed.", labels=["book"]
     )
     for book in books:
         labels = [ROOT_NAME if book.handle is None else book.handle]

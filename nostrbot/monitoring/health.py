@@ -21,7 +21,8 @@ def why_unhealthy(told: Mapping[str, Any]) -> list[str]:
     because += [f"book {book_name(key)} is closed" for key in told.get("closed_books", [])]
     because += [f"book {book_name(one['book'])}: {one['why']}" for one in told.get("troubles", [])]
     because += [
-        f"book {book_name(key)} is {ahead_s} s ahead of the clock, which ran ahead: stop the bot and run `nostrbot clock-heal`"
+        f"book {book_name(key)} is {ahead_s} s ahead of the clock, which ran ahead: stop the bot and run `nostrbot "
+        "clock-heal`"
         for key, ahead_s in told.get("ahead", {}).items()
     ]
     return because
@@ -39,7 +40,7 @@ def _subscriptions(told: Mapping[str, Any]) -> Iterator[str]:
     for one in told.get("subscriptions", []):
         if one["missed"]:
             why = [f"{relay['url']}: {_how(relay, one['name'])}" for relay in told["relays"] if relay["read"]]
-            yield f"no relay serves {one['name']}: what is sent there is not heard ({'; '.join(why)})"
+            yield f"no relay serves {one['name']}: the bot does not hear what is sent there ({'; '.join(why)})"
 
 
 def _how(relay: Mapping[str, Any], name: str) -> str:
@@ -59,7 +60,7 @@ def _publishing(told: Mapping[str, Any]) -> Iterator[str]:
     able = [relay for relay in writers if relay["connected"] and relay["accepts"]]
     if len(able) < min_ok:
         why = "; ".join(f"{relay['url']}: {_why_not(relay)}" for relay in writers if relay not in able)
-        yield f"{len(able)} relays take messages, {min_ok} must before one counts as sent ({why})"
+        yield f"{len(able)} relays take messages; a message counts as sent once {min_ok} take it ({why})"
 
 
 def _why_not(relay: Mapping[str, Any]) -> str:

@@ -46,9 +46,9 @@ def read_identifier(text: str) -> str:
     if SECRET.search(word):
         raise KeyTextError("this is a secret key, which nobody else may see: its npub is wanted")
     if one and kind in _OTHERS:
-        raise KeyTextError(f"this is {_OTHERS[kind]} and no key: ask for the npub")
+        raise KeyTextError(f"this is {_OTHERS[kind]} and not a key: ask for the npub")
     if "@" in word:
-        raise KeyTextError("this is an address (NIP-05) and no key: ask for the npub")
+        raise KeyTextError("this is an address (NIP-05) and not a key: ask for the npub")
     if one and kind == "nprofile":
         return _of_profile(word)
     try:

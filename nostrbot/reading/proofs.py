@@ -60,7 +60,7 @@ class ProofReading:
         operator = question.args.get("operator")
         books = [book for book, _ in question.enrolled_in(self._books) if operator in (None, book.handle)]
         if not books:
-            return CommandRefused(Code.NOT_FOUND, "you are with no such operator: `balance` shows yours")
+            return CommandRefused(Code.NOT_FOUND, "you are not with that operator: `balance` shows yours")
         if len(books) > 1:
             names = ", ".join(book.handle for book in books)
             return CommandRefused(

@@ -15,7 +15,7 @@ from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.directory import Standing
 from nostrbot.core.plain import View
 
-NOT_THERE = CommandRefused(Code.NOT_FOUND, "you are at no such machine: `balance` shows where you are")
+NOT_THERE = CommandRefused(Code.NOT_FOUND, "you are not at that machine: `balance` shows where you are")
 
 
 class Begun(NamedTuple):

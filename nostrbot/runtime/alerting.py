@@ -169,8 +169,9 @@ def closure_notice(book: Book, reason: str, now: int) -> Message:
     is_root = book.key == ROOT
     to, whose = (book.platform, "The root book") if is_root else (book.operator, f"Your book {book.handle}".rstrip())
     text = (
-        f"{whose} is closed: {reason}. Until then I book nothing in it, do not answer its machines, so that they go on"
-        " repeating their sales, and take no commands that would change it; questions I answer from what can be read."
+        f"{whose} is closed: {reason}. Until then I book nothing in it and take no commands that would change it. I "
+        "do not answer its machines, so they keep repeating their sales. I answer questions as far as the book can be "
+        "read."
     )
     return direct_message(to, f"closed:{book.key}:{now}", text, book.alert_plan.scheme)
 

@@ -27,7 +27,8 @@ SLIPS_AT_ONCE = 60  # answers to a command with something wrong in it; then one 
 
 TOO_MANY_CHOICES = CommandRefused(
     Code.RATE_LIMITED,
-    f"you have changed your choices {CHOICES_AT_ONCE} times just now: I take one a minute. Send it again then",
+    f"you have changed your choices {CHOICES_AT_ONCE} times just now: I take one change a minute. Wait, then send it "
+    "again",
 )
 
 

@@ -38,7 +38,8 @@ from nostrbot.store.batch import Batch, CheckpointRow, Owed
 
 CLOSED = CommandRefused(Code.BOOK_CLOSED, "this book is closed for repair: nothing is signed about it")
 NO_PREVIEW = CommandRefused(
-    Code.BAD_ARGUMENT, "what is signed is signed: `balances` shows what a checkpoint would add up"
+    Code.BAD_ARGUMENT,
+    "a checkpoint has no preview, since a signature cannot be undone: `balances` shows what it would add up",
 )
 NOT_NOW = CommandRefused(Code.OUR_FAULT, "I could not sign that: the operator of this bot finds why in its log")
 

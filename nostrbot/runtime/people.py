@@ -37,7 +37,7 @@ from nostrbot.runtime.zones import zone_names
 from nostrbot.store.store import LiveBook
 from nostrbot.views.outcomes import outcome_view
 
-HUSHED = "From now on I answer only commands for a while, and go on hearing them"
+HUSHED = "For a while I answer only commands; I go on hearing them"
 TOO_FAST = CommandRefused(
     Code.RATE_LIMITED, f"too many commands at once: I take {COMMANDS_PER_S} a second. Wait, then send it again"
 )
@@ -152,7 +152,7 @@ class People:
             return None
         if standing.operator is not None and not said.preview:
             self.claims.note(key, standing.operator)
-        return CommandRefused(Code.KEY_TAKEN, "this key is already a machine's: give each machine a key of its own")
+        return CommandRefused(Code.KEY_TAKEN, "this key is already a machine's: give each machine its own key")
 
     def _concerned(self, said: Command, standing: Standing, author: str) -> list[str]:
         """The keys of the books a command concerns; the first one answers."""

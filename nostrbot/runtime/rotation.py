@@ -84,7 +84,7 @@ async def finish(home: Home, store: Store, succession: Succession, passphrase: s
     if keys.pubkey == succession.new:
         return
     if keys.pubkey != succession.old:
-        raise ConfigError("this succession is about another bot than this home's: nothing was changed")
+        raise ConfigError("this succession is not about the bot of this home: nothing was changed")
     if read_key_file(home.next_key_file, passphrase).pubkey != succession.new:
         raise ConfigError(f"{home.next_key_file} is not the key that was countersigned: nothing was changed")
     if not await store.queries.entries_of_events([succession.event.id]):

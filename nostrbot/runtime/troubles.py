@@ -36,7 +36,8 @@ class Work(StrEnum):
 _WORDS: Mapping[Work, tuple[str, str]] = {
     Work.EVENT: (
         "a message or a sale could not be decided and was set aside: it had no effect",
-        "If you got no answer to a command, ask with `worklist` or `balances` whether it was done, then send it again."
+        "If you got no answer to a command, check with `worklist` or `balances` whether it was done; if not, send it "
+        "again."
         " A machine repeats a sale that has no ack: look for gaps with `fleet`",
     ),
     Work.TICK: (
@@ -49,15 +50,15 @@ _WORDS: Mapping[Work, tuple[str, str]] = {
     ),
     Work.CHECKPOINT: (
         "the checkpoint of this book cannot be signed",
-        "Sales and commands go on; your LPs get no new proof until it is. I try again within the hour",
+        "Sales and commands go on; your LPs get no new proof until it is signed. I try again within the hour",
     ),
     Work.ALERT: (
         "I cannot work out your alerts or your fleet sheet",
-        "Until it is over look yourself: `fleet` and `worklist` show what I would tell you",
+        "Until this is over, look yourself: `fleet` and `worklist` show what I would tell you",
     ),
     Work.MESSAGE: (
         "a receipt or a notice cannot be made from its entry and waits",
-        "The booking itself stands: LPs see it with `history`. It is tried again when I am started next",
+        "The booking itself stands: LPs see it with `history`. I try again at my next start",
     ),
 }
 

@@ -151,7 +151,7 @@ def _book_flaws(path: Path, books: Mapping[str, Book]) -> dict[str, str]:
             except sqlite3.DatabaseError as error:
                 flaws[key] = f"the database cannot be read ({error}): {RESTORE}"
     if ROOT not in flaws and books[ROOT].operators.keys() != books.keys() - {ROOT}:
-        return dict.fromkeys(books, f"the books are not those of the operators there are: {RESTORE}")
+        return dict.fromkeys(books, f"the books do not match the operators: {RESTORE}")
     return flaws
 
 

@@ -134,9 +134,7 @@ def _parsed(url: str) -> URL:
     if parsed.drivername not in (SCHEME, "sqlite") or parsed.database in (None, "", ":memory:"):
         raise ConfigError(f"NOSTRBOT_DATABASE_URL: {parsed.drivername} is not supported; use {SCHEME}:///file")
     if parsed.query or parsed.host:
-        raise ConfigError(
-            "NOSTRBOT_DATABASE_URL names a file and no more: write %3F for a ? in its name, and three slashes"
-        )
+        raise ConfigError("NOSTRBOT_DATABASE_URL names a file only: write %3F for a ? in its name, and three slashes")
     return parsed
 
 

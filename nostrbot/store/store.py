@@ -31,9 +31,9 @@ from nostrbot.store.schema import is_current, migrate
 from nostrbot.store.sqlite import ALONE, damage_told, database_path, make_engine, opening_trouble, require_opening
 from nostrbot.store.writer import Writer
 
-UNKNOWN_ZONE = "its time zone {!r} is not known here: upgrade tzdata, then start the bot again"
+UNKNOWN_ZONE = "this computer does not know its time zone {!r}: upgrade tzdata, then start the bot again"
 FOREIGN = "this home's journal belongs to another bot or platform: restore its own keys"
-ROTATED = "this bot has another key since: finish its rotation with `nostrbot rotate finish`"
+ROTATED = "this bot has another key by now: finish its rotation with `nostrbot rotate finish`"
 
 
 @dataclass(slots=True)

@@ -56,8 +56,8 @@ from nostrbot.views.records import (
 
 # What is added by hand without its payment hash has the command's id for one.
 NOT_REPORTED = (
-    "should the machine still report this sale, it would be booked twice: give it `payment_hash=` next time; "
-    "`settlement refund` undoes one"
+    "if the machine still reports this sale, it is booked twice: give `payment_hash=` next time; `settlement refund` "
+    "undoes one of them"
 )
 
 # Whoever gives a key anew because the old one was stolen must hear when it is the old one.

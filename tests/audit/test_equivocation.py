@@ -151,7 +151,7 @@ def test_a_state_that_is_none_is_said_so(state: bytes) -> None:
 
 def test_each_bot_has_a_state_of_its_own() -> None:
     """Otherwise one bot's history would be forgotten for another's."""
-    with pytest.raises(ConfigError, match="of another bot"):
+    with pytest.raises(ConfigError, match="belongs to another bot"):
         CheckpointLog(STRANGER.pubkey).restore(CheckpointLog(BOT.pubkey).state())
 
 
@@ -202,7 +202,7 @@ def test_a_new_key_is_gone_on_with_if_the_platform_says_so() -> None:
 
 
 def test_nobody_else_names_a_new_key() -> None:
-    """Countersigned by a stranger, of another bot, or asked by somebody who named no platform."""
+    """Countersigned by a stranger, belongs to another bot, or asked by somebody who named no platform."""
     for platform, event in (
         (PLATFORM, handed_on(STRANGER)),
         (PLATFORM, handed_on(PLATFORM, old=STRANGER)),

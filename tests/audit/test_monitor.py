@@ -86,7 +86,7 @@ async def test_a_hole_in_the_chain_is_told(urls: list[str]) -> None:
     """What follows a checkpoint that no relay has; it proves nothing."""
     await publish(urls[0], FIRST, FOURTH)
     done = await once(urls[:1])
-    told = "checkpoints whose predecessor no relay has shown: 1; it may be of a key before this one"
+    told = "checkpoints whose predecessor no relay has shown: 1; an earlier key of the bot may have signed it"
     assert (done.returncode, done.stderr) == (0, f"nostrbot: {told}\n")
 
 
@@ -95,7 +95,7 @@ async def test_nothing_at_all_is_said(urls: list[str]) -> None:
     await publish(urls[0], FIRST)
     done = await once(urls[:1], "--operator", FLORES)
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr.startswith("nostrbot: no checkpoint of that bot there: look at --bot, and at --operator")
+    assert done.stderr.startswith("nostrbot: no checkpoint of that bot is there: check --bot, and --operator")
 
 
 async def test_two_heads_for_one_entry_are_proven(urls: list[str]) -> None:
@@ -139,7 +139,7 @@ async def test_a_state_file_of_another_bot_or_none_is_left_alone(urls: list[str]
     state = tmp_path / "seen.json"
     for text, words in (
         ("hello", "not what this command wrote"),
-        (json.dumps({"chronicle": 1, "bot": HEIR.pubkey, "events": []}), "of another bot"),
+        (json.dumps({"chronicle": 1, "bot": HEIR.pubkey, "events": []}), "belongs to another bot"),
     ):
         state.write_text(text)
         done = await once(urls, "--state", state)
@@ -224,7 +224,7 @@ async def test_ctrl_c_ends_it_without_a_word(urls: list[str]) -> None:
 async def test_usage(urls: list[str]) -> None:
     """A relay named twice, and what is no key."""
     twice = await once([urls[0], urls[0]])
-    assert (twice.returncode, twice.stderr) == (2, "nostrbot: --relay: one url is there twice\n")
+    assert (twice.returncode, twice.stderr) == (2, "nostrbot: --relay: one url is given twice\n")
     done = await once(urls, "--operator", ANTIGUA[:-1])
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
 

@@ -157,7 +157,7 @@ def test_ticks_are_named_for_what_they_are(tmp_path: Path) -> None:
     path = tmp_path / "trail.jsonl"
     path.write_bytes(b"\n".join(house.trail()))
     words = judge_trail(TrailCase(path), json=False).text
-    assert "Ticks: 1. That it was that time rests on the bot's clock." in words
+    assert "Ticks: 1. Their times rest on the bot's clock." in words
 
 
 def test_a_line_without_an_end_is_read_only_so_far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -127,13 +127,13 @@ def assert_refused(tmp_path: Path, raw: bytes, complaint: str = "is refused") ->
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        (lambda raw: b"", "no backup of nostrbot"),
+        (lambda raw: b"", "not a backup of nostrbot"),
         (lambda raw: raw[:40], "damaged in its first line"),
-        (lambda raw: raw[:-1], "its bytes are not those"),
-        (lambda raw: raw + b"\n", "its bytes are not those"),
+        (lambda raw: raw[:-1], "its bytes differ from those"),
+        (lambda raw: raw + b"\n", "its bytes differ from those"),
         (lambda raw: raw.replace(b"backup 1", b"backup 2", 1), "a newer nostrbot wrote it"),
         (lambda raw: raw.replace(b"backup 1", b"backup 17", 1), "a newer nostrbot wrote it"),
-        (lambda raw: b"SQLite format 3\0" + raw, "no backup of nostrbot"),
+        (lambda raw: b"SQLite format 3\0" + raw, "not a backup of nostrbot"),
     ],
 )
 def test_cut_grown_foreign_and_newer_files_are_refused(
@@ -151,23 +151,23 @@ BOMB = member("manifest.json", b"", size=2**40)
     ("raw", "complaint"),
     [
         (sealed(b"this is not gzip"), "cannot be unpacked"),
-        (sealed(b""), "end too soon, or are no tar"),
-        (sealed(gzip.compress(b"this is no tar")), "end too soon, or are no tar"),
-        (sealed(gzip.compress(bytes(10_240))), "end too soon, or are no tar"),
+        (sealed(b""), "end too soon, or are not a tar archive"),
+        (sealed(gzip.compress(b"this is no tar")), "end too soon, or are not a tar archive"),
+        (sealed(gzip.compress(bytes(10_240))), "end too soon, or are not a tar archive"),
         (packed(member("relays.yaml", b"")), "does not begin with a manifest"),
         (sealed(gzip.compress(BOMB[0].tobuf(tarfile.GNU_FORMAT))), "does not begin with a manifest"),
         (packed(*written(FILES, b"[]")), "its manifest"),
         (packed(*written(FILES, b"{}")), "its manifest"),
         (packed(*written(FILES, b"\xff")), "its manifest"),
         (packed(*written(FILES)[:-1]), "end too soon"),
-        (packed(*written(FILES), member("more", b"x")), "more in it than its manifest says"),
-        (packed(*written(FILES), after=b"\1"), "more in it than its manifest says"),
-        (packed(*written(FILES), after=bytes(50_000)), "more in it than its manifest says"),
-        (packed(written(FILES)[0], LINK, *written(FILES)[2:]), "no file"),
+        (packed(*written(FILES), member("more", b"x")), "holds more than its manifest says"),
+        (packed(*written(FILES), after=b"\1"), "holds more than its manifest says"),
+        (packed(*written(FILES), after=bytes(50_000)), "holds more than its manifest says"),
+        (packed(written(FILES)[0], LINK, *written(FILES)[2:]), "not a file"),
         (packed(*written({**FILES, "nostrbot.sqlite": b"short"})), "its manifest and its contents differ"),
         (packed(*written({"../../etc/passwd": b"", **FILES})), "its manifest and its contents differ"),
         (packed(*written({"/etc/passwd": b"", **FILES})), "its manifest and its contents differ"),
-        (packed(*written({"x" * 300: b"", **FILES})), "no file"),  # its name stands in a header of its own
+        (packed(*written({"x" * 300: b"", **FILES})), "not a file"),  # its name stands in a header of its own
         (packed(*written(dict(reversed(FILES.items())))), "its manifest and its contents differ"),
     ],
 )
@@ -201,7 +201,7 @@ def test_a_small_file_may_not_be_large(tmp_path: Path) -> None:
     """What is held in memory is bounded before it is read."""
     large = {**FILES, "relays.yaml": bytes(64 * 1024 + 1)}
     manifest = manifest_of(large).model_dump_json().encode()
-    assert_refused(tmp_path, packed(*written(large, manifest)), "relays.yaml is larger than any is")
+    assert_refused(tmp_path, packed(*written(large, manifest)), "relays.yaml is larger than such a file can be")
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

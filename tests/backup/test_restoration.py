@@ -107,7 +107,7 @@ async def test_a_home_that_cannot_take_it_is_left_as_it_was(tmp_path: Path) -> N
     other = Home(tmp_path / "other")
     other.key_file.parent.mkdir(parents=True)
     write_key_file(other.key_file, Keys.from_secret("b1" * 32), None)
-    await assert_refused(other, "has the key of another bot")
+    await assert_refused(other, "has the key of a bot other than")
     elsewhere = Home(tmp_path / "elsewhere")
     elsewhere.key_file.parent.mkdir(parents=True)
     elsewhere.write_platform(BOT.pubkey)
@@ -120,7 +120,7 @@ async def test_a_home_that_cannot_take_it_is_left_as_it_was(tmp_path: Path) -> N
         ("UPDATE entry SET body = replace(body, 'GTQ', 'USD') WHERE book = 2 AND seq = 5", "damaged at entry 5"),
         ("DELETE FROM entry WHERE book = 2 AND seq = 14", "its books do not end where its manifest says"),
         ("UPDATE entry SET body = CAST(replace(body, '107770', '107771') AS BLOB) WHERE book = 2 AND seq = 12", "entry 12"),
-        ("CREATE TRIGGER t AFTER INSERT ON leg BEGIN DELETE FROM entry; END", "not one that a bot makes"),
+        ("CREATE TRIGGER t AFTER INSERT ON leg BEGIN DELETE FROM entry; END", "was not made by a bot"),
         ("UPDATE alembic_version SET version_num = '9999'", "newer nostrbot"),
         ("DROP TABLE entry", "no such table"),
     ],

@@ -147,7 +147,8 @@ def test_what_is_not_understood_says_why_and_what_to_say(text: str, code: Code, 
         (
             "frobnicate",
             (Role.LP,),
-            "join, mode, pause, resume, forward, balance, history, deposits, stats, statement, receipt, proof, help, whoami",
+            "join, mode, pause, resume, forward, balance, history, deposits, stats, statement, receipt, proof, help, "
+            "whoami",
         ),
         ("frobnicate", (), "help, whoami"),
         ("Splits burn", (Role.OPERATOR,), "splits show, splits set, splits clear"),
@@ -155,7 +156,8 @@ def test_what_is_not_understood_says_why_and_what_to_say(text: str, code: Code, 
         (
             "splits burn",
             (Role.LP,),
-            "join, mode, pause, resume, forward, balance, history, deposits, stats, statement, receipt, proof, help, whoami",
+            "join, mode, pause, resume, forward, balance, history, deposits, stats, statement, receipt, proof, help, "
+            "whoami",
         ),
     ],
 )
@@ -344,9 +346,9 @@ def test_u2_arguments_as_chats_have_them(text: str, args: dict[str, object]) -> 
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("settlement note s1 el cliente", "'cliente' is not understood here: text of several words stands in quotes, \"…\""),
-        ("deposit add ana 50 machine=m1 note=de mi hermano", "'mi' is not understood here: text of several words stands in quotes, note=\"…\""),
-        ("settlement partial s1 fiat=5 note=se atoró", "'atoró' is not understood here: text of several words stands in quotes, note=\"…\""),
+        ("settlement note s1 el cliente", "'cliente' is not understood here: put text of several words in quotes, \"…\""),
+        ("deposit add ana 50 machine=m1 note=de mi hermano", "'mi' is not understood here: put text of several words in quotes, note=\"…\""),
+        ("settlement partial s1 fiat=5 note=se atoró", "'atoró' is not understood here: put text of several words in quotes, note=\"…\""),
         ("deposit add note=x ana 50 machine=m1 GTQ", "'GTQ' is not understood here. Say: "),
         ("fixed schedule 8:00 y 20:00", "times must be times like 08:00,20:00"),
         ("history type=compra", "type must be one of dca, settlement, operator_split"),
@@ -363,7 +365,7 @@ def test_u6_a_currency_that_there_is_not_is_refused_where_a_machine_would_have_i
     """With a slip in it all that the machine sells would be `currency_mismatch`. By the first rules it was taken."""
     text = f"machine add {person('m1').npub} name=m1 fiat={code} cash_in=5% cash_out=6%"
     assert refused(text).message == (
-        "fiat must be the code of a currency that there is, like GTQ: a machine keeps it for ever"
+        "fiat must be the code of an existing currency, like GTQ: a machine keeps it for ever"
     )
     assert isinstance(parse(text, FIRST), Command)
 

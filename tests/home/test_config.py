@@ -176,7 +176,7 @@ def test_the_platform_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_no_home_says_how_to_make_one(tmp_path: Path) -> None:
     """The commonest mistake of all."""
-    with pytest.raises(ConfigError, match=r"is no bot's home: make one with `nostrbot init --home"):
+    with pytest.raises(ConfigError, match=r"is not a bot's home: make a home with `nostrbot init --home"):
         Home(tmp_path).platform()
 
 

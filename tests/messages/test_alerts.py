@@ -489,4 +489,4 @@ def test_f2_relays_that_let_the_bot_hear_no_machine_are_told_of_after_a_minute(h
     """Connected is not heard: whoever waits for sales hears that none arrive."""
     assert found(house, DAWN + 59, deaf_since=DAWN) == []
     [said] = found(house, DAWN + 60, deaf_since=DAWN)
-    assert "relays: none lets me hear machines, so sales get no ack" in str(said)
+    assert "relays: no relay lets me hear machines, so sales get no ack" in str(said)

@@ -162,7 +162,7 @@ def test_a_corrected_settlement_owes_receipts_that_name_those_they_replace(house
         (f"receipt:{operator}:8", person("ben").pubkey),
     ]
     assert owed[0].text == (
-        "Corrected, in place of l3: your operator set right what was dispensed.\n"
+        "Corrected, in place of l3: your operator corrected the amount dispensed.\n"
         "You received 67500 sats for 1350.00 GTQ (50 sats per GTQ) at m1, antigua.\n"
         "Left in the machine: 7650.00 GTQ.\n"
         "Receipt l7, settlement s1, tag aio-dca.\n"
@@ -175,7 +175,7 @@ def test_u7_a_receipt_of_more_does_not_say_that_less_was_dispensed(house: House)
     house.sell()
     for fiat in ("15", "1500", "2000"):
         owed = messages(house, house.say("operator", f"settlement partial s1 fiat={fiat} note=jam"))
-        assert owed[0].text.splitlines()[0].endswith(": your operator set right what was dispensed.")
+        assert owed[0].text.splitlines()[0].endswith(": your operator corrected the amount dispensed.")
     assert owed[0].text.splitlines()[1].startswith("You received 90000 sats for 1800.00 GTQ")
 
 
@@ -190,7 +190,8 @@ def test_a_refunded_settlement_tells_each_lp_that_its_receipts_are_void(house: H
         (f"void:{operator}:14:5", person("ben").pubkey),
     ]
     assert owed[0].text == (
-        "Void: receipt l2, l4 of settlement s1 at m1, antigua. The sale did not take place as reported; your cash is as it "
+        "Void: receipt l2, l4 of settlement s1 at m1, antigua. The sale did not take place as reported; your cash is "
+        "as it "
         f"was before. `balance` shows it.\nJournal entry 14 {HASH}"
     )
 

@@ -184,7 +184,7 @@ def test_the_answers_of_a_later_day() -> None:
         "You are in as ana: mode fixed, up to 500.00 a day, at your operator's times. `balance` shows your cash and sats."
     )
     assert spoken(house, "operator", "machine rotate m1 @m1-new") == (
-        f"m1 has the key {person('m1-new').npub}: what any other signs in its name is rejected from now on."
+        f"m1 has the key {person('m1-new').npub}. From now on I reject what any other key signs in its name."
     )
     assert asked(house, "operator", "splits show", json=False) == (
         "Splits, default: all to you. `help splits set` shows how to share it."
@@ -197,13 +197,13 @@ def test_u4_an_answer_never_lets_one_believe_what_is_not() -> None:
     house.add_lp("ana", cash="9000")
     spoken(house, "operator", "machine rotate m1 @m1-new")
     assert spoken(house, "operator", "machine rotate m1 @m1-new") == (
-        f"Nothing changed: m1 had the key {person('m1-new').npub} already. If that one was stolen, say its new one."
+        f"Nothing changed: m1 had the key {person('m1-new').npub} already. If that key was stolen, say the new key."
     )
     assert spoken(house, "operator", "machine compromised m1 since=2026-01-15").endswith(
         "nothing that it sold since 2026-01-14 18:00 (America/Guatemala) is left to freeze."
     )
     assert spoken(house, "ana", "mode flow limit=100") == (
-        "You are in as ana: mode flow (its limit, 100.00 a day, counts in mode fixed only). `balance` shows your cash and "
+        "You are in as ana: mode flow (your limit, 100.00 a day, counts in mode fixed only). `balance` shows your cash and "
         "sats."
     )
     root = House.root()

@@ -34,7 +34,7 @@ NOT_WELL = {
         state(relay(connected=False, last_trouble="refused"), missed=True),
         [
             f"no relay is connected ({URL}: refused)",
-            f"no relay serves commands: what is sent there is not heard ({URL}: not connected)",
+            f"no relay serves commands: the bot does not hear what is sent there ({URL}: not connected)",
             f"({URL}: not connected)",
         ],
     ),
@@ -47,12 +47,17 @@ NOT_WELL = {
         [f"({URL}: silent)"],
     ),
     "not asked for": (state(relay(subscriptions={}), missed=True), [f"({URL}: unasked)"]),
-    "a relay that is not read": (state(relay(read=False), missed=True), ["not heard ()"]),
+    "a relay that is not read": (
+        state(relay(read=False), missed=True),
+        ["the bot does not hear what is sent there ()"],
+    ),
     "takes nothing": (
         state(relay(accepts=False, last_refusal="blocked: who are you?")),
-        [f"0 relays take messages, 1 must before one counts as sent ({URL}: takes nothing, 'blocked: who are you?')"],
+        [
+            f"0 relays take messages; a message counts as sent once 1 take it ({URL}: takes nothing, 'blocked: who are you?')"
+        ],
     ),
-    "too few": (state(relay(), min_ok=2), ["1 relays take messages, 2 must"]),
+    "too few": (state(relay(), min_ok=2), ["1 relays take messages; a message counts as sent once 2 take it"]),
     "not written to": (state(relay(write=False)), ["0 relays take messages"]),
     "a closed book": (state(relay(), closed_books=["root"]), ["book root is closed"]),
 }

@@ -132,7 +132,7 @@ async def test_before_anything_there_is_nothing_to_say(at: Office) -> None:
     assert (data["statement"]["month"], data["statement"]["cash"], data["statement"]["lines"]) == ("2026-08", [], [])
     assert answer("statement", data, json=False) == (
         "Statement of 2026-08\nNo cash in any machine.\nSats with antigua: opening 0 + received 0 = closing 0\n"
-        "Nothing happened in it: `statement month=YYYY-MM` shows another month."
+        "Nothing happened in this month: `statement month=YYYY-MM` shows another month."
     )
 
 
@@ -178,7 +178,7 @@ async def test_one_operator_or_machine_can_be_asked_for(at: Office) -> None:
     assert [(row["machine"], row["closing"]) for row in far["cash"]] == [("e149", "1.00")]
     assert [line["id"] for line in far["lines"]] == ["d150"]
     assert await asked(at, ANA, "statement machine=m9") == CommandRefused(
-        Code.NOT_FOUND, "you are at no such machine: `balance` shows where you are"
+        Code.NOT_FOUND, "you are not at that machine: `balance` shows where you are"
     )
 
 
@@ -197,7 +197,7 @@ async def test_commission_comes_from_any_machine(at: Office) -> None:
         {"operator": "antigua", "opening": 0, "received": 3_135, "corrections": 0, "closing": 3_135}
     ]
     assert await asked(at, BEN, "statement month=2026-09 machine=m2") == CommandRefused(
-        Code.NOT_FOUND, "you are at no such machine: `balance` shows where you are"
+        Code.NOT_FOUND, "you are not at that machine: `balance` shows where you are"
     )
 
 

@@ -75,7 +75,8 @@ async def test_a_worklist_is_one_operators(at: Office) -> None:
     nothing = await asked(at, EVIL, "worklist")
     assert nothing == {"rejected": [], "errored": [], "stuck_pending": [], "stuck_processing": []}
     assert answer("worklist", nothing, json=False) == (
-        "Nothing needs you. What is held shows here after 30 minutes; at once in `settlement list status=pending`."
+        "Nothing needs you. Held settlements show here after 30 minutes, and at once in `settlement list "
+        "status=pending`."
     )
 
 

@@ -176,7 +176,7 @@ async def test_only_this_home_s_own_rotation_is_finished(home: Home, store: Stor
         await finish(home, store, succession, None, NOW)
     home.key_file.unlink()
     write_key_file(home.key_file, Keys.from_secret("08" * 32), None)
-    with pytest.raises(ConfigError, match="about another bot"):
+    with pytest.raises(ConfigError, match="not about the bot of this home"):
         await finish(home, store, succession, None, NOW)
     assert contents(home.database_file) == before
 

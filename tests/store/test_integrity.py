@@ -135,7 +135,7 @@ async def test_a_checkpoint_of_another_history_is_noticed(path: Path) -> None:
     ("sql", "reason"),
     [
         ("DELETE FROM book WHERE id = 2", f"a book is missing from the database: {RESTORE}"),
-        ("UPDATE book SET key = 'x' WHERE id = 2", f"the books are not those of the operators there are: {RESTORE}"),
+        ("UPDATE book SET key = 'x' WHERE id = 2", f"the books do not match the operators: {RESTORE}"),
         (
             "UPDATE balance SET book = 9 WHERE book = 2",
             f"the database has rows in balance of a book that is not there: {RESTORE}",

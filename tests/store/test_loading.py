@@ -273,7 +273,7 @@ async def test_f4_a_book_of_a_zone_that_is_not_known_is_closed_alone(
         live = await store.load_books(BOT.pubkey, PLATFORM.pubkey)
         flaws = {key: one.flaw for key, one in live.items() if one.flaw is not None}
         assert list(flaws) == [mars.pubkey]
-        assert "its time zone 'Mars/Olympus' is not known here: upgrade tzdata" in flaws[mars.pubkey]
+        assert "this computer does not know its time zone 'Mars/Olympus': upgrade tzdata" in flaws[mars.pubkey]
         lines = [line async for line in export_trail(store.queries, BOT.pubkey, mars.pubkey)]
     finally:
         await store.close()

@@ -104,7 +104,7 @@ def test_what_a_machine_is_told(house: House) -> None:
     """What is expected; the words leave out what it stated itself."""
     data, words = asked(house, "cassette publish m1")
     assert [row["count"] for row in data["cassettes"]] == [460, 300]
-    assert words == "m1 is told that its cassettes hold:\n1: 460 x 100\n2: 300 x 20"
+    assert words == "m1 will be told that its cassettes hold:\n1: 460 x 100\n2: 300 x 20"
 
 
 def sighting(house: House, **fields: Any) -> MachineStatus:

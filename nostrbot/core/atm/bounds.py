@@ -27,8 +27,9 @@ BOOK_SATS_MAX = SATS_MAX  # what a book may owe: every satoshi there is
 VOLUME_SATS_MAX = 100 * SATS_MAX
 
 _TOO_MANY_SATS = (
-    f"this would take what your book owes above {BOOK_SATS_MAX} sats, which is all there are, or your own sats as far below "
-    "zero: some of its sales cannot be true. Look at `settlement list`, `settlement refund` those first, then say this again"
+    f"this would make your book owe more than {BOOK_SATS_MAX} sats, which is all there are, or take your own sats as "
+    "far below zero: some of its sales cannot be true. Find them by `settlement list`, `settlement refund` them "
+    "first, then say this again"
 )
 
 

@@ -104,12 +104,13 @@ def reverse_deposit(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefus
         unspent = format_minor(unspent_minor, deposit.currency)
         hint = f": add amount={unspent} to take that much back" if unspent_minor else ""
         return CommandRefused(
-            Code.DEPOSIT_SPENT, f"only {unspent} {deposit.currency} of d{deposit.number} is not spent{hint}"
+            Code.DEPOSIT_SPENT, f"only {unspent} {deposit.currency} of d{deposit.number} is unspent{hint}"
         )
     if order.rules >= SOUND and returned_minor < left_minor and len(deposit.reversals) >= REVERSALS_MAX:
         return CommandRefused(
             Code.TOO_MANY,
-            f"d{deposit.number} was taken back in parts {REVERSALS_MAX} times: take back the rest of it, or from another one",
+            f"d{deposit.number} was taken back in parts {REVERSALS_MAX} times: take back the whole rest, or take back "
+            "another deposit",
         )
     status = DepositStatus.REVERSED if returned_minor == left_minor else deposit.status
     after = replace(deposit, status=status, reversals=(*deposit.reversals, Reversal(order.at, returned_minor)))

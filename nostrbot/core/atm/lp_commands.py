@@ -25,7 +25,7 @@ LP_SPECS: tuple[CommandSpec, ...] = (
         "mode",
         BY_LP,
         True,
-        "choose flow (a part of each sale) or fixed (so much a day, at your operator's times)",
+        "choose flow (a part of each sale) or fixed (up to an amount a day, at your operator's times)",
         (place("mode", arguments.one_of(Mode)), may("limit", arguments.amount, "<fiat a day>")),
         example="mode fixed limit=500",
         scope=Scope.JOINED,
@@ -94,7 +94,7 @@ LP_SPECS: tuple[CommandSpec, ...] = (
         "statement",
         BY_LP,
         False,
-        "a month from opening to closing, the last whole one unless you name it; sums match the ledger",
+        "a month from opening to closing, the last whole month unless you name another; sums match the ledger",
         (
             may("month", arguments.month, "<YYYY-MM>"),
             may("operator", arguments.handle, "<operator>"),

@@ -84,12 +84,13 @@ def _find_price(book: Book, machine: Machine, rules: int) -> str | CommandRefuse
     name, price = machine.handle, price_in_force(book, machine.handle, rules)
     if price is None:
         return CommandRefused(
-            Code.NO_PRICE, f"{name} has settled nothing that tells a price: add rate=<sats per {machine.fiat}>"
+            Code.NO_PRICE, f"{name} has no settled sale that gives a price: add rate=<sats per {machine.fiat}>"
         )
     if not price.is_settled:
         return CommandRefused(
             Code.PRICE_UNSETTLED,
-            f"the newest rate of {name}, {price.newest} sats per {machine.fiat}, is far off the usual {price.usual}: name "
+            f"the newest rate of {name}, {price.newest} sats per {machine.fiat}, is far off the usual {price.usual}: "
+            "name "
             f"the price yourself, rate=<sats per {machine.fiat}>; if that sale is false, settlement refund it",
         )
     return price.usual

@@ -43,8 +43,8 @@ def void_payment(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     if there_sats < leg.sats:
         return CommandRefused(
             Code.ALREADY_PAID_OUT,
-            f"l{number} gave {leg.lp} {leg.sats} sats and {there_sats} that are not frozen are still here: they cannot be "
-            f"called back. Settle it with {leg.lp}",
+            f"l{number} gave {leg.lp} {leg.sats} sats, and only {there_sats} unfrozen sats are still here: the rest "
+            f"cannot be called back. Settle it with {leg.lp}",
         )
     voided = leg._replace(status=LegStatus.VOIDED)
     return (

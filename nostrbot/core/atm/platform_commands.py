@@ -13,7 +13,7 @@ PLATFORM_SPECS: tuple[CommandSpec, ...] = (
         "operator replace",
         BY_PLATFORM,
         True,
-        "let another key speak for an operator; what the old one says is a stranger's from now on",
+        "let another key speak for an operator; from now on the old key is a stranger's",
         (place("name", arguments.handle), place("npub", arguments.public_key)),
         example="operator replace antigua npub1…",
         protects=True,
@@ -43,5 +43,5 @@ PLATFORM_SPECS: tuple[CommandSpec, ...] = (
         scope=Scope.EVERY,
         may_be_carried=True,
     ),
-    CommandSpec("platform status", BY_PLATFORM, False, "the platform's fee and how much there is"),
+    CommandSpec("platform status", BY_PLATFORM, False, "the platform's fee, and how many operators there are"),
 )

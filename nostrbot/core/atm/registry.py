@@ -70,7 +70,7 @@ def add_machine(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     if args["name"] in book.machines:
         return CommandRefused(Code.NAME_TAKEN, f"there is already a machine {args['name']}: choose another name")
     if order.rules >= SOUND and len(book.machines) >= MACHINES_MAX:
-        return CommandRefused(Code.TOO_MANY, f"you have {MACHINES_MAX} machines, as many as a book has room for")
+        return CommandRefused(Code.TOO_MANY, f"you have {MACHINES_MAX} machines, the most that a book can hold")
     if args["npub"] in book.machine_of_key:
         taken = book.machine_of_key[args["npub"]]
         return CommandRefused(Code.KEY_TAKEN, f"this key is already the machine {taken}")
@@ -201,11 +201,11 @@ def enrol_lp(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
         return barred
     if order.rules >= SOUND and len(book.seats[machine.handle]) >= LPS_AT_MACHINE_MAX:
         return CommandRefused(
-            Code.TOO_MANY, f"{machine.handle} has {LPS_AT_MACHINE_MAX} LPs, as many as one sale is shared among at most"
+            Code.TOO_MANY, f"{machine.handle} has {LPS_AT_MACHINE_MAX} LPs, the most that can share one sale"
         )
     if order.rules >= SOUND and sum(map(len, book.seats.values())) >= SEATS_MAX:
         return CommandRefused(
-            Code.TOO_MANY, f"your LPs have {SEATS_MAX} places at machines in all, as many as a book has room for"
+            Code.TOO_MANY, f"your LPs have {SEATS_MAX} places at machines in all, the most that a book can hold"
         )
     enrolled = LpEnrolled(handle, args["npub"], Enrolment(machine.handle, True, order.at, order.at))
     return (enrolled,)

@@ -42,7 +42,7 @@ def set_splits(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     if len(rules) > SPLITS_MAX:
         return CommandRefused(Code.BAD_ARGUMENT, f"at most {SPLITS_MAX} parties can share")
     if len({rule.label for rule in rules}) < len(rules):
-        return CommandRefused(Code.BAD_ARGUMENT, "each label may stand once")
+        return CommandRefused(Code.BAD_ARGUMENT, "each label may be used once")
     whole = sum(rule.ppm for rule in rules)
     if whole != PPM:
         return CommandRefused(

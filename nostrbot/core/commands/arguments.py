@@ -100,7 +100,7 @@ def fiat(text: str) -> str | Wanted:
     code = fiat_of_first_rules(text)
     if isinstance(code, Wanted) or code in CURRENCIES:
         return code
-    return Wanted("the code of a currency that there is, like GTQ: a machine keeps it for ever")
+    return Wanted("the code of an existing currency, like GTQ: a machine keeps it for ever")
 
 
 def fiat_of_first_rules(text: str) -> str | Wanted:

@@ -65,7 +65,9 @@ def replace_operator(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefu
         return ()
     if pubkey in book.operator_of_key:
         taken = book.operators[book.operator_of_key[pubkey]].handle
-        return CommandRefused(Code.KEY_TAKEN, f"this key is or was the operator {taken}'s: they make a new one")
+        return CommandRefused(
+            Code.KEY_TAKEN, f"this key is or was the operator {taken}'s: its owner must make a new key"
+        )
     barred = find_bar(book, pubkey, Part.OPERATOR) if order.rules >= SOUND else None
     if barred is not None:
         return barred

@@ -108,4 +108,4 @@ def _event_in(event: VerifiedEvent) -> VerifiedEvent | Refusal:
 
 
 def _no_succession(why: str) -> Refusal:
-    return Refusal(Reason.INVALID, f"this is no succession: {why}")
+    return Refusal(Reason.INVALID, f"this is not a succession: {why}")

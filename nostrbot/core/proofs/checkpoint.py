@@ -82,7 +82,7 @@ def read_checkpoint(event: VerifiedEvent) -> Checkpoint | Refusal:
 
 
 def _no_checkpoint(why: str) -> Refusal:
-    return Refusal(Reason.INVALID, f"this is no checkpoint: {why}")
+    return Refusal(Reason.INVALID, f"this is not a checkpoint: {why}")
 
 
 def checkpoint_view(checkpoint: Checkpoint) -> View:

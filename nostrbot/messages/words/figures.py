@@ -108,7 +108,7 @@ def _statement(data: View) -> str:
         )
     lines += [_statement_line(line) for line in statement["lines"]]
     if not statement["lines"]:
-        lines.append("Nothing happened in it: `statement month=YYYY-MM` shows another month.")
+        lines.append("Nothing happened in this month: `statement month=YYYY-MM` shows another month.")
     if statement.get("more"):
         lines.append("There is more: add operator=<operator> or machine=<machine>. The sums are whole.")
     return "\n".join(lines)
@@ -156,7 +156,7 @@ def _takings(title: str, row: View) -> list[str]:
     fees = row["fees"]
     parts = [f"{fees['platform']} platform", f"{fees['yours']} yours"]
     parts += [f"{fees[whose]} to {whose}" for whose in ("lps", "others") if fees[whose]]
-    off = f"; off what was due by {row['mismatch_sats']}" if row["mismatch_sats"] else ""
+    off = f"; off the fees due by {row['mismatch_sats']}" if row["mismatch_sats"] else ""
     lines.append(f"  fees in sats: {', '.join(parts)}{off}")
     lines += [
         f"  {name}: {row[part]['sats']} sats for {row[part]['fiat']} {currency}"

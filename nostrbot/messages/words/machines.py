@@ -26,12 +26,15 @@ def shared_hash_notice(facts: tuple[Fact, ...]) -> str | None:
     others = ", ".join(f"s{number}" for number in shared.others)
     if shared.is_proven:
         return (
-            f"s{shared.number} of {shared.machine} has the preimage of its payment hash, and {others} was reported with the same "
-            f"hash without it: that cannot be true and is frozen. Look at it, then say `settlement refund <id> reason=…` for {others}."
+            f"s{shared.number} of {shared.machine} has the preimage of its payment hash. {others} was reported with "
+            f"the same hash and without the preimage: that sale cannot be true and is frozen. Look at {others}, then "
+            "say `settlement refund <id> reason=…` for it."
         )
     return (
-        f"s{shared.number} of {shared.machine} has the same payment hash as {others}: one sale was reported twice, or one is false. "
-        "Both count. Look at both with `settlement show <id>`, then `settlement refund <id> reason=…` the one that is not true."
+        f"s{shared.number} of {shared.machine} has the same payment hash as {others}: one sale was reported twice, or "
+        "one is false. "
+        "Both count. Look at both with `settlement show <id>`, then say `settlement refund <id> reason=…` for the "
+        "false sale."
     )
 
 
@@ -77,7 +80,7 @@ def _counted(data: View) -> str:
 
 def _published(data: View) -> str:
     lines = [f"{escape(row['position'])}: {row['count']} x {row['denomination']}" for row in data["cassettes"]]
-    return "\n".join([f"{data['machine']} is told that its cassettes hold:", *lines])
+    return "\n".join([f"{data['machine']} will be told that its cassettes hold:", *lines])
 
 
 def _telemetry(data: View) -> str:
@@ -141,12 +144,14 @@ def _compromised(data: View) -> str:
     state = "is active" if machine["active"] else "is suspended"
     priced = _priced(data)
     if not frozen["count"]:
-        return f"{name} {state}; nothing that it sold since {frozen['since_local']} is left to freeze.{priced}"
+        return f"{name} {state}; none of its sales since {frozen['since_local']} is left to freeze.{priced}"
     sums = ", ".join(f"{one['count']} {status} ({one['wire_sats']} sats)" for status, one in frozen["statuses"].items())
     more = ", …" if frozen.get("more") else ""
     return (
-        f"{name} {state}. Frozen since {frozen['since_local']}: {sums}. Of that {frozen['lp_sats']} sats are LPs', {frozen['own_sats']} yours.\n"
-        f"{', '.join(frozen['settlements'])}{more}: `settlement list machine={name} since={frozen['since']}` shows all.\n"
+        f"{name} {state}. Frozen since {frozen['since_local']}: {sums}. Of that {frozen['lp_sats']} sats are LPs', "
+        f"{frozen['own_sats']} yours.\n"
+        f"{', '.join(frozen['settlements'])}{more}: `settlement list machine={name} since={frozen['since']}` shows "
+        "all.\n"
         f'Next, for each: settlement release <s> if it is true, settlement refund <s> reason="…" if it is not; then '
         f"machine rotate {name} <new npub> and machine resume {name}{priced}"
     )
@@ -158,8 +163,10 @@ def _priced(data: View) -> str:
         return ""
     more = ", …" if data.get("more") else ""
     return (
-        f"\nPaid there since then in fixed mode or by settle, at rates that may be false: {', '.join(data['priced'])}{more}"
-        f': payment void <leg> reason="…" takes one back; `payment list machine={data["machine"]["name"]}` shows all'
+        "\nPaid there since then in fixed mode or by settle, at rates that may be false: "
+        f"{', '.join(data['priced'])}{more}"
+        f': payment void <leg> reason="…" takes a payment back; `payment list machine={data["machine"]["name"]}` '
+        "shows all"
     )
 
 

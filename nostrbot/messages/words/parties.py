@@ -24,14 +24,15 @@ def _operator_added(data: View) -> str:
 
 def _operator_replaced(data: View) -> str:
     if data.get("unchanged"):
-        return f"{_operator(data)}\nNothing changed: it had this key already. If that one was stolen, say its new one."
-    return f"{_operator(data)}\nWhat any other key says in its name is a stranger's from now on."
+        return f"{_operator(data)}\nNothing changed: it had this key already. If that key was stolen, say the new key."
+    return f"{_operator(data)}\nFrom now on any other key that speaks in its name is a stranger's."
 
 
 def _machine_freed(data: View) -> str:
     machine = data["machine"]
     return (
-        f"Freed {machine['npub']} from {machine['freed_from']}, which is told: what it reports is rejected there.\n"
+        f"Freed {machine['npub']} from {machine['freed_from']}. I tell that operator, and from now on reject what "
+        "this key reports there.\n"
         "Next: its owner sends `machine add`."
     )
 
@@ -74,8 +75,10 @@ def _machine_shown(data: View) -> str:
 def _machine_rotated(data: View) -> str:
     machine = data["machine"]
     if data.get("unchanged"):
-        return f"Nothing changed: {machine['name']} had the key {machine['npub']} already. If that one was stolen, say its new one."
-    return f"{machine['name']} has the key {machine['npub']}: what any other signs in its name is rejected from now on."
+        return f"Nothing changed: {machine['name']} had the key {machine['npub']} already. If that key was stolen, say the new key."
+    return (
+        f"{machine['name']} has the key {machine['npub']}. From now on I reject what any other key signs in its name."
+    )
 
 
 def _machine_added(data: View) -> str:
@@ -119,7 +122,7 @@ def _preferences(data: View) -> str:
     if lp["mode"] == Mode.FIXED:
         limit += ", at your operator's times"
     elif limit:
-        limit = f" (its limit, {lp['limit']} a day, counts in mode fixed only)"
+        limit = f" (your limit, {lp['limit']} a day, counts in mode fixed only)"
     paused = ", paused until you `resume`" if lp["paused"] else ""
     forward = f", sats go on to {lp['forward']} once I can pay over Lightning" if lp["forward"] else ""
     return f"You are in as {lp['name']}: mode {lp['mode']}{limit}{paused}{forward}. `balance` shows your cash and sats."
@@ -174,7 +177,9 @@ def _balance(rows: Any) -> str:
 
 
 def _frozen(row: View) -> str:
-    return f", {row['frozen_sats']} of them frozen until it has looked into them" if "frozen_sats" in row else ""
+    return (
+        f", {row['frozen_sats']} of them frozen until the operator has looked into them" if "frozen_sats" in row else ""
+    )
 
 
 def _own_deposits(data: View) -> str:

@@ -27,8 +27,8 @@ def shortage_notice(facts: tuple[Fact, ...]) -> str | None:
     shown = ", ".join(names[:NAMES_SHOWN_MAX])
     others = f" and {len(names) - NAMES_SHOWN_MAX} others" if len(names) > NAMES_SHOWN_MAX else ""
     return (
-        f"Fixed mode {', '.join(kept.slots)}: your own sats did not reach {shown}{others}; {kept.short_sats} more were "
-        f"needed. What they missed is due again at the next time today, if there is one."
+        f"Fixed mode {', '.join(kept.slots)}: your own sats did not reach {shown}{others}; {kept.short_sats} more "
+        "were needed. The missed payments are due again at the next time today, if there is one."
     )
 
 
@@ -47,10 +47,10 @@ def unsettled_notice(facts: tuple[Fact, ...]) -> str | None:
     )
     others = f" and {len(skipped) - NAMES_SHOWN_MAX} others" if len(skipped) > NAMES_SHOWN_MAX else ""
     return (
-        f"Fixed mode {', '.join(kept.slots)}: nothing was paid where the newest sale's rate is far off the usual one: "
+        f"Fixed mode {', '.join(kept.slots)}: nothing was paid where the newest sale's rate is far off the usual rate: "
         f"{shown}{others}. Look at `settlement list machine={skipped[0].machine}`: if that sale is false, `settlement "
-        f"refund` it. If the price has moved, more sales settle it, or pay now by `settle` with rate=. What was missed is "
-        f"due again at the next time today, if there is one."
+        "refund` it. If the price has moved, more sales settle it, or pay now by `settle` with rate=. The missed "
+        "payments are due again at the next time today, if there is one."
     )
 
 
@@ -97,7 +97,8 @@ def _settled(data: View) -> str:
 def _voided(data: View) -> str:
     leg = data["leg"]
     return (
-        f"{leg['id']} is void: {leg['sats']} sats are yours again, and {leg['lp']} has its {leg['fiat']} {leg['currency']} "
+        f"{leg['id']} is void: {leg['sats']} sats are yours again, and {leg['lp']} has its {leg['fiat']} "
+        f"{leg['currency']} "
         f"back at {leg['machine']}: {leg['balance_after']} {leg['currency']} left there. {leg['lp']} is told."
     )
 

@@ -19,11 +19,11 @@ def receipt_words(receipt: View) -> str:
     lines = [f"{bought} at {receipt['machine']}, {receipt['operator']}."]
     if receipt["corrects"]:
         lines.insert(
-            0, f"Corrected, in place of {', '.join(receipt['corrects'])}: your operator set right what was dispensed."
+            0, f"Corrected, in place of {', '.join(receipt['corrects'])}: your operator corrected the amount dispensed."
         )
     if receipt["balance_after"] is not None:
         lines.append(f"Left in the machine: {receipt['balance_after']} {receipt['currency']}.")
-    apart = "out of the operator's own sats" if receipt["fiat"] else "what had waited for your key in commission splits"
+    apart = "out of the operator's own sats" if receipt["fiat"] else "commission that had waited for your key"
     what = f"settlement {receipt['settlement']}" if receipt["settlement"] else apart
     lines.append(f"Receipt {receipt['receipt']}, {what}, tag {receipt['tag']}.")
     lines.append(f"Journal entry {receipt['entry']} {receipt['entry_hash']}")
@@ -51,7 +51,8 @@ def frozen_words(where: str, sats: int, sales: int, *, entry: int, entry_hash: s
     """What an LP is told when sats of it are frozen; `where`: machine, operator."""
     what = "a sale" if sales == 1 else f"{sales} sales"
     return (
-        f"Frozen: {sats} sats of {what} at {where}. The machine's key may have been stolen, so your operator looks into "
+        f"Frozen: {sats} sats of {what} at {where}. The machine's key may have been stolen, so your operator looks "
+        "into "
         f"each sale; until then these sats are kept and cannot leave. `balance` shows them.\n"
         f"Journal entry {entry} {entry_hash}"
     )
@@ -69,7 +70,7 @@ def moved_void_words(where: str, legs: list[int], *, entry: int, entry_hash: str
 def enrolled_words(operator: str, machine: str, name: str) -> str:
     """What an LP is told that takes part with another operator when this one enrolled it."""
     return (
-        f"{operator} enrolled you as {name} at {machine}. It knows nothing of what you chose with other operators, and you "
+        f"{operator} enrolled you as {name} at {machine}. It does not know your choices with other operators, and you "
         f"take no part there, until you send `join`. If you do not know {operator}, do nothing."
     )
 
@@ -77,8 +78,9 @@ def enrolled_words(operator: str, machine: str, name: str) -> str:
 def freed_words(key: str, machine: str) -> str:
     """What an operator is told when the platform took a machine's key from it."""
     return (
-        f"The platform took the key {key} of {machine} from your book: what it reports is rejected here from now on, and "
-        f"another operator may enrol it. To go on with {machine}, give it another key: machine rotate {machine} <npub>. "
+        f"The platform took the key {key} of {machine} from your book. From now on I reject what this key reports to "
+        f"you, and another operator may enrol it. To go on with {machine}, give it another key: machine rotate "
+        f"{machine} <npub>. "
         "If it is your machine, ask the platform."
     )
 
@@ -91,6 +93,6 @@ def key_free_words(key: str) -> str:
 def rotated_words(old: str, new: str) -> str:
     """What people are told when the bot has another key; both are npubs."""
     return (
-        f"I have a new key: {new}. Write to it from now on; what is sent to {old} is not read any more. The old key "
+        f"I have a new key: {new}. Write to it from now on; I do not read messages to {old} any more. The old key "
         f"named the new one and the platform countersigned it, for everybody to see. Your balances are as they were."
     )

@@ -59,7 +59,9 @@ def _settlements(data: View) -> str:
     )
 
 
-_NO_WORK = "Nothing needs you. What is held shows here after 30 minutes; at once in `settlement list status=pending`."
+_NO_WORK = (
+    "Nothing needs you. Held settlements show here after 30 minutes, and at once in `settlement list status=pending`."
+)
 
 
 def _worklist(data: View) -> str:
@@ -78,12 +80,13 @@ def _worklist(data: View) -> str:
 
 def _unreadable(data: View) -> str:
     lines = [f"still there: {line}" for line in _unreadable_lines(data["unreadable"])]
-    return "\n".join(["It is off your worklist.", *lines])
+    return "\n".join(["The report is off your worklist.", *lines])
 
 
 def _unreadable_lines(rows: list[View]) -> list[str]:
     return [
-        f"{escape(row['machine'])} {datetime.fromtimestamp(row['at'], UTC):%Y-%m-%d %H:%M} UTC: {escape(row['detail'])}: ask the machine what it sold, book it by "
+        f"{escape(row['machine'])} {datetime.fromtimestamp(row['at'], UTC):%Y-%m-%d %H:%M} UTC: "
+        f"{escape(row['detail'])}: ask the machine what it sold, book it by "
         f"`settlement add`, then `unreadable dismiss {row['event_id']}`"
         for row in rows
     ]

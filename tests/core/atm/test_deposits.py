@@ -170,13 +170,13 @@ def test_what_is_spent_cannot_be_taken_back(house: House) -> None:
     house.sell(fiat="2000.00")
     assert refused(house.say("operator", "deposit reverse d1 reason=x")) == (
         Code.DEPOSIT_SPENT,
-        "only 7000.00 GTQ of d1 is not spent: add amount=7000.00 to take that much back",
+        "only 7000.00 GTQ of d1 is unspent: add amount=7000.00 to take that much back",
     )
     assert refused(house.say("operator", "deposit reverse d1 amount=7000.01 reason=x"))[0] is Code.DEPOSIT_SPENT
     assert deposit(house.say("operator", "deposit reverse d1 amount=7000 reason=x")).reversed_minor == 700_000
     assert refused(house.say("operator", "deposit reverse d1 reason=x")) == (
         Code.DEPOSIT_SPENT,
-        "only 0.00 GTQ of d1 is not spent",
+        "only 0.00 GTQ of d1 is unspent",
     )
 
 
@@ -198,5 +198,5 @@ def test_a6_so_many_reversals_in_part(house: House) -> None:
         deposit(house.say("operator", "deposit reverse d1 reason=x amount=1"))
     code, words = refused(house.say("operator", "deposit reverse d1 reason=x amount=1"))
     assert code is Code.TOO_MANY
-    assert "the rest" in words
+    assert "the whole rest" in words
     assert deposit(house.say("operator", "deposit reverse d1 reason=x")).status is DepositStatus.REVERSED

@@ -84,7 +84,7 @@ def test_without_any_settlement_there_is_no_price() -> None:
     house = House.open()
     house.add_lp("ana", "10")
     assert refused(house, "settle ana 10 machine=m1") == CommandRefused(
-        Code.NO_PRICE, "m1 has settled nothing that tells a price: add rate=<sats per GTQ>"
+        Code.NO_PRICE, "m1 has no settled sale that gives a price: add rate=<sats per GTQ>"
     )
     assert refused(house, "settle ana 10 machine=m1 rate=5").code is Code.NOT_ENOUGH_SATS
 

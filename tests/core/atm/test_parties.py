@@ -47,7 +47,7 @@ def test_a10_what_waited_is_the_lp_s_from_its_enrolment_on() -> None:
     [message] = entry_messages(house.book, sealed)
     assert message.to == XENA
     assert "You received 3135 sats of commission at m1, antigua." in message.text
-    assert "what had waited for your key in commission splits" in message.text
+    assert "commission that had waited for your key" in message.text
     house.sell()
     assert house.book.sats_owed("xe") == 2 * waiting
     known = (house.book.parties, house.book.moved)

@@ -152,7 +152,8 @@ def test_what_has_left_is_not_called_back(house: House) -> None:
     house.book.balances.apply(Transaction((("liabilities:lp:ana:sats", "sat", 1), ("assets:sats", "sat", -1))))
     assert refused(house, "payment void l5 reason=x") == CommandRefused(
         Code.ALREADY_PAID_OUT,
-        "l5 gave ana 15025 sats and 15024 that are not frozen are still here: they cannot be called back. Settle it with ana",
+        "l5 gave ana 15025 sats, and only 15024 unfrozen sats are still here: the rest cannot be called back. "
+        "Settle it with ana",
     )
 
 
@@ -253,7 +254,7 @@ def test_a3_machine_compromised_lists_what_it_may_have_priced(house: House) -> N
     assert data["priced"] == [f"l{first + 2}", f"l{first}"]
     assert answer("machine compromised", data, json=False).splitlines()[-1] == (
         f"Paid there since then in fixed mode or by settle, at rates that may be false: l{first + 2}, l{first}: "
-        'payment void <leg> reason="…" takes one back; `payment list machine=m1` shows all'
+        'payment void <leg> reason="…" takes a payment back; `payment list machine=m1` shows all'
     )
 
 

@@ -228,10 +228,11 @@ def test_a3_a_slot_is_skipped_told_and_due_again_that_day(house: House) -> None:
         (0, 0, LegStatus.SKIPPED, SkipReason.PRICE_UNSETTLED)
     ]
     assert unsettled_notice((kept, paid)) == (
-        f"Fixed mode {kept.slots[0]}: nothing was paid where the newest sale's rate is far off the usual one: "
-        "m1 (usually 50 sats per GTQ). Look at `settlement list machine=m1`: if that sale is false, `settlement refund` it. "
-        "If the price has moved, more sales settle it, or pay now by `settle` with rate=. What was missed is due again at "
-        "the next time today, if there is one."
+        f"Fixed mode {kept.slots[0]}: nothing was paid where the newest sale's rate is far off the usual rate: "
+        "m1 (usually 50 sats per GTQ). Look at `settlement list machine=m1`: if that sale is false, `settlement "
+        "refund` it. "
+        "If the price has moved, more sales settle it, or pay now by `settle` with rate=. The missed payments are due "
+        "again at the next time today, if there is one."
     )
     assert house.remaining("ana") == "9000.00"
     house.say("operator", f"settlement refund s{house.book.settlement_count} reason=bogus")

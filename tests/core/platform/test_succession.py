@@ -183,8 +183,8 @@ def test_everybody_who_writes_to_the_bot_is_told_once() -> None:
     other = dataclasses.replace(house.book, key="0" * 64, handle="coban")
     assert entry_messages(other, sealed._replace(book=other.key, seq=99))[1] == messages[1]
     assert messages[0].text == (
-        f"I have a new key: {NEW.npub}. Write to it from now on; what is sent to {OLD.npub} is not read any more. The old "
-        "key named the new one and the platform countersigned it, for everybody to see. Your balances are as they were."
+        f"I have a new key: {NEW.npub}. Write to it from now on; I do not read messages to {OLD.npub} any more. The "
+        "old key named the new one and the platform countersigned it, for everybody to see. Your balances are as they were."
     )
     root = House.root()
     root.take(succession("bot", "new-bot", at=DAWN))

@@ -32,7 +32,8 @@ def test_fixed_schedule_and_limit() -> None:
     data = {"fixed": fixed_plan_view(House.open().book, FixedPlan(("08:00",), "150"))}
     for verb in ("fixed schedule", "fixed limit"):
         assert PLAN_WORDS[verb](data) == (
-            "Fixed mode: at 08:00 (America/Guatemala), up to 150.00 an LP a day. `fixed show` shows what was given today."
+            "Fixed mode: at 08:00 (America/Guatemala), up to 150.00 an LP a day. `fixed show` shows what was given "
+            "today."
         )
 
 
@@ -66,8 +67,8 @@ def test_a_shortage_names_who_and_how_much() -> None:
         house.add_lp(name, {"eva": "10"}.get(name, "80"))
         house.say(name, "mode fixed")
     assert shortage_notice(house.tick(DAWN_OF_DAY + 8 * HOUR_S)) == (
-        "Fixed mode 08:00: your own sats did not reach ana, ben; 2975 more were needed. "
-        "What they missed is due again at the next time today, if there is one."
+        "Fixed mode 08:00: your own sats did not reach ana, ben; 2975 more were needed. The missed payments are due "
+        "again at the next time today, if there is one."
     )
     assert shortage_notice(house.tick(DAWN_OF_DAY + 9 * HOUR_S)) is None
     house.sell(fiat="2000.00", tx_type="cash_out", rate="100")

@@ -40,15 +40,16 @@ def declare_compromised(book: Book, order: Order) -> tuple[Fact, ...] | CommandR
     if len(found) > FREEZE_MAX:
         return CommandRefused(
             Code.TOO_LONG,
-            f"{machine.handle} sold more than {FREEZE_MAX} times since then, and I freeze so many at once: say a later "
-            f"time first, then go back: `machine suspend {machine.handle}` stops it meanwhile",
+            f"{machine.handle} made more than {FREEZE_MAX} sales since then, the most I freeze at once: name a later "
+            f"time first, then an earlier one. `machine suspend {machine.handle}` stops it meanwhile",
         )
     frozen = tuple(freeze(as_it_stands(dossier)) for dossier in sorted(found, key=lambda one: one.birth.number))
     if order.rules >= SOUND and sum(len(fact.parts) for fact in frozen) > FREEZE_PARTS_MAX:
         return CommandRefused(
             Code.TOO_LONG,
-            f"what {machine.handle} sold since then has more than {FREEZE_PARTS_MAX} parts of LPs, and I freeze so many at "
-            f"once: say a later time first, then go back: `machine suspend {machine.handle}` stops it meanwhile",
+            f"what {machine.handle} sold since then has more than {FREEZE_PARTS_MAX} parts of LPs, the most I freeze "
+            f"at once: name a later time first, then an earlier one. `machine suspend {machine.handle}` stops it "
+            "meanwhile",
         )
     suspended = (MachineChanged(replace(machine, active=False, updated_at=order.at)),) if machine.active else ()
     return (MachineCompromised(machine.handle, since), *suspended, *frozen) if suspended or frozen else ()

@@ -35,13 +35,15 @@ def add_settlement(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefuse
         return sale
     if is_taken(book, machine.handle, sale, order.rules):
         number = max(book.recall.payments[sale.payment_hash])
-        return CommandRefused(Code.ALREADY_BOOKED, f"this payment hash is s{number} already: settlement show s{number}")
+        return CommandRefused(
+            Code.ALREADY_BOOKED, f"this payment hash belongs to s{number} already: settlement show s{number}"
+        )
     broken = find_broken_amount(book, machine, sale, order.rules)
     if broken is not None:
         return CommandRefused(
             Code.BAD_ARGUMENT,
-            f"the amounts do not hold together ({broken}): wire_sats is principal_sats and fee_sats, and fiat_amount "
-            "times exchange_rate is principal_sats",
+            f"the amounts do not hold together ({broken}): wire_sats must be principal_sats plus fee_sats, and "
+            "fiat_amount times exchange_rate must be principal_sats",
         )
     fees = check_fees(book, machine, sale)
     number = book.settlement_count + 1

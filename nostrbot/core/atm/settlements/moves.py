@@ -33,7 +33,7 @@ NEXT_STEPS = {
 WHEN_FROZEN = 'settlement release {id} once you know that it is true; if it is not, settlement refund {id} reason="…"'
 
 
-FROZEN_AND_REFUNDED = "settlement release {id} once you know that what stays of it is true"
+FROZEN_AND_REFUNDED = "settlement release {id} once you know that the rest of it is true"
 
 
 def next_step(settlement: Settlement) -> str:
@@ -69,12 +69,12 @@ def check_room(settlement: Settlement, order: Order) -> Settlement | CommandRefu
     if order.rules < SOUND:
         return settlement
     if order.verb == "settlement partial" and settlement.corrections >= CORRECTIONS_MAX:
-        said = f"{name} was corrected {settlement.corrections} times, and that is as often as it can be"
+        said = f"{name} was corrected {settlement.corrections} times, the most that is possible"
     elif settlement.changes >= CHANGES_MAX:
         said = f"{name} has had {settlement.changes} notes and changes, and there is no room for more"
     else:
         return settlement
-    return CommandRefused(Code.TOO_MANY, f"{said}. What is possible still: {next_step(settlement)}")
+    return CommandRefused(Code.TOO_MANY, f"{said}. Still possible: {next_step(settlement)}")
 
 
 def find_movable(

@@ -77,7 +77,7 @@ def reset_settlement(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefu
             Code.NOT_STUCK,
             f"s{settlement.number} is {settlement.status} for {waited_s // MINUTE_S} minutes only: "
             f"wait for {STUCK_AFTER_S // MINUTE_S}, "
-            f'or reset it now with reason="…". Else: {next_step(settlement)}',
+            f'or reset it now with reason="…". Otherwise: {next_step(settlement)}',
         )
     number, machine = settlement.number, settlement.machine
     return (SettlementMoved(number, machine, SettlementStatus.ERRORED, RESET, (), order.author, reason),)

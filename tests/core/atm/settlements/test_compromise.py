@@ -97,8 +97,8 @@ def test_frozen_sats_are_owed_and_cannot_be_used(house: House) -> None:
     (row,) = balance_rows(book, book.lps["ana"])
     assert (row["sats"], row["frozen_sats"]) == (180_000, 90_000)
     assert answer("balance", [row], json=False) == (
-        "antigua m1: 5400.00 GTQ left of 9000.00 deposited; 180000 sats with this operator, 90000 of them frozen until "
-        "it has looked into them"
+        "antigua m1: 5400.00 GTQ left of 9000.00 deposited; 180000 sats with this operator, 90000 of them frozen "
+        "until the operator has looked into them"
     )
     assert refused(do(house, "settle ana 200 machine=m1 rate=50"), Code.NOT_ENOUGH_SATS) == (
         "that takes 10000 sats and you have 6270 of your own and 6270 that are frozen: settle less, or wait"
@@ -227,7 +227,7 @@ def test_of_a_corrected_one_the_rest_stays_frozen_when_the_customer_is_paid(hous
     do(house, "settlement refund s1 reason=back")
     assert is_frozen(house, 1)
     assert next_step(as_it_stands(house.book.recall.dossiers[1])) == (
-        "settlement release s1 once you know that what stays of it is true"
+        "settlement release s1 once you know that the rest of it is true"
     )
     do(house, "settlement release s1")
     assert not is_frozen(house, 1)
@@ -252,7 +252,7 @@ def test_too_many_at_once_are_frozen_in_steps(house: House, monkeypatch: pytest.
         house.sell(fiat="20.00")
         times.append(house.now)
     message = refused(do(house, "machine compromised m1 since=0"), Code.TOO_LONG)
-    assert "say a later time first, then go back" in message
+    assert "name a later time first, then an earlier one" in message
     do(house, f"machine compromised m1 since={times[2]}")
     do(house, "machine compromised m1 since=0")
     assert list(house.book.frozen) == [3, 4, 1, 2]
@@ -301,7 +301,8 @@ def test_the_answer_says_what_was_frozen(house: House) -> None:
         "priced": [],
     }
     assert answer("machine compromised", view, json=False).splitlines() == [
-        "m1 is suspended. Frozen since 1969-12-31 18:00 (America/Guatemala): 1 processed (107770 sats), 1 pending (107770 sats). "
+        "m1 is suspended. Frozen since 1969-12-31 18:00 (America/Guatemala): 1 processed (107770 sats), 1 pending "
+        "(107770 sats). "
         "Of that 100000 sats are LPs', 6270 yours.",
         "s2, s1: `settlement list machine=m1 since=0` shows all.",
         'Next, for each: settlement release <s> if it is true, settlement refund <s> reason="…" if it is not; then '
