@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 import pytest
-from nostrbot.core.bookkeeper import Place
 
 from nostrbot.core.atm.facts import DepositChanged
 from nostrbot.core.atm.records import Reversal
 from nostrbot.core.atm.settlements.facts import SettlementPending, SettlementProcessed
 from nostrbot.core.atm.states import DepositStatus, SettlementStatus
+from nostrbot.core.desk import Place
 from nostrbot.core.desks import check_books
 from nostrbot.core.evolution import evolve
 from nostrbot.core.inputs import Signed

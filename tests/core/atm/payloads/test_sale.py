@@ -104,7 +104,7 @@ def test_a_field_of_another_type_is_named(changes: dict[str, Any], detail: str) 
     ("cassettes", "detail"),
     [
         ({"Juan Perez": {"denomination": "x", "count": 1}}, "cassettes.denomination: not a decimal number"),
-        ({"Juan Perez": 5}, "cassettes.…: Input should be a valid dictionary or instance of Note"),
+        ({"Juan Perez": 5}, "cassettes.…: Input should be a valid dictionary or instance of Banknotes"),
         ({"Juan Perez" * 26: {}}, "cassettes.….…: String should have at most 256 characters"),
     ],
 )  # fmt: skip

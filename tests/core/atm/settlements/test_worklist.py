@@ -13,7 +13,6 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from nostrbot.core.bookkeeper import Place
 
 from nostrbot.audit.verification import verify_trail
 from nostrbot.core.atm.dossier import Dossier, Settlement, as_it_stands
@@ -34,6 +33,7 @@ from nostrbot.core.atm.settlements.facts import (
 from nostrbot.core.atm.settlements.moves import CHANGES_MAX, CORRECTIONS_MAX
 from nostrbot.core.atm.states import Direction, LegStatus, LegType, SettlementStatus
 from nostrbot.core.commands.refused import Code, CommandRefused
+from nostrbot.core.desk import Place
 from nostrbot.core.desks import check_books
 from nostrbot.core.evolution import evolve
 from nostrbot.core.facts import read_fact
