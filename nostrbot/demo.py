@@ -1,8 +1,9 @@
 """The demo: a newcomer's first minute, with everything real but the cash.
 
-What lives here: a relay, a bot, simulated machines, an operator and LPs in one process, talking over real websockets, and
-what a person should see of it. What does not: any shortcut into the bot: all that is shown was published, fetched and
-decrypted by the other side, with nostr-sdk's encryption, not ours. Exit code 0 only if every sum and the trail are right.
+What lives here: a relay, a bot, simulated machines, an operator and LPs in one process, talking over real websockets,
+and what a person should see of it. What does not: any shortcut into the bot: all that is shown was published, fetched
+and decrypted by the other side, with nostr-sdk's encryption, not ours. Exit code 0 only if every sum and the trail are
+right.
 """
 
 import asyncio
@@ -106,7 +107,7 @@ class Person:
         return ack
 
     async def wait_receipts(self, count: int) -> None:
-        """Wait until so many receipts have come."""
+        """Wait until this number of receipts has come."""
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 while len(self.receipts) < count:
@@ -152,7 +153,7 @@ async def show(*, machines: int, lps: int, settlements: int, seed: int) -> int:
             url = await embedded.start()
             async with _bot(url, Path(folder), seed) as bot, _people(url, bot, machines, lps, seed) as town:
                 console.print(f"[bold]A relay[/] at {url}, [bold]a bot[/] {bot.keys.npub}")
-                console.print(f"and {machines} machines, an operator, {lps} LPs, each with a key of its own.\n")
+                console.print(f"and {machines} machines, an operator, {lps} LPs, each with its own key.\n")
                 await _enrol(town, console, Random(f"{seed}:cash"))  # noqa: S311 - play money
                 await _sell(town, console, settlements, Random(f"{seed}:sales"))  # noqa: S311
                 await _forge(town, console)
@@ -222,7 +223,7 @@ async def _say(who: Person, command: str, console: Console | None = None) -> str
 
 
 async def _enrol(town: Town, console: Console, random: Random) -> None:
-    """The operator's first day: machines, LPs, and cash in the machines."""
+    """Play the operator's first day: machines, LPs, and cash in the machines."""
     console.rule("An operator sets up, by encrypted direct message")
     operator, lps = town.operator, town.lps
     await _say(town.platform, f"operator add {operator.keys.npub} name=antigua tz=America/Guatemala", console)
@@ -307,7 +308,7 @@ async def _show_split(operator: Person, console: Console, settlement: str) -> No
 
 
 async def _forge(town: Town, console: Console) -> None:
-    """One machine's key signs a sale in another's name: it is refused, recorded, and moves nothing."""
+    """Sign a sale by one machine's key in another's name: it is refused, recorded, and moves nothing."""
     console.rule("A forger tries")
     forger = town.machines[-1]
     victim = town.machines[0] if len(town.machines) > 1 else town.operator

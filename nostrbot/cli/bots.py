@@ -1,7 +1,7 @@
-"""Commands about a bot of one's own: making it, running it, looking at it; and the demonstration.
+"""Commands about your own bot: making it, running it, looking at it; and the demonstration.
 
-What lives here: `init`, `run`, `status`, `key`, `demo`, `relay`. What does not: what they do (bot.py, monitoring/status.py, demo.py).
-docs/protocol.md section 8.
+What lives here: `init`, `run`, `status`, `key`, `demo`, `relay`. What does not: what they do (bot.py,
+monitoring/status.py, demo.py). docs/protocol.md section 8.
 """
 
 import asyncio
@@ -152,11 +152,11 @@ def run(
             raise
         except OSError as error:
             if error.filename is None:
-                logger.opt(exception=True).critical("the bot ends for a fault of its own")
+                logger.opt(exception=True).critical("the bot ends by its own fault")
                 return NO
             raise  # a file of the home: a person must change something
         except Exception:  # noqa: BLE001 - the last boundary: of what ends the bot, the log has what may be told
-            logger.opt(exception=True).critical("the bot ends for a fault of its own")
+            logger.opt(exception=True).critical("the bot ends by its own fault")
             return NO
 
 
@@ -261,7 +261,8 @@ def relay(
     # The embedded relay's own threads want the standard loop.
     code = asyncio.run(serve())
     # Out at once: those threads outlive the relay and, where it keeps a database, still free Python objects while the
-    # interpreter is taken down, which one time in two is a segmentation fault (nostr-sdk 0.45.1). All is on disk by now.
+    # interpreter is taken down, which one time in two is a segmentation fault (nostr-sdk 0.45.1). All is on disk by
+    # now.
     sys.stdout.flush()
     os._exit(code)
 

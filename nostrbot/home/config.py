@@ -20,13 +20,14 @@ from nostrbot.relays.relay import RelayConfig
 
 RELAYS_BYTES_MAX = 64 * 1024
 RELAYS_MAX = 64
-# A scalar that does not fit its tag (`!!bool maybe`, `!!timestamp soon`, `!!int ""`) makes PyYAML raise what it stumbles over.
+# A scalar that does not fit its tag (`!!bool maybe`, `!!timestamp soon`, `!!int ""`) makes PyYAML raise what it
+# stumbles over.
 YAML_TROUBLE = (yaml.YAMLError, ValueError, LookupError, AttributeError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """Where a bot lives: its key, its relays, its database."""
+    """The folder of a bot: its key, its relays, its database."""
 
     path: Path
 
@@ -41,7 +42,7 @@ class Home:
         return self.path / "keys" / "bot.next.nsec"
 
     def retired_key_file(self, pubkey: str) -> Path:
-        """The secret of a key that was rotated out."""
+        """Return the file of a key that was rotated out."""
         return self.path / "keys" / f"bot.{npub(pubkey)[:13]}.retired.nsec"
 
     @property
@@ -51,7 +52,7 @@ class Home:
 
     @property
     def relays_file(self) -> Path:
-        """Which relays to use."""
+        """The file that names the relays to use."""
         return self.path / "relays.yaml"
 
     @property
@@ -72,7 +73,7 @@ class Home:
         return environ.get("NOSTRBOT_DATABASE_URL") or sqlite_url(self.database_file)
 
     def platform(self) -> str:
-        """The platform's public key as hex."""
+        """Read the platform's public key as hex."""
         try:
             return read_pubkey(self.platform_file.read_text().strip())
         except FileNotFoundError:
@@ -124,7 +125,7 @@ class _File(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class RelaySettings:
-    """What relays.yaml says. `min_ok`: how many relays must accept a message before it counts as sent."""
+    """The settings in relays.yaml. `min_ok`: how many relays must accept a message before it counts as sent."""
 
     relays: tuple[RelayConfig, ...]
     min_ok: int
@@ -135,14 +136,16 @@ def read_relays(path: Path) -> RelaySettings:
     """Read relays.yaml. Raises ConfigError naming the file, the place and what is wanted there."""
     try:
         with path.open("rb") as file:
-            raw = file.read(RELAYS_BYTES_MAX + 1)  # of some other file no more is read than shows that it is one
+            raw = file.read(RELAYS_BYTES_MAX + 1)  # of some other file only enough is read to tell
     except OSError as error:
         raise ConfigError(f"{path}: {file_trouble(error)}; `nostrbot init` writes one") from None
     return parse_relays(raw, path)
 
 
 def parse_relays(raw: bytes, path: Path) -> RelaySettings:
-    """Understand the bytes of a relays.yaml that is, or will be, at `path`. Raises ConfigError as read_relays() does."""
+    """Understand the bytes of a relays.yaml that is, or will be, at `path`. Raises ConfigError as read_relays()
+    does.
+    """
     if len(raw) > RELAYS_BYTES_MAX:
         raise ConfigError(f"{path}: larger than {RELAYS_BYTES_MAX} bytes")
     try:
@@ -191,7 +194,7 @@ _WANTED = {
     "int_type": "must be a whole number, without quotes",
     "int_from_float": "must be a whole number",
     "greater_than_equal": "must be 1 or more",
-    "list_type": f"must be a list: each relay on a line of its own, like {_URL_LIKE}",
+    "list_type": f"must be a list: each relay on its own line, like {_URL_LIKE}",
     "too_short": f"must name at least one relay, like {_URL_LIKE}",
     "too_long": f"must name at most {RELAYS_MAX} relays",
 }
@@ -219,7 +222,7 @@ def _what_to_change(error: ValidationError) -> str:
 
 
 def relays_text(urls: list[str]) -> str:
-    """The relays.yaml that `init` writes. Raises ConfigError for what is no relay's URL."""
+    """Return the relays.yaml that `init` writes. Raises ConfigError for anything but a relay's URL."""
     listed = []
     for url in urls:
         shown = yaml.safe_dump(relay_url(url), width=10_000).splitlines()[0]

@@ -24,7 +24,7 @@ MISTAKES = {
     "an empty list": ("relays: []\n", r"relays must name at least one relay, like - url: wss://"),
     "one relay, not a list": (
         "relays:\n  url: wss://a.example\n",
-        r"relays must be a list: each relay on a line of its own, like - url: wss://",
+        r"relays must be a list: each relay on its own line, like - url: wss://",
     ),
     "a bare url": ("relays:\n  - wss://a.example\n", r"relay 1 must be written like - url: wss://"),
     "no url": ("relays:\n  - read: true\n", r"relay 1: url is missing"),

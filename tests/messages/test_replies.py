@@ -200,7 +200,7 @@ def test_u4_an_answer_never_lets_one_believe_what_is_not() -> None:
         f"Nothing changed: m1 had the key {person('m1-new').npub} already. If that key was stolen, say the new key."
     )
     assert spoken(house, "operator", "machine compromised m1 since=2026-01-15").endswith(
-        "nothing that it sold since 2026-01-14 18:00 (America/Guatemala) is left to freeze."
+        "none of its sales since 2026-01-14 18:00 (America/Guatemala) is left to freeze."
     )
     assert spoken(house, "ana", "mode flow limit=100") == (
         "You are in as ana: mode flow (your limit, 100.00 a day, counts in mode fixed only). `balance` shows your cash and "

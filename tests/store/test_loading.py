@@ -277,5 +277,7 @@ async def test_f4_a_book_of_a_zone_that_is_not_known_is_closed_alone(
         lines = [line async for line in export_trail(store.queries, BOT.pubkey, mars.pubkey)]
     finally:
         await store.close()
-    with pytest.raises(TrailError, match="a time zone that is not known here: 'Mars/Olympus'; upgrade tzdata"):
+    with pytest.raises(
+        TrailError, match="a time zone that this computer does not know: 'Mars/Olympus'; upgrade tzdata"
+    ):
         verify_trail(lines, bot=BOT.pubkey)

@@ -1,7 +1,7 @@
-"""What the platform can say about operators: its rows of the table of commands.
+"""The platform's commands about operators: its rows of the table of commands.
 
-What lives here: the rows. What does not: what it can say about machines, fees and shares (core/atm/platform_commands.py), the
-whole table (core/table.py). docs/protocol.md section 6.
+What lives here: the rows. What does not: what it can say about machines, fees and shares
+(core/atm/platform_commands.py), the whole table (core/table.py). docs/protocol.md section 6.
 """
 
 from nostrbot.core.commands import arguments
@@ -12,7 +12,7 @@ PLATFORM_SPECS: tuple[CommandSpec, ...] = (
         "operator add",
         BY_PLATFORM,
         True,
-        "enrol an operator; it gets a book of its own",
+        "enrol an operator; it gets its own book",
         (
             place("npub", arguments.public_key),
             must("name", arguments.handle, "<name>"),
