@@ -1,10 +1,11 @@
-"""A chronicle: the checkpoints of a bot as they were seen, and what they prove against it.
+"""The checkpoint log: the checkpoints of a bot as they were seen, and what they prove against it.
 
-What lives here: what becomes of one more checkpoint, and what is kept of them between two runs. What does not: relays
+What lives here: taking in one more checkpoint, and keeping the log between two runs. What does not: relays
 (monitor.py), proofs of an LP's part (proof.py). docs/protocol.md section 7.
 
-A bot's journal has one entry n for ever. So two checkpoints that name different heads for one n, or that stand on the same
-checkpoint before them, are two histories; both are signed by the bot, and together they prove it to anybody.
+A bot's journal has one entry n for ever. So two checkpoints that name different heads for one n, or that stand on the
+same checkpoint before them, are two histories; both are signed by the bot, and together they prove the fraud to
+anybody.
 """
 
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ BOOKS_MAX = 1_000
 
 
 class Wrong(StrEnum):
-    """What two checkpoints prove."""
+    """The kinds of equivocation that two checkpoints prove."""
 
     TWO_HEADS = "two_heads"
     TWO_DEBTS = "two_debts"
@@ -95,10 +96,10 @@ class _Shelf:
 
 
 class CheckpointLog:
-    """What was seen of one bot's checkpoints, of all its books or of one operator's, whichever key it has by now."""
+    """The checkpoints seen of one bot, under each key it had: of all its books, or of one operator's."""
 
     def __init__(self, bot: str, *, operator: str | None = None, platform: str | None = None) -> None:
-        """All hex. `platform`: who may countersign that the bot has a new key; None: nobody."""
+        """All hex. `platform`: who may countersign that the bot has a new key; None if nobody may."""
         self.bots = [bot]  # its keys, oldest first
         self.evidence: list[Equivocation] = []  # all there ever was
         self._operator = operator
@@ -108,13 +109,15 @@ class CheckpointLog:
         self._passed_over: list[VerifiedEvent] = []  # kept by an earlier run, which looked at more than this one does
 
     def note(self, event: VerifiedEvent, relay: str | None = None) -> CheckpointSeen | Succession | None:
-        """Take in an event, shown by a relay; None for what is not the bot's, not new, or about another operator."""
+        """Take in an event that a relay showed. None if it is not the bot's, not new, or about another operator."""
         if (event.tag_value("d") or "").startswith(SUBJECT):
             return self._note_succession(event)
         return self._note_checkpoint(event, relay) if event.pubkey in self.bots else None
 
     def _note_succession(self, event: VerifiedEvent) -> Succession | None:
-        """The bot's key is handed on: what the new one signs counts from now on. Without a platform nobody may say so."""
+        """Note that the bot's key is handed on: what the new key signs counts from now on. Without a platform nobody
+        may say so.
+        """
         succession = None if self._platform is None else read_succession(event, self._platform)
         if not isinstance(succession, Succession) or succession.old != self.bots[-1] or succession.new in self.bots:
             return None
@@ -145,16 +148,16 @@ class CheckpointLog:
         return CheckpointSeen(checkpoint, event, evidence)
 
     def known(self) -> Iterator[Known]:
-        """All that is remembered, book by book."""
+        """Return all that is remembered, book by book."""
         for shelf in self._shelves.values():
             yield from shelf.by_id.values()
 
     def lacking(self, relay: str) -> int:
-        """How many of them this relay has not shown."""
+        """Count the known checkpoints that this relay has not shown."""
         return sum(relay not in known.shown_by for known in self.known())
 
     def missing(self) -> int:
-        """How many of them follow one that was not seen: no relay has it, or it was forgotten for its age."""
+        """Count the checkpoints whose predecessor was not seen: no relay has it, or it was forgotten for its age."""
         return sum(
             known.checkpoint.prev is not None and known.checkpoint.prev not in shelf.by_id
             for shelf in self._shelves.values()
@@ -164,20 +167,20 @@ class CheckpointLog:
     # --- between two runs ---------------------------------------------------------------------------------------------
 
     def state(self) -> bytes:
-        """All of it, to be kept."""
+        """Return all that must be kept between two runs."""
         seen = (known.event for known in self.known())
         events = [event.plain() for event in (*self._successions, *seen, *self._passed_over)]
         return orjson.dumps({"chronicle": VERSION, "bot": self.bots[0], "events": events})
 
     def restore(self, state: bytes) -> None:
-        """Take in what was kept. Raises ConfigError for what is another bot's, or none."""
+        """Take in what was kept. Raises ConfigError if it is another bot's or malformed."""
         for event in _kept_events(state, self.bots[0]):
             if self.note(event) is None:
                 self._passed_over.append(event)
 
 
 def _evidence(new: Known, shelf: _Shelf) -> Iterator[Equivocation]:
-    """What a new checkpoint proves together with each of those it must agree with."""
+    """Return what a new checkpoint proves together with each checkpoint it must agree with."""
     said = new.checkpoint
     same, beside = shelf.by_seq.get(said.standpoint.seq), shelf.by_prev.get(said.prev)
     before = None if said.prev is None else shelf.by_id.get(said.prev)
@@ -195,7 +198,9 @@ def _evidence(new: Known, shelf: _Shelf) -> Iterator[Equivocation]:
 
 
 def _owe_alike(one: Checkpoint, other: Checkpoint) -> bool:
-    """Whether two checkpoints of an entry owe the same to the same people: a key has one root for an entry, for ever."""
+    """Whether two checkpoints of an entry owe the same to the same people: a key has one root for an entry, for
+    ever.
+    """
     is_one_key = one.standpoint.bot == other.standpoint.bot
     return one.liabilities == other.liabilities and (one.root == other.root or not is_one_key)
 

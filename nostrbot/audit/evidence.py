@@ -1,7 +1,7 @@
-"""Papers: what people hold in their hands, checkpoints and receipts, held against a trail.
+"""Evidence: the papers people hold, checkpoints and receipts, compared with a trail.
 
-What lives here: reading them, and comparing each with the entry it names. What does not: the trail (verification.py), files
-(cli/). docs/protocol.md sections 6 and 7; faults.md row 87.
+What lives here: reading them, and comparing each with the entry it names. What does not: the trail (verification.py),
+files (cli/). docs/protocol.md sections 6 and 7; faults.md row 87.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,9 @@ LEG_DIGITS_MAX = 15
 
 
 class EvidenceError(TrailError):
-    """A paper does not fit the trail: `field` names the paper and its place, `seq` the entry it speaks of, 0 if none."""
+    """The error of a paper that does not fit the trail: `field` names the paper and its place, `seq` its entry, 0 if
+    none.
+    """
 
     def __str__(self) -> str:
         return f"{self.field}: {self.message}"
@@ -41,7 +43,9 @@ class EvidenceError(TrailError):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A receipt as an LP has it (`receipt <leg> --json`), as far as it names a place in a trail; `fields` is all of it."""
+    """An LP's receipt (`receipt <leg> --json`), reduced to the place in a trail that it names; `fields` holds all of
+    it.
+    """
 
     entry: int
     leg: int
@@ -49,7 +53,7 @@ class Receipt:
 
 
 def read_checkpoint_paper(raw: bytes) -> Checkpoint:
-    """A checkpoint from the JSON of its event. Raises PaperError for another event, or one that does not verify."""
+    """Read a checkpoint from the JSON of its event. Raises EvidenceError if it is another event, or does not verify."""
     checkpoint = read_signed(raw)
     if isinstance(checkpoint, Refusal):
         raise EvidenceError(0, "checkpoint", f"does not hold: {checkpoint.detail}")
@@ -57,7 +61,9 @@ def read_checkpoint_paper(raw: bytes) -> Checkpoint:
 
 
 def read_receipt_paper(raw: bytes) -> Receipt:
-    """A receipt from the answer to `receipt <leg> --json`, or from the `data` of one. Raises PaperError for anything else."""
+    """Read a receipt from the answer to `receipt <leg> --json`, or from its `data`. Raises EvidenceError for anything
+    else.
+    """
     obj = read_paper(raw)
     fields = obj.get("data", obj) if isinstance(obj, dict) else None
     if not isinstance(fields, dict):
@@ -72,10 +78,10 @@ def read_receipt_paper(raw: bytes) -> Receipt:
 
 
 class Evidence:
-    """Papers that wait for the entries they speak of."""
+    """Papers that wait for the entries they name."""
 
     def __init__(self, checkpoints: Sequence[Checkpoint], receipts: Sequence[Receipt], lp: str | None) -> None:
-        """`lp`: the key (hex) of the LP whose the receipts must be; anybody's if not given."""
+        """`lp`: the key (hex) of the LP the receipts must belong to; None if any LP will do."""
         self._checkpoints: dict[int, list[Checkpoint]] = {}
         for checkpoint in checkpoints:
             self._checkpoints.setdefault(checkpoint.standpoint.seq, []).append(checkpoint)
@@ -89,7 +95,7 @@ class Evidence:
         self.voided_since = 0
 
     def compare(self, book: Book, facts: tuple[Fact, ...], seq: int, entry_hash: str) -> None:
-        """Hold against entry `seq`, which the book has just taken in, what speaks of it. Raises PaperError."""
+        """Compare the papers about entry `seq` with it; the book has just taken it in. Raises EvidenceError."""
         for checkpoint in self._checkpoints.pop(seq, ()):
             _compare_checkpoint(checkpoint, book, entry_hash)
         for receipt in self._receipts.pop(seq, ()):
@@ -98,7 +104,7 @@ class Evidence:
             self._voided |= self._watched.intersection(_voided_by(facts))
 
     def settle(self, entries: int) -> None:
-        """After the last entry: nothing may be left over. Raises PaperError."""
+        """Check after the last entry that no paper is left over. Raises EvidenceError."""
         for what, left in (("checkpoint.seq", self._checkpoints), ("receipt.entry", self._receipts)):
             if left:
                 seq = min(left)
@@ -142,7 +148,7 @@ def _compare_checkpoint(checkpoint: Checkpoint, book: Book, head: str) -> None:
 
 
 def _receipt_in(receipt: Receipt, book: Book, facts: tuple[Fact, ...], entry_hash: str) -> tuple[dict[str, Any], Leg]:
-    """The receipt that follows from an entry for a leg, as an LP would be given it."""
+    """Return the receipt that follows from an entry for a leg, as an LP would get it."""
     for fact in facts:
         paid = payment_of(fact)
         legs = () if paid is None else fact.legs  # type: ignore[union-attr]

@@ -1,8 +1,8 @@
 """Examination: what can be said of a page of a trail without knowing the pages before it.
 
-What lives here: reading lines strictly; the hash of an entry, the id and signature of its event, the keys of its message;
-and what deciding it will need to know of the past. What does not: order, links and decisions (verification.py), and in
-which process a page is examined (workers.py). docs/protocol.md section 7.
+What lives here: reading lines strictly; the hash of an entry, the id and signature of its event, the keys of its
+message; and what deciding it will need to know of the past. What does not: order, links and decisions
+(verification.py), and in which process a page is examined (workers.py). docs/protocol.md section 7.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -29,7 +29,8 @@ from nostrbot.refusals import Refusal
 
 PAGE_LINES_MAX = 256
 PAGE_BYTES_MAX = 1024 * 1024  # a page ends with the line that goes beyond: what is in memory has a bound
-# The largest entry there can be is a slot of fixed mode for all LPs of an operator: some 5 MiB with ten thousand of them.
+# The largest entry there can be is a slot of fixed mode for all LPs of an operator: some 5 MiB with ten thousand of
+# them.
 LINE_BYTES_MAX = 8 * 1024 * 1024
 
 _ENTRY = {"at", "facts", "hash", "input", "postings", "prev", "rules", "seq"}
@@ -46,7 +47,7 @@ class TrailPage(NamedTuple):
 
 
 class Depth(IntEnum):
-    """How far an entry came before something was wrong with it; what lies between needs the entries before."""
+    """A measure of how far an entry came before trouble; whatever lies between two depths needs the earlier entries."""
 
     LINE = 0
     HASH = 1
@@ -54,7 +55,7 @@ class Depth(IntEnum):
 
 
 class EntryTrouble(NamedTuple):
-    """What is wrong with an entry, as far as can be said of it alone."""
+    """The trouble with an entry, as far as the entry alone shows it."""
 
     step: Depth
     seq: int
@@ -62,12 +63,12 @@ class EntryTrouble(NamedTuple):
     message: str
 
     def error(self) -> TrailError:
-        """The trouble as the difference it is."""
+        """Return the trouble as the error of a trail."""
         return TrailError(self.seq, self.field, self.message)
 
 
 class Needs(NamedTuple):
-    """What must be known of the past to decide a page: has it happened before, and what is it about?
+    """The past that must be known to decide a page.
 
     Attributes:
         effects: ids of what can have one effect only; seals: ids of the seals they came in.
@@ -86,9 +87,10 @@ class Needs(NamedTuple):
 
 
 class Examined(NamedTuple):
-    """A page as it was read, up to its first trouble: an entry with trouble has a content if its line has one.
+    """A page as it was read, up to its first trouble. An entry with trouble has content if its line has any.
 
-    `crooked`: its first entry whose line is not canonical; that is said where nothing worse is found in the whole trail.
+    `crooked`: its first entry whose line is not canonical; that is said where nothing worse is found in the whole
+    trail.
     """
 
     contents: list[dict[str, Any]]
@@ -98,7 +100,7 @@ class Examined(NamedTuple):
 
 
 def pages(lines: Iterator[bytes]) -> Iterator[TrailPage]:
-    """The entries of a trail in pages; `lines` begin after the header."""
+    """Return the entries of a trail in pages; `lines` begin after the header."""
     first, page, size = 1, list[bytes](), 0
     for line in lines:
         page.append(line)
@@ -143,7 +145,9 @@ def reread(page: TrailPage, trouble: EntryTrouble | None, crooked: int | None, v
 
 
 def needs_of(inputs: Iterable[Input]) -> Needs:
-    """What deciding these inputs needs to know; from what was signed, not from what the trail says of it."""
+    """Return what deciding these inputs needs to know, taken from what was signed and not from what the trail says of
+    it.
+    """
     needs = Needs([], [], [], [], [], [])
     for given in inputs:
         if given.id is not None:
@@ -178,7 +182,7 @@ def _note_needs(needs: Needs, given: Signed, said: Command) -> None:
 
 
 def read_object(line: bytes, seq: int) -> dict[str, Any]:
-    """A line as a JSON object."""
+    """Read a line as a JSON object."""
     if len(line) > LINE_BYTES_MAX:
         raise TrailError(seq, "line", f"is longer than {LINE_BYTES_MAX} bytes: no entry is")
     try:
@@ -236,7 +240,7 @@ def _read_input(given: Any, seq: int, verified: Verified) -> Input:
 
 
 def _check_keys(given: Input, seq: int) -> None:
-    """The message's own keys, where there are any, must open the signed content to the very plaintext."""
+    """Check that the message's own keys, where there are any, open the signed content to the very plaintext."""
     if not isinstance(given, Signed):
         return
     scheme = scheme_of(given.event.content)

@@ -2,8 +2,8 @@
 
 What lives here: which inputs had their effect, which payment hashes are taken, every settlement with what became of it;
 put away as entries are decided, and fetched into a book's Recall for the entries that need it, as the bot does from its
-own database (runtime/prefetch.py). What does not: deciding (core/). This database is a private one of SQLite's: a part of it is
-in memory, the rest in a file that has no name and is gone with the process.
+own database (runtime/prefetch.py). What does not: deciding (core/). This database is a private one of SQLite's: a part
+of it is in memory, the rest in a file that has no name and is gone with the process.
 """
 
 import sqlite3
@@ -59,7 +59,7 @@ class _Rows(NamedTuple):
 
 
 class Memory:
-    """What was decided so far. Methods raise sqlite3.Error when the disk is full."""
+    """The memory of what was decided so far. Methods raise sqlite3.Error when the disk is full."""
 
     def __init__(self) -> None:
         self._database = sqlite3.connect("", isolation_level=None)
@@ -73,7 +73,7 @@ class Memory:
         self._database.close()
 
     def recall(self, book: Book, needs: Needs) -> None:
-        """Have at hand in the book what these needs ask for, and nothing of before."""
+        """Load into the book's recall what these needs ask for, and drop what it held before."""
         self._write()
         book.recall.forget()
         effects = self._find("SELECT id, settlement FROM effect WHERE id IN ({})", map(bytes.fromhex, needs.effects))
@@ -93,7 +93,7 @@ class Memory:
         self._seals = {seal.hex() for (seal,) in seals}
 
     def was_opened(self, seal: str) -> bool:
-        """Whether an entry before was made of this seal (id), of which the needs at hand spoke."""
+        """Whether an earlier entry was made of this seal (id); the loaded needs must name the seal."""
         return seal in self._seals
 
     def put_away(
@@ -122,7 +122,7 @@ class Memory:
             self._seals.add(given.event.id)
 
     def _write(self) -> None:
-        """Write what was put away since the last page; until then it was at hand in the book."""
+        """Write what was put away since the last page; until then the book has it in its recall."""
         write, rows = self._database.executemany, self._put_by
         write("INSERT OR IGNORE INTO effect VALUES (?, ?)", rows.effects)
         write("INSERT INTO seal VALUES (?)", rows.seals)
@@ -135,7 +135,7 @@ class Memory:
             each.clear()
 
     def _recall_payments(self, book: Book, numbers: Iterable[int]) -> None:
-        """Have payments at hand as they stand."""
+        """Load payments into the recall as they stand."""
         wanted = sorted(set(numbers))
         for at, fields in self._find("SELECT at, fact FROM paid WHERE number IN ({})", wanted):
             fact = read_fact(orjson.loads(fields))
@@ -155,7 +155,9 @@ class Memory:
             yield Dossier(birth, seq, at, later=tuple(later[number]))
 
     def _freezable(self, machine: str, since: int) -> Iterator[Dossier]:
-        """What a stolen key may have sold: all that may be frozen still, or more than may be at once."""
+        """Return the sales a stolen key may have signed: all that can still be frozen, or more than may be frozen at
+        once.
+        """
         question = "SELECT number FROM settlement WHERE machine = ? AND at >= ? AND accepted ORDER BY number"
         found, numbers = 0, self._database.execute(question, (machine, since))
         while found <= FREEZE_MAX and (rows := numbers.fetchmany(PAST_ROWS)):

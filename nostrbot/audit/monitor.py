@@ -1,4 +1,4 @@
-"""Following: a bot's checkpoints, read from relays by somebody who trusts neither.
+"""The monitor: a bot's checkpoints, read from relays by somebody who trusts neither.
 
 What lives here: asking every relay for itself, so that it shows which one keeps something back. What does not: what the
 checkpoints prove (equivocation.py), words and files (cli/followers.py).
@@ -23,7 +23,7 @@ SEEN_MAX = 1_000  # taken in and not yet told, some 2 kB each
 
 
 class Monitor:
-    """A chronicle that relays are read into. Use as `async with Following(chronicle, urls) as following`."""
+    """A checkpoint log that is filled from relays. Use as `async with Monitor(log, urls) as monitor`."""
 
     def __init__(self, chronicle: CheckpointLog, urls: Sequence[str], limits: Limits | None = None) -> None:
         # A relay, and what it was first to show. While it is full, relays are not read.
@@ -47,7 +47,9 @@ class Monitor:
         await asyncio.gather(*(pool.stop() for pool in self._pools.values()))
 
     async def read_what_is_kept(self, timeout_s: float) -> list[str]:
-        """Wait until the relays have given all they keep, while another takes from `seen`; returns those that did in time."""
+        """Wait until the relays have given all they keep, while another takes from `seen`; returns those that did in
+        time.
+        """
         while True:
             bots = len(self._chronicle.bots)
             answers = await asyncio.gather(*(pool.wait_read(timeout_s) for pool in self._pools.values()))

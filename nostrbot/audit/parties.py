@@ -1,7 +1,8 @@
 """Parties: people who hold a key and open with it what was said to or by them.
 
-What lives here: comparing a plaintext in a trail with what a party's own key opens. What does not: key files (home/keyfile.py).
-NIP-04 has no keys of one message that could be shown to an auditor: only the two parties can tell what was said.
+What lives here: comparing a plaintext in a trail with what a party's own key opens. What does not: key files
+(home/keyfile.py). NIP-04 has no keys of one message that could be shown to an auditor: only the two parties can tell
+what was said.
 """
 
 from collections.abc import Iterable
@@ -15,7 +16,7 @@ from nostrbot.refusals import Refusal
 
 
 class Parties:
-    """Whoever gave a key. Nothing here shows one."""
+    """The people who gave a key. Nothing here shows a key."""
 
     def __init__(self, keys: Iterable[Keys]) -> None:
         self._envelopes = {one.pubkey: Envelope(one) for one in keys}
@@ -25,7 +26,7 @@ class Parties:
 
         Raises TrailError when it says something else than the trail does.
         """
-        # What names no reader, as a statement of cassettes, is to the bot of its time.
+        # An event without a named reader, such as a statement of cassettes, is addressed to the bot of its time.
         bot = next((key for key in (book.bot, *book.former_bots) if given.is_to(key)), book.bot)
         for own, other in ((given.author, bot), (bot, given.author)):
             envelope = self._envelopes.get(own)

@@ -1,7 +1,8 @@
 """Proofs: whether an LP's balances are in what a bot signed. Anybody can run this, and it asks nobody.
 
-What lives here: reading a proof and a checkpoint as strangers hand them over, and computing the root anew. What does not:
-how either is made (core/proofs/liabilities.py, core/proofs/checkpoint.py). docs/protocol.md section 7; faults.md rows 87, 88.
+What lives here: reading a proof and a checkpoint as strangers hand them over, and computing the root again. What does
+not: how either is made (core/proofs/liabilities.py, core/proofs/checkpoint.py). docs/protocol.md section 7; faults.md
+rows 87, 88.
 
 Everything in a proof is bound by a hash or a signature: a file with one digit changed is refused, whichever it is.
 """
@@ -59,7 +60,7 @@ class _Claim(NamedTuple):
 def check_proof(proof: bytes, checkpoint: bytes, *, bot: str | None = None, lp: str | None = None) -> Proven | Refusal:
     """Check a proof (what `proof --json` answered, its `data`, or the proof in it) against a checkpoint's event.
 
-    `bot`, `lp`: whose they must be, hex; None where anybody's will do. A refusal says what is wrong, for people.
+    `bot`, `lp`: the keys (hex) they must belong to; None if any will do. A refusal says what is wrong, for people.
     """
     signed = read_signed(checkpoint)
     if isinstance(signed, Refusal):
@@ -71,7 +72,7 @@ def check_proof(proof: bytes, checkpoint: bytes, *, bot: str | None = None, lp: 
 
 
 def read_signed(raw: bytes) -> Checkpoint | Refusal:
-    """A checkpoint from the JSON of its event, id and signature checked."""
+    """Return a checkpoint from the JSON of its event, id and signature checked."""
     event = read_event(read_paper(raw))
     if isinstance(event, Refusal):
         return _refused(f"the checkpoint is not an event that its author signed ({event.reason})")
@@ -116,7 +117,7 @@ def _compute(claim: _Claim, signed: Checkpoint) -> Proven | Refusal:
 
 
 def read_paper(raw: bytes) -> Any:
-    """What JSON says; None for what is too long, none, or says a thing twice."""
+    """Read JSON; None if it is too long, malformed, or has a key twice."""
     if len(raw) > PAPER_BYTES_MAX:
         return None
     try:
@@ -141,7 +142,7 @@ def _read_claim(raw: bytes) -> _Claim | Refusal:
 
 
 def _unwrapped(decoded: Any) -> Any:
-    """The proof in an answer, or in an answer's data."""
+    """Return the proof in an answer, or in an answer's data."""
     if _has(decoded, {"ok", "command", "data"}) and decoded["ok"] is True and decoded["command"] == "proof":
         decoded = decoded["data"]
     return decoded["proof"] if _has(decoded, {"proof"}) else decoded
@@ -176,7 +177,7 @@ def _read_path(value: Any) -> list[Step] | None:
 
 
 def _has(value: Any, names: set[str]) -> bool:
-    """Whether it is an object of these fields and no others."""
+    """Whether a value is an object with exactly these fields."""
     return type(value) is dict and value.keys() == names
 
 

@@ -34,7 +34,7 @@ class Carried(NamedTuple):
 
 @dataclass(slots=True)
 class Observations:
-    """How many observations came through one connection, and what they rest on."""
+    """The number of observations through one connection, and what they rest on."""
 
     count: int = 0
     proven: int = 0
@@ -43,26 +43,28 @@ class Observations:
 
 @dataclass(slots=True)
 class Summary:
-    """What a verified trail holds, and what each part of it rests on.
+    """The contents of a verified trail, and what each part of them rests on.
 
     Attributes:
-        bot: the key of the trail's header; bot_now: the one it has after the last entry; entries, head: how many, and the hash of the last.
+        bot: the key of the trail's header; bot_now: the one it has after the last entry; entries, head: how many, and
+            the hash of the last.
         settlements, sats_settled: that were booked, and the sats of them in force; receipts: that LPs may keep.
-        signed, ticks, clocks_set: inputs that somebody signed, looks of the bot at its own clock, and the times a person
+        signed, ticks, clocks_set: inputs that somebody signed, ticks, and the times a person
             set that clock right, so that the book's time went back; observations: what the bot saw of the world, by
             connection. Together all entries.
-        heard_before: signed ones that the bot says it heard at a time before the entry's, by which their age was judged.
-        plain, encrypted: how the signed ones came. Of the encrypted, `opened_by_keys` are proven by the message's own
-            keys, `opened_by_parties` were compared by a key that a party gave, and `on_bots_word` are neither.
+        heard_before: signed inputs that the bot says it heard before the entry's time; their age was judged by that.
+        plain, encrypted: how the signed inputs came. Among the encrypted, `opened_by_keys` are proven by the message's
+            own keys, `opened_by_parties` were compared by a key that a party gave, and `on_bots_word` are neither.
         checkpoints_checked, receipts_checked: papers that fit; receipts_voided: those of them that are void by now.
         carried: earlier commands that were carried into the book, the first CARRIED_NAMED of carried_count.
-        aged: commands that were too old by their entry's time, and fresh only by when the bot says it heard them; the first
-            CARRIED_NAMED of aged_count.
-        by_rules: how many entries were decided by which rules; old_rules_until: the time of the last of them that were not
-            the newest there are, 0: none.
-        slots_missed: times of fixed mode whose local day ended before they had their turn; slot_missed_on: the last such day.
-        numbers_missing: by machine, what its counter counts and the trail lacks, like `42` or `45-47`; where the counter
-            jumped, all between.
+        aged: commands that were too old by their entry's time, and fresh only by when the bot says it heard them; the
+            first CARRIED_NAMED of aged_count.
+        by_rules: how many entries were decided by which rules; old_rules_until: the time of the last of them that were
+            not the newest there are, 0: none.
+        slots_missed: times of fixed mode whose local day ended before they had their turn; slot_missed_on: the last
+            such day.
+        numbers_missing: by machine, what its counter counts and the trail lacks, like `42` or `45-47`; where the
+            counter jumped, all between.
     """
 
     bot: str
@@ -99,13 +101,13 @@ class Summary:
     numbers_missing: dict[str, list[str]] = field(default_factory=dict)
 
     def name_carried(self, command: Carried) -> None:
-        """Name an earlier command that was carried in; beyond so many only their count."""
+        """Name an earlier command that was carried in; beyond CARRIED_NAMED only count it."""
         self.carried_count += 1
         if len(self.carried) < CARRIED_NAMED:
             self.carried.append(command)
 
     def name_aged(self, command: Carried) -> None:
-        """Name a command that was obeyed although it was too old by its entry's time; beyond so many only their count."""
+        """Name a command that was obeyed although too old by its entry's time; beyond CARRIED_NAMED only count it."""
         self.aged_count += 1
         if len(self.aged) < CARRIED_NAMED:
             self.aged.append(command)

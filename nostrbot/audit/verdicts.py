@@ -1,7 +1,8 @@
 """Verdicts: a trail or a proof judged from files, said for people or for programs.
 
-What lives here: the files, and the words. What does not: judging (verification.py, proof.py), options of a command line.
-`nostrbot audit` and the verifier that is installed alone (verifier/) both speak through here, so they say the same.
+What lives here: the files, and the words. What does not: judging (verification.py, proof.py), options of a command
+line. `nostrbot audit` and the verifier that is installed alone (verifier/) both speak through here, so they say the
+same.
 """
 
 import json as json_module
@@ -34,7 +35,7 @@ MESSAGE_CHARS_MAX = 2_000  # of a difference, which may quote as much as a line 
 
 
 class Verdict(NamedTuple):
-    """Whether it holds, and that in words or as JSON."""
+    """The result of a judgement, and the same in words or as JSON."""
 
     holds: bool
     text: str
@@ -46,8 +47,8 @@ class TrailCase:
 
     Attributes:
         trail: its file; `-` is stdin.
-        bot, platform, lp: the keys (hex) of the bot it must be of, of the platform that must have opened it, and of the LP
-            whose the receipts must be.
+        bot, platform, lp: the keys (hex) of the bot it must come from, the platform that must have opened it, and the
+            LP the receipts must belong to.
         jobs: how many processes may work.
         keys, checkpoints, receipts: files. `passphrase` opens key files that are encrypted.
     """
@@ -64,7 +65,7 @@ class TrailCase:
 
 
 def cores() -> int:
-    """How many processors this process may use."""
+    """Return how many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -128,7 +129,7 @@ def _opened(path: Path) -> AbstractContextManager[BinaryIO]:
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """Lines of bounded length, whatever the file is. One that is too long is cut where it is refused for its length."""
+    """Yield lines of bounded length, whatever the file is. A longer line is cut where its length refuses it."""
     while line := file.readline(LINE_BYTES_MAX + 1):
         yield line
 
@@ -142,7 +143,7 @@ def _content(path: Path, bytes_max: int) -> bytes:
 
 
 def _shown(text: str) -> str:
-    """What quotes a stranger's file, safe to show and not longer than anybody reads."""
+    """Make text from a stranger's file safe to show, and no longer than anybody reads."""
     return escape(text if len(text) <= MESSAGE_CHARS_MAX else text[:MESSAGE_CHARS_MAX] + "…")
 
 
@@ -175,7 +176,7 @@ def _summary_words(summary: Summary) -> Iterator[str]:
 
 
 def _question_words(summary: Summary) -> Iterator[str]:
-    """Say what nothing proves wrong and a person should ask about."""
+    """Yield what a person should ask about, though nothing proves it wrong."""
     for command in summary.carried:
         said_on = _day(command.at)
         yield f"Carried into entry {command.entry}: {command.verb}, said on {said_on} by {npub(command.author)}."
@@ -200,7 +201,7 @@ def _question_words(summary: Summary) -> Iterator[str]:
 
 
 def _day(at: int) -> str:
-    """The day of a time, in UTC; a date in an event may be any number, and calendars end."""
+    """Return the UTC day of a time. A date in an event may be any number, and calendars end."""
     return datetime.fromtimestamp(min(at, AT_END - 1), UTC).date().isoformat()
 
 

@@ -1,8 +1,9 @@
 """Verification: a book's whole history, re-derived from its trail without trusting the bot.
 
-What lives here: verifying a trail from an empty book, page by page, with what is remembered of the pages before on disk.
-What does not: writing one (exports/trail.py); what can be said of a page alone (examination.py); the bot, relays, the bot's
-database: verifying needs nothing but the file. docs/protocol.md section 7; docs/audit.md says what it is worth.
+What lives here: verifying a trail from an empty book, page by page, with what is remembered of the pages before on
+disk. What does not: writing one (exports/trail.py); what can be said of a page alone (examination.py); the bot, relays,
+the bot's database: verifying needs nothing but the file. docs/protocol.md section 7; docs/audit.md says what it is
+worth.
 """
 
 import re
@@ -60,10 +61,10 @@ def verify_trail(
 ) -> Summary:
     """Verify a trail line by line. Raises TrailError at the first difference, naming entry and field.
 
-    `bot`, `platform`: the keys (hex) the trail must be of, and must be opened by; without them what the trail says of itself
-    is believed, and the reader should compare.
-    `jobs`: how many processes may work. `keys`: of parties, who check by them what was said to and by them. `lp`: the key
-    (hex) of the LP whose the receipts must be. `progress` is called now and then with how many entries are verified.
+    `bot`, `platform`: the keys (hex) the trail must be of, and must be opened by; without them what the trail says of
+    itself is believed, and the reader should compare. `jobs`: how many processes may work. `keys`: of parties, who
+    check with them what was said to and by them. `lp`: the key (hex) of the LP the receipts must belong to. `progress`
+    is called now and then with how many entries are verified.
     """
     numbered = iter(lines)
     summary, opened_at, is_canonical = _read_header(next(numbered, b""))
@@ -98,7 +99,7 @@ def verify_trail(
 
 
 def _read_header(line: bytes) -> tuple[Summary, Any, bool]:
-    """What the header says, and whether it is written as it must be."""
+    """Return the header's content, and whether it is canonical."""
     header = read_object(line, 0)
     if set(header) != _HEADER or (type(header["trail"]), header["trail"]) != (int, TRAIL_VERSION):
         raise TrailError(0, "trail", "this is not a trail of version 1")
@@ -179,7 +180,7 @@ class Verifying:
             raise TrailError(seq, "at", "is after the last day there is")
 
     def _check_rules(self, content: dict[str, Any], seq: int) -> None:
-        """A bot may not choose: what was once decided by newer rules is not decided by older ones again."""
+        """Check the rules number: a bot may not return to older rules once it decided by newer ones."""
         rules = content["rules"]
         if not are_known(rules):
             raise TrailError(seq, "rules", f"are number {rules}; this program knows numbers up to {RULES}")
@@ -218,9 +219,11 @@ class Verifying:
         summary.count(facts)
 
     def _check_carried(self, given: Input, seq: int) -> None:
-        """What is carried stands beside the entry it belongs to: elsewhere, an old command would be one obeyed again.
+        """Check that a carried command stands beside the entry it belongs to: elsewhere it would be an old command
+        obeyed again.
 
-        What brings somebody into the book stands before it; by the rules since 2, the `join` of an LP stands after it.
+        The entry that brings somebody into the book stands before it; by the rules since 2, the `join` of an LP stands
+        after it.
         """
         author = given.author if isinstance(given, Signed) else None
         if self._announced is not None and author != self._announced:
@@ -235,7 +238,9 @@ class Verifying:
             )
 
     def _check_keyed(self, given: Input, seq: int) -> None:
-        """Once a bot keeps the keys of messages, one that lacks them hides what was said; an older one may be carried in."""
+        """Check for message keys: once a bot keeps them, a message without keys hides its text. An older one may be
+        carried in.
+        """
         if not isinstance(given, Signed) or scheme_of(given.event.content) is not Scheme.NIP44:
             return
         if given.keys is None and not given.carried and (self._has_keys or self._rules >= SOUND):
@@ -260,7 +265,7 @@ class Verifying:
                 summary.slot_missed_on = last.isoformat() if whole_days else first
 
     def _count_input(self, given: Input, seq: int, at: int) -> None:
-        """Say what the input rests on, and have a party check it who can."""
+        """Count what the input rests on, and have a party with a key check it."""
         summary = self._summary
         if isinstance(given, Tick):
             summary.ticks += 1
@@ -291,7 +296,7 @@ class Verifying:
             summary.on_bots_word += 1
 
     def _decide_again(self, content: dict[str, Any], given: Input, seq: int) -> tuple[Fact, ...]:
-        """Decide the input again and compare; then let the book go on."""
+        """Decide the input again and compare; then apply its facts to the book."""
         book = self._book
         decision = decide(book, given, content["at"], content["rules"])
         if not decision.facts:
@@ -307,7 +312,9 @@ class Verifying:
 
 
 def _missing(counter: Counter) -> list[str]:
-    """Return the numbers that a machine's count lacks. One that jumped ahead lacks all between, as far as a trail can tell."""
+    """Return the numbers that a machine's count lacks. A count that jumped lacks all numbers between, as far as a
+    trail shows.
+    """
     newest, stray = counter.newest, counter.stray
     jumped = stray is not None and newest is not None and stray.first > newest + 1
     between = [str(Gap(newest + 1, stray.first - 1, 0, 0))] if jumped and stray and newest is not None else []
@@ -319,19 +326,19 @@ def _is_command(given: Signed) -> bool:
 
 
 def _verb(given: Signed) -> str:
-    """What a carried input is: a command of a person, or the bot's own succession."""
+    """Return the verb of a carried input: a person's command, or the bot's own succession."""
     said = parse(given.text) if given.event.kind != kinds.APP_DATA else None
     return said.verb if isinstance(said, Command) else "succession"
 
 
 def _raise(trouble: EntryTrouble | None, step: Depth, seq: int) -> None:
-    """Raise the trouble of this entry, once it has come so far."""
+    """Raise the trouble of this entry, once verification has come that far."""
     if trouble is not None and (trouble.seq, trouble.step) == (seq, step):
         raise trouble.error()
 
 
 def _newcomer(book: Book, facts: tuple[Fact, ...]) -> str | None:
-    """Whom an entry brought into the book: its platform as it was opened, or an LP that was enrolled."""
+    """Return the key that an entry brought into the book: its platform at the opening, or an enrolled LP."""
     for fact in facts:
         if isinstance(fact, BookOpened):
             return book.platform
@@ -341,6 +348,6 @@ def _newcomer(book: Book, facts: tuple[Fact, ...]) -> str | None:
 
 
 def _check_time_zone(book: Book) -> None:
-    """The days of a book are those of its operator's time zone, so this program must know it."""
+    """Check that this program knows the operator's time zone: the days of the book depend on it."""
     if not is_known_zone(book.tz):
         raise TrailError(1, "facts", f"use a time zone that this computer does not know: {book.tz!r}; upgrade tzdata")

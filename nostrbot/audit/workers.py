@@ -1,8 +1,8 @@
-"""The crew: processes that examine the pages of a long trail side by side, signatures first of all.
+"""Workers: processes that examine the pages of a long trail side by side, signatures first of all.
 
 What lives here: handing out pages, and taking them back in order. What does not: what is examined (examination.py) and
 what follows (verification.py). A page comes back with a verdict alone: the decoded entries would cost more to send than
-to read again. Only so many pages are on their way at a time, so memory does not grow with the trail.
+to read again. Only a few pages are on their way at a time, so memory does not grow with the trail.
 """
 
 import multiprocessing
@@ -26,7 +26,7 @@ PAGES_AHEAD = 3  # for each process: one in work, one waiting for it, one done
 
 
 class PageVerdict(NamedTuple):
-    """What another process found in a page."""
+    """The findings of another process about a page."""
 
     trouble: EntryTrouble | None
     crooked: int | None
@@ -42,7 +42,7 @@ class Findings(NamedTuple):
 
 
 def examined_pages(pages: Iterator[TrailPage], jobs: int) -> Generator[Findings, None, None]:
-    """The pages, each examined, in their order; by `jobs` processes at most, this one among them.
+    """Yield the pages, each examined, in order; at most `jobs` processes work, this one among them.
 
     Raises ConfigError when a process was ended from outside.
     """
@@ -76,7 +76,7 @@ def _by_a_crew(pages: Iterator[TrailPage], jobs: int) -> Iterator[Findings]:
 
 
 def end_with_the_first() -> None:
-    """Have this process end when the one that started it does, also where that is killed: it waits for work for ever."""
+    """End this process when its parent ends, even if the parent is killed: it would wait for work for ever."""
     Thread(target=_end_after_the_first, daemon=True).start()
 
 
@@ -101,7 +101,7 @@ def _taken_back(page: TrailPage, future: Future[PageVerdict]) -> Findings:
 
 @contextmanager
 def _interrupts_held_back() -> Iterator[None]:
-    """Ctrl-C goes to every process of a terminal. A process started in here never hears of it: the first ends the others."""
+    """Hold Ctrl-C back from processes started in here: a terminal sends it to all, and the parent ends its children."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
