@@ -4,8 +4,8 @@ What lives here: one line of text with the hash of all that follows, and after i
 files in it come from and go to (copy.py, restoration.py).
 
 `nostrbot-backup 1 <sha256>` and a line feed: so every byte of the file is covered, and is checked before one of them is
-understood. The hash says that the file is as it was written, and not by whom: so what is read is bounded all the same, files
-are taken by their exact names and in their order, and there are no links, folders, or further files.
+understood. The hash says that the file is as it was written, but not who wrote it: so reading is bounded all the same,
+files are taken by their exact names and in their order, and there are no links, folders, or further files.
 """
 
 import gzip
@@ -46,7 +46,7 @@ class _Hashed:
         return self._file.write(data)
 
     def flush(self) -> None:
-        """Nothing is held back here."""
+        """Do nothing: this file holds nothing back."""
 
 
 class _Watched:
@@ -147,7 +147,7 @@ class Backup:
 
 @contextmanager
 def opened_backup(path: Path, progress: Progress) -> Iterator[Backup]:
-    """A backup, opened to be unpacked. Raises BackupError, naming the file and what is wrong, and ConfigError."""
+    """Open a backup to unpack it. Raises BackupError, which names the file and its fault, and ConfigError."""
     try:
         file = path.open("rb")
     except OSError as error:

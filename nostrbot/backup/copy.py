@@ -1,7 +1,8 @@
 """The copy: a backup of a bot, made while it runs.
 
 What lives here: a consistent copy of the database, and the file it is packed into. What does not: the file's form
-(container.py). The copy is one moment's: SQLite copies pages under one read transaction, and the bot goes on writing beside.
+(container.py). The copy is one moment's: SQLite copies pages under one read transaction, and the bot goes on writing
+beside.
 """
 
 import asyncio
@@ -26,10 +27,11 @@ PAGES_AT_ONCE = 2_048  # 8 MiB, then it is told how far it has come
 async def back_up(
     home: Home, file: Path, *, bot: str, platform: str, with_key: bool, now: int, progress: Progress
 ) -> Manifest:
-    """Write a backup to `file`, whole or not at all; returns what it holds. `bot`, `platform`: keys (hex); `now`: unix seconds.
+    """Write a backup to `file`, whole or not at all; returns what it holds. `bot`, `platform`: keys (hex); `now`: unix
+    seconds.
 
-    Raises ConfigError when that file exists or cannot be written, BooksError when the journal is damaged: a backup of such a
-    one would be taken for a good one.
+    Raises ConfigError when that file exists or cannot be written, BooksError when the journal is damaged: a backup of
+    such a one would be taken for a good one.
     """
     _require_free(file)
     try:
@@ -86,7 +88,8 @@ def _copy_pages(source: Path, target: Path, progress: Progress) -> None:
         progress("copying the database", total - remaining, total)
 
     with closing(connect_plainly(source)) as kept, closing(connect_plainly(target)) as copy:
-        # Begun by us, it lasts from the first page to the last: otherwise each commit of the bot would make it begin anew.
+        # Begun by us, it lasts from the first page to the last: otherwise each commit of the bot would make it start
+        # again.
         kept.execute("BEGIN")
         kept.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         kept.backup(copy, pages=PAGES_AT_ONCE, progress=tell, sleep=0)

@@ -1,6 +1,7 @@
 """The manifest: what a backup says it holds.
 
-What lives here: its shape, its bounds, and the names of what may be in a backup. What does not: the file (container.py).
+What lives here: its shape, its bounds, and the names of what may be in a backup. What does not: the file
+(container.py).
 """
 
 from typing import Annotated, Final, Literal
@@ -48,7 +49,9 @@ class Member(_Strict):
 
 
 class Manifest(_Strict):
-    """What a backup holds. `bot`, `platform`: keys (hex); `created_at`: unix seconds; `members`: in their order."""
+    """The contents of a backup. `bot`, `platform`: keys (hex); `created_at`: unix seconds; `members`: in their
+    order.
+    """
 
     backup: Literal[1]
     bot: _Hex

@@ -1,8 +1,9 @@
 """The restoration: a backup made into a bot again, once every chain in it is proven.
 
-What lives here: what a home must be like, proving, and putting into place. What does not: the file's form (container.py), and
-proving one trail (audit/). All happens in a folder beside the database's place. The database comes to its place last, by a
-renaming: whatever is killed before that leaves a home without one, as it was, and the same restoration can be made again.
+What lives here: what a home must be like, proving, and putting into place. What does not: the file's form
+(container.py), and proving one trail (audit/). All happens in a folder beside the database's place. The database comes
+to its place last, by a renaming: whatever is killed before that leaves a home without one, as it was, and the same
+restoration can be made again.
 """
 
 import asyncio
@@ -35,10 +36,11 @@ _BESIDE = ("", "-wal", "-shm", "-journal")  # what SQLite keeps beside a databas
 
 
 async def restore(backup: Backup, home: Home, *, passphrase: str | None, progress: Progress) -> dict[str, int]:
-    """Make `home` the backup's bot; returns how many rows had to be derived anew, by table.
+    """Make `home` the backup's bot; returns how many rows had to be derived again, by table.
 
-    A home that has the key keeps its key file and its relays.yaml. Nothing that is there is overwritten. The caller holds the
-    home's lock. Raises ConfigError for a home that cannot take it, BackupError for a backup that is not what it says.
+    A home that has the key keeps its key file and its relays.yaml. Nothing that is there is overwritten. The caller
+    holds the home's lock. Raises ConfigError for a home that cannot take it, BackupError for a backup that is not what
+    it says.
     """
     target = database_path(home.database_url())
     _require_place(home, target, backup.manifest, passphrase)
@@ -134,7 +136,7 @@ async def _prove(database: Path, manifest: Manifest, progress: Progress) -> dict
 
 
 def _require_tables_only(database: Path) -> None:
-    """Raise BackupError for a database that does something by itself when it is written to: no bot makes such a one."""
+    """Raise BackupError for a database with triggers or views: no bot makes such a database."""
     with closing(connect_plainly(database)) as connection:
         sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type NOT IN ('table', 'index'))"
         if connection.execute(sql).fetchone() != (0,):

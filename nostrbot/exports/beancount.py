@@ -4,7 +4,7 @@ What lives here: accounts, amounts and directives in Beancount's words, and the 
 What does not: what was booked and why (core/atm/booking.py; the postings here are those sealed in the journal).
 docs/protocol.md section 8; acceptance B5, B13. https://beancount.github.io/docs/beancount_language_syntax.html
 
-A ledger is exported whole: a part of it would balance nothing. Beancount's `bean-check` adds all of it up anew, and
+A ledger is exported whole: a part of it would balance nothing. Beancount's `bean-check` adds all of it up again, and
 compares with balance assertions: at the begin of each month for what moved since, and after the last day for every
 account, where they are what the bot's own ledger says.
 """
@@ -44,28 +44,30 @@ _STRING = str.maketrans(
 
 @lru_cache(maxsize=4096)  # a book says the same few accounts over and over
 def account_name(account: str) -> str:
-    """An account of ours by a name Beancount allows: parts begin with a capital, keys are npubs. No two become one."""
+    """Return an account of ours by a name Beancount allows: parts begin with a capital, keys are npubs. No two become
+    one.
+    """
     parts = [npub(part) if len(part) == 64 else part for part in account.split(":")]
     return ":".join(part[0].upper() + part[1:] for part in parts)
 
 
 def commodity(unit: str) -> str:
-    """What a unit is called in a ledger file."""
+    """Return the name of a unit in a ledger file."""
     return SATS_COMMODITY if unit == SAT else unit
 
 
 def quoted(text: str) -> str:
-    """A Beancount string."""
+    """Return a Beancount string."""
     return f'"{text.translate(_STRING)}"'
 
 
 def _amount(number: int, unit: str) -> str:
-    """A number of a unit's smallest parts, to its last decimal."""
+    """Return a number of a unit's smallest parts, to its last decimal."""
     return str(number) if unit == SAT else format_minor(number, unit)
 
 
 async def ledger_lines(queries: Queries, title: Title, bot: str) -> AsyncIterator[bytes]:
-    """A book's ledger, a piece for each entry. Raises BooksError when entries and ledger do not agree.
+    """Yield a book's ledger, a piece for each entry. Raises BooksError if entries and ledger do not agree.
 
     `queries` must answer from one moment, for a bot may be writing. `bot`: its key (hex).
     """
@@ -116,11 +118,15 @@ class _Ledger:
         self._prev = GENESIS
 
     def day_of(self, at: int) -> str:
-        """The local day, never before the last: clocks have been set back over midnight (St. John's, until 2011)."""
+        """Return the local day, never before the last: clocks have been set back over midnight (St. John's, until
+        2011).
+        """
         return max(self.day, local_day(self._tz, at))
 
     def enter(self, stored: StoredEntry) -> Iterator[str]:
-        """The directives of the next entry: assertions where a month begins, accounts it uses first, a transaction."""
+        """Return the directives of the next entry: assertions where a month begins, accounts it uses first, a
+        transaction.
+        """
         content = read_linked(stored, self._prev)
         self._prev = stored.hash
         day = self.day_of(stored.at)
@@ -144,7 +150,7 @@ class _Ledger:
             yield f"{self.day} open {account_name(account)} {','.join(self._units.get(account, ()))}".rstrip()
 
     def assertions(self, balances: Iterable[AccountUnit], day: date) -> Iterator[str]:
-        """That these accounts hold, when `day` begins, what they hold by now; to the last unit."""
+        """Assert that these accounts hold at the start of `day` what they hold by now, to the last unit."""
         if balances:
             yield ""
         for account, unit in sorted(balances):
@@ -152,7 +158,7 @@ class _Ledger:
             yield f"{day} balance {account_name(account)} {amount} ~ 0 {commodity(unit)}"
 
     def close(self, handle: str) -> Iterator[str]:
-        """What every account holds after the last day. Raises BooksError unless it is what the bot's ledger says."""
+        """Yield the balance of every account after the last day. Raises BooksError unless the bot's ledger agrees."""
         for account, unit in sorted({*self._sums, *self._kept}):
             entered, kept = self._sums.get((account, unit), 0), self._kept.get((account, unit), 0)
             if entered != kept:

@@ -1,8 +1,8 @@
 """An export: settlements, legs or deposits of one operator or all, as bytes for a file.
 
 What lives here: how rows become a file. What does not: rows (rows.py), sheets (sheet.py), ledgers (beancount.py), and
-writing it (cli/output.py). docs/protocol.md section 8; acceptance B5. Everything is read as it was at one moment, beside a
-bot that goes on.
+writing it (cli/output.py). docs/protocol.md section 8; acceptance B5. Everything is read as it was at one moment,
+beside a running bot.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -28,7 +28,7 @@ COLUMNS = {
 
 
 async def export(store: Store, wish: ExportRequest, bot: str, platform: str) -> AsyncGenerator[bytes, None]:
-    """The export's bytes, piece by piece. `bot`, `platform`: keys (hex). Raises ConfigError, BooksError."""
+    """Yield the export's bytes, piece by piece. `bot`, `platform`: keys (hex). Raises ConfigError, BooksError."""
     async with store.queries.as_of_now() as queries:
         titles = await read_titles(queries, wish.operator)
         if wish.form is ExportForm.BEANCOUNT:

@@ -29,7 +29,7 @@ class Narration(NamedTuple):
 
 
 def narrate(facts: Iterable[Fact]) -> list[Narration]:
-    """What the facts of one entry say, those that move money."""
+    """Narrate the facts of one entry that move money."""
     return [told for fact in facts if (told := _narration(fact))]
 
 

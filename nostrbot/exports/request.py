@@ -1,4 +1,4 @@
-"""Wishes: what somebody wants exported, and how.
+"""Requests: what somebody wants exported, and how.
 
 What lives here: the words of the command line. What does not: doing it (export.py).
 """
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class ExportSubject(StrEnum):
-    """What can be exported."""
+    """The subjects of an export."""
 
     SETTLEMENTS = "settlements"
     LEGS = "legs"
@@ -16,7 +16,7 @@ class ExportSubject(StrEnum):
 
 
 class ExportForm(StrEnum):
-    """How it is written."""
+    """The forms of an export."""
 
     CSV = "csv"
     JSON = "json"
@@ -25,7 +25,7 @@ class ExportForm(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """What somebody wants: a ledger is whole whatever the subject. `operator` (hex): its book only."""
+    """The request for an export: a ledger is whole whatever the subject. `operator` (hex): its book only."""
 
     subject: ExportSubject
     form: ExportForm

@@ -26,7 +26,7 @@ PAGE_LEGS = 500
 
 @dataclass(frozen=True, slots=True)
 class Title:
-    """What an export must know of a book beforehand: whose it is, and where its days begin. `key` is hex."""
+    """An export's prior knowledge of a book: its operator, and its time zone. `key` is hex."""
 
     key: str
     handle: str
@@ -34,7 +34,9 @@ class Title:
 
 
 async def read_titles(queries: Queries, operator: str | None) -> list[Title]:
-    """The operators' books in the order they were opened, or the one of `operator` (hex). ConfigError: there is none."""
+    """Return the operators' books in the order they were opened, or the book of `operator` (hex). Raises ConfigError
+    if none.
+    """
     wanted = None if operator is None else await book_of(queries, operator)
     titles = []
     for key in await queries.book_numbers():
@@ -50,7 +52,7 @@ async def read_titles(queries: Queries, operator: str | None) -> list[Title]:
 
 
 async def settlement_rows(queries: Queries, title: Title) -> AsyncIterator[View]:
-    """Every settlement as it stands, with all its legs, as `settlement show` has it."""
+    """Yield every settlement as it stands, with all its legs, as `settlement show` has it."""
     after = 0
     while page := await queries.settlements(title.key, after=after, oldest_first=True, limit=PAGE_SETTLEMENTS):
         for stored in page:
@@ -62,7 +64,7 @@ async def settlement_rows(queries: Queries, title: Title) -> AsyncIterator[View]
 
 
 async def leg_rows(queries: Queries, title: Title) -> AsyncIterator[View]:
-    """Every leg there ever was as it stands, those of no settlement too, with the entry it was made in."""
+    """Yield every leg as it stands, also those of no settlement, with the entry it was made in."""
     after = 0
     while page := await queries.legs(title.key, after=after, limit=PAGE_LEGS):
         entries = await queries.entries_at(title.key, sorted({seq for _, _, seq in page}))
@@ -98,6 +100,6 @@ def _legs_made_in(stored: StoredEntry) -> list[tuple[Payment, Leg]]:
 
 
 async def deposit_rows(title: Title, book: Book) -> AsyncIterator[View]:
-    """Every deposit as it stands."""
+    """Yield every deposit as it stands."""
     for deposit in book.deposits.values():
         yield {"operator": title.handle, **deposit_view(deposit)}

@@ -36,7 +36,8 @@ DEPOSIT_COLUMNS = (
 # What makes a spreadsheet read a cell as a formula; the wide forms count in East Asian settings.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _GUARD = "'"
-# What a spreadsheet, in English or in Spanish, would make a number, a date or a truth of, and show otherwise than it stands.
+# What a spreadsheet, in English or in Spanish, would make a number, a date or a truth of, and show otherwise than it
+# stands.
 _MONTH = (
     "(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
     "|nov(?:ember)?|dec(?:ember)?|ene(?:ro)?|febrero|marzo|abr(?:il)?|mayo|junio|julio|ago(?:sto)?|set|sep?tiembre"
@@ -58,12 +59,12 @@ _TEXT_COLUMNS = frozenset(
 
 
 def header(columns: tuple[str, ...]) -> bytes:
-    """The first line of a sheet, after the mark by which Excel knows UTF-8."""
+    """Return the first line of a sheet, after the mark by which Excel knows UTF-8."""
     return codecs.BOM_UTF8 + _line(columns)
 
 
 def row_line(columns: tuple[str, ...], view: View, tz: str) -> bytes:
-    """One row. What a view does not have is an empty cell; lists and objects are JSON text."""
+    """Return one row. A field that a view lacks is an empty cell; lists and objects are JSON text."""
     flat = _flat(view)
     at = flat["at"] if "at" in flat else flat["created_at"]
     flat["date"] = local_time(tz, at).strftime("%Y-%m-%d %H:%M:%S")
@@ -71,7 +72,7 @@ def row_line(columns: tuple[str, ...], view: View, tz: str) -> bytes:
 
 
 def _flat(view: View) -> View:
-    """The amounts as reported beside those in force, which are the same until a settlement is corrected."""
+    """Return the reported amounts beside those in force: they are the same until a settlement is corrected."""
     if "wire_sats" not in view:
         return dict(view)
     names = ("wire_sats", "principal_sats", "fee_sats", "fiat_amount")
@@ -89,8 +90,8 @@ def _cell(value: Any, *, is_text: bool) -> str | int:
 
 def _guarded(text: str, *, is_text: bool) -> str:
     """Text that is only ever text: with a `'` before what would be a formula, and before a `'`, so that taking one away
-    from the beginning of a cell gives back what was there. A negative number is none. In columns of text a number, a date
-    or a truth is text as well: `00123` is a txid, `3-4` a machine, `may1` an LP.
+    from the beginning of a cell gives back what was there. A negative number is none. In columns of text a number, a
+    date or a truth is text as well: `00123` is a txid, `3-4` a machine, `may1` an LP.
     """
     is_formula = text.startswith(_FORMULA_STARTS) and (is_text or parse_decimal(text) is None)
     if text.startswith(_GUARD) or is_formula or (is_text and _MISTAKEN.fullmatch(text)):

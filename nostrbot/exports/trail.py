@@ -1,7 +1,7 @@
 """Trails: a book's whole history as a file that anybody can verify.
 
-What lives here: writing one. What does not: verifying it (audit/verification.py). docs/protocol.md section 7. A trail is
-JSON Lines: a header, then every entry in order.
+What lives here: writing one. What does not: verifying it (audit/verification.py). docs/protocol.md section 7. A trail
+is JSON Lines: a header, then every entry in order.
 """
 
 from collections.abc import AsyncGenerator
@@ -13,7 +13,7 @@ from nostrbot.store.queries import Queries
 
 
 async def export_trail(queries: Queries, bot: str, book: str) -> AsyncGenerator[bytes, None]:
-    """The lines of a book's trail. Raises ConfigError when there is no such book.
+    """Yield the lines of a book's trail. Raises ConfigError if there is no such book.
 
     `bot`: its key in force; `book`: any key that its operator has or had (both hex). The header has the first of each.
     """
