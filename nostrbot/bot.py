@@ -1,8 +1,8 @@
 """The bot: builds everything, starts it, and stops it; nothing else.
 
-What lives here: which parts there are and how they hang together. What does not: what they do (runtime/, relays/, store/), and
-deciding (core/). What arrived is decided, committed in one transaction, and only then spoken of: a batch is whatever came
-while the last commit was on its way, so the busier it is the larger the batches.
+What lives here: which parts there are and how they hang together. What does not: what they do (runtime/, relays/,
+store/), and deciding (core/). The bot decides what arrived, commits it in one transaction, and only then speaks of it.
+A batch is whatever came during the last commit, so batches grow with the load.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ Clock = Callable[[], int]
 
 
 def unix_now() -> int:
-    """The bot's clock: unix seconds."""
+    """Return the bot's clock: unix seconds."""
     return int(time.time())
 
 
@@ -62,8 +62,8 @@ class Bot:
     ) -> None:
         """`dial`: how to connect to relays that people announced; by default to public ones only.
 
-        `next_key`: the key (hex) that a rotation on its way is about to give the bot, if there is one. `trust_clock`: relays
-        are not asked whether the clock is right.
+        `next_key`: the key (hex) that a rotation on its way is about to give the bot, if there is one. `trust_clock`:
+        relays are not asked whether the clock is right.
         """
         limits = limits or Limits()
         self.keys = keys

@@ -37,7 +37,7 @@ class Client:
         await self._pool.stop()
 
     async def ask(self, command: str, *, scheme: Scheme, timeout_s: float) -> str | None:
-        """Send a command and wait for its answer; None when nobody answered in time."""
+        """Send a command and wait for its answer; None if nobody answered in time."""
         now = int(time.time())
         if scheme is not Scheme.NIP17:
             return await self._talk(self._sealed(kinds.DIRECT_MESSAGE, command, scheme, now), timeout_s)
@@ -47,7 +47,7 @@ class Client:
         return await self._talk(wrap, timeout_s, rumor_id=rumor_id)
 
     async def settle(self, payload: str, *, scheme: Scheme, timeout_s: float) -> str | None:
-        """Publish a settlement again and again until its ack is there; None when none came in time."""
+        """Publish a settlement again and again until its ack arrives; None if none came in time."""
         return await self._talk(self._sealed(kinds.SETTLEMENT, payload, scheme, int(time.time())), timeout_s)
 
     def _sealed(self, kind: int, text: str, scheme: Scheme, now: int) -> VerifiedEvent:
@@ -93,7 +93,7 @@ class Client:
                 return said[1]
 
     def _open(self, answer: VerifiedEvent) -> tuple[str | None, str] | None:
-        """Which event an answer is about, and what it says; None when it cannot be read."""
+        """Return which event an answer is about, and its text; None if it cannot be read."""
         opened = self._envelope.open_from(self._bot, answer.content)
         return None if isinstance(opened, Refusal) else (answer.tag_value("e"), opened[0])
 

@@ -1,8 +1,8 @@
 """The command line: `nostrbot …`, as docs/protocol.md section 8 has it.
 
-What lives here: the whole of it put together, and what becomes of errors. What does not: the commands, which stand in the
-modules beside this one by who says them, nor anything a test would want to call without a terminal.
-Exit codes: 0 done, 1 the answer is no, 2 bad usage or configuration (one line says what to change), 3 nobody answered.
+What lives here: the whole of it put together, and what becomes of errors. What does not: the commands, which stand in
+the modules beside this one by who says them, nor anything a test would want to call without a terminal. Exit codes: 0
+done, 1 the answer is no, 2 bad usage or configuration (one line says what to change), 3 nobody answered.
 """
 
 import os
@@ -70,7 +70,7 @@ def _run_command() -> int:
 
 
 def _in_plain_words(said: str) -> str:
-    """What the library says of a wrong command line, without what means nothing to who typed it."""
+    """Return what the library says of a wrong command line, without the parts that mean nothing to its author."""
     said = said.replace("Value error, ", "")
     if said.startswith("Got unexpected extra argument"):
         said += ": put text of several words in quotes; `--help` shows the options"

@@ -29,9 +29,9 @@ def export_rows(
 ) -> int:
     """Write settlements, legs or deposits for spreadsheets, programs and accountants. Works while the bot runs.
 
-    csv has a row for each, with times in unix seconds and in the operator's time zone; a ' stands before text that a spreadsheet
-    would run as a formula. json has the fields of the bot's answers. beancount is one operator's whole ledger: each entry is a
-    transaction, and bean-check proves its balance assertions.
+    csv has a row for each, with times in unix seconds and in the operator's time zone; a ' stands before text that a
+    spreadsheet would run as a formula. json has the fields of the bot's answers. beancount is one operator's whole
+    ledger: each entry is a transaction, and bean-check proves its balance assertions.
 
     Example: nostrbot export settlements --home ./bot --format csv -o settlements.csv
     """

@@ -112,7 +112,7 @@ def audit_verify(
 
 @contextmanager
 def _progress_shown() -> Iterator[Callable[[int], None] | None]:
-    """Show on the terminal, if somebody looks at one, how far it has come; the line is gone at the end."""
+    """Show progress on the terminal, if somebody looks at one; the line disappears at the end."""
     if not sys.stderr.isatty():
         yield None
         return

@@ -1,6 +1,7 @@
 """Commands of those who check a bot's promises: `audit proof`, `audit follow`.
 
-What lives here: their arguments, and what was found in words. What does not: checking (audit/). docs/protocol.md section 8.
+What lives here: their arguments, and what was found in words. What does not: checking (audit/). docs/protocol.md
+section 8.
 """
 
 import asyncio

@@ -2,8 +2,8 @@
 
 What lives here: the two forms of a line, and what an error may say in it. What does not: what is logged, and when.
 
-An error's own words may hold what it stumbled over: a private message, a part of a key (faults.md row 90). So of an error that
-is not ours a log has the class and the way it came about, never the words and never the values of variables.
+An error's own words may hold what it stumbled over: a private message, a part of a key (faults.md row 90). So of an
+error that is not ours a log has the class and the way it came about, never the words and never the values of variables.
 """
 
 import asyncio
@@ -30,7 +30,9 @@ _COLOURS_IF_WANTED, _NO_COLOURS = None, False  # as loguru takes them: on a term
 
 
 def log_to_stderr(default_level: str = "INFO", log_format: str | None = None) -> None:
-    """Log to stderr from NOSTRBOT_LOG_LEVEL on, in the format given or NOSTRBOT_LOG_FORMAT. Raises ConfigError for others."""
+    """Log to stderr from NOSTRBOT_LOG_LEVEL on, in the format given or NOSTRBOT_LOG_FORMAT. Raises ConfigError for
+    others.
+    """
     level = os.environ.get("NOSTRBOT_LOG_LEVEL", default_level).upper()
     if level not in LEVELS:
         raise ConfigError(f"NOSTRBOT_LOG_LEVEL must be one of {', '.join(LEVELS)}")
@@ -46,18 +48,19 @@ def log_to_stderr(default_level: str = "INFO", log_format: str | None = None) ->
         diagnose=False,
         backtrace=False,
     )
-    # Libraries write to the standard log. Below warnings they write what passes through them: frames, rows of the database.
+    # Libraries write to the standard log. Below warnings they write what passes through them: frames, rows of the
+    # database.
     logging.basicConfig(handlers=[_Forwarding()], level=logging.WARNING)
     logging.captureWarnings(capture=True)
 
 
 def log_loop_trouble(_loop: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:
-    """What an event loop does about an error that nobody waits for: as a line of ours, without the task's repr."""
+    """Log an event loop's error that nobody waits for, as a line of ours, without the task's repr."""
     logger.opt(exception=context.get("exception")).error("{}", context["message"])
 
 
 def way_of(error: BaseException) -> str:
-    """How an error came about, the cause first; only our own errors, whose words are safe, are quoted."""
+    """Return how an error came about, the cause first. Only our own errors, whose words are safe, are quoted."""
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     before = f"{way_of(cause)}\nand so:\n" if cause is not None else ""
     frames = "".join(traceback.format_tb(error.__traceback__))
@@ -77,7 +80,7 @@ class _Forwarding(logging.Handler):
 
 
 def _text_line(record: Any) -> str:
-    """A line for people, as a template that loguru fills in."""
+    """Return a line for people, as a template that loguru fills in."""
     error = _error(record)
     if error is None:
         return _TEXT
@@ -86,7 +89,7 @@ def _text_line(record: Any) -> str:
 
 
 def _json_line(record: Any) -> str:
-    """A line for programs: one object, whatever the message holds."""
+    """Return a line for programs: one object, whatever the message holds."""
     error = _error(record)
     line = {
         **record["extra"],

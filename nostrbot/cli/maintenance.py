@@ -1,7 +1,7 @@
 """Commands of those who keep a bot's books sound: `backup`, `restore`, `rebuild`, `clock-heal`.
 
-What lives here: their arguments, how far they have come, and what they came to in words. What does not: what they do (backup/,
-store/rebuilding.py, runtime/healing.py). docs/protocol.md section 8.
+What lives here: their arguments, how far they have come, and what they came to in words. What does not: what they do
+(backup/, store/rebuilding.py, runtime/healing.py). docs/protocol.md section 8.
 """
 
 import json as json_module
@@ -32,8 +32,9 @@ def backup(
 ) -> int:
     """Write a whole bot, as of one moment, into one file. Works while the bot runs.
 
-    The file holds the bot's secret key (as its key file has it) and, readable, everything that people and machines wrote to the
-    bot. Keep it as safe as the key. It is complete or absent, and `nostrbot restore` finds any change to it.
+    The file holds the bot's secret key (as its key file has it) and, readable, everything that people and machines
+    wrote to the bot. Keep it as safe as the key. It is complete or absent, and `nostrbot restore` finds any change to
+    it.
 
     Example: nostrbot backup bot-2030-01-31.backup --home ./bot
     """
@@ -69,8 +70,8 @@ def restore(
 ) -> int:
     """Make a bot from a backup. Verifies every chain first; never overwrites anything.
 
-    A home with the same key keeps its key and its relays.yaml. After the start, machines repeat the sales that nobody acknowledged,
-    and relays deliver the commands of the last day again; nothing is paid twice.
+    A home with the same key keeps its key and its relays.yaml. After the start, machines repeat the sales that nobody
+    acknowledged, and relays deliver the commands of the last day again; nothing is paid twice.
 
     Example: nostrbot restore bot-2030-01-31.backup --home ./bot-again
     """
@@ -153,8 +154,8 @@ def clock_heal(
 ) -> int:
     """Correct the time of books after this computer's clock ran ahead. Stop the bot first.
 
-    Correct the computer's clock first. No entry changes: each book that is ahead gets one more entry, and its time continues
-    from now.
+    Correct the computer's clock first. No entry changes: each book that is ahead gets one more entry, and its time
+    continues from now.
 
     Example: nostrbot clock-heal --home ./bot
     """
@@ -196,7 +197,7 @@ def _moment(at: int) -> str:
 
 
 def _difference_words(differed: Mapping[str, int]) -> str:
-    """What differed, table by table, or that nothing did."""
+    """Return what differed, table by table, or that nothing did."""
     if not differed:
         return "nothing differed"
     rows = ", ".join(f"{count} in {table}" for table, count in differed.items())
@@ -212,7 +213,7 @@ def _print_books(books: list[tuple[str, int, str]]) -> None:
 
 @contextmanager
 def _shown() -> Iterator[Progress]:
-    """Show on the terminal what is done and how far it has come; the line is gone at the end. Elsewhere nothing is shown."""
+    """Show progress on the terminal; the line disappears at the end. Elsewhere show nothing."""
     if not sys.stderr.isatty():
         yield lambda _what, _done, _total: None
         return

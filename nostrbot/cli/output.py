@@ -16,8 +16,8 @@ from nostrbot.errors import ConfigError, file_trouble
 async def write_out(pieces: AsyncGenerator[bytes, None], path: Path | None) -> None:
     """Write all pieces to a file, or to stdout. Raises ConfigError when the file cannot be written.
 
-    A file is written beside its place and moved there when it is complete; one of that name is replaced. A device or a pipe
-    (`/dev/stdout`, `/dev/null`) is written to as it is.
+    A file is written beside its place and moved there when it is complete; one of that name is replaced. A device or a
+    pipe (`/dev/stdout`, `/dev/null`) is written to as it is.
     """
     if path is not None and _is_stdout(path):
         path = None
@@ -35,7 +35,7 @@ async def write_out(pieces: AsyncGenerator[bytes, None], path: Path | None) -> N
 
 
 def _is_stdout(path: Path) -> bool:
-    """Whether a path is another name of what stdout goes to: the two must not write over each other."""
+    """Whether a path is another name of stdout's target: the two must not overwrite each other."""
     try:
         return os.path.samestat(path.stat(), os.fstat(1))
     except OSError:
@@ -43,7 +43,7 @@ def _is_stdout(path: Path) -> bool:
 
 
 def _place_of(path: Path) -> tuple[Path, bool]:
-    """Where a file is to be: where a link points to; and whether something is there that nothing may take the place of."""
+    """Return where a file is to be, links followed, and whether something is there that must not be replaced."""
     place = path.resolve()
     return place, place.exists() and not place.is_file()
 
@@ -66,12 +66,12 @@ async def _write_file(pieces: AsyncIterator[bytes], place: Path, is_device: bool
 
 
 def _is_watched(path: Path | None) -> bool:
-    """Whether somebody looks at a terminal that does not get the output itself."""
+    """Whether somebody looks at a terminal that is not itself the output."""
     return sys.stderr.isatty() and (path is not None or not sys.stdout.isatty())
 
 
 async def _counted(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Show on the terminal how far it has come; the line is gone at the end."""
+    """Show progress on the terminal; the line disappears at the end."""
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 

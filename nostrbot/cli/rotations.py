@@ -1,7 +1,7 @@
 """Commands that give a bot another key: `rotate begin`, `rotate countersign`, `rotate finish`.
 
-What lives here: their arguments, and the files that go from one to the next. What does not: what they do (runtime/rotation.py) and
-what a succession is (core/platform/succession.py). docs/protocol.md section 8.
+What lives here: their arguments, and the files that go from one to the next. What does not: what they do
+(runtime/rotation.py) and what a succession is (core/platform/succession.py). docs/protocol.md section 8.
 """
 
 import os
@@ -32,7 +32,8 @@ app.add_typer(rotate, name="rotate")
 
 @rotate.command("begin")
 def rotate_begin(home: HomeOption = None, output: OutputOption = None) -> int:
-    """Make the bot's next key and the statement that names it, for the platform to countersign. Works while the bot runs.
+    """Make the bot's next key and the statement that names it, for the platform to countersign. Works while the bot
+    runs.
 
     Example: nostrbot rotate begin --home ./bot -o statement.json
     """
@@ -62,7 +63,8 @@ def rotate_begin(home: HomeOption = None, output: OutputOption = None) -> int:
 def rotate_countersign(
     file: Annotated[Path, typer.Argument(help="The bot's statement.")], key: KeyOption, output: OutputOption = None
 ) -> int:
-    """Countersign a bot's statement with the platform's key. First ask the bot's keeper for the new npub by another channel.
+    """Countersign a bot's statement with the platform's key. First ask the bot's keeper for the new npub by another
+    channel.
 
     Example: nostrbot rotate countersign statement.json --key platform.nsec -o succession.json
     """

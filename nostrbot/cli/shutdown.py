@@ -2,9 +2,9 @@
 
 What lives here: signals and the deadline. What does not: what the bot does to end in peace (bot.py).
 
-The database is whole at every instruction and nothing is said before it is committed, so an end that is cut short costs no more
-than a crash: what was still owed is published after the next start, as the same events. That is better than to wait for a
-relay, a name server or another program's lock.
+The database is whole at every instruction and nothing is said before it is committed, so an end that is cut short costs
+no more than a crash: what was still owed is published after the next start, as the same events. That is better than to
+wait for a relay, a name server or another program's lock.
 """
 
 import asyncio
@@ -26,7 +26,9 @@ SIGNALLED = 128  # exit codes of processes that a signal ended, as shells count 
 
 
 def end_on_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:
-    """Have the first SIGTERM or SIGINT call `stop` on the loop and end the process in time; the second ends it at once."""
+    """Have the first SIGTERM or SIGINT call `stop` on the loop and end the process in time; the second ends it at
+    once.
+    """
     asked = threading.Event()
 
     def leave_in_time() -> None:

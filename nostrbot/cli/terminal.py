@@ -62,20 +62,20 @@ def open_streams() -> None:
     if sys.stderr is None:
         sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
-        # What an encoding does not have is written as \u2026: better than not to be said.
+        # Characters that an encoding lacks are written as \u2026: better than not to be said.
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def discard_stdout() -> None:
-    """Let what is left to write to stdout, and what will be, go nowhere: it was said that it cannot be written."""
+    """Discard whatever is still to be written to stdout: the user was told that it cannot be written."""
     os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), 1)
     with suppress(OSError):
         sys.stdout.flush()
 
 
 def leave(code: int) -> NoReturn:
-    """End the process: what is not yet written is, or it is said that it cannot be."""
+    """End the process: flush the output, or say that it cannot be written."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read it has had enough, as `head` has
@@ -93,7 +93,7 @@ def leave(code: int) -> NoReturn:
 
 
 def home_at(path: Path | None) -> "Home":
-    """The bot's folder. Raises ConfigError when none is named."""
+    """Return the bot's folder. Raises ConfigError if none is named."""
     if path is None:
         raise ConfigError("say where the bot lives: --home DIR, or set NOSTRBOT_HOME")
     from nostrbot.home.config import Home
@@ -102,7 +102,7 @@ def home_at(path: Path | None) -> "Home":
 
 
 def public_key(option: str, text: str) -> str:
-    """The key (hex) an option names. Raises ConfigError that names the option and not the text."""
+    """Read the key (hex) an option names. Raises ConfigError, which names the option and not the text."""
     try:
         return read_identifier(text)
     except KeyTextError as error:
@@ -110,7 +110,7 @@ def public_key(option: str, text: str) -> str:
 
 
 def passphrase() -> str | None:
-    """What key files are encrypted with, if they are (NIP-49)."""
+    """Return the passphrase of encrypted key files (NIP-49), if one is set."""
     return os.environ.get("NOSTRBOT_KEY_PASSPHRASE") or None
 
 
