@@ -1,7 +1,9 @@
 """Integer money: sats, fiat minor units, parts per million, and `split()`, the only place that rounds what is booked.
 
-What lives here: exact reading (of what programs write and, more strictly, of what people type) and printing of decimals, percentages and rates, and sharing a whole into parts. What
-does not: who gets a share (core/atm/settlements/fees.py, core/atm/settlements/dca.py). docs/protocol.md section 5; acceptance O4, O5, X3. No floats.
+What lives here: exact reading (of what programs write and, more strictly, of what people type) and printing of
+decimals, percentages and rates, and sharing a whole into parts. What does not: who gets a share
+(core/atm/settlements/fees.py, core/atm/settlements/dca.py). docs/protocol.md section 5; acceptance O4, O5, X3. No
+floats.
 """
 
 import re
@@ -65,19 +67,19 @@ def format_digits(digits: int, places: int) -> str:
 
 
 def minor_digits(currency: str) -> int:
-    """How many decimals the currency's minor unit has (ISO 4217): 2 for GTQ, 0 for JPY, 3 for KWD."""
+    """Return how many decimals the currency's minor unit has (ISO 4217): 2 for GTQ, 0 for JPY, 3 for KWD."""
     return _MINOR_DIGITS.get(currency, 2)
 
 
 def unit_minor(currency: str) -> int:
-    """One whole unit of a currency in its minor units: 100 for GTQ, 1 for JPY."""
+    """Return one whole unit of a currency in its minor units: 100 for GTQ, 1 for JPY."""
     return int(10 ** minor_digits(currency))
 
 
 def parse_minor(text: str, currency: str) -> int | None:
     """Read an amount of fiat that a program wrote, as minor units: surplus zeros (`2000.00000`) say nothing.
 
-    None when it is no number or finer than the currency's minor unit. What people type is read by parse_typed_minor().
+    None when it is no number or finer than the currency's minor unit. parse_typed_minor() reads what people type.
     """
     value = parse_decimal(text)
     places = minor_digits(currency)
@@ -109,7 +111,9 @@ Denomination = int | str  # of a banknote, in whole units of fiat: 100; where it
 
 
 def read_denomination(value: int | str) -> Denomination | None:
-    """Read what a machine says a note is worth: `100`, `"100"`, `"0.5"` (half a dinar). None when it is no plain decimal."""
+    """Read what a machine says a note is worth: `100`, `"100"`, `"0.5"` (half a dinar). None when it is no plain
+    decimal.
+    """
     if isinstance(value, int):
         return value
     amount = parse_decimal(value)
@@ -119,7 +123,7 @@ def read_denomination(value: int | str) -> Denomination | None:
 
 
 def denomination_minor(value: Denomination, currency: str) -> int | None:
-    """What a note is worth in minor units; None when that is finer than the currency goes."""
+    """Return the value of a note in minor units; None if that is finer than the currency's minor unit."""
     return value * unit_minor(currency) if isinstance(value, int) else parse_minor(value, currency)
 
 
@@ -144,12 +148,12 @@ def format_ppm(ppm: int) -> str:
 
 
 def format_ratio(part: int, whole: int, places: int) -> str:
-    """Print `part / whole` with so many decimals, for people to read: the nearest, halves up. Neither is negative."""
+    """Print `part / whole` with this many decimals, for people to read: the nearest, halves up. Neither is negative."""
     return format_digits((2 * part * 10**places + whole) // (2 * whole), places)
 
 
 def share_of(amount: int, ppm: int) -> int:
-    """The floor of `amount x ppm / 1e6`: how a fee is computed from a principal (acceptance O5)."""
+    """Return the floor of `amount x ppm / 1e6`: how a fee is computed from a principal (acceptance O5)."""
     return amount * ppm // PPM
 
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Why something that arrived was refused. The names are the rules."""
+    """The reasons to refuse something that arrived. The names are the rules."""
 
     # What a relay sent us (docs/protocol.md section 2), in the order it is checked.
     FRAME_TOO_LARGE = "frame_too_large"

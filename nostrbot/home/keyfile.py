@@ -23,7 +23,7 @@ NCRYPTSEC_PREFIX: Final = "ncryptsec1"
 
 
 def read_key_file(path: Path, passphrase: str | None) -> Keys:
-    """Keys from a file of mode 0600 or stricter; `passphrase` opens an ncryptsec and is not looked at otherwise.
+    """Read keys from a file of mode 0600 or stricter; `passphrase` opens an ncryptsec and is ignored otherwise.
 
     Raises ConfigError, in one line that says what to change. An ncryptsec takes some 0.2 s and 64 MiB (scrypt).
     """
@@ -39,7 +39,7 @@ def read_key_file(path: Path, passphrase: str | None) -> Keys:
 
 
 def _known(text: str) -> str:
-    """What a file holds that was taken for a key file, where it can be said without repeating it."""
+    """Name what a file holds that is not a key file, if that can be said without repeating it."""
     return ": it holds an npub, which is the public key" if text.lower().startswith("npub1") else ""
 
 

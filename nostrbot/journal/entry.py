@@ -35,7 +35,7 @@ class Entry(NamedTuple):
     hash: str
 
     def line(self) -> bytes:
-        """The entry as one line of a trail: its body with the hash added."""
+        """Return the entry as one line of a trail: its body with the hash added."""
         return trail_line(self.body, self.hash)
 
 
@@ -49,7 +49,9 @@ class Chain:
     at: int = 0
 
     def next_at(self, now: int) -> int:
-        """The time the next entry carries: the bot's clock, but never before the entry before (it may jump back)."""
+        """Return the time the next entry carries: the bot's clock (it may jump back), but never before the last
+        entry.
+        """
         return max(now, self.at)
 
 
@@ -59,7 +61,7 @@ def canonical(value: Any) -> bytes:
 
 
 def digest(body: bytes) -> str:
-    """The hash of canonical bytes, as hex."""
+    """Return the hash of canonical bytes, as hex."""
     return sha256(body).hexdigest()
 
 
@@ -85,5 +87,5 @@ def seal(
 
 
 def trail_line(body: bytes, entry_hash: str) -> bytes:
-    """A body and its hash as one JSON object."""
+    """Return a body and its hash as one JSON object."""
     return body[:-1] + b',"hash":"' + entry_hash.encode() + b'"}'

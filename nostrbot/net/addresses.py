@@ -1,9 +1,9 @@
 """Addresses: which relays of other people's choosing may be connected to.
 
 What lives here: judging a relay's URL as a person announced it, and the network addresses its name stands for. What
-does not: who announced it (relays/recipients/relay_lists.py) and connecting (dialer.py). Whoever announces a relay tells the bot where
-to connect, so an address of the bot's own network, however it is written, is refused (faults.md, server-side request
-forgery). The name is judged first, and what it stands for again when the bot connects.
+does not: who announced it (relays/recipients/relay_lists.py) and connecting (dialer.py). An announced relay tells
+the bot where to connect, so an address of the bot's own network, however it is written, is refused (faults.md,
+server-side request forgery). The name is judged first, and what it stands for again when the bot connects.
 https://www.rfc-editor.org/rfc/rfc6890
 """
 
@@ -33,7 +33,8 @@ ADDRESSES_MAX: Final = 32  # of one name; an honest relay has a handful
 _LABEL = "[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?"
 # The last label begins with a letter: 127.1, 0x7f.1 and 2130706433 are numbers to the system's resolver.
 _is_name: Final = re.compile(rf"({_LABEL}\.)+[a-z]([a-z0-9-]{{0,61}}[a-z0-9])").fullmatch
-# What urlsplit() would drop or a server read as something else: blanks, control characters, backslashes, non-ASCII.
+# Characters that urlsplit() would drop or a server would read as something else: blanks, control characters,
+# backslashes, non-ASCII.
 _is_plain: Final = re.compile(r"[!-\[\]-~]+").fullmatch
 
 
@@ -45,7 +46,7 @@ class Unfit:
 
 
 class HostPort(NamedTuple):
-    """Where a relay's URL leads: a DNS name or an IP address without brackets, and a port."""
+    """The target of a relay's URL: a DNS name or an IP address without brackets, and a port."""
 
     host: str
     port: int
@@ -55,7 +56,7 @@ LookUp = Callable[[str, int], Awaitable[list[str]]]  # name, port -> IP addresse
 
 
 def public_relay(url: str) -> str | Unfit:
-    """The URL of a relay that anybody may be sent to, in its one normal form."""
+    """Return the URL of a relay that anybody may be sent to, in its one normal form."""
     if len(url) > URL_CHARS_MAX or not _is_plain(url):
         return Unfit("not a URL")
     try:
@@ -77,14 +78,14 @@ def public_relay(url: str) -> str | Unfit:
 
 
 def place_of(url: str) -> HostPort:
-    """Where a URL that public_relay() gave leads."""
+    """Return the host and port of a URL that public_relay() gave."""
     parts = urlsplit(url)
     assert parts.hostname, "a public relay has a host"
     return HostPort(parts.hostname, parts.port or TLS_PORT)
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one host's on the public internet."""
+    """Whether an IP address belongs to one host on the public internet."""
     try:
         parsed = ip_address(address)
     except ValueError:
@@ -99,9 +100,10 @@ def is_public(address: str) -> bool:
 
 
 async def resolve_public(place: HostPort, look_up: LookUp) -> list[str] | Unfit:
-    """The addresses a name stands for at this moment, IPv4 first. Connect to one of these, never to the name again.
+    """Resolve a name to its addresses now, IPv4 first. Connect to one of these, never to the name again.
 
-    One private address among them makes the name unfit: it would be the next one to be tried. Raises what `look_up` does.
+    One private address among them makes the name unfit: it would be the next one to be tried. Raises what `look_up`
+    does.
     """
     if is_public(place.host):
         return [place.host]

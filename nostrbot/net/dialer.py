@@ -36,15 +36,15 @@ Dial = Callable[[str], Awaitable[ClientConnection]]  # raises OSError, TimeoutEr
 class Resolver:
     """Asks the system's resolver. Call it as a LookUp.
 
-    In threads of its own, which nobody waits for: in those of the loop, a name server that does not answer would keep
-    the bot's own relays from being looked up, and the bot from stopping.
+    The resolver runs in separate threads, which nobody waits for: in those of the loop, a name server that does not
+    answer would keep the bot's own relays from being looked up, and the bot from stopping.
     """
 
     def __init__(self) -> None:
         self._look_up_count = 0
 
     async def __call__(self, host: str, port: int) -> list[str]:
-        """The addresses of a name. Raises OSError when there are none, TimeoutError when it takes too long."""
+        """Resolve a name. Raises OSError if it has no address, TimeoutError if that takes too long."""
         if self._look_up_count >= LOOK_UPS_MAX:
             raise TimeoutError("too many names are being looked up")
         loop = asyncio.get_running_loop()
@@ -88,7 +88,7 @@ class PublicDialer:
         return ssl.create_default_context()
 
     async def __call__(self, url: str) -> ClientConnection:
-        """An open connection. Raises OSError, TimeoutError or WebSocketException."""
+        """Open a connection. Raises OSError, TimeoutError or WebSocketException."""
         addresses = await resolve_public(place_of(url), self._look_up)
         if isinstance(addresses, Unfit):
             raise ConnectionRefusedError(addresses.why)

@@ -1,11 +1,12 @@
 """Frames: what a websocket is made of, below the messages a relay says.
 
-What lives here: a connection that a relay cannot drown with frames that carry nothing. What does not: how large a message
-may be (relays/limits.py), what the messages mean, and what too many bad ones come to (relays/session.py, relays/recipients/visit.py).
+What lives here: a connection that a relay cannot drown with frames that carry nothing. What does not: how large a
+message may be (relays/limits.py), what the messages mean, and what too many bad ones come to (relays/session.py,
+relays/recipients/visit.py).
 
-Pings, pongs and empty fragments never reach whoever reads messages: they are parsed, and answered, as soon as they come,
-two bytes each. Unbounded, one relay takes the whole loop with them, and the answers it does not read take our memory.
-https://www.rfc-editor.org/rfc/rfc6455#section-5
+Pings, pongs and empty fragments never reach whoever reads messages: they are parsed, and answered, as soon as they
+come, two bytes each. Unbounded, one relay takes the whole loop with them, and the answers it does not read take our
+memory. https://www.rfc-editor.org/rfc/rfc6455#section-5
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from websockets.protocol import Event
 # A relay pings once or twice a minute, and a proxy before it may as well.
 IDLE_AT_ONCE: Final = 200
 IDLE_PER_S: Final = 10
-# Whoever sends a message in fragments has something to say in each.
+# A sender of fragments has something to say in each.
 FRAGMENT_MIN_BYTES: Final = 256
 # What one read from a socket (256 KiB at most) may hold. The shortest message of use, an OK, is 78 bytes long.
 FRAMES_A_READ_MAX: Final = 5_000

@@ -1,8 +1,8 @@
 """URLs of relays: one normal form for each relay, so that the same relay twice is seen to be the same.
 
-What lives here: `relay_url`, the form in which a relay is connected to, shown and announced, and `identity`, by which two
-are compared. What does not: which relays of strangers may be connected to (addresses.py). docs/protocol.md section 8.
-https://www.rfc-editor.org/rfc/rfc3986#section-6
+What lives here: `relay_url`, the form in which a relay is connected to, shown and announced, and `identity`, by which
+two are compared. What does not: which relays of strangers may be connected to (addresses.py). docs/protocol.md section
+8. https://www.rfc-editor.org/rfc/rfc3986#section-6
 """
 
 import re
@@ -26,7 +26,7 @@ _is_number: Final = re.compile(r"(0x[0-9a-f]*|[0-9]+)").fullmatch
 
 
 def relay_url(text: str) -> str:
-    """The normal form of a relay's URL. Raises ConfigError for what is none, with what to write instead."""
+    """Return the normal form of a relay's URL. Raises ConfigError with what to write instead."""
     try:
         return _normal(text)
     except ValueError as error:
@@ -35,7 +35,7 @@ def relay_url(text: str) -> str:
 
 
 def identity(url: str) -> str:
-    """What a URL that relay_url() gave is compared by: a slash at its end and the name of this host make no other relay."""
+    """Return what a relay's URL is compared by: a slash at its end and this host's name make no difference."""
     parts = urlsplit(url)
     netloc = re.sub(r"^(localhost|\[::1\])(?=:|$)", "127.0.0.1", parts.netloc)
     return f"{parts.scheme}://{netloc}{parts.path.rstrip('/')}?{parts.query}"
@@ -51,7 +51,7 @@ def is_loopback(url: str) -> bool:
 
 
 def _normal(text: str) -> str:
-    """As relay_url(); raises ValueError."""
+    """Return the normal form as relay_url() does; raises ValueError."""
     # urlsplit() drops tabs and newlines, and servers read a backslash as they please.
     if len(text) > URL_CHARS_MAX or not text.isprintable() or any(one in text for one in " \\\u3000"):
         raise ValueError(HOW_IT_LOOKS)
@@ -98,7 +98,7 @@ def _host(host: str, *, is_bracketed: bool) -> str:
 
 
 def _encoded(text: str) -> str:
-    """Each character that may stand for itself does; the others are %XX, in capitals."""
+    """Encode a path: each character that may stand for itself does; the others are %XX, in capitals."""
     parts = re.split(r"(%[0-9A-Fa-f]{2})", text)
     return "".join(_decoded(part) if index % 2 else quote(part, safe=_PLAIN) for index, part in enumerate(parts))
 
@@ -109,7 +109,7 @@ def _decoded(triplet: str) -> str:
 
 
 def _without_dots(path: str) -> str:
-    """The path with "." and ".." resolved (RFC 3986, section 5.2.4)."""
+    """Return the path with "." and ".." resolved (RFC 3986, section 5.2.4)."""
     kept: list[str] = []
     segments = path.split("/")
     for segment in segments:

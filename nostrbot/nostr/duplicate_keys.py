@@ -1,7 +1,7 @@
 """Duplicate keys: JSON that says one thing twice, which two readers may take differently.
 
-What lives here: finding them. What does not: what is done about it (messages.py for frames, core/atm/payloads/content.py for
-what a machine says: the auditor must read there what the bot read).
+What lives here: finding them. What does not: what is done about it (messages.py for frames,
+core/atm/payloads/content.py for what a machine says: the auditor must read there what the bot read).
 """
 
 import json
@@ -12,9 +12,10 @@ import orjson
 def has_duplicate_keys(raw: bytes, decoded: object) -> bool:
     """Whether some object in JSON `raw`, decoded by orjson to `decoded`, has a key twice.
 
-    Relays and machines write compact JSON, so it mostly equals its own re-encoding (0.2 us to see), and then no key was lost in
-    decoding. Where it does not (blanks, other escapes), the slower stdlib parser shows every pair. What either cannot
-    take (orjson writes 254 levels, json reads numbers of 4,300 digits) is no event and is refused with the duplicates.
+    Relays and machines write compact JSON, so it mostly equals its own re-encoding (0.2 us to see), and then no key was
+    lost in decoding. Where it does not (blanks, other escapes), the slower stdlib parser shows every pair. JSON that
+    either cannot take (orjson writes 254 levels, json reads numbers of 4,300 digits) is not an event and is refused
+    with the duplicates.
     """
     try:
         if orjson.dumps(decoded) != raw:

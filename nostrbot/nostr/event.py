@@ -4,7 +4,8 @@ What lives here: the one door through which a stranger's JSON becomes a `Verifie
 (messages.py), what a kind means (core/), which clock an event is judged by (the caller's).
 
 The type is the proof: whoever asks for a `VerifiedEvent` gets one whose id was recomputed and whose signature was
-checked, because only verify() and sign_event() make them; verified_elsewhere() is for one who had another process do it.
+checked, because only verify() and sign_event() make them; verified_elsewhere() is for one who had another process do
+it.
 
 Keys of an event object beyond the seven of NIP-01 are not signed, so nothing here looks at them: clients ignore
 them, and plain() does not repeat them.
@@ -50,7 +51,7 @@ class Event(NamedTuple):
     sig: str
 
     def plain(self) -> dict[str, Any]:
-        """The event as NIP-01 writes it in JSON, tags as lists."""
+        """Return the event as NIP-01 writes it in JSON, tags as lists."""
         return {
             "id": self.id,
             "pubkey": self.pubkey,
@@ -62,7 +63,7 @@ class Event(NamedTuple):
         }
 
     def tag_value(self, name: str) -> str | None:
-        """The second item of the first tag called `name`; None without such a tag or such an item."""
+        """Return the second item of the first tag called `name`; None without such a tag or such an item."""
         for tag in self.tags:
             if tag[0] == name:
                 return tag[1] if len(tag) > 1 else None
@@ -135,9 +136,10 @@ def verify(event: Event) -> VerifiedEvent | Refusal:
 
 
 def verified_elsewhere(event: Event) -> VerifiedEvent:
-    """The event as one that is verified, on the word of another process of ours that called verify() on the same bytes.
+    """Return the event as verified, because another process of ours called verify() on the same bytes.
 
-    The one way past verify(). For audit/workers.py, whose processes share out the signatures of a trail; nobody else calls it.
+    The one way past verify(). For audit/workers.py, whose processes share out the signatures of a trail; nobody else
+    calls it.
     """
     return tuple.__new__(VerifiedEvent, event)
 
@@ -149,7 +151,7 @@ def read_event(obj: object) -> VerifiedEvent | Refusal:
 
 
 def event_id(pubkey: str, created_at: int, kind: int, tags: Sequence[Sequence[str]], content: str) -> str:
-    """The id of an event, 64 hex digits. Takes checked values; a lone surrogate raises TypeError."""
+    """Return the id of an event, 64 hex digits. Takes checked values; a lone surrogate raises TypeError."""
     return sha256(_canonical(pubkey, created_at, kind, tags, content)).hexdigest()
 
 
@@ -162,7 +164,7 @@ class Tagged(Protocol):
 
 
 def expiration(event: Tagged) -> int | None:
-    """When the event stops being valid, in unix seconds (NIP-40): the earliest moment that a tag of it names in digits.
+    """Return when the event expires, in unix seconds (NIP-40): the earliest moment that a tag names in digits.
 
     None when no tag does: what is not in digits says nothing.
     """

@@ -36,14 +36,14 @@ class Filter:
                 object.__setattr__(self, name, frozenset(values))
 
     def plain(self) -> dict[str, Any]:
-        """The filter as NIP-01 writes it in JSON. Lists are sorted, so equal filters are equal bytes."""
+        """Return the filter as NIP-01 writes it in JSON. Lists are sorted, so equal filters are equal bytes."""
         lists = {"ids": self.ids, "authors": self.authors, "kinds": self.kinds, "#p": self.p_tags}
         numbers = {"since": self.since, "until": self.until, "limit": self.limit}
         found: dict[str, Any] = {name: sorted(values) for name, values in lists.items() if values is not None}
         return found | {name: number for name, number in numbers.items() if number is not None}
 
     def matches(self, event: Event) -> bool:
-        """Whether the event is one this filter asks for."""
+        """Whether this filter asks for the event."""
         return (
             (self.kinds is None or event.kind in self.kinds)
             and (self.authors is None or event.pubkey in self.authors)

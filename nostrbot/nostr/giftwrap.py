@@ -1,18 +1,18 @@
 """Gift wraps: how a private message travels (NIP-59, NIP-17), so that a relay sees neither its author nor its time.
 
 What lives here: rumors (events without a signature), and the two layers around one: a seal, signed by the author, and a
-wrap, signed by a key that is thrown away. What does not: the ciphers (sealing.py), which kinds of rumor the bot takes and
-who may command it (core/).
+wrap, signed by a key that is thrown away. What does not: the ciphers (sealing.py), which kinds of rumor the bot takes
+and who may command it (core/).
 
-Opening takes two steps, because between them stands the only signature that proves an author: the caller keeps the seal,
-and may ask who signed it before the key agreement with that author is made and remembered. A rumor is trusted for one
-reason, that the seal around it was signed by the pubkey it claims. Anybody may put a seal in a new wrap, and the author's
-client may put a rumor in a new seal: what must have one effect is known by the rumor's id, which covers its author.
+Opening takes two steps, because between them stands the only signature that proves an author: the caller keeps the
+seal, and may ask who signed it before the key agreement with that author is made and remembered. A rumor is trusted for
+one reason, that the seal around it was signed by the pubkey it claims. Anybody may put a seal in a new wrap, and the
+author's client may put a rumor in a new seal: what must have one effect is known by the rumor's id, which covers its
+author.
 
-Making is deterministic, as in sealing.py: the throw-away key, the dates and the nonces are derived from the message and a
-secret of ours, so that a wrap made again after a crash is the same event.
-https://github.com/nostr-protocol/nips/blob/master/17.md
-https://github.com/nostr-protocol/nips/blob/master/59.md
+Making is deterministic, as in sealing.py: the throw-away key, the dates and the nonces are derived from the message and
+a secret of ours, so that a wrap made again after a crash is the same event.
+https://github.com/nostr-protocol/nips/blob/master/17.md https://github.com/nostr-protocol/nips/blob/master/59.md
 """
 
 import hmac
@@ -34,7 +34,7 @@ from nostrbot.refusals import Reason, Refusal
 RUMOR_MAX_BYTES: Final = 28_672
 # All of a rumor but its text: with an `e` tag, and the 16 digits of the latest date there is.
 RUMOR_FRAME_MAX_BYTES: Final = 357
-# Of the text as JSON writes it, see text_bytes().
+# Bytes of the text as JSON writes it, see text_bytes().
 WRAPPED_TEXT_MAX_BYTES: Final = RUMOR_MAX_BYTES - RUMOR_FRAME_MAX_BYTES
 # NIP-59: seals and wraps are dated up to two days back, so that dates do not connect them.
 BACKDATED_MAX_S: Final = 2 * 24 * 60 * 60
@@ -73,10 +73,10 @@ def read_rumor(text: str) -> Rumor | Refusal:
 
 
 def open_wrap(envelope: Envelope, wrap: VerifiedEvent) -> VerifiedEvent | Refusal:
-    """The seal in a gift wrap addressed to us, its id and signature checked.
+    """Open a gift wrap addressed to us; returns its seal, id and signature checked.
 
-    Refuses with BAD_SHAPE an event that is no wrap or holds no seal, with UNDECRYPTABLE what was not wrapped for us, and
-    otherwise as an event from a relay is refused: NOT_JSON, WRONG_ID, BAD_SIGNATURE.
+    Refuses with BAD_SHAPE an event that is no wrap or holds no seal, with UNDECRYPTABLE what was not wrapped for us,
+    and otherwise as an event from a relay is refused: NOT_JSON, WRONG_ID, BAD_SIGNATURE.
     """
     if wrap.kind != GIFT_WRAP:
         return Refusal(Reason.BAD_SHAPE, "not a gift wrap")
@@ -93,7 +93,7 @@ def open_wrap(envelope: Envelope, wrap: VerifiedEvent) -> VerifiedEvent | Refusa
 
 
 def open_seal(envelope: Envelope, seal: VerifiedEvent) -> tuple[Opening, Rumor] | Refusal:
-    """What a seal addressed to us was opened to, its text as its author wrote it, and the rumor that it is.
+    """Return what a seal addressed to us opens to: its text as written, and the rumor in it.
 
     Refuses with BAD_SHAPE an event that is no seal, with UNDECRYPTABLE what was not sealed for us by NIP-44, as
     read_rumor() does, and with SEAL_MISMATCH a rumor that claims another author than the seal's.
@@ -114,7 +114,7 @@ def open_seal(envelope: Envelope, seal: VerifiedEvent) -> tuple[Opening, Rumor] 
 
 
 def text_bytes(text: str) -> int:
-    """How much of WRAPPED_TEXT_MAX_BYTES a text takes: its UTF-8 as a JSON string has it, without the quotes around.
+    """Return how much of WRAPPED_TEXT_MAX_BYTES a text takes: its UTF-8 as a JSON string, without the quotes.
 
     A quote, a backslash or a newline counts two, most other control characters six. Raises SealingError for a lone
     surrogate.
@@ -128,12 +128,12 @@ def text_bytes(text: str) -> int:
 def make_wrap(
     keys: Keys, envelope: Envelope, *, to: str, text: str, at: int, name: bytes, in_reply_to: str | None = None
 ) -> VerifiedEvent:
-    """A chat message that only `to` (64 hex digits) can read: the wrap to be published. The same arguments, the same wrap.
+    """Make a chat message that only `to` (64 hex digits) can read: the wrap to publish. Same arguments, same wrap.
 
-    `envelope` is the one of `keys`. `at` is the message's date in unix seconds, later than two days after 1970; seal and
-    wrap are dated up to BACKDATED_MAX_S before it. `name` names the message (an effect id), `in_reply_to` the rumor it
-    answers. Raises SealingError when text_bytes(text) is above WRAPPED_TEXT_MAX_BYTES, KeyTextError for a pubkey off the
-    curve.
+    `envelope` is the one of `keys`. `at` is the message's date in unix seconds, later than two days after 1970; seal
+    and wrap are dated up to BACKDATED_MAX_S before it. `name` names the message (an effect id), `in_reply_to` the rumor
+    it answers. Raises SealingError when text_bytes(text) is above WRAPPED_TEXT_MAX_BYTES, KeyTextError for a pubkey off
+    the curve.
     """
     if text_bytes(text) > WRAPPED_TEXT_MAX_BYTES:
         raise SealingError(f"text of {text_bytes(text)} bytes, as JSON, is longer than {WRAPPED_TEXT_MAX_BYTES}")
@@ -167,7 +167,7 @@ def _derived(seed: bytes, purpose: bytes) -> bytes:
 
 
 def _keys_from(secret: bytes) -> Keys:
-    """Keys from a derived secret, or from the next one when it is no scalar of the curve: one in 2^127 is not."""
+    """Return keys from a derived secret, or from the next one if it is not a scalar of the curve (one in 2^127)."""
     while True:
         try:
             return Keys.from_secret(secret)
@@ -176,7 +176,7 @@ def _keys_from(secret: bytes) -> Keys:
 
 
 def _decoded(text: str) -> dict[str, Any] | Refusal:
-    """A JSON object in a text that was inside a seal or a wrap, where NIP-44 allows TEXT_MAX_BYTES."""
+    """Decode a JSON object in a text that was inside a seal or a wrap, where NIP-44 allows TEXT_MAX_BYTES."""
     if len(text) > TEXT_MAX_BYTES:  # a text has at least as many bytes as characters
         return Refusal(Reason.BAD_SHAPE, "too long")
     try:

@@ -1,7 +1,7 @@
-"""Identifiers: a public key as clients give it to people (NIP-19, NIP-21), and what it is when it is none.
+"""Identifiers: a public key as clients give it to people (NIP-19, NIP-21), and what a pasted text is instead.
 
 What lives here: npub, nprofile, hex, `nostr:` before them and what people paste around them. What does not: keys
-themselves (keys.py). What is pasted is never repeated: it may be a secret.
+themselves (keys.py). Errors never repeat the pasted text: it may be a secret.
 https://github.com/nostr-protocol/nips/blob/master/19.md https://github.com/nostr-protocol/nips/blob/master/21.md
 """
 
@@ -34,7 +34,7 @@ _OTHERS: Final = {
 
 
 def read_identifier(text: str) -> str:
-    """The public key (hex) that an npub, an nprofile or hex stands for, however it was pasted. Raises KeyTextError."""
+    """Return the public key (hex) of an npub, an nprofile or hex, however it was pasted. Raises KeyTextError."""
     word = text.translate(INVISIBLE).strip(_AROUND)
     word = _URI.sub("", word, count=1).removeprefix("@").strip(_AROUND)
     if len(word) > IDENTIFIER_CHARS_MAX:

@@ -40,7 +40,7 @@ class Keys:
 
     def __init__(self, private: coincurve.PrivateKey) -> None:
         self._private = private
-        # coincurve's own sign_schnorr() makes the pair anew for each signature: a quarter of its time.
+        # coincurve's own sign_schnorr() makes the pair again for each signature: a quarter of its time.
         self._pair = ffi.new("secp256k1_keypair *")
         lib.secp256k1_keypair_create(GLOBAL_CONTEXT.ctx, self._pair, private.secret)
         self.pubkey = private.public_key_xonly.format().hex()
@@ -48,7 +48,7 @@ class Keys:
 
     @classmethod
     def from_secret(cls, secret: bytes | str) -> Self:
-        """Keys from 32 bytes or 64 hex digits. Raises KeyTextError when that is no scalar of the curve."""
+        """Return keys from 32 bytes or 64 hex digits. Raises KeyTextError when that is no scalar of the curve."""
         try:
             raw = _hex_bytes(secret) if isinstance(secret, str) else secret
             if len(raw) != 32:  # coincurve would pad a shorter one
@@ -58,7 +58,7 @@ class Keys:
             raise KeyTextError("not a secret key: 32 bytes between 1 and the order of the curve are wanted") from None
 
     def sign(self, digest: bytes) -> str:
-        """The BIP-340 signature over a 32-byte digest, 128 hex digits; the same digest gives the same signature.
+        """Sign a 32-byte digest by BIP-340: 128 hex digits; the same digest gives the same signature.
 
         It is verified before it leaves, as BIP-340 advises: a signature spoilt by a fault could give the key away.
         """
@@ -72,17 +72,19 @@ class Keys:
         return bytes(ffi.buffer(signature)).hex()
 
     def shared_x(self, pubkey: str) -> bytes:
-        """The 32-byte x coordinate shared with `pubkey` (unhashed ECDH), about 60 us. KeyTextError off the curve."""
+        """Return the 32-byte x coordinate shared with `pubkey` (unhashed ECDH), about 60 us. KeyTextError off the
+        curve.
+        """
         from pynostr.key import PrivateKey  # a quarter of a second to import, which most commands need not wait for
 
         return bytes(PrivateKey(self._private.secret).ecdh(read_pubkey(pubkey)))
 
     def derive(self, purpose: bytes) -> bytes:
-        """A 32-byte key for one purpose only, from which the secret cannot be found: HMAC-SHA256(secret, purpose)."""
+        """Derive a 32-byte key for one purpose, which does not reveal the secret: HMAC-SHA256(secret, purpose)."""
         return hmac.digest(self._private.secret, purpose, "sha256")
 
     def nsec(self) -> str:
-        """The secret as people keep it. For key files only."""
+        """Return the secret as people keep it. For key files only."""
         return _bech32_text("nsec", self._private.secret)
 
     def __eq__(self, other: object) -> bool:
@@ -100,12 +102,12 @@ class Keys:
 
 
 def npub(pubkey: str) -> str:
-    """The npub of a public key in hex."""
+    """Return the npub of a public key in hex."""
     return _bech32_text("npub", bytes.fromhex(pubkey))
 
 
 def read_pubkey(text: str) -> str:
-    """The public key, 64 lower-case hex digits, from an npub or hex of either case. Raises KeyTextError.
+    """Return the public key, 64 lower-case hex digits, from an npub or hex of either case. Raises KeyTextError.
 
     Surrounding blanks are allowed: people paste. The error never repeats the text, which may be a secret.
     """
@@ -117,7 +119,7 @@ def read_pubkey(text: str) -> str:
 
 
 def read_secret(text: str) -> Keys:
-    """Keys from an nsec or 64 hex digits. Raises KeyTextError, which never repeats the text."""
+    """Return keys from an nsec or 64 hex digits. Raises KeyTextError, which never repeats the text."""
     return Keys.from_secret(_key_bytes("nsec", text.strip()))
 
 

@@ -4,10 +4,9 @@ What lives here: writing EVENT, REQ, CLOSE and AUTH; reading EVENT, OK, EOSE, CL
 the event inside a frame, which stays a decoded object until event.read_event() has judged it; sockets (relays/).
 
 Reading is strict and never raises: size before parsing, then JSON without NaN, without lone surrogates, without
-bottomless nesting (orjson refuses these) and without duplicate keys. Of a message the first items decide: a text that is
-missing is empty, and what stands behind the last item is ignored, for relays differ in it.
-https://github.com/nostr-protocol/nips/blob/master/01.md
-https://github.com/nostr-protocol/nips/blob/master/42.md
+bottomless nesting (orjson refuses these) and without duplicate keys. The first items of a message decide: a text that
+is missing is empty, and what stands behind the last item is ignored, for relays differ in it.
+https://github.com/nostr-protocol/nips/blob/master/01.md https://github.com/nostr-protocol/nips/blob/master/42.md
 """
 
 import re
@@ -84,22 +83,22 @@ Message = EventMessage | Ok | Eose | Closed | Notice | AuthChallenge
 
 
 def event_message(event: VerifiedEvent) -> str:
-    """The frame that publishes an event."""
+    """Return the frame that publishes an event."""
     return orjson.dumps(["EVENT", event.plain()]).decode()
 
 
 def req_message(subscription_id: str, filters: Sequence[Filter]) -> str:
-    """The frame that opens a subscription, or replaces the one of that id."""
+    """Return the frame that opens a subscription, or replaces the one of that id."""
     return orjson.dumps(["REQ", subscription_id, *(one.plain() for one in filters)]).decode()
 
 
 def close_message(subscription_id: str) -> str:
-    """The frame that ends a subscription."""
+    """Return the frame that ends a subscription."""
     return orjson.dumps(["CLOSE", subscription_id]).decode()
 
 
 def auth_message(event: VerifiedEvent) -> str:
-    """The frame that answers an AuthChallenge; `event` is of kind RELAY_AUTH."""
+    """Return the frame that answers an AuthChallenge; `event` is of kind RELAY_AUTH."""
     return orjson.dumps(["AUTH", event.plain()]).decode()
 
 
@@ -121,7 +120,7 @@ def read_message(frame: bytes | str) -> Message | Refusal:
 
 
 def _message(items: object) -> Message | Refusal:
-    """What the first items say. What a relay adds at the end says nothing to us, and a text it left out is empty."""
+    """Read a message from its first items. Items that a relay adds at the end are ignored; a missing text is empty."""
     match items:
         case ["EVENT", str(subscription_id), dict(obj), *_] if _is_subscription_id(subscription_id):
             return EventMessage(subscription_id, obj)
@@ -141,12 +140,12 @@ def _message(items: object) -> Message | Refusal:
 
 
 def _is_yes(said: object) -> bool:
-    """Whether the third item of an OK says that the event was taken: true, or what a careless relay writes for it."""
+    """Whether the third item of an OK says that the relay took the event: true, or a careless relay's word for it."""
     return said is True or (type(said) is int and said == 1) or (isinstance(said, str) and said.lower() == "true")
 
 
 def _text(items: Sequence[object]) -> str:
-    """The first of these items, where it is a text."""
+    """Return the first of these items, if it is a text."""
     return items[0] if items and isinstance(items[0], str) else ""
 
 

@@ -1,7 +1,7 @@
 """Sealing: what is written to one reader only, by NIP-04 or NIP-44 v2, behind one face: seal_to() and open_from().
 
 What lives here: both ciphers, telling them apart by shape, and deriving their nonces. What does not: who may write to
-the bot (core/), gift wraps, and trust: NIP-04 has no authentication of its own, so content is only ever opened after
+the bot (core/), gift wraps, and trust: NIP-04 does not authenticate, so content is only ever opened after
 the event around it was verified, and that it opens proves nothing.
 
 The ciphers are built on the primitives of `cryptography` rather than taken from pynostr or nostr-sdk, because those
@@ -49,7 +49,7 @@ _is_message_keys: Final = re.compile(f"[0-9a-f]{{{2 * NIP44_KEYS_BYTES}}}").full
 
 
 class Scheme(StrEnum):
-    """How a content is written."""
+    """The scheme of a content."""
 
     PLAIN = "plain"
     NIP04 = "nip04"
@@ -66,16 +66,16 @@ class MessageKeys(NamedTuple):
 
     @classmethod
     def from_bytes(cls, stream: bytes) -> Self:
-        """The keys in the 76 bytes that HKDF-expand gives."""
+        """Read the keys in the 76 bytes that HKDF-expand gives."""
         return cls(stream[:32], stream[32:44], stream[44:])
 
     def hex(self) -> str:
-        """The same 76 bytes as 152 hex digits: how a journal keeps them."""
+        """Return the same 76 bytes as 152 hex digits: how a journal keeps them."""
         return b"".join(self).hex()
 
 
 class Opening(NamedTuple):
-    """What a content was opened to: its text, how it was written, and the message's own keys where it was NIP-44."""
+    """An opened content: its text, its scheme, and the message's own keys if it was NIP-44."""
 
     text: str
     scheme: Scheme
@@ -93,7 +93,7 @@ class Envelope:
         self._conversation_key = lru_cache(maxsize=PEERS_CACHED_MAX)(self._new_conversation_key)
 
     def seal_to(self, pubkey: str, text: str, scheme: Scheme, nonce_seed: bytes) -> str:
-        """The content that only `pubkey` (64 hex digits) can read; Scheme.PLAIN returns the text itself.
+        """Seal a text so that only `pubkey` (64 hex digits) can read it; Scheme.PLAIN returns the text itself.
 
         `nonce_seed` names the message (an effect id): the same arguments give the same content. Raises SealingError for
         a text that is empty or longer than TEXT_MAX_BYTES, KeyTextError for a pubkey off the curve.
@@ -111,7 +111,7 @@ class Envelope:
                 raise SealingError("nip-17: a gift wrap is made whole, by giftwrap.make_wrap()")
 
     def open_from(self, pubkey: str, content: str) -> Opening | Refusal:
-        """The text `pubkey` (64 hex digits) wrote and how it was sealed; plain content is its own text.
+        """Open a content that `pubkey` (64 hex digits) wrote: its text and scheme; plain content is its own text.
 
         Whatever is wrong with it, the answer is the same bare UNDECRYPTABLE: a stranger learns nothing from us.
         """
@@ -129,7 +129,7 @@ class Envelope:
             return Refusal(Reason.UNDECRYPTABLE)
 
     def open_once(self, pubkey: str, content: str) -> str | Refusal:
-        """The text in NIP-44 content from a key that was made to be used once; its shared secret is not remembered.
+        """Open NIP-44 content from a key that was made to be used once; its shared secret is not remembered.
 
         With every gift wrap remembered, a day of them would push the peers out.
         """
@@ -153,7 +153,9 @@ class Envelope:
 
 
 def scheme_of(content: str) -> Scheme:
-    """How a content is written, by shape alone. Base64 has no brace, so JSON that mentions "?iv=" is still plain."""
+    """Return the scheme of a content, by shape alone. Base64 has no brace, so JSON that mentions "?iv=" is still
+    plain.
+    """
     if content.lstrip(" \t\r\n").startswith("{"):
         return Scheme.PLAIN
     return Scheme.NIP04 if IV_MARK in content else Scheme.NIP44
@@ -182,12 +184,12 @@ def nip04_decrypt(shared_x: bytes, content: str) -> str:
 
 
 def conversation_key(shared_x: bytes) -> bytes:
-    """The 32-byte key two parties share for all their NIP-44 messages (HKDF-extract)."""
+    """Return the 32-byte key two parties share for all their NIP-44 messages (HKDF-extract)."""
     return hmac.digest(NIP44_SALT, shared_x, "sha256")
 
 
 def message_keys(conversation_key: bytes, nonce: bytes) -> MessageKeys:
-    """The keys of one message (HKDF-expand to 76 bytes, info = the 32-byte nonce)."""
+    """Return the keys of one message (HKDF-expand to 76 bytes, info = the 32-byte nonce)."""
     first = hmac.digest(conversation_key, nonce + b"\x01", "sha256")
     second = hmac.digest(conversation_key, first + nonce + b"\x02", "sha256")
     third = hmac.digest(conversation_key, second + nonce + b"\x03", "sha256")
@@ -195,14 +197,14 @@ def message_keys(conversation_key: bytes, nonce: bytes) -> MessageKeys:
 
 
 def read_message_keys(text: str) -> MessageKeys:
-    """The keys that MessageKeys.hex() wrote. Raises SealingError unless it is 152 hex digits in lower case."""
+    """Read the keys that MessageKeys.hex() wrote. Raises SealingError unless they are 152 hex digits in lower case."""
     if not _is_message_keys(text):
         raise SealingError("nip-44: keys of a message are 152 hex digits in lower case")
     return MessageKeys.from_bytes(bytes.fromhex(text))
 
 
 def padded_length(text_bytes: int) -> int:
-    """How many bytes NIP-44 pads a text to, so that its length says little: 32, then steps of an eighth or more."""
+    """Return how many bytes NIP-44 pads a text to, to hide its length: 32, then steps of an eighth or more."""
     if text_bytes <= NIP44_PAD_MIN_BYTES:
         return NIP44_PAD_MIN_BYTES
     next_power = 1 << (text_bytes - 1).bit_length()
@@ -228,7 +230,7 @@ def decrypt(conversation_key: bytes, payload: str) -> str:
 
 
 def open_keyed(conversation_key: bytes, payload: str) -> tuple[str, MessageKeys]:
-    """The text in a payload and the keys of this one message, derived once. Raises SealingError as decrypt() does."""
+    """Open a payload and derive this one message's keys, once. Raises SealingError as decrypt() does."""
     try:
         parts = _parts_of(payload)
         keys = message_keys(conversation_key, parts.nonce)
@@ -238,7 +240,7 @@ def open_keyed(conversation_key: bytes, payload: str) -> tuple[str, MessageKeys]
 
 
 def open_with(keys: MessageKeys, payload: str) -> str:
-    """The text in a payload by its own keys alone: what somebody can do who was given these and no other secret.
+    """Open a payload by its own keys alone, as somebody can who has no other secret.
 
     The MAC must be right under the MAC key, and what the cipher key makes of the rest well formed. NIP-44 does not bind
     the one key to the other: docs/audit.md says what that is worth. Raises SealingError as decrypt() does.
