@@ -1,11 +1,11 @@
 """Compromise: what follows when a machine's key was stolen.
 
-What lives here: `machine compromised`, which suspends a machine and freezes what it sold since a time; and what freezing
-means for one settlement. What does not: looking into a frozen one (core/atm/settlements/worklist.py), the machine's new key
-(core/atm/registry.py). docs/protocol.md section 6; faults.md row 27.
+What lives here: `machine compromised`, which suspends a machine and freezes what it sold since a time; and what
+freezing means for one settlement. What does not: looking into a frozen one (core/atm/settlements/worklist.py), the
+machine's new key (core/atm/registry.py). docs/protocol.md section 6; faults.md row 27.
 
-When counts the bot's own clock, never the date in an event, which a thief chooses. Frozen sats are owed as before, so that
-no sum changes; they cannot be used until somebody has looked: released, they count again, refunded, they are gone.
+When counts the bot's own clock, never the date in an event, which a thief chooses. Frozen sats are owed as before, so
+that no sum changes; they cannot be used until somebody has looked: released, they count again, refunded, they are gone.
 """
 
 from collections import Counter
@@ -27,7 +27,7 @@ FREEZE_PARTS_MAX = 50_000  # LPs' parts in them: some 70 bytes each
 
 
 def declare_compromised(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
-    """Suspend a machine and freeze what it sold since then. Nothing to do: no facts.
+    """Suspend a machine and freeze its sales since then. No facts if there is nothing to do.
 
     The book's recall must hold the machine's settlements since then, or more than FREEZE_MAX that could be frozen.
     """
@@ -56,7 +56,7 @@ def declare_compromised(book: Book, order: Order) -> tuple[Fact, ...] | CommandR
 
 
 def may_be_frozen(dossier: Dossier, machine: str, since: int) -> bool:
-    """Whether a settlement is one a thief could have signed since then and that nobody has looked into."""
+    """Whether a thief could have signed a settlement since then, and nobody has looked into it."""
     if dossier.birth.machine != machine or dossier.at < since:
         return False
     settlement = as_it_stands(dossier)

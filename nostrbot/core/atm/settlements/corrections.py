@@ -1,7 +1,7 @@
 """Corrections: a sale that was not what its machine reported, set right or undone.
 
-What lives here: `settlement partial` and `settlement refund`. Nothing is ever edited: a correction is a reversal and a new
-sharing. What does not: the other commands of the worklist (worklist.py), what waits for another key in a split
+What lives here: `settlement partial` and `settlement refund`. Nothing is ever edited: a correction is a reversal and a
+new sharing. What does not: the other commands of the worklist (worklist.py), what waits for another key in a split
 (core/atm/parties.py). docs/protocol.md sections 5 and 6; acceptance S11-S13, O8-O10.
 """
 
@@ -29,7 +29,7 @@ from nostrbot.money import format_minor
 
 @dataclass(frozen=True, slots=True)
 class _Dispensed:
-    """What a sale comes to when less was dispensed: every amount scaled, sats by floor (acceptance S11)."""
+    """A sale scaled to what was dispensed: every amount, sats by floor (acceptance S11)."""
 
     wire_sats: int
     principal_sats: int
@@ -39,7 +39,8 @@ class _Dispensed:
 
 
 def correct_settlement(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
-    """Less was dispensed than reported: reverse the sharing and share out what really left the machine (S11-S13).
+    """Correct a sale that dispensed less than it reported: reverse the sharing, share out what left the machine
+    (S11-S13).
 
     All that was reported takes a correction back: the sale is processed as if there had been none (rules 2).
     """
@@ -131,7 +132,7 @@ def _scale(settlement: Settlement, fiat_minor: int) -> _Dispensed:
 def _share_anew(
     book: Book, settlement: Settlement, fiat_minor: int, dispensed: _Dispensed, rules: int
 ) -> tuple[Leg, ...]:
-    """The new legs: among the LPs of the first sharing, by the cash each had then, as far as it has it still.
+    """Return the new legs: among the LPs of the first sharing, by the cash each had then and still has.
 
     So nobody pays for a sale that was over before its cash came, and a correction at once shares exactly as if the
     machine had reported right. The commission goes by the splits in force now.
@@ -157,7 +158,7 @@ def _share_anew(
 
 
 def refund_settlement(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
-    """The customer has the sats back: what a correction owes, or all of them and the cash never left (O9)."""
+    """Note that the customer has the sats back: those a correction owes, or all of them if no cash left (O9)."""
     settlement = find_movable(book, order, SettlementStatus.REFUNDED)
     if isinstance(settlement, CommandRefused):
         return settlement
@@ -192,7 +193,7 @@ def refund_settlement(book: Book, order: Order) -> tuple[Fact, ...] | CommandRef
 
 
 def _check_reversible(book: Book, settlement: Settlement) -> CommandRefused | None:
-    """A sharing can be reversed only while its sats are still here (faults.md row 37)."""
+    """Check that the sats of a sharing are still here: only then can it be reversed (faults.md row 37)."""
     gone = [f"l{leg.number}" for leg in settlement.legs if leg.type is LegType.AUTOFORWARD]
     taken: dict[str, int] = {}
     for leg in settlement.legs_in_force:
@@ -211,7 +212,7 @@ def _check_reversible(book: Book, settlement: Settlement) -> CommandRefused | No
 
 
 def _check_own_part(book: Book, settlement: Settlement, legs: tuple[Leg, ...], rules: int) -> CommandRefused | None:
-    """What the operator paid LPs out of its part of a sale has left as well (review A11).
+    """Check that the operator has not paid LPs with its part of a sale: those sats have left as well (review A11).
 
     Its own sats may be below zero all the same: cash-ins are paid from elsewhere.
     """
@@ -227,7 +228,7 @@ def _check_own_part(book: Book, settlement: Settlement, legs: tuple[Leg, ...], r
 
 
 def _own_sats(legs: tuple[Leg, ...]) -> int:
-    """What these legs give the operator."""
+    """Return the sats that these legs give the operator."""
     return sum(
         leg.sats
         for leg in legs

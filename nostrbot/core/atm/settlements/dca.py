@@ -1,8 +1,8 @@
 """Dollar-cost averaging: whose cash a customer took, and the sats it turns into.
 
 What lives here: flow mode, the sharing of one cash-out's principal among the LPs with cash in that machine. What does
-not: fees (core/atm/settlements/fees.py), who is a candidate's operator or what is booked. docs/protocol.md section 5; acceptance X1-X5,
-X11. Fiat in minor units.
+not: fees (core/atm/settlements/fees.py), who is a candidate's operator or what is booked. docs/protocol.md section 5;
+acceptance X1-X5, X11. Fiat in minor units.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from nostrbot.money import split
 
 
 class Candidate(NamedTuple):
-    """An LP that may take part: its balance at the machine, and the stake it is shared by and can spend at the most."""
+    """An LP that may take part: its balance at the machine, and its stake, the most it can spend."""
 
     lp: str
     balance_minor: int
@@ -41,7 +41,7 @@ class FlowShares:
 
 
 def flow_candidates(book: Book, machine: str, rules: int) -> list[Candidate]:
-    """LPs of a machine that take part: joined, not paused, active there, in flow mode, with cash left; in enrolment order.
+    """Return a machine's LPs that take part: joined, not paused, active, in flow mode, with cash; in enrolment order.
 
     The bot itself is none, where an operator enrolled one of its keys before that was refused.
     """
@@ -62,7 +62,7 @@ def flow_candidates(book: Book, machine: str, rules: int) -> list[Candidate]:
 
 
 def share_flow(partakers: list[Candidate], fiat_minor: int, principal_sats: int) -> FlowShares:
-    """Share a principal over the partakers' stakes, exactly; ties go to the earlier enrolled.
+    """Share a principal over the candidates' stakes, exactly; ties go to the earlier enrolled.
 
     Stakes that cover the cash: everyone spends pro rata. Stakes that do not: everyone spends all and the operator's
     own cash covers the rest. A share that rounds to 0 sats is not taken: its cash falls to the operator's part.

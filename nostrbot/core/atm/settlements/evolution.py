@@ -60,14 +60,14 @@ def _settlement_processed(fact: SettlementProcessed, book: Book, place: Place) -
 
 
 def _let_go(book: Book, machine: str, number: int) -> None:
-    """A settlement waits no longer, if it did."""
+    """Note that a settlement no longer waits, if it did."""
     held = book.tills[machine].held
     if number in held:
         held.remove(number)
 
 
 def _report(book: Book, fact: SettlementProcessed | SettlementPending, place: Place) -> None:
-    """What a machine's accepted report says of the machine itself, whether it was booked or waits."""
+    """Note what a machine's accepted report says of the machine itself, whether it was booked or waits."""
     till = book.tills[fact.machine]
     if fact.sale.n is not None:
         till.counter.hear(fact.sale.n, place.at, place.rules)
@@ -85,7 +85,7 @@ def _settle(book: Book, fact: SettlementProcessed | SettlementRetried, place: Pl
 
 
 def _drop_rate(book: Book, fact: SettlementRefunded | SettlementFrozen | SettlementLifted, place: Place) -> None:
-    """What was undone, or was ever in doubt, prices nothing and is no measure for others."""
+    """Drop the rate of a sale that was undone or ever in doubt: it prices nothing and measures no other rate."""
     if place.rules >= SOUND:
         book.tills[fact.machine].drop_rate(fact.number)
 
@@ -93,7 +93,7 @@ def _drop_rate(book: Book, fact: SettlementRefunded | SettlementFrozen | Settlem
 def _give_back(
     book: Book, fact: SettlementCorrected | SettlementRefunded, place: Place, *, wire_sats: int, fiat_minor: int
 ) -> None:
-    """Count so much less of a settlement against its machine's limits; what its former key settled counts no more."""
+    """Take an amount of a settlement off its machine's limits; settlements of its former key do not count any more."""
     if place.rules >= SOUND and fact.booked_at:
         is_of_key = fact.sale.machine == book.machines[fact.machine].pubkey
         day = local_day(book.tz, fact.booked_at)
@@ -101,13 +101,13 @@ def _give_back(
 
 
 def number_legs(book: Book, legs: tuple[Leg, ...]) -> None:
-    """Count legs: the next one has the next number."""
+    """Count legs: the next leg has the next number."""
     if legs:
         book.leg_count = legs[-1].number
 
 
 def spend(book: Book, machine: str, legs: tuple[Leg, ...]) -> None:
-    """Completed legs of LPs use up their cash in the machine; a party's are noted."""
+    """Use up LPs' cash in the machine by their completed legs; note the legs of parties."""
     for leg in legs:
         if leg.pubkey is not None:
             book.parties.add(leg.pubkey)
@@ -116,7 +116,7 @@ def spend(book: Book, machine: str, legs: tuple[Leg, ...]) -> None:
 
 
 def restore(book: Book, machine: str, legs: tuple[Leg, ...]) -> None:
-    """Legs that are voided give it back."""
+    """Give back the cash of legs that are now void."""
     for leg in legs:
         if leg.lp is not None and leg.fiat_minor:
             book.lps[leg.lp].seats[machine].spent_minor -= leg.fiat_minor
@@ -188,7 +188,7 @@ def _open_dossier(book: Book, fact: SettlementFact, place: Place) -> None:
 
 
 def _follow_up(book: Book, fact: Later, place: Place) -> None:
-    """Add to a settlement's dossier, where it is at hand: at a restart it is not, and nobody asks."""
+    """Append to the settlement's dossier if it is loaded. During replay it is not, and is not needed."""
     dossier = book.recall.dossiers.get(fact.number)
     if dossier is not None:
         book.recall.dossiers[fact.number] = dossier.followed_by(fact, place.at)

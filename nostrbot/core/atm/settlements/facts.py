@@ -1,8 +1,8 @@
 """Facts of settlements: how one begins, and what becomes of it.
 
 What lives here: one class a fact, and a leg, which is one party's part. What does not: the other facts of the ATM desk
-(core/atm/facts.py), their plain form (core/facts.py). A fact carries the whole record after the change, so that a reply, a
-projection or a book can be made from it alone.
+(core/atm/facts.py), their plain form (core/facts.py). A fact carries the whole record after the change, so that a
+reply, a projection or a book can be made from it alone.
 """
 
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ class Leg(NamedTuple):
 
     Attributes:
         number: counter per book (`l1`).
-        lp: handle of the LP it belongs to; label: of a commission split, "platform" or "operator", or None; pubkey: of a
-            foreign party.
+        lp: handle of the LP it belongs to; label: of a commission split, "platform" or "operator", or None; pubkey: of
+            a foreign party.
         fiat_minor: cash of this party that left the machine; None where no cash is involved (fees).
         before_minor, after_minor: the LP's remaining balance at that machine, for `dca` and `settlement` legs.
     """
@@ -131,12 +131,13 @@ class SettlementNoted:
 
 @dataclass(frozen=True, slots=True)
 class SettlementCorrected:
-    """The machine dispensed less than it reported: the sharing is reversed and made again on what was dispensed.
+    """The machine dispensed less than it reported: the sharing was reversed, and made again on the dispensed amount.
 
     Where that is all it reported, it takes a correction back.
 
     Attributes:
-        sale: as it was reported, `reported_at` by the bot's clock; the amounts beside it are what is in force from now on.
+        sale: as it was reported, `reported_at` by the bot's clock; the amounts beside it are what is in force from now
+            on.
         was_owed_sats: what the customer was owed by an earlier correction, reversed too.
         owed_sats: received above the new wire, owed to the customer until it is refunded.
         voided: the legs of the sharing before, as they now stand; legs: the new ones.
@@ -167,15 +168,15 @@ class SettlementCorrected:
 
     @property
     def status(self) -> SettlementStatus:
-        """What it is now: all of what was reported is no correction any more."""
+        """Return the status after it: a sale corrected back to its report is not a corrected sale any more."""
         is_whole = self.fiat_minor == self.sale.fiat_minor
         return SettlementStatus.PROCESSED if is_whole else SettlementStatus.PARTIAL
 
 
 @dataclass(frozen=True, slots=True)
 class SettlementRefunded:
-    """The customer has the sats back. Of a corrected settlement what was owed; of a processed one all, and the cash
-    is back in the machine and with those whose it was; of one never booked nothing moves.
+    """The customer has the sats back. A corrected settlement returns the sats owed. A processed one returns all, and
+    the cash goes back to its owners in the machine. An unbooked one moves nothing.
 
     Attributes:
         voided: the legs that are reversed, as they now stand.
@@ -205,7 +206,8 @@ class FrozenPart(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SettlementFrozen:
-    """Its machine's key may have been a thief's: what it paid is owed but not to be used until it was looked into.
+    """A settlement was frozen: a thief may have had its machine's key. Its sats are owed but cannot be used until
+    checked.
 
     `own_sats`: what it gave the operator; a cash-in gives it none.
     """
@@ -230,7 +232,7 @@ class PaymentHashShared:
 
 @dataclass(frozen=True, slots=True)
 class SettlementLifted:
-    """The operator looked into a frozen settlement and found it true: it counts again, and is not frozen once more."""
+    """The operator checked a frozen settlement and found it true: it counts again, and is never frozen again."""
 
     name: ClassVar[str] = "settlement_lifted"
     number: int

@@ -1,8 +1,8 @@
 """Guards: what holds a settlement until its operator releases it.
 
 What lives here: limits per settlement and per day, the sanity of a rate, and the command that sets them. What does not:
-the rules that reject (core/atm/settlements/rules.py) and releasing (core/atm/settlements/worklist.py). docs/protocol.md sections 3.1 and 6;
-faults.md row 27. A guard bounds what a stolen machine key can do before a person looks.
+the rules that reject (core/atm/settlements/rules.py) and releasing (core/atm/settlements/worklist.py). docs/protocol.md
+sections 3.1 and 6; faults.md row 27. A guard bounds what a stolen machine key can do before a person looks.
 """
 
 from dataclasses import replace
@@ -30,7 +30,7 @@ _UNGUARDED = Guard()
 
 
 def find_hold(book: Book, machine: Machine, sale: Sale, at: int, rules: int) -> Hold | None:
-    """Why a sale that breaks no rule must wait all the same, or None."""
+    """Return why a sale that breaks no rule must still wait, or None."""
     if machine.trust is Trust.WALLET:
         return Hold.AWAITING_WALLET
     guard, till = machine.guard, book.tills[machine.handle]
@@ -51,7 +51,7 @@ def find_hold(book: Book, machine: Machine, sale: Sale, at: int, rules: int) -> 
 
 
 def set_guard(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
-    """Change the limits that are named; `off` takes one away, and naming none changes nothing."""
+    """Change the named limits; `off` removes a limit, and without names nothing changes."""
     machine, args = find_machine(book, order.args["machine"]), order.args
     if isinstance(machine, CommandRefused):
         return machine

@@ -1,8 +1,8 @@
 """Settlements settled outside: a sale the machine never reported, or reported as failed, booked by its operator's word.
 
-What lives here: `settlement add`. What does not: sales that machines report (core/atm/settlements/rules.py); the legs and the
-booking are the same. docs/protocol.md section 6; acceptance S23. The operator's signed command is the source: the entry
-holds it where other settlements have the machine's event.
+What lives here: `settlement add`. What does not: sales that machines report (core/atm/settlements/rules.py); the legs
+and the booking are the same. docs/protocol.md section 6; acceptance S23. The operator's signed command is the source:
+the entry holds it where other settlements have the machine's event.
 """
 
 from dataclasses import replace
@@ -26,7 +26,7 @@ RATE_PLACES = 8  # decimals of a rate that is worked out from sats and fiat
 
 
 def add_settlement(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
-    """Book a sale on the operator's word. It has the command's id for an event, and for a payment hash if none is given."""
+    """Book a sale on the operator's word. The command's id is its event, and its payment hash if none is given."""
     machine = find_machine(book, order.args["machine"])
     if isinstance(machine, CommandRefused):
         return machine
@@ -91,7 +91,7 @@ def _read_sale(book: Book, machine: Machine, order: Order) -> Sale | CommandRefu
 
 
 def _read_price(order: Order, machine: Machine, fiat_minor: int) -> tuple[int, str] | CommandRefused:
-    """The principal in sats and the rate: each follows from the other."""
+    """Return the principal in sats and the rate: each follows from the other."""
     sats, text = order.args.get("principal_sats"), order.args.get("exchange_rate")
     if text is not None:
         price = parse_decimal(text)

@@ -1,8 +1,8 @@
 """Moves: which commands a settlement takes in its status, and the next safe step.
 
 What lives here: finding the settlement a command is about, and judging it by the tables of legal moves
-(core/atm/states.py). What does not: what a move does (worklist.py and corrections.py beside this). Every refusal names the
-reason and the next safe step. docs/protocol.md section 5; faults.md rows 36-41.
+(core/atm/states.py). What does not: what a move does (worklist.py and corrections.py beside this). Every refusal names
+the reason and the next safe step. docs/protocol.md section 5; faults.md rows 36-41.
 """
 
 from nostrbot.core.atm.dossier import Settlement, as_it_stands
@@ -37,7 +37,7 @@ FROZEN_AND_REFUNDED = "settlement release {id} once you know that the rest of it
 
 
 def next_step(settlement: Settlement) -> str:
-    """The next safe step for a settlement."""
+    """Return the next safe step for a settlement."""
     if not settlement.is_frozen:
         step = NEXT_STEPS[settlement.status]
     else:
@@ -55,15 +55,15 @@ def find_named(book: Book, order: Order) -> Settlement | CommandRefused:
 
 
 def find_changeable(book: Book, order: Order) -> Settlement | CommandRefused:
-    """Find the settlement that a command names, if there is room for one change more."""
+    """Find the settlement that a command names, if it has room for one more change."""
     settlement = find_named(book, order)
     return settlement if isinstance(settlement, CommandRefused) else check_room(settlement, order)
 
 
 def check_room(settlement: Settlement, order: Order) -> Settlement | CommandRefused:
-    """Refuse what could go on for ever: all of a settlement's life is read each time that somebody names it.
+    """Refuse changes beyond a bound: each look at a settlement reads its whole life.
 
-    What ends it is never refused for that: its release, its retry and its refund.
+    The commands that end it are never refused for that: its release, its retry and its refund.
     """
     name = f"s{settlement.number}"
     if order.rules < SOUND:
@@ -80,7 +80,7 @@ def check_room(settlement: Settlement, order: Order) -> Settlement | CommandRefu
 def find_movable(
     book: Book, order: Order, to: SettlementStatus, *, only: SettlementStatus | None = None
 ) -> Settlement | CommandRefused:
-    """A settlement that may be moved so, by the table of legal moves; `only`: from this status alone."""
+    """Find a settlement that the table of legal moves lets move so; `only`: from this status alone."""
     settlement = find_named(book, order)
     if isinstance(settlement, CommandRefused):
         return settlement

@@ -1,11 +1,11 @@
 """Payment hashes: which settlement one belongs to, and what becomes of others that have it.
 
-What lives here: whether a hash is free for a sale, and the facts that follow where several have it. What does not: the other
-rules (core/atm/settlements/rules.py) and looking up who has it (runtime/prefetch.py, audit/memory.py). docs/protocol.md section 3.1; faults.md
-row A13.
+What lives here: whether a hash is free for a sale, and the facts that follow where several have it. What does not: the
+other rules (core/atm/settlements/rules.py) and looking up who has it (runtime/prefetch.py, audit/memory.py).
+docs/protocol.md section 3.1; faults.md row A13.
 
-A hash is no secret before it is paid, so each machine has its own: what one of them reports takes nothing from another. A
-preimage is proof: the sale that has it has the hash for the whole book, and every other one is in doubt.
+A hash is not secret before it is paid, so each machine has its own set: a report of one machine takes nothing from
+another. A preimage is proof: the sale that has it has the hash for the whole book, and every other one is in doubt.
 """
 
 from dataclasses import replace
@@ -25,7 +25,7 @@ _NOT_SHARED_OUT = frozenset({SettlementStatus.PENDING, SettlementStatus.ERRORED}
 def find_same_sale(book: Book, machine: str, signer: str, sale: Sale, rules: int) -> Booked | None:
     """Return the accepted settlement that a report repeats: every field is equal.
 
-    Of the same machine also one that was signed by another of its keys: a machine that got a new one repeats what it has no ack of.
+    An earlier report may be signed by another key of the same machine: with a new key it repeats what has no ack.
     """
     if sale.machine != signer:
         return None
@@ -37,7 +37,7 @@ def find_same_sale(book: Book, machine: str, signer: str, sale: Sale, rules: int
 
 
 def is_taken(book: Book, machine: str, sale: Sale, rules: int) -> bool:
-    """Return whether the payment hash of a sale, which has other content than any before, belongs to another settlement."""
+    """Return whether the payment hash of a sale with new content belongs to another settlement."""
     earlier = book.recall.payments.get(sale.payment_hash, {})
     if rules < SOUND:
         return bool(earlier)
@@ -59,7 +59,9 @@ def _takes(settlement: Settlement, machine: str, sale: Sale) -> bool:
 def share_hash(
     book: Book, number: int, machine: str, sale: Sale, rules: int
 ) -> tuple[PaymentHashShared | SettlementFrozen, ...]:
-    """Return what follows when settlement `number` is accepted: others with its payment hash are told, or frozen if it is proven."""
+    """Return what follows when settlement `number` is accepted: others with its payment hash are noted, or frozen if
+    it is proven.
+    """
     if rules < SOUND:
         return ()
     others = _in_force(book, sale.payment_hash)
@@ -72,7 +74,7 @@ def share_hash(
 
 
 def _in_force(book: Book, payment_hash: str) -> list[Settlement]:
-    """Return the settlements with a payment hash of which something may still be true: none that was undone as a whole."""
+    """Return the settlements with a payment hash that may still be true: those not undone as a whole."""
     earlier = book.recall.payments.get(payment_hash, {})
     settlements = [as_it_stands(book.recall.dossiers[number]) for number in earlier]
     return [one for one in settlements if one.status is not SettlementStatus.REFUNDED or one.legs_in_force]

@@ -1,8 +1,9 @@
 """Settlements: the rules a machine's report must obey, and how an accepted one is shared out.
 
 What lives here: the checks of docs/protocol.md section 3.1 in their order, the duplicate and conflict rules, and the
-legs. What does not: reading the payload (core/atm/payloads/sale.py), what holds a settlement (core/atm/settlements/guards.py), what becomes
-of it later (core/atm/settlements/worklist.py), booking (core/atm/booking.py). Acceptance S2-S4, S16-S26. Pure: a decision from a book and a sale, nothing else.
+legs. What does not: reading the payload (core/atm/payloads/sale.py), what holds a settlement
+(core/atm/settlements/guards.py), what becomes of it later (core/atm/settlements/worklist.py), booking
+(core/atm/booking.py). Acceptance S2-S4, S16-S26. Pure: a decision from a book and a sale, nothing else.
 """
 
 from hashlib import sha256
@@ -30,9 +31,11 @@ from nostrbot.refusals import Reason, Refusal
 def decide_settlement(
     book: Book, given: Signed, sale: Sale, at: int, rules: int
 ) -> tuple[Fact, ...] | Duplicate | Refusal:
-    """Judge a sale that a machine of this book reported in `given`, accepted `at`. The settlement is the first of the facts.
+    """Judge a sale that a machine of this book reported in `given`, accepted `at`. The settlement is the first of the
+    facts.
 
-    A key that may not speak writes into no journal: its report is refused, where rules of before recorded it as rejected.
+    A key that may not speak writes into no journal: its report is refused, where rules of before recorded it as
+    rejected.
     """
     signer, event_id = given.author, given.id
     known = book.recall.events.get(event_id)
@@ -65,14 +68,14 @@ def decide_settlement(
 
 
 def check_fees(book: Book, machine: Machine, sale: Sale) -> FeeCheck:
-    """The fees that were due on a sale beside the one charged."""
+    """Compare the fees due on a sale with the fee charged."""
     cash_in = sale.direction is Direction.CASH_IN
     operator_ppm = machine.cash_in_ppm if cash_in else machine.cash_out_ppm
     return check_fee(sale.principal_sats, sale.fee_sats, book.platform_ppm(cash_in=cash_in), operator_ppm)
 
 
 def find_broken_rule(book: Book, machine: Machine, signer: str, sale: Sale, rules: int) -> Reason | None:
-    """The first rule of section 3.1 that does not hold, in the order written there; None when all hold."""
+    """Find the first rule of section 3.1 that does not hold, in the order written there; None if all hold."""
     if sale.machine != signer:
         return Reason.ATTRIBUTION_MISMATCH
     if not (machine.active and book.active and machine.pubkey == signer):
@@ -88,7 +91,7 @@ def find_broken_rule(book: Book, machine: Machine, signer: str, sale: Sale, rule
 
 
 def find_broken_amount(book: Book, machine: Machine, sale: Sale, rules: int) -> Reason | None:
-    """The first rule that a sale's amounts break."""
+    """Find the first rule that a sale's amounts break."""
     fee = sale.fee_sats if sale.direction is Direction.CASH_OUT else -sale.fee_sats
     if sale.wire_sats != sale.principal_sats + fee:
         return Reason.AMOUNTS_INCONSISTENT
@@ -102,7 +105,7 @@ def find_broken_amount(book: Book, machine: Machine, sale: Sale, rules: int) -> 
 
 
 def _rate_holds(sale: Sale, rules: int) -> bool:
-    """fiat x rate equals the principal within 0.1 %, within what one minor unit of fiat buys, or within one sat.
+    """Whether fiat x rate equals the principal within 0.1 %, one minor unit's worth of sats, or one sat.
 
     The sat came with rules 2: machines floor what they sell. Exact integers.
 
@@ -142,7 +145,7 @@ _TOO_SMALL = (LegStatus.SKIPPED, SkipReason.ZERO_SHARE)
 
 
 def share_out(book: Book, machine: str, sale: Sale, platform_sats: int, rules: int) -> tuple[Leg, ...]:
-    """The legs of a settlement: platform, commission splits, LPs in enrolment order, the operator's part.
+    """Return the legs of a settlement: platform, commission splits, LPs in enrolment order, the operator's part.
 
     `platform_sats`: the platform's fee that was due.
     """
@@ -163,7 +166,7 @@ def share_among(
     platform_sats: int,
     rules: int,
 ) -> tuple[Leg, ...]:
-    """The legs of a cash-out whose LPs, and what each may spend, are known already."""
+    """Return the legs of a cash-out whose LPs and stakes are known already."""
     legs = _share_fee(book, machine, fee_sats, platform_sats, rules)
     _share_principal(book, legs, partakers, fiat_minor, principal_sats)
     return tuple(legs)

@@ -1,9 +1,9 @@
 """The worklist's commands: what an operator does about a settlement in trouble.
 
-What lives here: note, release, reset and retry. What does not: partial and refund (core/atm/settlements/corrections.py), which moves are
-legal (core/atm/settlements/moves.py), the first judgement (core/atm/settlements/rules.py), freezing
-(core/atm/settlements/compromise.py), which settlements are in trouble (reading/).
-docs/protocol.md sections 5 and 6; acceptance S8-S14, W1-W4, O8-O10; faults.md rows 36-41.
+What lives here: note, release, reset and retry. What does not: partial and refund
+(core/atm/settlements/corrections.py), which moves are legal (core/atm/settlements/moves.py), the first judgement
+(core/atm/settlements/rules.py), freezing (core/atm/settlements/compromise.py), which settlements are in trouble
+(reading/). docs/protocol.md sections 5 and 6; acceptance S8-S14, W1-W4, O8-O10; faults.md rows 36-41.
 """
 
 from nostrbot.core.atm.bounds import outgrows_sats
@@ -51,9 +51,9 @@ def note_settlement(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefus
 
 
 def release_settlement(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
-    """Share out a settlement that is held: by a guard, or because a wallet should have seen it.
+    """Share out a held settlement: a guard held it, or a wallet should have seen it.
 
-    Of one that is frozen the operator says that it is true, whatever its status, and no more: it stands as it stood.
+    For a frozen settlement this only lifts the freeze: the operator says that it is true; its status does not change.
     """
     named = find_named(book, order)
     if isinstance(named, Settlement) and named.is_frozen:
@@ -65,7 +65,7 @@ def release_settlement(book: Book, order: Order) -> tuple[Fact, ...] | CommandRe
 
 
 def reset_settlement(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
-    """Set a stuck settlement aside; one that is fresh only with a reason (faults.md row 39)."""
+    """Set a stuck settlement aside; a fresh one needs a reason (faults.md row 39)."""
     settlement = find_movable(book, order, SettlementStatus.ERRORED)
     if isinstance(settlement, Settlement):
         settlement = check_room(settlement, order)
@@ -94,7 +94,7 @@ def retry_settlement(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefu
 
 
 def _judge(book: Book, settlement: Settlement, order: Order, *, held_again: bool) -> tuple[Fact, ...] | CommandRefused:
-    """Share out a settlement of which nothing is booked. It was judged when it came, so a key changed since is no matter."""
+    """Share out a settlement that is not booked. It was judged when it came, so a key changed since does not matter."""
     machine, number = book.machines[settlement.machine], settlement.number
     if not machine.active:
         return CommandRefused(
@@ -119,7 +119,7 @@ def _judge(book: Book, settlement: Settlement, order: Order, *, held_again: bool
 
 
 def _retry_rest(book: Book, settlement: Settlement) -> tuple[Fact, ...] | CommandRefused:
-    """Make the failed legs again, with the same sats for the same parties; what was completed is not touched."""
+    """Make the failed legs again, with the same sats for the same parties; completed legs stay as they are."""
     if settlement.sale.direction is not Direction.CASH_OUT:
         return CommandRefused(Code.WRONG_STATUS, f"s{settlement.number} is a cash-in: it is booked whole or not at all")
     kept = tuple(leg for leg in settlement.legs if leg.status is LegStatus.COMPLETED)
