@@ -1,7 +1,7 @@
 """The alert plan: what an operator wants to be told without asking.
 
-What lives here: the command that changes it. What does not: when an alert is due (messages/alerts.py) and how it is sent.
-docs/protocol.md section 6.
+What lives here: the command that changes it. What does not: when an alert is due (messages/alerts.py) and how it is
+sent. docs/protocol.md section 6.
 """
 
 from dataclasses import replace

@@ -23,7 +23,7 @@ from nostrbot.core.ledger.transaction import Posting, Transaction
 
 
 def book_fact(fact: Fact) -> Transaction | None:
-    """The transaction a fact of this desk is booked as, or None when it moves no money."""
+    """Return the transaction a fact of this desk is booked as, or None when it moves no money."""
     booker = BOOKING.get(type(fact))
     return None if booker is None else booker(fact)
 
@@ -42,7 +42,7 @@ def _paid(fact: LpPaid) -> Transaction | None:
 
 
 def _cash_out(fact: SettlementProcessed) -> Transaction:
-    """The customer's sats come in and are owed to the legs' parties; cash leaves the LPs' and the operator's part."""
+    """Book a cash-out: the legs' parties are owed the customer's sats; cash leaves the LPs' and the operator's part."""
     sale, currency = fact.sale, fact.sale.currency
     postings = [
         (accounts.SATS, SAT, sale.wire_sats),
@@ -53,7 +53,7 @@ def _cash_out(fact: SettlementProcessed) -> Transaction:
 
 
 def _legs_given(legs: Iterable[Leg], machine: str, currency: str) -> list[Posting]:
-    """What completed legs move: sats are owed to their parties, and cash that was theirs is gone."""
+    """Return what completed legs move: their parties are owed sats, and the cash that was theirs is gone."""
     postings = []
     for leg in legs:
         if leg.status is not LegStatus.COMPLETED:
@@ -67,13 +67,13 @@ def _legs_given(legs: Iterable[Leg], machine: str, currency: str) -> list[Postin
 
 
 def _legs_taken_back(legs: Iterable[Leg], machine: str, currency: str) -> list[Posting]:
-    """The reverse, for legs that were completed and are voided now."""
+    """Return the reverse, for completed legs that are now void."""
     given = _legs_given((leg._replace(status=LegStatus.COMPLETED) for leg in legs), machine, currency)
     return [(account, unit, -amount) for account, unit, amount in given]
 
 
 def _retried(fact: SettlementRetried) -> Transaction:
-    """What was not booked yet: each completed leg was booked with its own part of the sale, so the rest remains."""
+    """Book the rest of a sale: each completed leg was booked with its own part, so only the remainder is left."""
     sale, machine, currency = fact.sale, fact.machine, fact.sale.currency
     left_sats = sale.wire_sats - sum(leg.sats for leg in fact.kept)
     left_minor = sale.fiat_minor - sum(leg.fiat_minor or 0 for leg in fact.kept)
@@ -86,7 +86,9 @@ def _retried(fact: SettlementRetried) -> Transaction:
 
 
 def _corrected(fact: SettlementCorrected) -> Transaction:
-    """The first sharing is reversed and the new one booked; the customer's sats stay, in part owed back to it."""
+    """Reverse the first sharing and book the new one; the customer's sats stay, and part of them is owed to the
+    customer.
+    """
     machine, currency, customer = fact.machine, fact.sale.currency, accounts.customer(fact.number)
     postings = [
         *_legs_taken_back(fact.voided, machine, currency),
@@ -98,7 +100,7 @@ def _corrected(fact: SettlementCorrected) -> Transaction:
 
 
 def _refunded(fact: SettlementRefunded) -> Transaction | None:
-    """Sats leave for the customer: those owed to it, or, with the whole sharing reversed, all of them."""
+    """Book sats that leave for the customer: those owed, or all of them once the whole sharing is reversed."""
     if not fact.sats:
         return None
     machine, currency = fact.machine, fact.sale.currency
@@ -120,13 +122,15 @@ def _refunded(fact: SettlementRefunded) -> Transaction | None:
 
 
 def _payment_voided(fact: PaymentVoided) -> Transaction | None:
-    """The reverse of the payment: the sats are the operator's again, the cash the LP's."""
+    """Reverse the payment: the sats are the operator's again, the cash the LP's."""
     paid = _lp_paid(tuple(leg._replace(status=LegStatus.COMPLETED) for leg in fact.voided), fact)
     return paid and Transaction(tuple((account, unit, -amount) for account, unit, amount in paid.postings))
 
 
 def _lp_paid(legs: Iterable[Leg], fact: LpPaid | PaymentVoided) -> Transaction | None:
-    """The operator's own sats become the LP's, the LP's cash the operator's; it stays where it is."""
+    """Book a payment: the operator's own sats become the LP's, and the LP's cash, which stays where it is, the
+    operator's.
+    """
     postings: list[Posting] = []
     for leg in legs:
         if leg.status is LegStatus.COMPLETED and leg.lp is not None and leg.fiat_minor:
@@ -140,7 +144,7 @@ def _lp_paid(legs: Iterable[Leg], fact: LpPaid | PaymentVoided) -> Transaction |
 
 
 def _counted(fact: CassettesCounted) -> Transaction | None:
-    """More in the machine than expected, or less: the difference is a variance, not anybody's cash."""
+    """Book a difference between the count and what was expected: it is a variance, not anybody's cash."""
     if not fact.variance_minor:
         return None
     return Transaction(
@@ -152,7 +156,7 @@ def _counted(fact: CassettesCounted) -> Transaction | None:
 
 
 def _cash_in(fact: SettlementProcessed) -> Transaction:
-    """The customer's cash comes in; the operator's sats pay the wire, and its fees are shared from what it keeps."""
+    """Book a cash-in: the customer's cash comes in, the operator's sats pay the wire, and its fees are shared."""
     sale, currency = fact.sale, fact.sale.currency
     postings = [
         (accounts.SATS, SAT, -sale.wire_sats),
@@ -165,7 +169,7 @@ def _cash_in(fact: SettlementProcessed) -> Transaction:
 
 
 def _payable(leg: Leg) -> str:
-    """The account a leg's sats are owed to."""
+    """Return the account a leg's sats are owed to."""
     if leg.type is LegType.SUPER_FEE:
         return accounts.PLATFORM
     if leg.lp is not None:
@@ -176,7 +180,7 @@ def _payable(leg: Leg) -> str:
 
 
 def _deposit(fact: DepositChanged) -> Transaction | None:
-    """Cash enters a machine when a deposit is confirmed and leaves it when one is reversed; else nothing moves."""
+    """Book a deposit: cash enters a machine at its confirmation and leaves at its reversal; nothing else moves."""
     deposit = fact.deposit
     if fact.returned_minor:
         amount_minor = -fact.returned_minor

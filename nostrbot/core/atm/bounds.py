@@ -1,8 +1,8 @@
 """Bounds: how far the money of a book may grow, so that whatever is sealed, kept, signed or shown has room for it.
 
 What lives here: the largest amounts, and telling what would pass them. What does not: rejecting or holding a sale
-(core/atm/settlements/rules.py, core/atm/settlements/guards.py) and the tree that must hold what is owed (core/proofs/liabilities.py). docs/protocol.md
-section 5; faults.md rows A1, A4, A14, A17.
+(core/atm/settlements/rules.py, core/atm/settlements/guards.py) and the tree that must hold what is owed
+(core/proofs/liabilities.py). docs/protocol.md section 5; faults.md rows A1, A4, A14, A17.
 
 Journals and databases have 64 bits for an integer, and other people's JSON has 53. Every amount in a fact is within the
 bounds of this file; a sum of many is text wherever it is kept.
@@ -34,12 +34,15 @@ _TOO_MANY_SATS = (
 
 
 def owed_sats(book: Book) -> int:
-    """Return the sats that a book owes: to LPs, the platform, other parties and customers, and what is the operator's own."""
+    """Return the sats that a book owes: to LPs, the platform, other parties and customers, and what is the operator's
+    own.
+    """
     return book.balances.of(SATS, SAT) + max(0, -book.own_sats())
 
 
 def outgrows_sats(book: Book, facts: Iterable[Fact]) -> bool:
-    """Return whether facts would lift what a book owes above all bounds, or take the operator's own sats as far below zero.
+    """Return whether facts would lift what a book owes above all bounds, or take the operator's own sats as far below
+    zero.
 
     A book that is beyond them already may do whatever leads back.
     """

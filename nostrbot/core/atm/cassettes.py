@@ -1,11 +1,11 @@
 """Cassettes: what a machine states of them, what its operator sets and counts, and what is sent to the machine.
 
 What lives here: deciding a machine's statement, and the operator's commands. What does not: banknotes that leave with a
-sale (core/atm/till.py), reading a statement (core/atm/payloads/cassette_state.py), booking a variance (core/atm/booking.py).
-docs/protocol.md sections 3.4, 4, 6; acceptance T5-T14.
+sale (core/atm/till.py), reading a statement (core/atm/payloads/cassette_state.py), booking a variance
+(core/atm/booking.py). docs/protocol.md sections 3.4, 4, 6; acceptance T5-T14.
 
-Only a machine's own statement creates a cassette: how many there are is a matter of its hardware. Statements may come late
-or again, so each cassette goes by the newest that names it, in whatever order they come (faults.md rows 11, 12).
+Only a machine's own statement creates a cassette: how many there are is a matter of its hardware. Statements may come
+late or again, so each cassette goes by the newest that names it, in whatever order they come (faults.md rows 11, 12).
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
 """Counters: what a machine's own count of settlements tells of those that did not come.
 
 What lives here: the newest number, the gaps before it, a count that strayed, and ending them. What does not: which
-settlements are heard (core/evolution.py), `gap dismiss` (core/atm/gaps.py), what an operator is told (messages/alerts.py). docs/protocol.md
-section 3.1; review A16. A counter begins anew with each key of its machine.
+settlements are heard (core/evolution.py), `gap dismiss` (core/atm/gaps.py), what an operator is told
+(messages/alerts.py). docs/protocol.md section 3.1; review A16. A counter starts again with each key of its machine.
 """
 
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ BACK_MAX = 100  # what comes so late was overtaken; what is further back is anot
 class Gap:
     """Settlements `first`..`last` of a machine's counter that have not come, noticed `at` by number `by`.
 
-    What comes later may part a gap: its parts have `by` in common.
+    A number that comes later may part a gap: its parts have `by` in common.
     """
 
     first: int
@@ -28,7 +28,7 @@ class Gap:
     by: int
 
     def __str__(self) -> str:
-        """The numbers that are missing: `42`, or `42-44`."""
+        """Return the numbers that are missing: `42`, or `42-44`."""
         return f"{self.first}" if self.first == self.last else f"{self.first}-{self.last}"
 
 
@@ -59,7 +59,7 @@ class Counter:
         return [*self.gaps, *(self.stray.gaps if self.stray else ())]
 
     def hear(self, n: int, at: int, rules: int) -> None:
-        """Note one number. The first one heard is where counting begins; what lies before it was never ours."""
+        """Note one number. Counting begins at the first number heard; numbers before it were never ours."""
         if self.newest is None or n == self.newest + 1:
             self.newest, self.stray = n, None
         elif n > self.newest and (n - self.newest <= JUMP_MAX or rules < SOUND):
@@ -69,7 +69,7 @@ class Counter:
             self._hear_stray(n, at, self.newest)
 
     def set_back(self, now: int) -> None:
-        """The clock had run ahead and was set right to `now`: what was noticed later counts as noticed now."""
+        """Move what was noticed later than `now` to now: the clock had run ahead and was set right."""
         for gap in self.missing:
             gap.at = min(gap.at, now)
         if self.stray is not None:
@@ -87,7 +87,7 @@ class Counter:
             self.stray = Stray(n, n, stray.at if stray else at)
 
     def dismiss(self, runs: Iterable[tuple[int, int]], newest: int | None, *, is_over: bool) -> None:
-        """Wait no longer for these numbers; `is_over`: counting goes on from `newest`, or from whatever is heard next."""
+        """Stop waiting for these numbers; `is_over`: counting goes on from `newest`, or from the next number heard."""
         for first, last in runs:
             for gaps in (self.gaps, self.stray.gaps if self.stray else []):
                 _take_out(gaps, first, last)

@@ -1,8 +1,8 @@
 """Deposits: an LP's cash on its way into a machine, and back.
 
 What lives here: the commands that add, edit, confirm, cancel and reverse one. What does not: how cash turns into sats
-(core/atm/settlements/dca.py). docs/protocol.md section 6; acceptance D1-D9, L5. A confirmed deposit is never un-confirmed: it is
-reversed, by a new fact with its own postings.
+(core/atm/settlements/dca.py). docs/protocol.md section 6; acceptance D1-D9, L5. A confirmed deposit is never
+un-confirmed: it is reversed, by a new fact with its own postings.
 """
 
 from dataclasses import replace
@@ -24,7 +24,9 @@ DEPOSIT_MINOR_MAX = 10**15  # more than any machine holds
 
 
 def add_deposit(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
-    """Note cash to come. Refused until the LP has joined; the currency is the machine's, whatever is asked (D2)."""
+    """Note cash to come. Refused until the LP has joined; the currency is the machine's, whatever the command says
+    (D2).
+    """
     args = order.args
     lp, machine = find_lp(book, args["lp"]), find_machine(book, args["machine"])
     if isinstance(lp, CommandRefused):
@@ -72,7 +74,7 @@ def edit_deposit(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
 
 
 def confirm_deposit(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
-    """The cash is in the machine: from now on it counts."""
+    """Confirm that the cash is in the machine: from now on it counts."""
     deposit = _find_movable(book, order, DepositStatus.CONFIRMED)
     if isinstance(deposit, CommandRefused):
         return deposit

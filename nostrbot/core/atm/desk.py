@@ -1,6 +1,7 @@
 """The ATM desk: machines, LPs and their cash, sales and what becomes of them.
 
-What lives here: what it brings to every book, in one place. What does not: what each part does (the modules beside this).
+What lives here: what it brings to every book, in one place. What does not: what each part does (the modules beside
+this).
 """
 
 from nostrbot.core.atm import (
@@ -32,7 +33,7 @@ from nostrbot.nostr import kinds
 
 
 def _due(book: Book, at: int, rules: int) -> tuple[Fact, ...]:
-    """Return what waits for keys that are somebody's by now, or else the slots of fixed mode."""
+    """Return the sats that wait for keys which now have an owner, or else the slots of fixed mode that are due."""
     moves = parties.due_moves(book) if rules >= SOUND else ()
     return moves or fixed.decide_slots(book, at, rules)
 

@@ -1,7 +1,8 @@
 """Dossiers: all that is known of one settlement, from its birth on, and how it stands now.
 
 What lives here: the facts about one settlement in order, folded into a Settlement. What does not: what may be done to
-it (core/atm/settlements/worklist.py) and where its facts are found again (store/). docs/protocol.md section 5; acceptance S1, S6, S14.
+it (core/atm/settlements/worklist.py) and where its facts are found again (store/). docs/protocol.md section 5;
+acceptance S1, S6, S14.
 """
 
 from collections.abc import Iterable, Mapping
@@ -42,11 +43,11 @@ class Dossier:
     later: tuple[tuple[Later, int], ...] = ()
 
     def followed_by(self, fact: Later, at: int) -> "Dossier":
-        """The dossier with one more fact."""
+        """Return the dossier with one more fact."""
         return self.followed_by_all([(fact, at)])
 
     def followed_by_all(self, facts: Iterable[tuple[Later, int]]) -> "Dossier":
-        """The dossier with more facts, each with its time."""
+        """Return the dossier with more facts, each with its time."""
         return replace(self, later=(*self.later, *facts))
 
 
@@ -109,7 +110,7 @@ class Settlement:
 
 
 def as_it_stands(dossier: Dossier) -> Settlement:
-    """Fold a dossier into the settlement of now. What grows is put together once, so this takes as long as it is."""
+    """Fold a dossier into the settlement of now. The time it takes grows with the dossier's length only."""
     settlement = _newborn(dossier.birth, dossier.at)
     legs, notes = {leg.number: leg for leg in settlement.legs}, list[Note]()
     for fact, at in dossier.later:
@@ -157,7 +158,7 @@ def _newborn(fact: SettlementFact, at: int) -> Settlement:
 
 
 def _changed(fact: Later) -> tuple[Leg, ...]:
-    """The legs that a fact adds, or replaces by how they stand now."""
+    """Return the legs that a fact adds, or replaces by how they stand now."""
     match fact:
         case SettlementProcessed():
             return fact.legs
@@ -170,7 +171,7 @@ def _changed(fact: Later) -> tuple[Leg, ...]:
 
 
 def _follow(now: Settlement, fact: Later, at: int, legs: Mapping[int, Leg]) -> Settlement:
-    """The settlement after one more fact, but for its legs and notes."""
+    """Return the settlement after one more fact, but for its legs and notes."""
     match fact:
         case SettlementProcessed():
             return replace(now, status=fact.status, error=None, since=at, processed_at=at, booked_at=at)
@@ -199,7 +200,8 @@ def _follow(now: Settlement, fact: Later, at: int, legs: Mapping[int, Leg]) -> S
             refunded = replace(
                 now, status=SettlementStatus.REFUNDED, error=None, owed_sats=0, since=at, processed_at=at
             )
-            # Of a corrected one only the rest went back: what was shared out is there still, and as doubtful as before.
+            # A corrected settlement gives only the rest back: what was shared out is there still, and as doubtful as
+            # before.
             return replace(refunded, is_frozen=now.is_frozen and any(map(_is_in_force, legs.values())))
         case SettlementFrozen():
             return replace(now, is_frozen=True)
@@ -214,7 +216,7 @@ def _is_in_force(leg: Leg) -> bool:
 
 
 def _note_of(fact: Later, at: int) -> Note | None:
-    """The operator's word that came with a fact."""
+    """Return the operator's word that came with a fact."""
     match fact:
         case SettlementMoved() | SettlementCorrected() | SettlementRefunded() | SettlementNoted() if fact.note:
             return Note(at, fact.by, fact.note)

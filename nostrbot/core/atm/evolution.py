@@ -1,7 +1,7 @@
 """Evolution by the ATM desk: how a book changes with machines, LPs, their cash and plans.
 
-What lives here: one function a fact, and the table of them, those of settlements included. What does not: which accounts a
-fact moves (core/atm/booking.py), what is so (core/engine.py and the rules beside this).
+What lives here: one function a fact, and the table of them, those of settlements included. What does not: which
+accounts a fact moves (core/atm/booking.py), what is so (core/engine.py and the rules beside this).
 """
 
 from collections.abc import Mapping
@@ -103,7 +103,7 @@ def _preferences_set(fact: PreferencesSet, book: Book, place: Place) -> None:
 
 
 def _note_origins(lp: Lp, before: Preferences | None, after: Preferences, place: Place) -> None:
-    """Note of each aspect that is chosen otherwise now in which entry that was said."""
+    """Note, for each aspect whose choice changed, the entry of that choice."""
     for aspect, names in PREFERENCE_ASPECTS.items():
         if before is None or any(getattr(before, name) != getattr(after, name) for name in names):
             lp.preference_seqs[aspect] = place.seq
@@ -125,7 +125,7 @@ def _deposit_changed(fact: DepositChanged, book: Book, place: Place) -> None:
 
 
 def _counted_minor(deposit: Deposit) -> int:
-    """What a deposit adds to its LP's balance: only cash that is really in the machine (acceptance D4, D9)."""
+    """Return what a deposit adds to its LP's balance: only cash that is really in the machine (acceptance D4, D9)."""
     return 0 if deposit.confirmed_at is None else deposit.amount_minor - deposit.reversed_minor
 
 

@@ -1,7 +1,7 @@
 """Facts of the ATM desk: machines, LPs and their cash, payments apart from sales, cassettes, plans.
 
-What lives here: one class a fact. What does not: facts of settlements (core/atm/settlements/facts.py), the plain form of all
-facts (core/facts.py).
+What lives here: one class a fact. What does not: facts of settlements (core/atm/settlements/facts.py), the plain form
+of all facts (core/facts.py).
 """
 
 from dataclasses import dataclass
@@ -66,7 +66,9 @@ class PreferencesSet:
 
 @dataclass(frozen=True, slots=True)
 class PreferencesCarried:
-    """What an LP chose with another operator, for the `join` with this one that follows at once; until then it joined not."""
+    """An LP's choices with another operator, carried in just before its `join` with this one; until then it has not
+    joined.
+    """
 
     name: ClassVar[str] = "preferences_carried"
     lp: str
@@ -149,7 +151,7 @@ class PartyMoved:
 class SlotsKept:
     """Fixed mode: the slots of a local day that have had their turn now.
 
-    `short_sats`: how many more sats of its own the operator needed for every LP to get its due.
+    `short_sats`: how many more sats the operator needed for every LP to get its due.
     """
 
     name: ClassVar[str] = "slots_kept"
@@ -160,7 +162,7 @@ class SlotsKept:
 
 @dataclass(frozen=True, slots=True)
 class FixedPlanSet:
-    """When fixed LPs get their sats, and how much at most."""
+    """The fixed plan was set: the times at which fixed LPs get their sats, and their limit."""
 
     name: ClassVar[str] = "fixed_plan_set"
     plan: FixedPlan
@@ -168,7 +170,7 @@ class FixedPlanSet:
 
 @dataclass(frozen=True, slots=True)
 class AlertPlanSet:
-    """What the operator wants to be told."""
+    """The operator's alert plan was set."""
 
     name: ClassVar[str] = "alert_plan_set"
     plan: AlertPlan
@@ -191,7 +193,7 @@ class FeesPublished:
 
 @dataclass(frozen=True, slots=True)
 class CassettesStated:
-    """A machine stated its cassettes: its word counts for those it names, unless it has said something newer of one."""
+    """A machine stated its cassettes: for each cassette its newest statement counts."""
 
     name: ClassVar[str] = "cassettes_stated"
     machine: str
@@ -224,7 +226,7 @@ class GapsDismissed:
 
     Attributes:
         runs: their numbers, as (first, last).
-        newest: what counting goes on from where `is_over`: the count before is; None: from whatever is heard next.
+        newest: the number that counting goes on from if `is_over`; None: from whatever is heard next.
     """
 
     name: ClassVar[str] = "gaps_dismissed"
@@ -256,7 +258,9 @@ class PlatformFeeSet:
 
 @dataclass(frozen=True, slots=True)
 class MachineFreed:
-    """The platform took a machine's key from the book it was enrolled in; another may have it. `machine`: "" in the root book."""
+    """The platform took a machine's key from the book it was enrolled in; another may have it. `machine`: "" in the
+    root book.
+    """
 
     name: ClassVar[str] = "machine_freed"
     machine: str

@@ -1,9 +1,10 @@
 """Fixed mode: LPs that take their sats at times of the day, out of the operator's own.
 
-What lives here: which slots are due, what each LP gets in them, and the commands that set slots and limit. What does not:
-flow mode (core/atm/settlements/dca.py), prices (core/atm/prices.py), the calendar (core/local_time.py), and who looks at the clock (bot.py). docs/protocol.md section 5;
-acceptance X6-X10, O12, O13; faults.md rows 17 and 18. A slot has its turn once in a local day, however often and
-whenever somebody looks: a bot that was down catches up with today, never with yesterday.
+What lives here: which slots are due, what each LP gets in them, and the commands that set slots and limit. What does
+not: flow mode (core/atm/settlements/dca.py), prices (core/atm/prices.py), the calendar (core/local_time.py), and who
+looks at the clock (bot.py). docs/protocol.md section 5; acceptance X6-X10, O12, O13; faults.md rows 17 and 18. A slot
+has its turn once in a local day, however often and whenever somebody looks: a bot that was down catches up with today,
+never with yesterday.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -32,7 +33,7 @@ NO_RATE = "0"  # of payments at a machine that has none yet: they are all skippe
 
 
 def due_slots(book: Book, at: int) -> tuple[str, ...]:
-    """The slots of the local day whose time has come and that have not had their turn."""
+    """Return the due slots of the local day that have not had their turn."""
     day = local_day(book.tz, at)
     if not book.active or day < book.fixed_day:
         return ()
@@ -40,20 +41,22 @@ def due_slots(book: Book, at: int) -> tuple[str, ...]:
 
 
 def _come(tz: str, day: str, slots: Iterable[str], at: int) -> tuple[str, ...]:
-    """Those of a day's slots whose time has come."""
+    """Return the slots of a day whose time has come."""
     moments = ((slot, moment_of(tz, day, slot)) for slot in slots)
     return tuple(slot for slot, moment in moments if moment is not None and moment <= at)
 
 
 def open_slots(book: Book, day: str) -> tuple[str, ...]:
-    """The slots that have not had their turn on a local day."""
+    """Return the slots that have not had their turn on a local day."""
     if day != book.fixed_day:
         return book.fixed_plan.slots
     return tuple(slot for slot in book.fixed_plan.slots if slot not in book.fixed_slots)
 
 
 def next_slot_at(book: Book, at: int) -> int | None:
-    """When there is something due next, in unix seconds: not after `at` where it is due already. None: nothing is planned."""
+    """Return the next time (unix seconds) at which a slot is due, at most `at` if one is due already. None if none is
+    planned.
+    """
     if not book.active:
         return None
     first = date.fromisoformat(max(local_day(book.tz, at), book.fixed_day))
@@ -63,7 +66,9 @@ def next_slot_at(book: Book, at: int) -> int | None:
 
 
 class _Payment(NamedTuple):
-    """One LP's due at one machine: `sats` for `fiat_minor` of its cash. `reason`: why it gets nothing; both are 0 then."""
+    """One LP's due at one machine: `sats` for `fiat_minor` of its cash. `reason`: why it gets nothing; both are 0
+    then.
+    """
 
     lp: str
     machine: str
@@ -75,7 +80,7 @@ class _Payment(NamedTuple):
 
 
 class _Turn(NamedTuple):
-    """How many of a day's slots have their turn now, of how many that remain, and by which rules."""
+    """One turn of fixed mode: how many of the day's remaining slots are due now, and the rules in force."""
 
     due: int
     remaining: int
@@ -83,7 +88,7 @@ class _Turn(NamedTuple):
 
 
 def decide_slots(book: Book, at: int, rules: int) -> tuple[Fact, ...]:
-    """Keep the slots that are due: that they are kept, then what LPs get, machine by machine. Nothing due: no facts."""
+    """Keep the due slots: note that they are kept, then pay LPs machine by machine. No facts if nothing is due."""
     due = due_slots(book, at)
     if not due:
         return ()
@@ -106,7 +111,9 @@ def decide_slots(book: Book, at: int, rules: int) -> tuple[Fact, ...]:
 
 
 def _serve(payments: list[_Payment], own_sats: int) -> Iterator[_Payment]:
-    """In order, as long as the operator's own sats last. Whom they do not reach gets nothing, who needs fewer may still."""
+    """Pay in order while the operator's sats last. An LP whose amount is too large is skipped; a later, smaller one
+    may be paid.
+    """
     for payment in payments:
         if payment.sats and payment.sats > own_sats:
             yield payment._replace(fiat_minor=0, sats=0, reason=SkipReason.SHORT_OF_SATS)
@@ -116,7 +123,7 @@ def _serve(payments: list[_Payment], own_sats: int) -> Iterator[_Payment]:
 
 
 def _payments(book: Book, day: str, due: int, rules: int) -> Iterator[_Payment]:
-    """What fixed LPs are due, for so many of the day's slots, in the order they were enrolled."""
+    """Return what fixed LPs are due for this number of the day's slots, in enrolment order."""
     given_minor = book.fixed_given_minor if day == book.fixed_day else {}
     remaining = len(open_slots(book, day))
     for lp in book.lps.values():
@@ -134,7 +141,7 @@ def _payments(book: Book, day: str, due: int, rules: int) -> Iterator[_Payment]:
 
 
 def _purses(book: Book, lp: Lp) -> Mapping[str, list[Seat]]:
-    """Where an LP has cash and is active, by currency; in the order it was enrolled there."""
+    """Return the machines at which an LP has cash and is active, by currency, in the order of its enrolments."""
     purses: dict[str, list[Seat]] = {}
     for seat in lp.seats.values():
         if seat.enrolment.active and seat.remaining_minor > 0:
@@ -143,7 +150,9 @@ def _purses(book: Book, lp: Lp) -> Mapping[str, list[Seat]]:
 
 
 def _due_to(book: Book, currency: str, seats: list[Seat], left_minor: int, turn: _Turn) -> Iterator[_Payment]:
-    """One LP's due in one currency: of what is left to it today, and what it has, `turn.due` parts of `turn.remaining`."""
+    """Return one LP's due in one currency: `turn.due` parts of `turn.remaining` of the rest of its limit and its
+    cash.
+    """
     prices = {seat.enrolment.machine: price_in_force(book, seat.enrolment.machine, turn.rules) for seat in seats}
     settled = {machine for machine, price in prices.items() if price is not None and price.is_settled}
     payable_minor = sum(seat.remaining_minor for seat in seats if seat.enrolment.machine in settled)
@@ -166,7 +175,7 @@ def _due_to(book: Book, currency: str, seats: list[Seat], left_minor: int, turn:
 
 
 def floor_minor(limit: str, currency: str) -> int:
-    """A limit in a currency's minor units; what is finer than they are does not count."""
+    """Return a limit in a currency's minor units; finer decimals do not count."""
     value = parse_decimal(limit)
     assert value is not None, "a limit was read before it came here"
     places = minor_digits(currency) - value.places

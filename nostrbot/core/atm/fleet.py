@@ -1,9 +1,9 @@
 """The fleet: what is known of each machine outside its book, from what it says of itself.
 
 What lives here: what one more beacon, or one more telemetry, makes of what is known. What does not: reading them
-(core/atm/payloads/beacon.py), keeping what they come to, and what an operator is told when they stay away (messages/alerts.py).
-docs/protocol.md sections 3.2, 3.3; acceptance T1-T4; faults.md rows 13, 14, 16. No money moves by any of it, so none of
-it is a journal entry.
+(core/atm/payloads/beacon.py), keeping what they come to, and what an operator is told when they stay away
+(messages/alerts.py). docs/protocol.md sections 3.2, 3.3; acceptance T1-T4; faults.md rows 13, 14, 16. No money moves by
+any of it, so none of it is a journal entry.
 
 Two clocks meet here. A machine's own dates put its words in order, so that an older one, come late, changes nothing.
 The bot's clock says when it was heard, so that a machine whose clock is slow does not count as down.
@@ -25,7 +25,7 @@ NOTHING_SAID = Beacon()
 
 @dataclass(frozen=True, slots=True)
 class MachineStatus:
-    """What is known of one machine. Moments are unix seconds; 0 and "": there is none yet.
+    """The status of one machine, as known beside its book. Moments are unix seconds; 0 and "": there is none yet.
 
     Attributes:
         beacon: every field it ever named, as it named it last.
@@ -49,11 +49,11 @@ class MachineStatus:
     dealt: tuple[str, ...] = ()
 
     def told(self) -> dict[str, Any] | None:
-        """The newest telemetry as an object, or None."""
+        """Return the newest telemetry as an object, or None."""
         return orjson.loads(self.telemetry) if self.telemetry else None
 
     def plain(self) -> dict[str, Any]:
-        """All of it as plain data."""
+        """Return all of it as plain data."""
         return {
             "beacon": self.beacon.said(),
             "beacon_at": self.beacon_at,
@@ -69,7 +69,7 @@ class MachineStatus:
 
 
 def read_sighting(plain: dict[str, Any]) -> MachineStatus:
-    """The sighting that Sighting.plain() described. Raises TypeError or ValueError on anything else."""
+    """Read the status that MachineStatus.plain() wrote. Raises TypeError or ValueError on anything else."""
     unread, dealt = read_unread(plain.get("unread", ())), tuple(plain.get("dealt", ()))  # rows of before have none
     beacon = Beacon.model_validate(plain["beacon"])
     return MachineStatus(**{**plain, "beacon": beacon, "unread": unread, "dealt": dealt})
@@ -79,7 +79,7 @@ UNSEEN = MachineStatus()
 
 
 class StatusChange(NamedTuple):
-    """What is known of a machine after one more word of it, and why that word was refused, if it was."""
+    """The status of a machine after one more message of it, and why that message was refused, if it was."""
 
     sighting: MachineStatus
     refusal: Refusal | None = None

@@ -1,7 +1,7 @@
 """Gaps: `gap dismiss`, by which an operator says that settlements missing in a machine's count will not come.
 
-What lives here: the command, and what is missing then. What does not: the count itself (core/atm/counter.py). docs/protocol.md
-sections 3.1 and 6; review A16.
+What lives here: the command, and what is missing then. What does not: the count itself (core/atm/counter.py).
+docs/protocol.md sections 3.1 and 6; review A16.
 """
 
 from copy import deepcopy

@@ -1,6 +1,7 @@
-"""What operators can say to the bot: their rows of the ATM desk's commands.
+"""The operators' commands: their rows of the ATM desk's table.
 
-What lives here: the rows. What does not: the others' rows, and the whole table (core/table.py). docs/protocol.md section 6.
+What lives here: the rows. What does not: the others' rows, and the whole table (core/table.py). docs/protocol.md
+section 6.
 """
 
 from nostrbot.core.atm.states import DepositStatus, Direction, SettlementStatus, Trust

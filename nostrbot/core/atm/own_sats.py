@@ -1,7 +1,8 @@
 """Own sats: paying for an LP's cash out of what is the operator's.
 
-What lives here: how many sats it is worth, and `settle`, by which an operator pays an LP when it likes. What does not: the
-price (core/atm/prices.py), paying at times of day (core/atm/fixed.py) and sharing out a sale (core/atm/settlements/dca.py). docs/protocol.md sections 5 and 6; acceptance X14.
+What lives here: how many sats it is worth, and `settle`, by which an operator pays an LP when it likes. What does not:
+the price (core/atm/prices.py), paying at times of day (core/atm/fixed.py) and sharing out a sale
+(core/atm/settlements/dca.py). docs/protocol.md sections 5 and 6; acceptance X14.
 """
 
 from nostrbot.core.atm.facts import LpPaid
@@ -22,7 +23,7 @@ from nostrbot.money import format_minor, minor_digits, parse_decimal
 
 
 def sats_for(fiat_minor: int, currency: str, rate: str) -> int:
-    """What an amount of fiat buys at a rate, in whole sats: what is less than one stays the operator's."""
+    """Return how many whole sats an amount of fiat buys at a rate; a fraction of a sat stays the operator's."""
     price = parse_decimal(rate)
     assert price is not None, "a rate was read before it came here"
     return int(fiat_minor * price.digits // 10 ** (minor_digits(currency) + price.places))
@@ -80,7 +81,7 @@ def settle_lp(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
 
 
 def _find_price(book: Book, machine: Machine, rules: int) -> str | CommandRefused:
-    """The price where the operator names none: one that no single report set."""
+    """Return the price where the operator names none: a price that no single report set."""
     name, price = machine.handle, price_in_force(book, machine.handle, rules)
     if price is None:
         return CommandRefused(

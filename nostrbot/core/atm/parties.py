@@ -1,8 +1,9 @@
 """Parties: sats that wait for another key in a commission split, and how they move when that key is somebody's here.
 
-What lives here: what moves to the LP or the operator that a key has become, and what moves back when a sale is undone. What
-does not: whose a key is (core/platform/roles.py), sharing fees (core/atm/settlements/rules.py). docs/protocol.md section 5; the review of
-November 2026, A10. Nothing is lost on the way: what a party's account loses its owner's account gets.
+What lives here: what moves to the LP or the operator that a key has become, and what moves back when a sale is undone.
+What does not: whose a key is (core/platform/roles.py), sharing fees (core/atm/settlements/rules.py). docs/protocol.md
+section 5; the review of November 2026, A10. Nothing is lost on the way: what a party's account loses its owner's
+account gets.
 """
 
 from collections.abc import Iterable
@@ -24,12 +25,12 @@ from nostrbot.core.rules import SOUND
 
 
 def waiting_sats(book: Book, pubkey: str) -> int:
-    """The sats that are owed to a key as a party."""
+    """Return the sats that are owed to a key as a party."""
     return -book.balances.of(accounts.party(pubkey), accounts.SAT)
 
 
 def due_moves(book: Book) -> tuple[Fact, ...]:
-    """What waits for keys that are an LP's or the operator's: in a book from before it is moved by the clock."""
+    """Return what waits for keys that are an LP's or the operator's; in an old book the clock moves it."""
     facts: list[Fact] = []
     number = book.leg_count + 1
     for pubkey in sorted(book.parties):
@@ -42,7 +43,7 @@ def due_moves(book: Book) -> tuple[Fact, ...]:
 
 
 def enrol(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
-    """`lp add`, and what waits for that key; the operator's own key has nothing waiting."""
+    """Decide `lp add`, and move what waits for that key; nothing waits for the operator's own key."""
     facts = enrol_lp(book, order)
     if isinstance(facts, CommandRefused) or order.rules < SOUND:
         return facts
@@ -54,7 +55,7 @@ def enrol(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
 
 
 def replace_operator(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
-    """`operator replace`, and in the operator's book what waits for the key that speaks for it now."""
+    """Decide `operator replace`, and move in the operator's book what waits for its new key."""
     facts = platform.replace_operator(book, order)
     if isinstance(facts, CommandRefused) or not facts or order.rules < SOUND or book.key == ROOT:
         return facts
@@ -73,12 +74,12 @@ def _leg(number: int, lp: str, sats: int, status: LegStatus = LegStatus.COMPLETE
 
 
 def correct(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
-    """`settlement partial`, and what it takes back of what was moved."""
+    """Decide `settlement partial`, and take back its part of what was moved."""
     return _with_what_moves_back(book, order, correct_settlement(book, order))
 
 
 def refund(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
-    """`settlement refund`, and what it takes back of what was moved."""
+    """Decide `settlement refund`, and take back its part of what was moved."""
     return _with_what_moves_back(book, order, refund_settlement(book, order))
 
 
@@ -103,7 +104,7 @@ def _with_what_moves_back(
 
 
 def _own_part_after(book: Book, facts: Iterable[Fact]) -> int:
-    """What the operator will have brought in and not paid out: cash-ins are paid from elsewhere (review A11)."""
+    """Return what the operator will have brought in and not paid out: cash-ins are paid from elsewhere (review A11)."""
     left = book.own_sats() + book.cash_in_sats
     for fact in facts:
         booked = book_fact(fact)
@@ -115,7 +116,7 @@ def _own_part_after(book: Book, facts: Iterable[Fact]) -> int:
 
 
 def _moves_back(book: Book, voided: Iterable[Leg], legs: tuple[Leg, ...]) -> list[Fact]:
-    """What a party's account lacks once these legs are voided: from its LP first, then from the operator."""
+    """Return what a party's account lacks once these legs are void: from its LP first, then from the operator."""
     short: dict[str, int] = {}
     for leg in voided:
         if leg.pubkey is not None:
@@ -138,7 +139,7 @@ def _moves_back(book: Book, voided: Iterable[Leg], legs: tuple[Leg, ...]) -> lis
 
 
 def _less(book: Book, pubkey: str, moved: Moved, taken: int, number: int) -> PartyMoved:
-    """The move to an LP made again, with less."""
+    """Return the move to an LP made again, with less."""
     machine = next(iter(book.lps[moved.lp].seats))
     voided = (_leg(moved.number, moved.lp, moved.sats, LegStatus.VOIDED),)
     legs = (_leg(number, moved.lp, moved.sats - taken),) if taken < moved.sats else ()

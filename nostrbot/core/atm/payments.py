@@ -1,9 +1,9 @@
 """Payments: taking back what an LP was paid apart from any settlement.
 
-What lives here: `payment void`, for legs of fixed mode and of `settle`, and which of them a stolen key may have priced. What
-does not: paying (core/atm/fixed.py, core/atm/own_sats.py), and legs of a settlement, which are corrected and refunded with it
-(core/atm/settlements/worklist.py). docs/protocol.md sections 5 and 6; review A3. The payment stays in the journal; voiding it is an entry of
-its own.
+What lives here: `payment void`, for legs of fixed mode and of `settle`, and which of them a stolen key may have priced.
+What does not: paying (core/atm/fixed.py, core/atm/own_sats.py), and legs of a settlement, which are corrected and
+refunded with it (core/atm/settlements/worklist.py). docs/protocol.md sections 5 and 6; review A3. The payment stays in
+the journal; voiding it is another entry.
 """
 
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ def void_payment(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     """
     number = order.args["leg"]
     paid = book.recall.legs.get(number)
-    # What had waited for a key is a commission, and no payment.
+    # Sats that had waited for a key are a commission, not a payment.
     if paid is None or (paid.settlement is None and paid.leg.type is LegType.OPERATOR_SPLIT):
         return CommandRefused(Code.NOT_FOUND, f"there is no leg l{number}: `payment list` shows what you paid LPs")
     if paid.settlement is not None:
@@ -62,7 +62,9 @@ def void_payment(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
 
 
 def priced_since(legs: Iterable[PaidLeg], machine: str, since: int) -> list[PaidLeg]:
-    """Return what was paid at a machine since then and is in force, newest first: a stolen key may have set its price."""
+    """Return what was paid at a machine since then and is in force, newest first: a stolen key may have set its
+    price.
+    """
     found = [
         paid
         for paid in legs

@@ -1,7 +1,7 @@
-"""What the platform can say about machines, fees and whose shares wait: its rows of the ATM desk's commands.
+"""The platform's commands about machines, fees and waiting shares: its rows of the ATM desk's table.
 
-What lives here: the rows. What does not: what it can say about operators alone (core/platform/commands.py), the whole table
-(core/table.py). docs/protocol.md section 6.
+What lives here: the rows. What does not: what it can say about operators alone (core/platform/commands.py), the whole
+table (core/table.py). docs/protocol.md section 6.
 """
 
 from nostrbot.core.commands import arguments

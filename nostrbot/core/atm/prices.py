@@ -1,8 +1,9 @@
 """Prices: what a machine's own sales say a unit of fiat is worth, so that no single report sets a price.
 
-What lives here: the median of a machine's recent rates, how far a rate is off it, and whether it can be relied on just now.
-What does not: what is paid by it (core/atm/own_sats.py, core/atm/fixed.py), what a guard holds (core/atm/settlements/guards.py), and which rates are
-kept (core/atm/till.py). docs/protocol.md section 5; review A3. Exact: nothing is divided, there is no float.
+What lives here: the median of a machine's recent rates, how far a rate is off it, and whether it can be relied on just
+now. What does not: what is paid by it (core/atm/own_sats.py, core/atm/fixed.py), what a guard holds
+(core/atm/settlements/guards.py), and which rates are kept (core/atm/till.py). docs/protocol.md section 5; review A3.
+Exact: nothing is divided, there is no float.
 """
 
 from typing import NamedTuple
@@ -20,7 +21,8 @@ class Price(NamedTuple):
     """A machine's price, in sats per unit of fiat.
 
     Attributes:
-        usual: the median of its recent rates, of two the lower; what is paid. Of two that disagree, the one before.
+        usual: the median of its recent rates, of two the lower; sats are paid by it. If two rates disagree, it is the
+            earlier one.
         newest: the rate it booked last.
         is_settled: the newest is near the usual one. If not, nothing is paid until a person or further sales settle it.
     """

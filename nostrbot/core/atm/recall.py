@@ -28,7 +28,7 @@ class PaidLeg(NamedTuple):
 
     Attributes:
         slot: the time slot it was paid for, if any; at: when it was paid (unix seconds).
-        settlement: number of the settlement it is part of; None: of none.
+        settlement: number of the settlement it is part of; None if of none.
     """
 
     leg: Leg
@@ -41,10 +41,10 @@ class PaidLeg(NamedTuple):
 
 
 class Recall:
-    """What this book already took in: event ids, accepted settlements by payment hash, settlements and legs by number.
+    """The past inputs of a book: event ids, accepted settlements by payment hash, settlements and legs by number.
 
-    `payments`: of each payment hash every settlement that was accepted with it, by number, whatever became of it. Where another
-    content came with the same hash, each of them must be among the `dossiers`, which say what became of it.
+    `payments`: of each payment hash every settlement that was accepted with it, by number, whatever became of it. Where
+    another content came with the same hash, each of them must be among the `dossiers`, which say what became of it.
 
     The bot fills it from the database before a batch and lets it go afterwards; an auditor keeps all of it. The unique
     keys of the database stand behind it: a Recall that forgot cannot book twice, it can only fail loudly.

@@ -1,9 +1,9 @@
 """Records: what a book knows of its machines, cassettes, LPs, deposits, commission splits and plans.
 
 What lives here: plain values, one class a noun, that facts carry and books hold. What does not: the rules that change
-them (core/atm/registry.py, core/atm/deposits.py, core/atm/splits.py) and how people see them (views/records.py). All are immutable:
-a change is a new record in a fact. Keys are 64-digit hex; money is in minor units; times are unix seconds.
-Acceptance M1, L1, L3, L6, D1, X18.
+them (core/atm/registry.py, core/atm/deposits.py, core/atm/splits.py) and how people see them (views/records.py). All
+are immutable: a change is a new record in a fact. Keys are 64-digit hex; money is in minor units; times are unix
+seconds. Acceptance M1, L1, L3, L6, D1, X18.
 """
 
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from nostrbot.nostr.sealing import Scheme
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """What holds a machine's settlements until the operator releases them. None: no such limit.
+    """The limits that hold a machine's settlements until the operator releases them. None: no such limit.
 
     Attributes:
         per_settlement_minor, per_day_minor: the most fiat of one settlement, and of a day in the operator's time zone.
@@ -29,7 +29,9 @@ class Guard:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """One Bitcoin ATM of an operator. The handle never changes, the key may; the fees are the operator's, by direction."""
+    """One Bitcoin ATM of an operator. The handle never changes, the key may; the fees are the operator's, by
+    direction.
+    """
 
     handle: str
     pubkey: str
@@ -67,7 +69,7 @@ class Cassette:
     updated_at: int
 
     def holding(self, count: int) -> "Cassette":
-        """The same cassette with so many banknotes expected."""
+        """Return the same cassette with this number of banknotes expected."""
         return replace(self, count=count)
 
 
@@ -76,7 +78,7 @@ ATM_BOOTSTRAP = "atm-bootstrap"
 
 @dataclass(frozen=True, slots=True)
 class FixedPlan:
-    """When an operator's fixed LPs get their sats, and how much at most.
+    """The times at which an operator's fixed LPs get their sats, and their limit.
 
     Attributes:
         slots: local times of the operator's time zone, `HH:MM`, ascending; none: nothing is given.
@@ -89,7 +91,7 @@ class FixedPlan:
 
 @dataclass(frozen=True, slots=True)
 class AlertPlan:
-    """What an operator is told by itself.
+    """The thresholds and times of an operator's alerts.
 
     Attributes:
         down_s, stuck_s: seconds without a beacon after which a machine is down, and stuck.
@@ -107,7 +109,7 @@ class AlertPlan:
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """What an LP chose for itself, the same in every operator's book (acceptance L6).
+    """An LP's own choices, the same in every operator's book (acceptance L6).
 
     Attributes:
         limit: decimal fiat text, a day, for mode fixed.

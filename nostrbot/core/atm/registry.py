@@ -1,7 +1,7 @@
 """The registry: which machines an operator has, which LPs at which of them, and what each LP prefers.
 
-What lives here: the commands that change it. What does not: LPs' cash (core/atm/deposits.py). docs/protocol.md section 6;
-acceptance M1-M11, L1-L13. "Not yours" and "does not exist" get the same answer, because a book knows only its own.
+What lives here: the commands that change it. What does not: LPs' cash (core/atm/deposits.py). docs/protocol.md section
+6; acceptance M1-M11, L1-L13. "Not yours" and "does not exist" get the same answer, because a book knows only its own.
 """
 
 from dataclasses import replace
@@ -30,21 +30,23 @@ from nostrbot.core.platform.roles import find_bar
 from nostrbot.core.rules import SOUND
 from nostrbot.refusals import Reason, Refusal
 
-# One sale is one entry with a leg for each LP there, and a slot of fixed mode one with a leg for each place: entries, and the
-# messages that follow from them, stay within what a verifier reads (audit/examination.py).
+# One sale is one entry with a leg for each LP there, and a slot of fixed mode one with a leg for each place: entries,
+# and the messages that follow from them, stay within what a verifier reads (audit/examination.py).
 LPS_AT_MACHINE_MAX = 1_000
 SEATS_MAX = 10_000
 MACHINES_MAX = 10_000
 
 
 def find_machine(book: Book, handle: str) -> Machine | CommandRefused:
-    """A machine by its name."""
+    """Find a machine by its name."""
     machine = book.machines.get(handle)
     return machine or CommandRefused(Code.NOT_FOUND, f"there is no machine {handle}: `machine list` shows yours")
 
 
 def find_speaker(book: Book, pubkey: str) -> Machine | Refusal:
-    """The machine that speaks with this key, if it may: neither it nor its operator is suspended, nor the key rotated out."""
+    """Find the machine of this key, if it may speak: neither it nor its operator is suspended, nor the key rotated
+    out.
+    """
     handle = book.machine_of_key.get(pubkey)
     if handle is None:
         return Refusal(Reason.UNKNOWN_AUTHOR, "no machine of this book")
@@ -55,12 +57,12 @@ def find_speaker(book: Book, pubkey: str) -> Machine | Refusal:
 
 
 def _find_bar(book: Book, order: Order, part: Part) -> CommandRefused | None:
-    """Why the key that is named may not get this part; by the rules of before it might."""
+    """Return why the named key may not get this part; older rules allowed it."""
     return find_bar(book, order.args["npub"], part) if order.rules >= SOUND else None
 
 
 def find_lp(book: Book, handle: str) -> Lp | CommandRefused:
-    """An LP by its name."""
+    """Find an LP by its name."""
     return book.lps.get(handle) or CommandRefused(Code.NOT_FOUND, f"there is no LP {handle}: `lp list` shows yours")
 
 
@@ -95,7 +97,7 @@ def add_machine(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
 
 
 def free_machine(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
-    """Take a key from this book, whoever had enrolled it first: what it reports is not taken here from now on (review A12)."""
+    """Take a key from this book, whoever enrolled it first: its reports are refused here from now on (review A12)."""
     pubkey = order.args["npub"]
     if book.key == ROOT:
         return (MachineFreed("", pubkey),)
@@ -111,7 +113,7 @@ def free_machine(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
 
 
 def fees_for(book: Book, machine: Machine, at: int, platform: PlatformFeeSet | None = None) -> FeesPublished:
-    """What a machine is told to charge from `at` on: platform and operator together (docs/protocol.md section 4).
+    """Return the fees a machine is to charge from `at` on: platform and operator together (docs/protocol.md section 4).
 
     `platform`: its fee where that is being changed.
     """
@@ -127,7 +129,7 @@ def fees_for(book: Book, machine: Machine, at: int, platform: PlatformFeeSet | N
 
 
 def rotate_machine(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
-    """Give a machine a new key. From this entry on what the old one signs is rejected, whatever its date (M7)."""
+    """Give a machine a new key. From this entry on, all that the old key signs is rejected, whatever its date (M7)."""
     machine = find_machine(book, order.args["machine"])
     if isinstance(machine, CommandRefused):
         return machine
@@ -153,7 +155,7 @@ _SETTABLE = {
 
 
 def set_machine(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
-    """Change what is named; naming nothing changes nothing (acceptance C5)."""
+    """Change the named settings; without names nothing changes (acceptance C5)."""
     changes: dict[str, Any] = {_SETTABLE[name]: value for name, value in order.args.items() if name in _SETTABLE}
     return _change_machine(book, order, changes)
 
@@ -212,7 +214,7 @@ def enrol_lp(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
 
 
 def switch_lp(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
-    """Suspend or resume an LP at one machine, or at all of them. Its cash stays its own."""
+    """Suspend or resume an LP at one machine, or at all of them. The LP keeps its cash."""
     lp = find_lp(book, order.args["lp"])
     if isinstance(lp, CommandRefused):
         return lp
@@ -229,7 +231,9 @@ def switch_lp(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
 
 
 def _read_limit(book: Book, lp: Lp, order: Order) -> str | CommandRefused | None:
-    """A limit that holds in the currencies of this LP's cash; one that another book took already is taken as it is."""
+    """Read a limit that fits the currencies of this LP's cash; a limit that another book took already is taken as it
+    is.
+    """
     if "limit" not in order.args:
         return None
     currencies = [book.machines[machine].fiat for machine in lp.seats]
@@ -241,7 +245,7 @@ NOT_JOINED = CommandRefused(Code.LP_NOT_ONBOARDED, "you have not joined yet: say
 
 
 def _chosen_before(lp: Lp, order: Order, *, is_brought: bool) -> Preferences | None:
-    """What an order changes; None where there is nothing yet, and only a `join` makes it."""
+    """Return the preferences an order changes; None if there are none yet, for only a `join` makes them."""
     if lp.preferences is not None:
         return lp.preferences
     if is_brought:
@@ -253,9 +257,9 @@ def _chosen_before(lp: Lp, order: Order, *, is_brought: bool) -> Preferences | N
 
 
 def set_preferences(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
-    """An LP joins, or makes one of its choices; what it does not name stays.
+    """Let an LP join, or make one of its choices; choices it does not name stay.
 
-    What it chose with other operators is carried in just before its `join` with this one, and counts with that join only.
+    Its choices with other operators are carried in just before its `join` with this one, and count with that join only.
     """
     lp = book.lps[book.lp_of_key[order.author]]
     is_brought = order.carried and order.rules >= SOUND

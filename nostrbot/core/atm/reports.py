@@ -1,8 +1,8 @@
 """Reports: what machines sign, as far as it is a matter of a book.
 
-What lives here: whose report it is, and to which rule it goes: a sale to the settlement rules, cassettes to theirs. What does
-not: those rules (core/atm/settlements/rules.py, core/atm/cassettes.py), reading payloads (core/atm/payloads/), and beacons,
-which move nothing (core/atm/fleet.py). docs/protocol.md section 3.
+What lives here: whose report it is, and to which rule it goes: a sale to the settlement rules, cassettes to theirs.
+What does not: those rules (core/atm/settlements/rules.py, core/atm/cassettes.py), reading payloads
+(core/atm/payloads/), and beacons, which move nothing (core/atm/fleet.py). docs/protocol.md section 3.
 """
 
 from typing import Any
@@ -17,12 +17,14 @@ from nostrbot.core.desk import Decision
 from nostrbot.core.inputs import Signed
 from nostrbot.refusals import Reason, Refusal
 
-# No entry: what a machine sells is nobody's to see from whom the platform took its key.
+# No entry: an operator who lost a machine's key to the platform may not see what that machine sells.
 FREED = Refusal(Reason.MACHINE_INACTIVE, "the platform took this key from this book")
 
 
 def decide_report(book: Book, given: Signed, said: Sale | Refusal | None, at: int, rules: int) -> Decision:
-    """Decide a sale. `said`: its content, where it was read before (the bot reads it once, to recall what it may repeat)."""
+    """Decide a sale. `said`: its content, if it was read before (the bot reads it once, to recall what it may
+    repeat).
+    """
     sale = read_settlement(given.text) if said is None else said
     if given.author not in book.machine_of_key:
         return Decision(instead=Refusal(Reason.UNKNOWN_AUTHOR, "no machine of this book"))
@@ -35,7 +37,7 @@ def decide_report(book: Book, given: Signed, said: Sale | Refusal | None, at: in
 
 
 def decide_machine_state(book: Book, given: Signed, said: Any, at: int, rules: int) -> Decision:
-    """Decide what a machine states of its cassettes; a beacon moves nothing and is no matter of a book (core/atm/fleet.py)."""
+    """Decide a machine's statement of its cassettes; a beacon is no input of a book (core/atm/fleet.py)."""
     subject = subject_of(given.event) if said is None else said
     if isinstance(subject, Refusal):
         return Decision(instead=subject)

@@ -1,7 +1,7 @@
 """Commission splits: who shares what the platform leaves of each fee.
 
-What lives here: setting and clearing a set. What does not: the sharing (core/atm/settlements/fees.py). A set is replaced as one and
-must be exactly 100 %; a machine's own set hides the operator's default (acceptance X18-X21).
+What lives here: setting and clearing a set. What does not: the sharing (core/atm/settlements/fees.py). A set is
+replaced as one and must be exactly 100 %; a machine's own set hides the operator's default (acceptance X18-X21).
 """
 
 from collections.abc import Iterable
@@ -89,7 +89,9 @@ def _read_rule(book: Book, order: Order, label: str, text: str) -> Split | Comma
 
 
 def share_pots(splits: tuple[Split, ...], pots: Iterable[tuple[int, int]]) -> list[int]:
-    """What each of these parties would have got of pots, given as (sats, how many settlements had that much)."""
+    """Return what each of these parties would have got of pots, given as (sats, number of settlements with that
+    pot).
+    """
     together = [0] * len(splits)
     for sats, count in pots:
         for place, part in enumerate(split(sats, [rule.ppm for rule in splits])):
@@ -98,5 +100,5 @@ def share_pots(splits: tuple[Split, ...], pots: Iterable[tuple[int, int]]) -> li
 
 
 def splits_as_set(book: Book, said: Command, facts: tuple[Fact, ...]) -> tuple[Split, ...]:
-    """The set of splits as a command that was decided leaves it."""
+    """Return the set of splits after a decided command."""
     return facts[0].splits if facts and isinstance(facts[0], SplitsSet) else book.splits[said.args.get("machine")]

@@ -1,8 +1,8 @@
 """States: closed enums of what a settlement, a leg and a deposit can be, and one table of the legal moves.
 
-What lives here: the words and the tables. What does not: who makes a move (core/atm/settlements/rules.py, core/atm/settlements/worklist.py and
-core/atm/deposits.py). Direction words are always the customer's: cash-out = sells bitcoin, takes cash; cash-in = buys bitcoin
-with cash. docs/protocol.md section 5; acceptance S4-S10, X14, X15, D3-D7.
+What lives here: the words and the tables. What does not: who makes a move (core/atm/settlements/rules.py,
+core/atm/settlements/worklist.py and core/atm/deposits.py). Direction words are always the customer's: cash-out = sells
+bitcoin, takes cash; cash-in = buys bitcoin with cash. docs/protocol.md section 5; acceptance S4-S10, X14, X15, D3-D7.
 """
 
 from collections.abc import Mapping
@@ -10,14 +10,16 @@ from enum import StrEnum
 
 
 class Direction(StrEnum):
-    """Which way the customer's cash went (acceptance S24)."""
+    """The direction of the customer's cash (acceptance S24)."""
 
     CASH_OUT = "cash_out"
     CASH_IN = "cash_in"
 
 
 class Trust(StrEnum):
-    """What a machine's settlement must show before it is booked: its signature, a preimage, or a wallet's word."""
+    """The evidence a machine's settlement must show before it is booked: its signature, a preimage, or a wallet's
+    word.
+    """
 
     SIGNATURE = "signature"
     PREIMAGE = "preimage"
@@ -25,14 +27,14 @@ class Trust(StrEnum):
 
 
 class Mode(StrEnum):
-    """How an LP takes its sats: a part of each cash-out, or a fixed amount a day."""
+    """The way an LP takes its sats: a part of each cash-out, or a fixed amount a day."""
 
     FLOW = "flow"
     FIXED = "fixed"
 
 
 class SettlementStatus(StrEnum):
-    """Where a settlement stands."""
+    """The states of a settlement."""
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -44,7 +46,7 @@ class SettlementStatus(StrEnum):
 
 
 class LegType(StrEnum):
-    """What a leg is for."""
+    """The purposes of a leg."""
 
     DCA = "dca"
     SETTLEMENT = "settlement"
@@ -55,7 +57,7 @@ class LegType(StrEnum):
 
 
 class LegStatus(StrEnum):
-    """Where a leg stands."""
+    """The states of a leg."""
 
     PENDING = "pending"
     COMPLETED = "completed"
@@ -65,7 +67,7 @@ class LegStatus(StrEnum):
 
 
 class DepositStatus(StrEnum):
-    """Where a deposit stands."""
+    """The states of a deposit."""
 
     PENDING = "pending"
     CONFIRMED = "confirmed"
@@ -74,7 +76,7 @@ class DepositStatus(StrEnum):
 
 
 class SkipReason(StrEnum):
-    """Why a leg carries nothing."""
+    """The reasons why a leg carries nothing."""
 
     NO_CANDIDATES = "no_lp_with_a_balance"
     ZERO_SHARE = "share_rounds_to_zero"
@@ -84,7 +86,7 @@ class SkipReason(StrEnum):
 
 
 class Hold(StrEnum):
-    """Why a settlement waits: what a person, or later a wallet, must say first."""
+    """The reasons why a settlement waits: what a person, or later a wallet, must say first."""
 
     AWAITING_WALLET = "awaiting_wallet"  # trust=wallet: nothing moves until a wallet saw the payment
     PER_SETTLEMENT = "guard_per_settlement"
@@ -93,8 +95,8 @@ class Hold(StrEnum):
     BOOK_TOTAL = "guard_book_total"  # with it the book would owe more sats than there are
 
 
-# The legal moves. None is birth. Anything else is refused; nothing is ever deleted (acceptance O1).
-# A settlement is decided in one step, so that none stays `processing`; the moves out of it are for payouts that take time.
+# The legal moves. None is birth. Anything else is refused; nothing is ever deleted (acceptance O1). A settlement is
+# decided in one step, so that none stays `processing`; the moves out of it are for payouts that take time.
 SETTLEMENT_MOVES: Mapping[SettlementStatus | None, frozenset[SettlementStatus]] = {
     None: frozenset({SettlementStatus.PENDING, SettlementStatus.PROCESSED, SettlementStatus.REJECTED}),
     SettlementStatus.PENDING: frozenset(
@@ -117,7 +119,8 @@ SETTLEMENT_MOVES: Mapping[SettlementStatus | None, frozenset[SettlementStatus]] 
     SettlementStatus.REJECTED: frozenset(),
 }
 
-# What may become of a settlement while it is frozen: whatever else it is, nothing new is built on it (core/atm/settlements/compromise.py).
+# What may become of a settlement while it is frozen: whatever else it is, nothing new is built on it
+# (core/atm/settlements/compromise.py).
 MOVES_WHEN_FROZEN: frozenset[SettlementStatus] = frozenset({SettlementStatus.REFUNDED})
 
 DEPOSIT_MOVES: Mapping[DepositStatus | None, frozenset[DepositStatus]] = {

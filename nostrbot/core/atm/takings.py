@@ -1,8 +1,8 @@
 """Takings: what one settlement adds to its operator's figures, as it stands.
 
 What lives here: the figures of a settlement from its birth on, folded fact by fact. What does not: sums of them
-(store/sums.py) and what a report shows (reading/reports.py). Amounts are of what is booked: of a corrected settlement what
-is in force, of a refunded one nothing. docs/protocol.md section 6, `report`.
+(store/sums.py) and what a report shows (reading/reports.py). Amounts are of what is booked: of a corrected settlement
+what is in force, of a refunded one nothing. docs/protocol.md section 6, `report`.
 """
 
 import json
@@ -25,7 +25,7 @@ from nostrbot.core.atm.states import LegStatus, LegType, SettlementStatus
 
 
 class Shares(NamedTuple):
-    """What completed legs come to: fees by whose they are, the LPs' part and the operator's own; `count`: of legs."""
+    """The sums of completed legs: fees by owner, the LPs' part and the operator's own; `count`: of legs."""
 
     platform_sats: int = 0
     yours_sats: int = 0
@@ -40,7 +40,9 @@ class Shares(NamedTuple):
 
 
 class Amounts(NamedTuple):
-    """What is added up of settlements. `booked`: 1 of one whose sats and cash are in the ledger; all is 0 of another."""
+    """The amounts added up of settlements. `booked`: 1 if its sats and cash are in the ledger; if not, all amounts are
+    0.
+    """
 
     booked: int = 0
     wire_sats: int = 0
@@ -64,7 +66,7 @@ NOTHING = Amounts()
 
 
 class Takings(NamedTuple):
-    """The figures of one settlement: `reason` of a rejected one, else ""; amounts as they stand, booked or not.
+    """The figures of one settlement: `reason` if it was rejected, else ""; amounts as they stand, booked or not.
 
     `has_legs`: 1 where some are in force.
     """
@@ -77,27 +79,27 @@ class Takings(NamedTuple):
 
     @property
     def counted(self) -> Amounts:
-        """What it adds to sums."""
+        """The amounts that it adds to sums."""
         return self.amounts if self.amounts.booked else NOTHING
 
     @property
     def kind(self) -> tuple[str, str, str]:
-        """What it is counted under."""
+        """The key it is counted under."""
         return self.direction, self.status, self.reason
 
     def body(self) -> bytes:
-        """The figures as they are kept: JSON of any numbers, for a book of before may have larger ones than orjson writes."""
+        """Return the figures as JSON of any numbers: an old book may have larger numbers than orjson writes."""
         return json.dumps([*self[:-1], *self.amounts], separators=(",", ":")).encode()
 
 
 def read_takings(body: bytes) -> Takings:
-    """The inverse of Takings.body()."""
+    """Read what Takings.body() wrote."""
     direction, status, reason, has_legs, *amounts = json.loads(body)
     return Takings(direction, status, reason, has_legs, Amounts(*amounts))
 
 
 def takings_of(fact: SettlementFact) -> Takings:
-    """Return the figures of a settlement as it is born, or shared out after it had to wait."""
+    """Return the figures of a settlement at its birth, or at its sharing after a wait."""
     legs = fact.legs if isinstance(fact, SettlementProcessed) else ()
     reason = str(fact.reason) if isinstance(fact, SettlementRejected) else ""
     booked = int(isinstance(fact, SettlementProcessed))
@@ -121,7 +123,7 @@ def follow(before: Takings, fact: SettlementFact | SettlementChange) -> Takings:
             amounts = Amounts(1, *in_force, *_shares(fact.legs))
             return _now(before, fact.status, amounts, has_legs=bool(fact.legs))
         case SettlementRefunded():
-            # Of a corrected one only what was owed went back: what was dispensed stays booked.
+            # A corrected settlement gives back only the sats owed: what was dispensed stays booked.
             has_legs = bool(before.has_legs) and not fact.voided
             amounts = amounts._replace(booked=int(has_legs), owed_sats=0)
             return _now(before, SettlementStatus.REFUNDED, amounts, has_legs=has_legs)

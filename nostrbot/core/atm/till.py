@@ -1,9 +1,9 @@
 """Tills: what runs along at one machine while it settles, beside its settings and its LPs' cash.
 
-What lives here: volumes, recent rates, rejections and fees, the counter of its settlements (core/atm/counter.py), expected
-cassettes and their pace; updated by core/evolution.py as facts come. What does not: what follows from them (core/atm/settlements/guards.py,
-core/atm/fixed.py, core/atm/cassettes.py, messages/alerts.py). docs/protocol.md sections 3.1 (`n`), 3.4, 5. All of it is derived: a
-till is folded from facts.
+What lives here: volumes, recent rates, rejections and fees, the counter of its settlements (core/atm/counter.py),
+expected cassettes and their pace; updated by core/evolution.py as facts come. What does not: what follows from them
+(core/atm/settlements/guards.py, core/atm/fixed.py, core/atm/cassettes.py, messages/alerts.py). docs/protocol.md
+sections 3.1 (`n`), 3.4, 5. All of it is derived: a till is folded from facts.
 """
 
 from collections.abc import Iterator
@@ -24,20 +24,20 @@ REJECTIONS_KEPT = 100  # more within an hour than that need no exact count
 
 
 def in_order(position: str) -> tuple[int, str]:
-    """Sorts cassette positions as people do: 2 before 10, and numbers before names."""
+    """Sort cassette positions as people do: 2 before 10, and numbers before names."""
     is_number = position.isascii() and position.isdecimal()
     return (int(position), "") if is_number else (2**63, position)
 
 
 class Rate(NamedTuple):
-    """What a settlement was booked at, in sats per unit of fiat; it is taken out again when that is undone."""
+    """The rate a settlement was booked at, in sats per unit of fiat; an undone settlement takes its rate back."""
 
     settlement: int
     text: str
 
 
 class FeesOff(NamedTuple):
-    """A settlement whose fee was out of tolerance: what was charged, and by how much that was too much."""
+    """A settlement whose fee was out of tolerance: the fee charged, and its excess."""
 
     number: int
     fee_sats: int
@@ -59,8 +59,8 @@ class Till:
         volume_sats: everything that its present key settled and that was not given back.
         day, day_minor: the local day of its last settlement, and the fiat booked on it that was not given back.
         rates: of its last settlements booked, by direction (a machine may buy and sell at different ones), newest last.
-        last_rate: of the last settlement booked; "" before the first, and after its key was stolen until the next. What
-            entries of rules 1 were priced by.
+        last_rate: of the last settlement booked; "" before the first, and after its key was stolen until the next.
+            Entries of rules 1 were priced by it.
         cassettes: by position, in ascending order.
         taken: banknotes dispensed, by local day of the last week and by position; the newest day last.
         fees_off: the last settlement it reported, when its fee was out of tolerance.
@@ -101,17 +101,17 @@ class Till:
             self.rates[direction] = [rate for rate in rates if rate.settlement != number]
 
     def booked_minor(self, day: str) -> int:
-        """The fiat booked on a local day; known of the day of the last settlement only, 0 for any other."""
+        """Return the fiat booked on a local day; only the day of the last settlement is known, any other gives 0."""
         return self.day_minor if self.day == day else 0
 
     def give_back(self, wire_sats: int, fiat_minor: int, *, day: str) -> None:
-        """Count so much less of a settlement that was booked on this local day: it was undone, in whole or in part."""
+        """Take an amount off what was booked on this local day: a settlement was undone, in whole or in part."""
         self.volume_sats = max(0, self.volume_sats - wire_sats)
         if day == self.day:
             self.day_minor = max(0, self.day_minor - fiat_minor)
 
     def forget_fee(self, number: int) -> None:
-        """Say no more of the fee of a settlement that was undone."""
+        """Forget the fee of an undone settlement."""
         if self.fees_off is not None and self.fees_off.number == number:
             self.fees_off = None
 
@@ -121,7 +121,7 @@ class Till:
         del self.rejections[:-REJECTIONS_KEPT]
 
     def dispense(self, sale: Sale, day: str) -> None:
-        """Take the banknotes of a sale out of what is expected: from the first cassettes of their denomination on."""
+        """Take a sale's banknotes out of the expected counts: from the first cassettes of their denomination on."""
         if sale.direction is not Direction.CASH_OUT or not self.cassettes:
             return
         for denomination, count in sale.bills:
@@ -134,7 +134,7 @@ class Till:
                     self._note_taken(position, taken, day)
 
     def set_back(self, now: int, today: str) -> None:
-        """The clock had run ahead and was set right to `now`: what was noted at later times counts as noted now."""
+        """Move what was noted later than `now` to now: the clock had run ahead and was set right."""
         self.day = min(self.day, today)
         self.counter.set_back(now)
         self.rejections = [one._replace(at=min(one.at, now)) for one in self.rejections]
@@ -151,23 +151,25 @@ class Till:
                 counts[position] = counts.get(position, 0) + notes
 
     def put_back(self, sale: Sale, fiat_minor: int, reported_at: int) -> None:
-        """Cash of a sale that was never dispensed: its banknotes worth so much, the largest first, are expected again.
+        """Expect the banknotes of cash that was never dispensed again, the largest first.
 
-        Which ones stayed in the machine nobody says, so where this is wrong a count books the difference. A cassette that
-        was stated, set or counted after the sale is right already.
+        Which ones stayed in the machine nobody says, so where this is wrong a count books the difference. A cassette
+        that was stated, set or counted after the sale is right already.
         """
         for position, notes in self._notes_worth(sale, fiat_minor, reported_at):
             cassette = self.cassettes[position]
             self.cassettes[position] = cassette.holding(cassette.count + notes)
 
     def take_again(self, sale: Sale, fiat_minor: int, reported_at: int) -> None:
-        """Cash that was dispensed after all: what put_back() expected again is not there."""
+        """Take away again what put_back() expected: the cash was dispensed after all."""
         for position, notes in self._notes_worth(sale, fiat_minor, reported_at):
             cassette = self.cassettes[position]
             self.cassettes[position] = cassette.holding(max(0, cassette.count - notes))
 
     def _notes_worth(self, sale: Sale, fiat_minor: int, reported_at: int) -> Iterator[tuple[str, int]]:
-        """Banknotes of a sale worth so much, the largest first, and the first cassette of their kind that is as it was."""
+        """Yield a sale's banknotes worth this amount, the largest first, each with the first unchanged cassette of its
+        kind.
+        """
         if sale.direction is not Direction.CASH_OUT:
             return
         left_minor = fiat_minor
@@ -192,7 +194,7 @@ class Till:
         of_day[position] = of_day.get(position, 0) + notes
 
     def days_to_empty(self, position: str, today: str) -> int | None:
-        """Whole days until a cassette is empty at the pace of the last week; None when nothing was taken out of it."""
+        """Return the whole days until a cassette is empty at last week's pace; None if nothing was taken out of it."""
         oldest = days_before(today, PACE_DAYS - 1)
         week = {day: taken for day, taken in self.taken.items() if oldest <= day <= today}
         notes = sum(taken.get(position, 0) for taken in week.values())

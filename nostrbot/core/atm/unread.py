@@ -1,8 +1,9 @@
 """Unread sales: what a machine says it sold and no book holds, because it cannot be read or the key may not speak.
 
-What lives here: noting such a report beside the book, and how it goes again: by a good report of the same sale, or by its
-operator's word. What does not: reading sales (core/atm/payloads/sale.py), keeping the list (it is part of what is known of a
-machine, core/atm/fleet.py), telling the operator (messages/alerts.py). docs/protocol.md sections 3.1 and 6; faults.md rows A20, F3.
+What lives here: noting such a report beside the book, and how it goes again: by a good report of the same sale, or by
+its operator's word. What does not: reading sales (core/atm/payloads/sale.py), keeping the list (it is part of what is
+known of a machine, core/atm/fleet.py), telling the operator (messages/alerts.py). docs/protocol.md sections 3.1 and 6;
+faults.md rows A20, F3.
 
 Cash may have moved, so somebody must hear of it; nothing can be booked, so no entry is made of it.
 """
@@ -18,7 +19,8 @@ from nostrbot.core.inputs import Signed
 from nostrbot.money import format_minor
 from nostrbot.refusals import Reason, Refusal
 
-# Of one machine: unread ones by its own key, then by keys that may not speak. A thief of an old key crowds out no true one.
+# Of one machine: unread ones by its own key, then by keys that may not speak. A thief of an old key crowds out no true
+# one.
 UNREAD_KEPT, SILENCED_KEPT = 100, 20
 DEALT_KEPT = (
     100  # of one machine: reports that are off the list, so that nobody puts them there again by repeating them
@@ -31,8 +33,8 @@ _HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
 class UnreadSale(NamedTuple):
     """One report, accepted `at` (unix seconds).
 
-    `field`: what of it is wrong, "content" where that is all of it, "signer" where the key may not speak; `payment_hash`: as
-    far as it could be made out.
+    `field`: what of it is wrong, "content" where that is all of it, "signer" where the key may not speak;
+    `payment_hash`: as far as it could be made out.
     """
 
     at: int
@@ -43,7 +45,7 @@ class UnreadSale(NamedTuple):
 
 
 def unread_sale(given: Signed, refusal: Refusal, at: int, *, is_silenced: bool = False) -> UnreadSale:
-    """The note of a report that could not be read. A refusal names the field and the rule, never what stood there.
+    """Return the note of an unreadable report. A refusal names the field and the rule, never the field's content.
 
     `is_silenced`: it is by a key that may not speak either, so it stands among those.
     """
@@ -55,7 +57,7 @@ def unread_sale(given: Signed, refusal: Refusal, at: int, *, is_silenced: bool =
 
 
 def silenced_sale(given: Signed, sale: Sale, at: int) -> UnreadSale:
-    """The note of a report by a key that may not speak: its machine is suspended, or has another key."""
+    """Return the note of a report by a key that may not speak: its machine is suspended, or has another key."""
     amount = (
         f"{sale.direction} of {format_minor(sale.fiat_minor, sale.currency)} {sale.currency}, {sale.wire_sats} sats"
     )
@@ -63,7 +65,7 @@ def silenced_sale(given: Signed, sale: Sale, at: int) -> UnreadSale:
 
 
 def with_one_more(known: tuple[UnreadSale, ...], one: UnreadSale) -> tuple[UnreadSale, ...]:
-    """The list with one more report, the newest last. A sale that is reported again takes the place of its report before.
+    """Return the list with one more report, the newest last. A repeated report replaces its predecessor.
 
     A payment hash is whatever the reporter says: by it, a key without standing takes the place of its like only.
     """
@@ -78,12 +80,12 @@ def _is_again(one: UnreadSale, before: UnreadSale) -> bool:
 
 
 def without_sale(known: tuple[UnreadSale, ...], payment_hash: str) -> tuple[UnreadSale, ...]:
-    """The list without a sale that has come to a settlement."""
+    """Return the list without a sale that has come to a settlement."""
     return tuple(one for one in known if one.payment_hash != payment_hash)
 
 
 def without_event(known: tuple[UnreadSale, ...], event_id: str) -> tuple[UnreadSale, ...]:
-    """The list without a report that its operator has dealt with."""
+    """Return the list without a report that its operator dealt with."""
     return tuple(one for one in known if one.event_id != event_id)
 
 
@@ -95,7 +97,7 @@ def _bounded(sales: list[UnreadSale]) -> tuple[UnreadSale, ...]:
 
 
 def _payment_hash(text: str) -> str | None:
-    """The payment hash of a content that is no settlement; None where it has none that can be made out."""
+    """Return the payment hash in an unreadable content; None if there is none to be made out."""
     try:
         content = orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -105,12 +107,12 @@ def _payment_hash(text: str) -> str | None:
 
 
 def unread_view(machine: str, sale: UnreadSale) -> dict[str, Any]:
-    """A report as `worklist` shows it."""
+    """Return a report as `worklist` shows it."""
     return {"machine": machine, "at": sale.at, "event_id": sale.event_id, "field": sale.field, "detail": sale.detail}
 
 
 def in_turn(by_machine: Iterable[tuple[str, tuple[UnreadSale, ...]]], rows: int) -> list[tuple[str, UnreadSale]]:
-    """So many reports of all machines, each with its machine: machines take turns, and of each come the newest first.
+    """Return this number of reports, each with its machine: machines take turns, each newest first.
 
     Those of keys without standing come last: who floods with the one hides nothing of another, nor of the key in force.
     """
@@ -127,5 +129,5 @@ def in_turn(by_machine: Iterable[tuple[str, tuple[UnreadSale, ...]]], rows: int)
 
 
 def read_unread(rows: Iterable[list[Any]]) -> tuple[UnreadSale, ...]:
-    """The list from its plain form."""
+    """Read the list from its plain form."""
     return tuple(UnreadSale(*row) for row in rows)

@@ -1,1 +1,1 @@
-"""What machines say: payloads, decoded and attributed. Knows neither the ledger nor books."""
+"""Payloads: what machines say, decoded and attributed. Knows neither the ledger nor books."""

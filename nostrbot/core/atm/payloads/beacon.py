@@ -21,7 +21,7 @@ Anything = dict[str, Any]  # floats among it: coordinates, limits; no money is r
 
 
 class Beacon(BaseModel):
-    """What a machine says of itself, at once or over time; None: it has not said."""
+    """A machine's word about itself, of one beacon or of many; None if it has not said."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
@@ -39,11 +39,11 @@ class Beacon(BaseModel):
     version: Text | None = None
 
     def said(self) -> dict[str, Any]:
-        """The fields there are, by their names."""
+        """Return the fields there are, by their names."""
         return {name: value for name, value in self if value is not None}
 
     def followed_by(self, newer: "Beacon") -> "Beacon":
-        """What is known after a newer beacon: a field that it does not name stays (acceptance T2)."""
+        """Return this beacon after a newer one: a field that the newer one does not name stays (acceptance T2)."""
         return self.model_copy(update=newer.said())
 
 

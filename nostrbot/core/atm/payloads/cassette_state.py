@@ -1,7 +1,7 @@
 """Cassette statements: what a machine says its cassettes hold.
 
-What lives here: the schema and its exact types. What does not: what no content may be (content.py) and what a book makes
-of a statement (core/atm/cassettes.py). docs/protocol.md section 3.4; faults.md row 67.
+What lives here: the schema and its exact types. What does not: what no content may be (content.py) and what a book
+makes of a statement (core/atm/cassettes.py). docs/protocol.md section 3.4; faults.md row 67.
 """
 
 from typing import Annotated, NamedTuple
@@ -21,7 +21,7 @@ Position = Annotated[str, Field(min_length=1, max_length=POSITION_CHARS_MAX)]
 
 
 class Stated(NamedTuple):
-    """One cassette as the machine has it: banknotes of this denomination (in whole units of fiat), so many."""
+    """One cassette as the machine states it: a number of banknotes of a denomination, in whole units of fiat."""
 
     position: str
     denomination: Denomination
@@ -29,7 +29,7 @@ class Stated(NamedTuple):
 
 
 class Notes(BaseModel):
-    """So many banknotes of one denomination, none of it absurd."""
+    """A number of banknotes of one denomination, within sane bounds."""
 
     model_config = ConfigDict(strict=True)
 

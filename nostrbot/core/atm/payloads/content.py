@@ -23,7 +23,7 @@ Model = TypeVar("Model", bound=BaseModel)
 def read_object(
     text: str, *, chars_max: int, depth_max: int, floats: bool = False, names: Set[str] = frozenset()
 ) -> dict[str, Any] | Refusal:
-    """The JSON object that a text is; `floats`: whether it may hold some, because no money is read from it.
+    """Read a text as a JSON object; `floats`: whether it may hold floats, because no money is read from it.
 
     `names`: what may be repeated of a path, the names of the schema itself.
     """
@@ -45,7 +45,7 @@ def read_object(
 
 
 def fit(model: type[Model], obj: dict[str, Any], names: Set[str]) -> Model | Refusal:
-    """The object as a schema has it. `names`: what may be repeated of a field's path, the names of the schema itself."""
+    """Fit an object to a schema. `names`: the schema's own names, which may be repeated in a field's path."""
     try:
         return model.model_validate(obj)
     except ValidationError as error:
@@ -56,17 +56,19 @@ def fit(model: type[Model], obj: dict[str, Any], names: Set[str]) -> Model | Ref
 
 
 def _shown(path: Sequence[int | str], names: Set[str]) -> str:
-    """A field's path, without what its sender chose to call something."""
+    """Return a field's path, without names that its sender chose."""
     return ".".join(str(part) if isinstance(part, int) or part in names else "…" for part in path)
 
 
 def invalid(detail: str) -> Refusal:
-    """The refusal of a content that cannot be read."""
+    """Return the refusal of an unreadable content."""
     return Refusal(Reason.INVALID, detail)
 
 
 def _find_unacceptable(value: object, depth: int, floats: bool) -> tuple[list[int | str], str] | None:
-    """Name a float or too deep a nesting anywhere in the content (floats are refused even in unknown fields), and where."""
+    """Name a float or too deep a nesting anywhere in the content (floats are refused even in unknown fields), and
+    where.
+    """
     kind = type(value)
     if kind is dict or kind is list:
         if depth == 0:

@@ -1,8 +1,8 @@
 """Settlements as machines report them: reading the payload of kind 21000 into a Sale.
 
 What lives here: the schema and its exact types. What does not: what no content may be (content.py), whether the amounts
-make sense or the machine may speak (core/atm/settlements/rules.py). docs/protocol.md section 3.1. Bad content is a Refusal(INVALID)
-that names the field.
+make sense or the machine may speak (core/atm/settlements/rules.py). docs/protocol.md section 3.1. Bad content is a
+Refusal(INVALID) that names the field.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ NoteText = Annotated[str, Field(max_length=20)]
 
 
 class Banknotes(BaseModel):
-    """So many banknotes of one denomination, in whole units of the machine's fiat; half a dinar is `"0.5"`."""
+    """A number of banknotes of one denomination, in whole units of the machine's fiat; half a dinar is `"0.5"`."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
@@ -143,7 +143,9 @@ def _sale(payload: _Payload) -> Sale | Refusal:
 
 
 def _read_worth(payload: _Payload) -> dict[int | str, Denomination] | Refusal:
-    """What each denomination in a payload stands for; refused where one is no number, or finer than the currency goes."""
+    """Return the value of each denomination in a payload; refuse one that is not a number, or too fine for the
+    currency.
+    """
     worth: dict[int | str, Denomination] = {}
     for where, notes in (("bills", payload.bills), ("cassettes", payload.cassettes.values())):
         for note in notes:

@@ -1,8 +1,8 @@
 """Subjects: what a machine's addressable events are about, and which of two is the newer.
 
-What lives here: the `d` tags of machines, and the one order their events have. What does not: their contents (beacon.py,
-cassette_state.py) and what comes of them (core/atm/fleet.py, core/atm/cassettes.py). docs/protocol.md sections 3.2-3.4.
-https://github.com/nostr-protocol/nips/blob/master/01.md (addressable events).
+What lives here: the `d` tags of machines, and the one order their events have. What does not: their contents
+(beacon.py, cassette_state.py) and what comes of them (core/atm/fleet.py, core/atm/cassettes.py). docs/protocol.md
+sections 3.2-3.4. https://github.com/nostr-protocol/nips/blob/master/01.md (addressable events).
 """
 
 from enum import StrEnum
@@ -16,7 +16,7 @@ LEAD_MAX_S = 15 * 60
 
 
 class Subject(StrEnum):
-    """What an event is about: its `d` tag up to the colon."""
+    """The subject of an event: its `d` tag up to the colon."""
 
     BEACON = "bitspire-beacon"
     TELEMETRY = "bitspire-telemetry"
@@ -31,7 +31,7 @@ _KINDS = {
 
 
 def subject_of(event: Event) -> Subject | Refusal:
-    """What an event is about: OFF_FILTER if none of these. A machine may speak of itself only."""
+    """Return the subject of an event, or OFF_FILTER if it has none of these. A machine may speak of itself only."""
     word, _, machine = (event.tag_value("d") or "").partition(":")
     try:
         subject = Subject(word)
@@ -45,7 +45,7 @@ def subject_of(event: Event) -> Subject | Refusal:
 
 
 def is_newer(created_at: int, event_id: str, than_at: int, than_id: str) -> bool:
-    """Whether one event outranks another: the later date, and of equal dates the lower id. No event outranks itself.
+    """Whether one event outranks another: the later date wins, then the lower id. No event outranks itself.
 
     `than_id` "": there is none yet.
     """
