@@ -1,8 +1,8 @@
 """Amounts of fiat in commands: what a person typed, read in a currency or refused with what to write.
 
-What lives here: the one reader for every command, and the form in which answers show a limit that is of no one currency.
-What does not: numbers (money.py), and arguments before their currency is known (core/commands/arguments.py). docs/protocol.md
-section 6.
+What lives here: the one reader for every command, and the form in which answers show a limit that is of no one
+currency. What does not: numbers (money.py), and arguments before their currency is known (core/commands/arguments.py).
+docs/protocol.md section 6.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.rules import SOUND
 from nostrbot.money import format_digits, minor_digits, parse_decimal, parse_minor, parse_typed_minor
 
-THOUSANDS_GROUP = 3  # so many digits stand after a thousands point
+THOUSANDS_GROUP = 3  # digits after a thousands point
 _COUNTS = ("no decimals", "one decimal", "two decimals", "three decimals", "four decimals", "five decimals")
 _HAS = ("none", "one", "two", "three")
 
@@ -30,7 +30,7 @@ def read_amount(order: Order, name: str, currency: str) -> int | CommandRefused:
 
 
 def read_limit(order: Order, name: str, currencies: Iterable[str]) -> str | CommandRefused:
-    """Read a limit that holds in each of these currencies; it is kept as text. By rules of before it has any decimals."""
+    """Read a limit that holds in each of these currencies; it is kept as text. Older rules allow any decimals."""
     text, coarsest = str(order.args[name]), _coarsest(currencies)
     if order.rules >= SOUND and parse_typed_minor(text, coarsest) is None:
         return CommandRefused(Code.BAD_ARGUMENT, f"{name}: {_surplus(text, coarsest)}")
@@ -38,7 +38,7 @@ def read_limit(order: Order, name: str, currencies: Iterable[str]) -> str | Comm
 
 
 def show_limit(limit: str, currencies: Iterable[str]) -> str:
-    """A limit with as many decimals as all of these currencies have, more only where it was kept with more."""
+    """Return a limit with as many decimals as all of these currencies have, more only if it was kept with more."""
     value = parse_decimal(limit)
     assert value is not None, "a limit was read before it came here"
     places = max(value.places, minor_digits(_coarsest(currencies)))
@@ -46,12 +46,12 @@ def show_limit(limit: str, currencies: Iterable[str]) -> str:
 
 
 def _coarsest(currencies: Iterable[str]) -> str:
-    """The currency with the fewest decimals; without any, one like most."""
+    """Return the currency with the fewest decimals; without any, a usual one."""
     return min(currencies, key=minor_digits, default="")
 
 
 def _surplus(text: str, currency: str) -> str:
-    """What is wrong with an amount that has more decimals than its currency, and what to write instead."""
+    """Say what is wrong with an amount that has more decimals than its currency, and what to write instead."""
     whole, _, fraction = text.partition(".")
     places = minor_digits(currency)
     has = _COUNTS[len(fraction)] if len(fraction) < len(_COUNTS) else f"{len(fraction)} decimals"

@@ -1,7 +1,7 @@
 """Arguments: what the words of a command may be, and how each is read into a value.
 
-What lives here: one function a kind of argument: text in, a value or Wanted out. What does not: which command takes which
-(core/table.py), and whether what is named exists.
+What lives here: one function a kind of argument: text in, a value or Wanted out. What does not: which command takes
+which (core/table.py), and whether what is named exists.
 """
 
 import re
@@ -31,7 +31,7 @@ from nostrbot.nostr.keys import read_pubkey
 
 LIST_LIMIT_MAX = 1000
 NOTES_MAX = 1_000_000  # banknotes, or the value of one: more than any machine holds
-PERCENT_DECIMALS = 4  # parts per million hold no more
+PERCENT_DECIMALS = 4  # the most that parts per million hold
 PLAINLY = "digits, and a point before decimals; nothing between thousands"
 POSITION_CHARS_MAX = 32
 SLOTS_MAX = 24
@@ -42,7 +42,7 @@ NOTE_CHARS_MAX = 280  # a note is a line; it is sealed in the journal for ever
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What an argument's text should have been: the end of the sentence "<name> must be ..."."""
+    """The description of a valid argument: the end of the sentence "<name> must be ..."."""
 
     what: str
 
@@ -58,13 +58,13 @@ _TZ = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+){0,2}", re.ASCII)
 
 
 def handle(text: str) -> str | Wanted:
-    """A name of an operator, a machine or an LP, lower-cased."""
+    """Read a name of an operator, a machine or an LP, lower-cased."""
     lowered = text.lower()
     return lowered if _HANDLE.fullmatch(lowered) else Wanted("a name of a-z, 0-9 and -, at most 32 characters")
 
 
 def public_key(text: str) -> str | Wanted:
-    """A public key as hex, as clients give it: an npub, an nprofile, `nostr:` before it, or hex."""
+    """Read a public key as clients give it (an npub, an nprofile, `nostr:` before it, or hex); returns hex."""
     try:
         return read_identifier(text)
     except KeyTextError as error:
@@ -72,7 +72,7 @@ def public_key(text: str) -> str | Wanted:
 
 
 def public_key_of_first_rules(text: str) -> str | Wanted:
-    """A public key as hex, from an npub or hex."""
+    """Read a public key from an npub or hex; returns hex."""
     try:
         return read_pubkey(text)
     except KeyTextError:
@@ -80,7 +80,7 @@ def public_key_of_first_rules(text: str) -> str | Wanted:
 
 
 def percentage(text: str) -> int | Wanted:
-    """Parts per million, from a percentage that is plainly written; below one with its sign, for `0.05` may be 5 %."""
+    """Read parts per million from a plainly written percentage; below 1 % it needs its sign, for `0.05` may be 5 %."""
     number = text.removesuffix("%").rstrip()
     plain = is_plainly_written(number) and len(number.partition(".")[2]) <= PERCENT_DECIMALS
     ppm = percentage_of_first_rules(number if plain else "")
@@ -90,13 +90,15 @@ def percentage(text: str) -> int | Wanted:
 
 
 def percentage_of_first_rules(text: str) -> int | Wanted:
-    """The same, with zeros in front and behind."""
+    """Read the same, with zeros in front and behind."""
     ppm = parse_ppm(text)
     return Wanted("a percentage from 0 to 100 with at most four decimals, like 7.77%: no comma") if ppm is None else ppm
 
 
 def fiat(text: str) -> str | Wanted:
-    """The code of a currency that there is, upper-cased: a machine has it for ever, and `GQT` would reject all it sells."""
+    """Read the code of an existing currency, upper-cased: a machine keeps it for ever, and `GQT` would reject all its
+    sales.
+    """
     code = fiat_of_first_rules(text)
     if isinstance(code, Wanted) or code in CURRENCIES:
         return code
@@ -104,33 +106,33 @@ def fiat(text: str) -> str | Wanted:
 
 
 def fiat_of_first_rules(text: str) -> str | Wanted:
-    """Any three letters, upper-cased."""
+    """Read any three letters, upper-cased."""
     return text.upper() if _FIAT.fullmatch(text.upper()) else Wanted("a currency code of three letters, like GTQ")
 
 
 def time_zone(text: str) -> str | Wanted:
-    """The text of an IANA time zone; whether there is such a zone is asked elsewhere (runtime/bookkeeper.py)."""
+    """Read the text of an IANA time zone; runtime/people.py asks whether that zone exists."""
     return text if _TZ.fullmatch(text) else Wanted("an IANA time zone, like America/Guatemala")
 
 
 def amount(text: str) -> str | Wanted:
-    """Decimal text above zero, plainly written; how many decimals it may have is its currency's affair (core/commands/amounts.py)."""
+    """Read decimal text above zero, plainly written; its currency limits the decimals (core/commands/amounts.py)."""
     return amount_of_first_rules(text if is_plainly_written(text) else "")
 
 
 def amount_of_first_rules(text: str) -> str | Wanted:
-    """The same, with zeros in front."""
+    """Read the same, with zeros in front."""
     value = parse_decimal(text)
     return Wanted(f"an amount above zero, like 9000.00: {PLAINLY}") if value is None or value.digits <= 0 else text
 
 
 def amount_or_off(text: str) -> str | Wanted:
-    """Decimal text above zero, or "" for off."""
+    """Read decimal text above zero, or "" for off."""
     return "" if text.lower() == "off" else _or_off(amount(text))
 
 
 def amount_or_off_of_first_rules(text: str) -> str | Wanted:
-    """The same, with zeros in front."""
+    """Read the same, with zeros in front."""
     return "" if text.lower() == "off" else _or_off(amount_of_first_rules(text))
 
 
@@ -139,33 +141,33 @@ def _or_off(read: str | Wanted) -> str | Wanted:
 
 
 def rate(text: str) -> str | Wanted:
-    """A price above zero, in sats per unit of fiat, as it is kept: it may have decimals, and zeros at its end say nothing."""
+    """Read a price above zero, in sats per unit of fiat: it may have decimals, and zeros at its end are dropped."""
     value = parse_decimal(text) if is_plainly_written(text) else None
     return Wanted(f"a rate above zero, like 49.5: {PLAINLY}") if value is None or value.digits <= 0 else str(value)
 
 
 def percentage_or_off(text: str) -> int | Wanted | None:
-    """Parts per million from a percentage, or None for off."""
+    """Read parts per million from a percentage, or None for off."""
     return None if text.lower() == "off" else percentage(text)
 
 
 def percentage_or_off_of_first_rules(text: str) -> int | Wanted | None:
-    """The same, with zeros in front and behind."""
+    """Read the same, with zeros in front and behind."""
     return None if text.lower() == "off" else percentage_of_first_rules(text)
 
 
 def sats(text: str) -> int | Wanted:
-    """A whole number of satoshis."""
+    """Read a whole number of satoshis."""
     return sats_of_first_rules(text if is_plainly_written(text) else "")
 
 
 def sats_of_first_rules(text: str) -> int | Wanted:
-    """The same, with zeros in front."""
+    """Read the same, with zeros in front."""
     return _whole(text, SATS_MAX, "a whole number of sats, without points, commas and blanks")
 
 
 def runs(text: str) -> tuple[tuple[int, int], ...] | Wanted:
-    """Numbers and runs of them, as (first, last)."""
+    """Read numbers and runs of them, as (first, last)."""
     read = [_run(part.strip()) for part in text.strip(", ").split(",")]
     found = tuple(run for run in read if run is not None)
     whole = len(found) == len(read) <= RUNS_MAX
@@ -179,36 +181,36 @@ def _run(text: str) -> tuple[int, int] | None:
 
 
 def note_value(text: str) -> Denomination | Wanted:
-    """What a banknote is worth, in whole units of fiat; half a dinar is `0.5`. `1.000` may well be a thousand."""
+    """Read the value of a banknote, in whole units of fiat; half a dinar is `0.5`. `1.000` may well be a thousand."""
     is_plain = is_plainly_written(text) and not ("." in text and text.endswith("0"))
     value = read_denomination(text) if is_plain else None
     return value if value is not None and is_note_value(value) else Wanted("the value of a banknote, like 100 or 0.5")
 
 
 def note_value_of_first_rules(text: str) -> Denomination | Wanted:
-    """The same, whole units only, with zeros in front."""
+    """Read the same, whole units only, with zeros in front."""
     number = _whole(text, NOTES_MAX, "")
     return number if isinstance(number, int) and number else Wanted("the value of a banknote, like 100")
 
 
 def is_note_value(value: Denomination) -> bool:
-    """Return whether a banknote may be worth that: more than nothing, and not absurdly much."""
+    """Return whether a banknote may have that value: above zero, and not absurdly much."""
     worth = parse_decimal(str(value))
     return worth is not None and 0 < worth.digits <= NOTES_MAX * 10**worth.places
 
 
 def note_count(text: str) -> int | Wanted:
-    """How many banknotes."""
+    """Read a number of banknotes."""
     return note_count_of_first_rules(text if is_plainly_written(text) else "")
 
 
 def note_count_of_first_rules(text: str) -> int | Wanted:
-    """The same, with zeros in front."""
+    """Read the same, with zeros in front."""
     return _whole(text, NOTES_MAX, "a number of banknotes, like 480")
 
 
 def minutes(text: str) -> int | Wanted:
-    """Minutes, as seconds."""
+    """Read minutes, as seconds."""
     number = _whole(text.removesuffix("m"), DAY_MINUTES, "")
     return number * 60 if isinstance(number, int) and number else Wanted("a number of minutes, from 1 to 1440")
 
@@ -219,17 +221,17 @@ def _whole(text: str, most: int, wanted: str) -> int | Wanted:
 
 
 def position(text: str) -> str | Wanted:
-    """The name of a cassette's place in its machine."""
+    """Read the name of a cassette's place in its machine."""
     return text if 0 < len(text) <= POSITION_CHARS_MAX else Wanted("the position of a cassette, like 1")
 
 
 def time_or_off(text: str) -> str | Wanted:
-    """A time of day, or "" for off."""
+    """Read a time of day, or "" for off."""
     return "" if text.lower() == "off" else _time(text)
 
 
 def times_or_off(text: str) -> tuple[str, ...] | Wanted:
-    """Times of day, ascending, each once; none for off."""
+    """Read times of day, ascending, each once; none for off."""
     if text.lower() == "off":
         return ()
     read = [_time(part.strip()) for part in text.split(",")]
@@ -244,39 +246,39 @@ def _time(text: str) -> str | Wanted:
 
 
 def month(text: str) -> str | Wanted:
-    """A month, `YYYY-MM`."""
+    """Read a month, `YYYY-MM`."""
     return text if _MONTH.fullmatch(text) else Wanted("a month like 2026-10")
 
 
 def hash_hex(text: str) -> str | Wanted:
-    """32 bytes in hex, lower-cased."""
+    """Read 32 bytes in hex, lower-cased."""
     return text.lower() if _HASH.fullmatch(text.lower()) else Wanted("64 hex digits, all of them")
 
 
 def entry_number(text: str) -> int | Wanted:
-    """The number of an entry."""
+    """Read the number of an entry."""
     number = _whole(text, INT_MAX, "")
     return number if isinstance(number, int) and number else Wanted("the number of an entry, like 120")
 
 
 def line(text: str) -> str | Wanted:
-    """A short text."""
+    """Read a short text."""
     return text if len(text) <= NOTE_CHARS_MAX else Wanted(f"at most {NOTE_CHARS_MAX} characters")
 
 
 def sentence(text: str) -> str | Wanted:
-    """A short text that says something: what a reason must do."""
+    """Read a short text that says something: a reason must."""
     return line(text) if text.strip() else Wanted("a few words, in quotes")
 
 
 def row_count(text: str) -> int | Wanted:
-    """How many rows of a list are wanted."""
+    """Read how many rows of a list are wanted."""
     number = int(text) if text.isascii() and text.isdecimal() and len(text) < 8 else 0
     return number if 1 <= number <= LIST_LIMIT_MAX else Wanted(f"a number from 1 to {LIST_LIMIT_MAX}")
 
 
 def moment(text: str) -> int | Wanted:
-    """Unix seconds, from them or from a date (its first second, UTC)."""
+    """Read unix seconds, from them or from a date (its first second, UTC)."""
     if _DATE.fullmatch(text):
         try:
             return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
@@ -287,19 +289,19 @@ def moment(text: str) -> int | Wanted:
 
 
 def last_moment(text: str) -> int | Wanted:
-    """Unix seconds, from them or from a date (its last second, UTC)."""
+    """Read unix seconds, from them or from a date (its last second, UTC)."""
     at = moment(text)
     return at + DAY_S - 1 if isinstance(at, int) and _DATE.fullmatch(text) else at
 
 
 def switch(text: str) -> bool | Wanted:
-    """True for on, False for off."""
+    """Read a switch: True for on, False for off."""
     choices = {"on": True, "off": False}
     return choices.get(text.lower(), Wanted("on or off"))
 
 
 def lightning_address(text: str) -> str | Wanted:
-    """A Lightning address (LUD-16), or "" for off."""
+    """Read a Lightning address (LUD-16), or "" for off."""
     lowered = text.lower()
     if lowered == "off":
         return ""
@@ -309,7 +311,7 @@ def lightning_address(text: str) -> str | Wanted:
 
 
 def numbered(letter: str) -> Callable[[str], int | Wanted]:
-    """A reader of ids like `d12`, with or without their letter."""
+    """Return a reader of ids like `d12`, with or without their letter."""
 
     def read(text: str) -> int | Wanted:
         digits = text.lower().removeprefix(letter)
@@ -320,7 +322,7 @@ def numbered(letter: str) -> Callable[[str], int | Wanted]:
 
 
 def one_of(choices: type[StrEnum], *offered: StrEnum) -> Callable[[str], StrEnum | Wanted]:
-    """A reader of one of these words; `offered` are those to name, where the others are in vain."""
+    """Return a reader of one of these words; `offered`: the words to name, where the others would be refused later."""
 
     def read(text: str) -> StrEnum | Wanted:
         try:
@@ -352,5 +354,5 @@ _OF_FIRST_RULES: Mapping[Callable[[str], Any], Callable[[str], Any]] = {
 
 
 def by_rules(read: Callable[[str], Any], rules: int) -> Callable[[str], Any]:
-    """The reader of an argument, as it is by these rules."""
+    """Return the reader of an argument by these rules."""
     return _OF_FIRST_RULES.get(read, read) if rules < SOUND else read

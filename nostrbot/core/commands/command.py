@@ -38,7 +38,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Misunderstood:
-    """A text that is no command, with how its author wants to be answered."""
+    """A text that is not a command, with how its author wants to be answered."""
 
     refused: CommandRefused
     verb: str

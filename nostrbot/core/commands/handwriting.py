@@ -23,7 +23,9 @@ _JSON: Final = re.compile(r"-{1,2}json", re.IGNORECASE | re.ASCII)
 
 
 def as_one_line(text: str) -> str:
-    """A message as one line with plain quotes and blanks, without what a client adds and what surrounds it unseen."""
+    """Return a message as one line with plain quotes and blanks, without a client's additions and invisible
+    characters.
+    """
     lines = [line for line in text.translate(_QUOTES).splitlines() if not line.lstrip().startswith("[//]:")]
     line = _SINGLE_QUOTED.sub(r"'\1'", " ".join(lines))
     line = line.strip("".join(map(chr, INVISIBLE)) + " \t")
@@ -31,12 +33,12 @@ def as_one_line(text: str) -> str:
 
 
 def plain_word(word: str) -> str:
-    """A word without invisible characters, and with ASCII for its dashes and wide letters."""
+    """Return a word without invisible characters, and with ASCII for its dashes and wide letters."""
     return word.translate(INVISIBLE).translate(_WIDE).translate(_DASHES)
 
 
 def bare_word(word: str) -> str:
-    """A plain word without the punctuation of a sentence around it, and without brackets and quotes."""
+    """Return a plain word without the punctuation of a sentence around it, and without brackets and quotes."""
     return plain_word(word).strip(_BRACKETS).lstrip(_BEFORE).rstrip(_PUNCTUATION).strip(_BRACKETS)
 
 

@@ -1,7 +1,7 @@
 """Orders: a command that may change a book, with who gave it and when, ready to be decided.
 
-What lives here: the value that core/platform/operators.py, core/atm/registry.py, core/atm/deposits.py and core/atm/splits.py decide on. What
-does not: who may give it and whether it is fresh (core/engine.py).
+What lives here: the value that core/platform/operators.py, core/atm/registry.py, core/atm/deposits.py and
+core/atm/splits.py decide on. What does not: who may give it and whether it is fresh (core/engine.py).
 """
 
 from collections.abc import Mapping
@@ -17,8 +17,8 @@ from nostrbot.nostr.sealing import Scheme
 class Order:
     """A command by `author` (hex key), accepted `at` (unix seconds on the bot's clock).
 
-    `id`: of the message it came in; `scheme`: how that was sealed; `rules`: the number of those it is decided by; `carried`: it was decided
-    in another book, from which this one takes it over.
+    `id`: of the message it came in; `scheme`: how that was sealed; `rules`: the number of those it is decided by;
+    `carried`: it was decided in another book, from which this one takes it over.
     """
 
     command: Command

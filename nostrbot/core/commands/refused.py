@@ -1,7 +1,7 @@
 """Refused commands: the code of every refusal, and the value that carries one to a person.
 
-What lives here: the closed list of codes. What does not: why a machine's or a stranger's word is refused (refusals.py), and
-how a refusal is worded as an answer (messages/replies.py). docs/protocol.md section 6.
+What lives here: the closed list of codes. What does not: why a machine's or a stranger's word is refused (refusals.py),
+and how a refusal is worded as an answer (messages/replies.py). docs/protocol.md section 6.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class Code(StrEnum):
-    """Why a command was refused."""
+    """The codes of refused commands."""
 
     UNKNOWN_COMMAND = "unknown_command"
     BAD_QUOTING = "bad_quoting"
@@ -56,5 +56,5 @@ SUSPENDED = CommandRefused(Code.OPERATOR_SUSPENDED, "the platform has suspended 
 
 
 def not_yours(verb: str) -> CommandRefused:
-    """The refusal of a command that belongs to another role."""
+    """Return the refusal of a command that belongs to another role."""
     return CommandRefused(Code.NOT_ALLOWED, f"`{verb}` is not yours to say: `help` shows what is")

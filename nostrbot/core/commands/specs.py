@@ -1,4 +1,4 @@
-"""Forms: what one row of the phrasebook is made of.
+"""Specs: what one row of the table of commands is made of.
 
 What lives here: who may say something, its arguments, how help shows it. What does not: the rows (core/table.py,
 core/atm/operator_commands.py). docs/protocol.md section 6.
@@ -15,7 +15,7 @@ from nostrbot.core.rules import FIRST
 
 
 class Period(StrEnum):
-    """What a report is about: the local day so far, or the days before now."""
+    """The period of a report: the local day so far, or the days before now."""
 
     DAY = "day"
     WEEK = "week"
@@ -23,7 +23,7 @@ class Period(StrEnum):
 
 
 class Range(StrEnum):
-    """How far back an LP's statistics go."""
+    """The range of an LP's statistics."""
 
     WEEK = "7d"
     MONTH = "30d"
@@ -33,7 +33,7 @@ class Range(StrEnum):
 
 
 class Role(StrEnum):
-    """Whose command it is."""
+    """The roles that commands belong to."""
 
     PLATFORM = "platform"
     OPERATOR = "operator"
@@ -48,7 +48,7 @@ BY_ANYONE = frozenset({Role.ANYONE})
 
 
 class Scope(StrEnum):
-    """Which books a command concerns. The first of them answers."""
+    """The books a command concerns. The first of them answers."""
 
     OWN = "own"  # the operator's own
     JOINED = "joined"  # those an LP has joined, or else the first that enrolled it
@@ -60,7 +60,7 @@ class Scope(StrEnum):
 
 
 class Part(StrEnum):
-    """What a key may be in a book. A key that was replaced or rotated out stays what it was, but for its power."""
+    """The parts a key may have in a book. A key that was replaced or rotated out keeps its part and loses its power."""
 
     BOT = "bot"
     PLATFORM = "platform"
@@ -72,7 +72,7 @@ class Part(StrEnum):
 
 
 class Past(StrEnum):
-    """What of a book's past a command is decided with; it is looked up before."""
+    """The parts of a book's past that a command is decided with; they are loaded before."""
 
     SETTLEMENT = "settlement"  # the settlement it names
     LEG = "leg"  # the payment it names
@@ -81,7 +81,7 @@ class Past(StrEnum):
 
 
 class Answerer(StrEnum):
-    """Who answers a command that changes no book."""
+    """The module that answers a command which changes no book."""
 
     READING = "reading"
     NOTARY = "notary"  # its answer is signed
@@ -111,9 +111,10 @@ class CommandSpec:
         scope: which books it concerns.
         gives: the part it gives to a key.
         enrols: who is known, and what as, is another after it.
-        is_alone: no other command is decided in one segment of a turn with it, so that nothing changes what was looked up.
-        may_be_carried: a book may take it over from another one, where it was decided in time; anything else has its moment
-            but once.
+        is_alone: no other command is decided in one segment of a turn with it, so that nothing changes what was looked
+            up.
+        may_be_carried: a book may take it over from another one, where it was decided in time; anything else has its
+            moment but once.
         one_limit: its limit must be one in each of the books it concerns, or it is entered in none.
         shows_past: its preview shows what was, which is looked up beside the sales, as for a question.
         pasts: what of the past it is decided with.
@@ -158,27 +159,27 @@ class CommandSpec:
 
 
 def place(name: str, read: Callable[[str], Any]) -> Arg:
-    """An argument that stands in its place."""
+    """Declare an argument that stands in its place."""
     return Arg(name, read, positional=True, required=True)
 
 
 def optional(name: str, read: Callable[[str], Any]) -> Arg:
-    """One that stands in its place and may be left out."""
+    """Declare an argument that stands in its place and may be left out."""
     return Arg(name, read, positional=True)
 
 
 def several(name: str, read: Callable[[str], Any]) -> Arg:
-    """All that stand in the last place; they may be left out."""
+    """Declare arguments that all stand in the last place; they may be left out."""
     return Arg(name, read, positional=True, many=True)
 
 
 def must(name: str, read: Callable[[str], Any], shown: str) -> Arg:
-    """One that is named, and must be."""
+    """Declare an argument that must be given by name."""
     return Arg(name, read, required=True, shown=shown)
 
 
 def may(name: str, read: Callable[[str], Any], shown: str) -> Arg:
-    """One that is named, if it is there."""
+    """Declare an argument that may be given by name."""
     return Arg(name, read, shown=shown)
 
 
