@@ -1,1 +1,1 @@
-"""The domain: who may do what, how money is shared, what is booked. Pure: no sockets, files, clock, randomness, floats."""
+"""The domain: roles, sharing money, booking. Pure: no sockets, files, clock, randomness, floats."""

@@ -59,12 +59,12 @@ class Lp:
     seats: dict[str, Seat] = field(default_factory=dict)
 
     def scheme_before(self, seq: int) -> Scheme:
-        """How it had last written when entry `seq` was sealed: what that says of it goes out so, however late."""
+        """Return how it had last written when entry `seq` was sealed: that entry's messages go out so, however late."""
         return next((scheme for since, scheme in reversed(self.schemes) if since < seq), Scheme.NIP04)
 
 
 class Moved(NamedTuple):
-    """What an LP got of what had waited for its key as a party: its leg, and the sats in it."""
+    """An LP's share of what had waited for its key as a party: its leg, and the sats in it."""
 
     lp: str
     number: int
@@ -79,9 +79,10 @@ class Book:
 
     Attributes:
         bot: the bot's key in force; first_bot: the one the book was opened with; former_bots: all before, by which
-            commands carried into it were addressed; rotations: the entries in which this book changed from one to another.
-        operator: the operator's key in force; former_operators: those it had before, in its own book; operator_of_key: in the root book, every key an operator has or had, each
-            with its book; the last of a book is in force.
+            commands carried into it were addressed; rotations: the entries in which this book changed from one to
+            another.
+        operator: the operator's key in force; former_operators: those it had before, in its own book; operator_of_key:
+            in the root book, every key an operator has or had, each with its book; the last of a book is in force.
         parties: keys that got a share as a party; moved: what of it their LPs have by now.
         freed: machines' keys that the platform took from this book.
         frozen: settlements that a thief may have signed, by number.
@@ -133,39 +134,39 @@ class Book:
         self.operator = self.operator or self.key
 
     def platform_ppm(self, *, cash_in: bool) -> int:
-        """The platform's fee in force for a direction."""
+        """Return the platform's fee in force for a direction."""
         return self.cash_in_ppm if cash_in else self.cash_out_ppm
 
     def sats_owed(self, lp: str) -> int:
-        """The sats owed to an LP in this book."""
+        """Return the sats owed to an LP in this book."""
         return -self.balances.of(accounts.lp_sats(lp), accounts.SAT)
 
     def frozen_sats(self, lp: str) -> int:
-        """Those among them that are frozen: they cannot leave."""
+        """Return the frozen sats owed to an LP: they cannot leave."""
         return sum(part.sats for fact in self.frozen.values() for part in fact.parts if part.lp == lp)
 
     def lps_frozen_sats(self) -> int:
-        """The same of all LPs together."""
+        """Return the frozen sats owed to all LPs together."""
         return sum(part.sats for fact in self.frozen.values() for part in fact.parts)
 
     def own_sats(self) -> int:
-        """The operator's own sats."""
+        """Return the operator's own sats."""
         return -self.balances.of(accounts.OPERATOR, accounts.SAT)
 
     def own_frozen_sats(self) -> int:
-        """What frozen settlements gave the operator."""
+        """Return the sats that frozen settlements gave the operator."""
         return sum(fact.own_sats for fact in self.frozen.values())
 
     def free_sats(self) -> int:
-        """The operator's own sats that are not frozen: what it may pay LPs with."""
+        """Return the operator's own unfrozen sats: those it may pay LPs with."""
         return self.own_sats() - self.own_frozen_sats()
 
     def key_in_force(self, operator: str) -> str:
-        """In the root book: the key that speaks for the operator of a book."""
+        """Return, in the root book, the key that speaks for the operator of a book."""
         return {book: pubkey for pubkey, book in self.operator_of_key.items()}[operator]
 
     def splits_in_force(self, machine: str) -> tuple[Split, ...]:
-        """A machine's own splits if it has any, else the operator's default; never merged (acceptance X19)."""
+        """Return a machine's own splits if it has any, else the operator's default; never merged (acceptance X19)."""
         return self.splits.get(machine) or self.splits.get(None) or ()
 
 

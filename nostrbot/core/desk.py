@@ -20,7 +20,7 @@ from nostrbot.refusals import Refusal
 
 
 class Place(NamedTuple):
-    """Where a fact stands: in entry `seq`, accepted `at` (unix seconds), decided by `rules`."""
+    """The place of a fact: in entry `seq`, accepted `at` (unix seconds), decided by `rules`."""
 
     seq: int
     at: int
@@ -28,7 +28,7 @@ class Place(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """What an input comes to: facts to seal, or nothing to seal and the reason why.
+    """The result of an input: facts to seal, or nothing to seal and the reason why.
 
     `facts` empty and `instead` None: a command that asks for what already is.
     """
@@ -39,7 +39,8 @@ class Decision(NamedTuple):
 
 # What a command comes to, in a book.
 Decider = Callable[[Book, Order], tuple[Fact, ...] | CommandRefused]
-# What an event that is no command comes to, in a book, at a time, by rules; and what it says, where that was read before.
+# The result of an event that is not a command, in a book, at a time, by rules; and what it says, where that was read
+# before.
 Hearer = Callable[[Book, Signed, Any, int, int], Decision]
 # How a fact changes a book, and what it is booked as.
 Evolver = Callable[[Any, Book, Place], None]
@@ -47,7 +48,7 @@ Booker = Callable[[Any], Transaction | None]
 
 
 class Observer(NamedTuple):
-    """How one kind of observation is taken.
+    """The decider of one kind of observation.
 
     Attributes:
         decide: what it comes to, in a book, at a time, by rules.

@@ -1,8 +1,8 @@
 """The desks there are: a tuple, and its parts joined.
 
-What lives here: the tuple, and the tables that the engine, evolution and the table of commands look things up in. What does
-not: what a desk is (core/desk.py), and what it does (its own folder). Nothing is discovered: a new desk is one more name
-here. No two desks may claim the same command, event, observation or fact.
+What lives here: the tuple, and the tables that the engine, evolution and the table of commands look things up in. What
+does not: what a desk is (core/desk.py), and what it does (its own folder). Nothing is discovered: a new desk is one
+more name here. No two desks may claim the same command, event, observation or fact.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,7 +20,7 @@ DESKS: tuple[Desk, ...] = (PLATFORM, ATM)
 
 
 def joined(tables: Iterable[Mapping[Key, Value]]) -> dict[Key, Value]:
-    """Join tables that have no key in common. Raises ValueError where two have one."""
+    """Join tables that share no key. Raises ValueError if two share one."""
     whole: dict[Key, Value] = {}
     for table in tables:
         twice = whole.keys() & table.keys()

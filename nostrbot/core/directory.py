@@ -13,7 +13,7 @@ from nostrbot.core.commands.specs import Role
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What one key is: its own book if it is an operator, the book of its machine, the books it is an LP in."""
+    """The standing of one key: its own book if it is an operator, the book of its machine, the books it is an LP in."""
 
     platform: bool
     operator: str | None
@@ -33,7 +33,7 @@ class Standing:
 
 
 class Directory:
-    """An index over the books' registries; made anew when one of them changes."""
+    """An index over the books' registries; made again when one of them changes."""
 
     def __init__(self, books: Iterable[Book]) -> None:
         self._platform = ""
@@ -55,7 +55,7 @@ class Directory:
                 self._lps[pubkey] = (*self._lps.get(pubkey, ()), book.key)
 
     def standing(self, pubkey: str) -> Standing:
-        """Everything a key is."""
+        """Return everything a key is."""
         return Standing(
             platform=pubkey == self._platform,
             operator=self._operators.get(pubkey),
@@ -74,9 +74,9 @@ class Directory:
         return frozenset({*self._machines, *self._freed})
 
     def holder(self, pubkey: str) -> str | None:
-        """The book that a machine's key is enrolled in; None where it is in none, or was freed since."""
+        """Return the book that a machine's key is enrolled in; None if it is in none, or was freed."""
         return self._machines.get(pubkey)
 
     def freed_from(self, pubkey: str) -> tuple[str, ...]:
-        """The books that the platform took a machine's key from."""
+        """Return the books that the platform took a machine's key from."""
         return self._freed.get(pubkey, ())

@@ -1,9 +1,10 @@
 """The engine: what an input means for a book. START READING HERE.
 
-What lives here: decide(), the one door for the bot and for auditors, which looks at a book and an input and says what is so,
-changing nothing; and apply(), its other half, which changes the book (by evolve() in core/evolution.py). What does not:
-clocks, keys, relays, the database; and the rules themselves, which stand with their desks (core/desks.py). The same inputs
-in the same order give the same facts, byte for byte: that is what an auditor re-runs. docs/protocol.md sections 1, 3, 6, 7.
+What lives here: decide(), the one door for the bot and for auditors, which looks at a book and an input and says what
+is so, changing nothing; and apply(), its other half, which changes the book (by evolve() in core/evolution.py). What
+does not: clocks, keys, relays, the database; and the rules themselves, which stand with their desks (core/desks.py).
+The same inputs in the same order give the same facts, byte for byte: that is what an auditor re-runs. docs/protocol.md
+sections 1, 3, 6, 7.
 
     machine's sale   -> attribution -> payload -> settlement rules -> fees -> flow    -> SettlementProcessed | ...
     its cassettes    -> attribution -> clock   -> payload -> newer than what is known -> CassettesStated
@@ -41,7 +42,7 @@ COMMAND_LEAD_MAX_S = 15 * 60
 TO_EVERYBODY = frozenset({kinds.MACHINE_STATE, kinds.APP_DATA})
 COMMANDS = frozenset({kinds.DIRECT_MESSAGE, kinds.SEAL})
 
-# What the bot wrote comes back where a relay, or somebody, hands it on to the bot.
+# A relay, or somebody, may hand the bot's own events back to it.
 OWN_WORD = Refusal(Reason.OWN_WORD, "by a key of the bot's own")
 
 
@@ -83,7 +84,7 @@ def apply(
 
 
 def due(book: Book, at: int, rules: int) -> tuple[Fact, ...]:
-    """Return what the clock asks for in a book, of one desk at a time: what is due besides is still due a moment later."""
+    """Return what is due by the clock in a book, of one desk at a time: the rest is still due a moment later."""
     for desk in DESKS:
         facts = desk.due(book, at, rules)
         if facts:
@@ -94,7 +95,8 @@ def due(book: Book, at: int, rules: int) -> tuple[Fact, ...]:
 def check_fresh(created_at: int, at: int) -> CommandRefused | None:
     """Refuse a command older than a day or more than a quarter of an hour ahead of the bot's clock.
 
-    `at` is when it was heard. The time of a book never goes back by itself, so after a clock that ran ahead the two differ.
+    `at` is when it was heard. The time of a book never goes back by itself, so after a clock that ran ahead the two
+    differ.
     """
     if created_at < at - COMMAND_AGE_MAX_S:
         return CommandRefused(Code.TOO_OLD, "this message is more than 24 hours old: send the command again")
@@ -104,14 +106,14 @@ def check_fresh(created_at: int, at: int) -> CommandRefused | None:
 
 
 def _decide_clock(given: ClockSet, at: int, rules: int) -> Decision:
-    """Decide that a person set a book's time right. That it was ahead, and by how much, its own entries show."""
+    """Decide that a person set a book's time right. The entry itself shows that it was ahead, and by how much."""
     if rules < SOUND or not 0 < given.now < given.was or given.now != at:
         return Decision(instead=Refusal(Reason.INVALID, "a clock is set right to a time before the entry before"))
     return Decision((ClockSetRight(given.was, given.now),))
 
 
 def _decide_observed(book: Book, given: Observed, at: int, rules: int) -> Decision:
-    """Decide what the bot saw. The same thing seen again has no second effect."""
+    """Decide what the bot saw. A second observation of the same thing has no effect."""
     if given.id in book.recall.events:
         return Decision(instead=Refusal(Reason.DUPLICATE, "this observation has had its effect"))
     observer = OBSERVERS.get(given.saw)
@@ -142,7 +144,7 @@ def _decide_signed(book: Book, given: Signed, at: int, rules: int, said: Any) ->
 
 
 def _is_addressed(book: Book, given: Signed) -> bool:
-    """Whether an event is to this bot; one that is carried may be to a key it had before."""
+    """Whether an event is addressed to this bot; a carried event may name one of its earlier keys."""
     return given.is_to(book.bot) or (given.carried and any(given.is_to(bot) for bot in book.former_bots))
 
 
@@ -175,7 +177,9 @@ def _decide_command(book: Book, given: Signed, said: Command | Misunderstood, at
 
 
 def _check_role(book: Book, order: Order) -> CommandRefused | None:
-    """A book obeys its platform, its operator and its LPs, each within its own part of the table."""
+    """Check the author's role: a book obeys its platform, its operator and its LPs, each within its part of the
+    table.
+    """
     roles, suspended = order.command.spec.roles, False
     if Role.PLATFORM in roles and order.author == book.platform:
         return None

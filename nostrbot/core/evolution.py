@@ -1,8 +1,8 @@
 """Evolution: how a book changes, fact by fact.
 
 What lives here: evolve(), which books a fact and folds it into a book. What does not: the state that changes
-(core/book.py), how each fact changes it (the evolution of each desk), which accounts it moves (the booking of each desk),
-what is so (core/engine.py).
+(core/book.py), how each fact changes it (the evolution of each desk), which accounts it moves (the booking of each
+desk), what is so (core/engine.py).
 """
 
 from nostrbot.core.book import Book

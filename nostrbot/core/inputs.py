@@ -1,9 +1,9 @@
 """Inputs: everything that may change a book, as the journal keeps it.
 
-What lives here: a signed event with its plaintext, and observations: a tick of the clock, a clock that was set right, and
-what the bot saw of a wallet, a database or a chain. What does not: how it got here (relays/, runtime/inbox.py), how it was
-opened (nostr/sealing.py, nostr/giftwrap.py), and what an observation means (the observers of core/desks.py). docs/protocol.md
-section 7.
+What lives here: a signed event with its plaintext, and observations: a tick of the clock, a clock that was set right,
+and what the bot saw of a wallet, a database or a chain. What does not: how it got here (relays/, runtime/inbox.py), how
+it was opened (nostr/sealing.py, nostr/giftwrap.py), and what an observation means (the observers of core/desks.py).
+docs/protocol.md section 7.
 """
 
 import hashlib
@@ -30,8 +30,8 @@ class Signed(NamedTuple):
         rumor: the message in a seal.
         carried: a command decided earlier elsewhere, entered here so that this book stands alone; its age is no matter.
         answered: whether its author gets the answer from this book (a command that concerns several has one answer).
-        heard: when it was heard by the bot's clock, unix seconds, where that is before the entry's own time: the clock ran
-            ahead and went back. None: at the entry's time.
+        heard: when it was heard by the bot's clock, unix seconds, where that is before the entry's own time: the clock
+            ran ahead and went back. None: at the entry's time.
     """
 
     event: VerifiedEvent
@@ -45,22 +45,24 @@ class Signed(NamedTuple):
 
     @property
     def id(self) -> str:
-        """What can have one effect only: the event, or the message in a seal, however often it is wrapped."""
+        """The id that can have one effect only: of the event, or of the message in a seal, however often it is
+        wrapped.
+        """
         return self.event.id if self.rumor is None else self.rumor.id
 
     @property
     def author(self) -> str:
-        """Who signed it (hex key)."""
+        """The key (hex) that signed it."""
         return self.event.pubkey
 
     @property
     def text(self) -> str:
-        """What was said."""
+        """The text of the message."""
         return self.plaintext if self.rumor is None else self.rumor.content
 
     @property
     def created_at(self) -> int:
-        """When its author says it was said; seals are dated at random, on purpose."""
+        """The author's date of the message; seals are dated at random, on purpose."""
         return self.event.created_at if self.rumor is None else self.rumor.created_at
 
     def is_to(self, pubkey: str) -> bool:
@@ -69,7 +71,7 @@ class Signed(NamedTuple):
         return any(tag[:2] == ("p", pubkey) for tag in tags)
 
     def plain(self) -> dict[str, Any]:
-        """The input as an entry keeps it; what follows from the rest is left out."""
+        """Return the input as an entry keeps it, without what follows from the rest."""
         plain: dict[str, Any] = {"event": self.event.plain()}
         if self.scheme is not Scheme.PLAIN:
             plain["plaintext"] = self.plaintext
@@ -95,7 +97,7 @@ class Tick(NamedTuple):
         return None
 
     def plain(self) -> dict[str, Any]:
-        """The input as an entry keeps it."""
+        """Return the input as an entry keeps it."""
         return {"tick": self.at}
 
 
@@ -107,16 +109,16 @@ class ClockSet(NamedTuple):
 
     @property
     def id(self) -> None:
-        """It is named by its place: no two follow the same entry."""
+        """The place of it names it: no two follow the same entry."""
         return None
 
     def plain(self) -> dict[str, Any]:
-        """The input as an entry keeps it."""
+        """Return the input as an entry keeps it."""
         return {"clock": {"was": self.was, "is": self.now}}
 
 
 class Observed(NamedTuple):
-    """What the bot saw of a thing that signs no events: a wallet, a database, a chain.
+    """An observation of a thing that signs no events: a wallet, a database, a chain.
 
     Attributes:
         source: the connection it was seen through, as its operator named it.
@@ -136,11 +138,11 @@ class Observed(NamedTuple):
 
     @property
     def id(self) -> str:
-        """What can have one effect only."""
+        """The id that can have one effect only."""
         return observed_id(self.identity, self.key)
 
     def plain(self) -> dict[str, Any]:
-        """The input as an entry keeps it."""
+        """Return the input as an entry keeps it."""
         frame = {name: getattr(self, name) for name in _OBSERVED}
         return {"observed": {**self.seen, **frame}}
 
@@ -157,7 +159,7 @@ def observed_id(identity: str, key: str) -> str:
 
 
 def read_observation(kept: Any) -> Observation | None:
-    """Read an input that nobody signed, as plain() gave it; None where it is none."""
+    """Read an unsigned input that plain() wrote; None if it is malformed."""
     if not isinstance(kept, dict) or len(kept) != 1:
         return None
     observed = kept.get("observed")
@@ -188,7 +190,7 @@ def open_signed(
     answered: bool = True,
     heard: int | None = None,
 ) -> Signed | Refusal:
-    """A signed input from a verified event and what its content was opened to; a seal must hold a rumor of its author's."""
+    """Build a signed input from a verified event and its opened content; a seal must hold a rumor of its author."""
     if event.kind != kinds.SEAL:
         return Signed(event, plaintext, scheme_of(event.content), keys, None, carried, answered, heard)
     rumor = read_rumor(plaintext)
@@ -200,7 +202,7 @@ def open_signed(
 
 
 def reopen(event: VerifiedEvent, kept: dict[str, Any]) -> Signed | Refusal:
-    """A signed input from a verified event and the rest of what a journal keeps of it, as plain() gave it.
+    """Build a signed input from a verified event and the rest of what a journal keeps of it, as plain() wrote it.
 
     Raises SealingError for keys that are none.
     """
@@ -216,7 +218,9 @@ def reopen(event: VerifiedEvent, kept: dict[str, Any]) -> Signed | Refusal:
 
 
 def effect_id(plain_input: dict[str, Any]) -> str | None:
-    """The id by which a journal's input has its one effect; a tick has none, nor has a clock that was set right."""
+    """Return the id by which a journal's input has its one effect; a tick has none, nor has a clock that was set
+    right.
+    """
     observed = plain_input.get("observed")
     if observed is not None:
         return observed_id(observed["identity"], observed["key"])

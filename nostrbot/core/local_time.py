@@ -1,8 +1,8 @@
 """Local days and times: which day it is where an operator's machines stand.
 
 What lives here: unix seconds -> local day and time of a time zone, and back. What does not: whose time zone
-(core/book.py) and what is due when (core/atm/fixed.py). The tz database of the package `tzdata` decides, daylight saving
-included: an auditor needs one that knows the same history. docs/protocol.md section 5; acceptance O12.
+(core/book.py) and what is due when (core/atm/fixed.py). The tz database of the package `tzdata` decides, daylight
+saving included: an auditor needs one that knows the same history. docs/protocol.md section 5; acceptance O12.
 """
 
 from bisect import bisect_left
@@ -10,8 +10,8 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo, reset_tzpath
 
-# Of the package `tzdata` alone, which is pinned: what is sealed must not depend on the files of one host, where a zone may
-# be missing, mean something else, or be there under a name of that host's (`localtime`, `posix/…`).
+# From the package `tzdata` alone, which is pinned: what is sealed must not depend on the files of one host, where a
+# zone may be missing, mean something else, or be there under a name of that host's (`localtime`, `posix/…`).
 reset_tzpath(to=())
 
 MINUTE_S = 60
@@ -25,7 +25,7 @@ _SECOND = timedelta(seconds=1)
 
 @lru_cache(maxsize=256)
 def _zone(tz: str) -> ZoneInfo:
-    """A zone; UTC in the place of one that is not known here: its book is closed, but questions about it are answered."""
+    """Return a time zone, or UTC for an unknown one: its book is closed, but questions about it are answered."""
     return _found(tz) or _found("UTC") or ZoneInfo("UTC")
 
 
@@ -38,12 +38,12 @@ def _found(tz: str) -> ZoneInfo | None:
 
 @lru_cache(maxsize=256)
 def is_known_zone(tz: str) -> bool:
-    """Whether the days of a time zone can be told here. Nothing may be decided in a book where they cannot."""
+    """Whether this computer knows the days of a time zone. Without them nothing may be decided in a book."""
     return _found(tz) is not None
 
 
 def local_time(tz: str, at: int) -> datetime:
-    """The wall clock of a time zone at unix seconds `at`."""
+    """Return the wall clock of a time zone at unix seconds `at`."""
     return datetime.fromtimestamp(at, UTC).astimezone(_zone(tz))
 
 
@@ -53,32 +53,32 @@ def _day_of_quarter(tz: str, quarter: int) -> str:
 
 
 def local_day(tz: str, at: int) -> str:
-    """The local day, `YYYY-MM-DD`."""
+    """Return the local day, `YYYY-MM-DD`."""
     return _day_of_quarter(tz, at // QUARTER_S)
 
 
 def days_before(day: str, days: int) -> str:
-    """The day so many days before one, both `YYYY-MM-DD`."""
+    """Return the day this many days before another, both `YYYY-MM-DD`."""
     return (date.fromisoformat(day) - timedelta(days=days)).isoformat()
 
 
 def month_after(month: str) -> str:
-    """The month after one, both `YYYY-MM`."""
+    """Return the month after another, both `YYYY-MM`."""
     year, number = divmod(int(month[:4]) * 12 + int(month[5:]), 12)
     return f"{year:04}-{number + 1:02}"
 
 
 def local_minute(tz: str, at: int) -> str:
-    """The local time of day, `HH:MM`."""
+    """Return the local time of day, `HH:MM`."""
     return local_time(tz, at).strftime("%H:%M")
 
 
 @lru_cache(maxsize=4096)
 def moment_of(tz: str, day: str, time: str) -> int | None:
-    """When a local time of day, `HH:MM`, comes on a local day, in unix seconds; None on a day that is left out.
+    """Return the unix seconds of a local time of day, `HH:MM`, on a local day; None if the calendar skips that day.
 
-    A time that comes twice counts when it comes first. One that the clock skips counts at the first moment after it; where
-    that is the next day's already, in the last minute before the gap.
+    A time that comes twice counts when it comes first. One that the clock skips counts at the first moment after it;
+    where that is the next day's already, in the last minute before the gap.
     """
     wall = datetime.fromisoformat(f"{day}T{time}")
     at = _unix(wall, tz, fold=0)

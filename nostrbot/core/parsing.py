@@ -1,4 +1,4 @@
-"""Commands: parse(text) -> Command, or why it is none; and the codes of every refusal.
+"""Parsing: parse(text) -> Command, or the reason why the text is not a command.
 
 What lives here: understanding a message. What does not: the table of what can be said (core/table.py), what a command
 does (core/engine.py for those that change a book, reading/ for questions) and its answer's words (messages/replies.py).
@@ -26,7 +26,9 @@ HAS_SECRET = CommandRefused(
 
 
 def parse(text: str, rules: int = RULES) -> Command | Misunderstood:
-    """Understand a message, by the rules of this number. Lines of clients (`[//]: …`), `/` and `!`, smart quotes and CRLF are taken in stride."""
+    """Understand a message, by the rules of this number. Lines of clients (`[//]: …`), `/` and `!`, smart quotes and
+    CRLF are taken in stride.
+    """
     json = "--json" in text or (rules >= SOUND and any(map(asks_for_json, text.split())))
     if len(text) > COMMAND_CHARS_MAX:
         too_long = f"a command has at most {COMMAND_CHARS_MAX} characters"
@@ -59,7 +61,7 @@ def parse(text: str, rules: int = RULES) -> Command | Misunderstood:
 
 
 def _split(text: str, rules: int) -> list[str]:
-    """A message's words. Raises ValueError where a quote is not closed."""
+    """Split a message into words. Raises ValueError if a quote is not closed."""
     if rules < SOUND:
         lines = text.translate(QUOTES_OF_FIRST_RULES).splitlines()
         return shlex.split(" ".join(line for line in lines if not line.lstrip().startswith("[//]:")))
@@ -70,14 +72,14 @@ def _split(text: str, rules: int) -> list[str]:
 
 
 def name_what_there_is(refused: CommandRefused, said: str, roles: tuple[Role, ...]) -> CommandRefused:
-    """An unknown command's refusal, with the commands its author may say: those that have its first word, or all."""
+    """Return an unknown command's refusal, with the commands its author may say: those with its first word, or all."""
     verbs = [form.verb for form in TABLE if form.is_for(roles)]
     near = [verb for verb in verbs if said.split(" ", maxsplit=1)[0].lower() in verb.split()]
     return CommandRefused(refused.code, f"{refused.message}. There is: {', '.join(near or verbs)}")
 
 
 def _find_form(words: list[str], rules: int) -> tuple[CommandSpec | None, list[str]]:
-    """The row whose verb begins the words (two words before one), and what follows the verb."""
+    """Find the row whose verb begins the words (two words before one); returns it and the rest of the words."""
     lowered = [word.lower() for word in words[:2]]
     if lowered:
         lowered[0] = lowered[0].lstrip("/!")
@@ -99,7 +101,7 @@ class _Reading:
 
 
 def _gathered(words: list[str], places: list[Arg]) -> list[str]:
-    """The words, those for a last place that takes many put together."""
+    """Return the words, with those for a repeated last place put together."""
     plain = [word for word in words if "=" not in word]
     if not places or not places[-1].many or len(plain) <= len(places):
         return words
@@ -108,7 +110,7 @@ def _gathered(words: list[str], places: list[Arg]) -> list[str]:
 
 
 def _in_quotes(before: Arg | None) -> str:
-    """What to say of a word that no place is left for, where it may go on with the text before it."""
+    """Return advice on a word that no place is left for, if it may continue the text before it."""
     if before is None or before.read not in FREE_TEXT:
         return ""
     return f': put text of several words in quotes, {"" if before.positional else f"{before.name}="}"…"'

@@ -1,7 +1,7 @@
 """Plain data: records and facts as dicts of strings, integers, booleans and lists, and back.
 
-What lives here: the two directions, composed from the classes' own annotations. What does not: bytes (journal/entry.py).
-Made for frozen dataclasses, named tuples, enums, tuples, and optional members of those.
+What lives here: the two directions, composed from the classes' own annotations. What does not: bytes
+(journal/entry.py). Made for frozen dataclasses, named tuples, enums, tuples, and optional members of those.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ View = dict[str, Any]  # what people and programs get to see, as JSON
 
 
 def plain(value: Any) -> Any:
-    """Plain data of a value."""
+    """Return the plain data of a value."""
     kind = type(value)
     if kind in _AS_IT_IS:
         return value
@@ -37,7 +37,7 @@ def plain(value: Any) -> Any:
 
 
 def since_rules_2(default: Any) -> Any:
-    """Declare a field that a class had not under rules 1. It is left out of plain data where it has its default."""
+    """Declare a field that a class did not have under rules 1. Plain data leave it out if it has its default."""
     return field(default=default, metadata=_ADDED)
 
 
@@ -46,7 +46,7 @@ _ADDED = {"added": True}
 
 @cache
 def _added_fields(kind: Any) -> dict[str, Any]:
-    """Return the fields that a class had not always, with their defaults."""
+    """Return the fields that a class got later, with their defaults."""
     return {one.name: one.default for one in fields(kind) if "added" in one.metadata} if is_dataclass(kind) else {}
 
 
@@ -54,7 +54,9 @@ _AS_IT_IS = {str, int, bool, type(None)}
 
 
 def reader(kind: Any) -> Callable[[Any], Any]:
-    """A function from plain data back to a `kind`. It raises KeyError, TypeError or ValueError on what is not one."""
+    """Return a function that reads a `kind` from plain data. It raises KeyError, TypeError or ValueError on malformed
+    data.
+    """
     if kind in _KNOWN:
         return _KNOWN[kind]
     made = _KNOWN[kind] = _reader(kind)

@@ -4,13 +4,13 @@ What lives here: the numbers, and what each of them changed. What does not: the 
 number in its own file and keeps the old branch, so that an entry is decided for ever as it was when it was sealed.
 docs/protocol.md section 7; golden trails in tests/vectors/trails hold every number to it.
 
-A new number is wanted when an input that could be entered before is decided otherwise, or changes a book otherwise. A new
-fact, command or input is none: no entry of before can have it.
+A new number is wanted when an input that could be entered before is decided otherwise, or changes a book otherwise. A
+new fact, command or input is none: no entry of before can have it.
 """
 
 FIRST = 1
-# November 2026, after a review: sums are bounded, one report sets no price, a payment hash is taken by machine, counters
-# begin anew with a key, who a key is is judged when sats are shared out, surplus decimals are refused.
+# November 2026, after a review: sums are bounded, one report sets no price, a payment hash is taken by machine,
+# counters start again with a key, a key's owner is judged when sats are shared out, surplus decimals are refused.
 SOUND = 2
 
 RULES = SOUND  # what is decided now

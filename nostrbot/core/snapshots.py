@@ -49,8 +49,8 @@ _read_alert_plan = reader(AlertPlan)
 def take_snapshot(book: Book) -> dict[str, Any]:
     """Return the book's whole state as plain data.
 
-    Sums of many amounts are text: JSON's integers end where a rogue machine could take a sum. A book that began when sums had
-    no bounds is kept as it is.
+    Sums of many amounts are text: JSON's integers end where a rogue machine could take a sum. A book that began when
+    sums had no bounds is kept as it is.
     """
     return {
         **{name: getattr(book, name) for name in _SCALARS},
@@ -98,7 +98,7 @@ def take_snapshot(book: Book) -> dict[str, Any]:
 
 
 def restore_snapshot(state: dict[str, Any]) -> Book:
-    """The book a snapshot was taken of. Raises KeyError, TypeError or ValueError when it is none."""
+    """Restore the book of a snapshot. Raises KeyError, TypeError or ValueError if it is malformed."""
     book = Book(**{name: state[name] for name in _SCALARS})
     book.cash_in_sats = int(state["cash_in_sats"])
     for fields in state["operators"]:

@@ -1,9 +1,9 @@
 """The table of commands: everything a person can say to the bot.
 
-What lives here: the rows of all desks in the order of help, and what everybody can say. What does not: the desks' rows (their
-own folders), what a row is made of (core/commands/specs.py), reading what somebody said (core/parsing.py), what it does
-(core/engine.py for what changes a book, reading/ for questions) and the words of its answer (messages/replies.py).
-docs/protocol.md section 6.
+What lives here: the rows of all desks in the order of help, and what everybody can say. What does not: the desks' rows
+(their own folders), what a row is made of (core/commands/specs.py), reading what somebody said (core/parsing.py), what
+it does (core/engine.py for what changes a book, reading/ for questions) and the words of its answer
+(messages/replies.py). docs/protocol.md section 6.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ EVERYBODY: tuple[CommandSpec, ...] = (
 
 
 def _first_role(spec: CommandSpec) -> int:
-    """The platform's rows first, then operators', then LPs'."""
+    """Sort the platform's rows first, then operators', then LPs'."""
     return min(list(Role).index(role) for role in spec.roles)
 
 

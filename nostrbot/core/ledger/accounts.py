@@ -1,8 +1,8 @@
 """The chart of accounts, and the one statement of the sign convention.
 
 What lives here: the names of accounts and the sign of what they hold. What does not: which event touches which account
-(core/atm/booking.py). Debits are positive and credits negative, in every account. So an asset we hold is positive, what we
-owe (liabilities) and what is the operator's own (equity) are negative. Sums per unit are zero, always.
+(core/atm/booking.py). Debits are positive and credits negative, in every account. So an asset we hold is positive, what
+we owe (liabilities) and what is the operator's own (equity) are negative. Sums per unit are zero, always.
 
     assets:sats                       satoshis the operator holds for everyone in this book
     assets:cash:<machine>             cash in a machine
@@ -25,35 +25,35 @@ LP_PREFIX = "liabilities:lp:"
 
 
 def machine_cash(machine: str) -> str:
-    """The cash in a machine."""
+    """Name the account of the cash in a machine."""
     return f"assets:cash:{machine}"
 
 
 def lp_sats(lp: str) -> str:
-    """The sats owed to an LP."""
+    """Name the account of the sats owed to an LP."""
     return f"{LP_PREFIX}{lp}:sats"
 
 
 def lp_cash(lp: str, machine: str) -> str:
-    """What is left of an LP's cash in a machine."""
+    """Name the account of the cash an LP has left in a machine."""
     return f"{LP_PREFIX}{lp}:cash:{machine}"
 
 
 def party(pubkey: str) -> str:
-    """The sats owed to a party that is neither the operator nor one of its LPs."""
+    """Name the account of the sats owed to a party that is neither the operator nor one of its LPs."""
     return f"liabilities:party:{pubkey}"
 
 
 def customer(settlement: int) -> str:
-    """The sats owed back to the customer of a settlement."""
+    """Name the account of the sats owed back to the customer of a settlement."""
     return f"liabilities:customer:s{settlement}"
 
 
 def variance(machine: str) -> str:
-    """What counting a machine's cassettes found beyond, or short of, what was expected."""
+    """Name the account of the difference between a machine's counted and expected cash."""
     return f"equity:variance:{machine}"
 
 
 def may_not_be_overdrawn(account: str) -> bool:
-    """True for accounts that must stay on their side of zero: an LP never owes us (acceptance X4)."""
+    """Whether an account must stay on its side of zero: an LP never owes us (acceptance X4)."""
     return account.startswith(LP_PREFIX)

@@ -22,11 +22,11 @@ class Balances:
         self._sums: dict[AccountUnit, int] = dict(sums or {})
 
     def of(self, account: str, unit: str) -> int:
-        """The balance of an account in a unit; zero when it was never touched."""
+        """Return the balance of an account in a unit; zero if it was never touched."""
         return self._sums.get((account, unit), 0)
 
     def items(self) -> Iterable[tuple[AccountUnit, int]]:
-        """Every (account, unit) ever touched with its balance."""
+        """Return every touched (account, unit) with its balance."""
         return self._sums.items()
 
     def apply(self, transaction: Transaction) -> None:
@@ -43,7 +43,7 @@ class Balances:
         sums.update(changed)
 
     def trial(self) -> dict[str, int]:
-        """The sum over all accounts per unit: zero everywhere, or the books are broken."""
+        """Return the sum over all accounts per unit: zero everywhere, or the books are broken."""
         totals: dict[str, int] = {}
         for (_, unit), amount in self._sums.items():
             totals[unit] = totals.get(unit, 0) + amount

@@ -1,7 +1,8 @@
 """The bot's keys in a book: one handed on to the next, and those it had before the book was opened.
 
-What lives here: deciding the bot's own rotation. What does not: the three signatures it takes (succession.py beside this),
-who makes them (runtime/rotation.py), and what a key is in a book (roles.py beside this). docs/protocol.md section 6.
+What lives here: deciding the bot's own rotation. What does not: the three signatures it takes (succession.py beside
+this), who makes them (runtime/rotation.py), and what a key is in a book (roles.py beside this). docs/protocol.md
+section 6.
 """
 
 from typing import Any
@@ -18,7 +19,9 @@ from nostrbot.refusals import Reason, Refusal
 
 
 def decide_succession(book: Book, given: Signed, said: Any, at: int, rules: int) -> Decision:
-    """Decide the bot's own rotation; one carried into a book that was opened after it names who was addressed before."""
+    """Decide the bot's own rotation; one carried into a book that was opened after it names who was addressed
+    before.
+    """
     if given.id in book.recall.events:
         return Decision(instead=Refusal(Reason.DUPLICATE, "this rotation has had its effect"))
     succession = read_succession(given.event, book.platform)

@@ -1,6 +1,7 @@
 """The platform desk: operators, and the bot's own keys and time.
 
-What lives here: what it brings to every book, in one place. What does not: what each part does (the modules beside this).
+What lives here: what it brings to every book, in one place. What does not: what each part does (the modules beside
+this).
 """
 
 from nostrbot.core.desk import Desk

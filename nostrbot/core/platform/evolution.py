@@ -56,7 +56,7 @@ def _book_opened(fact: BookOpened, book: Book, place: Place) -> None:
 
 
 def _clock_set_right(fact: ClockSetRight, book: Book, place: Place) -> None:
-    """What was noted ahead of the true time would be in force until it comes: it counts as noted now.
+    """Move what was noted ahead of the true time to now: else it would be in force until that time comes.
 
     Slots of the local day that it is now count as kept: whether they were is no longer known, and none is paid twice.
     """

@@ -48,7 +48,7 @@ class BotRotated:
 
 @dataclass(frozen=True, slots=True)
 class PredecessorNamed:
-    """A book that was opened after a rotation: whom the commands were addressed to that are carried into it."""
+    """The bot's former keys, in a book opened after a rotation: carried commands were addressed to them."""
 
     name: ClassVar[str] = "predecessor_named"
     old: str
@@ -68,7 +68,9 @@ class BookOpened:
 
 @dataclass(frozen=True, slots=True)
 class ClockSetRight:
-    """The book's time went back from `was` to `now` (in the journal: `is`), unix seconds, because the clock had run ahead."""
+    """The book's time went back from `was` to `now` (in the journal: `is`), unix seconds, because the clock had run
+    ahead.
+    """
 
     name: ClassVar[str] = "clock_set_right"
     was: int

@@ -1,8 +1,9 @@
 """The platform's commands, as the root book and as each operator's book take them.
 
-What lives here: enrolling and switching operators, giving one another key, the platform fee. What does not: which books a command concerns
-(runtime/bookkeeper.py) and what the fee comes to (core/atm/settlements/fees.py). Every such command becomes an entry in each book it concerns, so that
-an operator's trail stands alone (docs/protocol.md section 1). Acceptance C1-C4.
+What lives here: enrolling and switching operators, giving one another key, the platform fee. What does not: which books
+a command concerns (runtime/bookkeeper.py) and what the fee comes to (core/atm/settlements/fees.py). Every such command
+becomes an entry in each book it concerns, so that an operator's trail stands alone (docs/protocol.md section 1).
+Acceptance C1-C4.
 """
 
 from nostrbot.core.book import ROOT, Book
@@ -16,7 +17,7 @@ from nostrbot.core.rules import SOUND
 
 
 def add_operator(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
-    """Root: a new operator with a free name. In the operator's own, empty book: its opening."""
+    """Add a new operator with a free name to the root book; in the operator's own, empty book: open it."""
     key, handle, tz = order.args["npub"], order.args["name"], order.args.get("tz", "UTC")
     if book.key != ROOT:
         if key != book.key or book.handle:
@@ -49,7 +50,8 @@ def switch_operator(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefus
 
 
 def replace_operator(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
-    """Let another key speak for an operator. What the old one signs is a stranger's from this entry on, whatever its date.
+    """Let another key speak for an operator. From this entry on, the old key is a stranger's, whatever the date of its
+    events.
 
     The book keeps its name, which is its operator's first key: trails, receipts and checkpoints go on.
     """
@@ -75,5 +77,5 @@ def replace_operator(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefu
 
 
 def find_operator(book: Book, handle: str) -> OperatorAdded | None:
-    """The operator of that name in the root book."""
+    """Find the operator of that name in the root book."""
     return next((operator for operator in book.operators.values() if operator.handle == handle), None)

@@ -1,11 +1,11 @@
 """Roles: what a key is in a book, and which roles one key may have together.
 
-What lives here: the one table of it, as every command and the bot's own rotation ask it; and whose a commission split is
-by now. What does not: who may say what (core/engine.py), and keys in other books (core/directory.py). docs/protocol.md
-section 6, "Keys and roles"; the review of November 2026, A10 and A15.
+What lives here: the one table of it, as every command and the bot's own rotation ask it; and whose a commission split
+is by now. What does not: who may say what (core/engine.py), and keys in other books (core/directory.py).
+docs/protocol.md section 6, "Keys and roles"; the review of November 2026, A10 and A15.
 
 A book knows its own keys and those of its bot and platform, nothing else: what it refuses tells nobody who is whose
-elsewhere. What a key is, is judged whenever it matters: a split names a key, and whose that key is may change.
+elsewhere. The part of a key is judged whenever it matters: a split names a key, and the owner of that key may change.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,8 +19,8 @@ from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.commands.specs import Part
 from nostrbot.core.ledger import accounts
 
-# For each part that a key is to get: what it must not be. The bot's keys are for the bot alone. A machine's key lies in a
-# box on a street: whoever breaks it open must not read a person's messages or give a person's commands.
+# For each part that a key is to get: what it must not be. The bot's keys are for the bot alone. A machine's key lies in
+# a box on a street: whoever breaks it open must not read a person's messages or give a person's commands.
 BARRED: Mapping[Part, frozenset[Part]] = {
     Part.BOT: frozenset(Part),
     Part.PLATFORM: frozenset({Part.BOT, Part.MACHINE}),
@@ -43,17 +43,17 @@ _IS = {
 
 
 def no_key() -> str | None:
-    """No key: what a bot is to have next while no rotation is on its way."""
+    """Return no key: the bot's next key while no rotation is on its way."""
     return None
 
 
 def bot_keys(book: Book) -> tuple[str, ...]:
-    """The bot's key in force and those it had before."""
+    """Return the bot's key in force and those it had before."""
     return (book.bot, *book.former_bots)
 
 
 def parts_of(book: Book, pubkey: str) -> Iterator[Part]:
-    """What a key is in a book, in the order of the list above."""
+    """Return what a key is in a book, in the order of the list above."""
     is_one = {
         Part.BOT: pubkey in bot_keys(book),
         Part.PLATFORM: pubkey == book.platform,
@@ -72,13 +72,13 @@ def _is_party(book: Book, pubkey: str) -> bool:
 
 
 def find_bar(book: Book, pubkey: str, part: Part) -> CommandRefused | None:
-    """Why a key may not get a part in this book; None: it may."""
+    """Return why a key may not get a part in this book; None if it may."""
     barred = next((held for held in parts_of(book, pubkey) if held in BARRED[part]), None)
     return None if barred is None else taken(barred)
 
 
 def keys_given(command: Command) -> Iterator[str]:
-    """The keys (hex) to which a command would give a part."""
+    """Return the keys (hex) to which a command would give a part."""
     if command.spec.gives is None:
         return
     if "npub" in command.args:
@@ -91,12 +91,12 @@ def keys_given(command: Command) -> Iterator[str]:
 
 
 def taken(held: Part) -> CommandRefused:
-    """The refusal of a key that has a part which bars it."""
+    """Return the refusal of a key that has a part which bars it."""
     return CommandRefused(Code.KEY_TAKEN, f"this key {_IS[held]}: choose another key, each is for one purpose")
 
 
 def owner_now(book: Book, rule: Split) -> Split:
-    """A share as it is to be paid now: to the LP or the operator that its key has become since it was set.
+    """Return a share as it is to be paid now: to the LP or the operator that owns its key by now.
 
     The bot takes no share: what was set aside for one of its keys is the operator's own.
     """
@@ -110,7 +110,7 @@ def owner_now(book: Book, rule: Split) -> Split:
 
 
 def owner_of(book: Book, pubkey: str) -> tuple[str | None, bool]:
-    """Whose the sats for a key are in this book: an LP's (its handle), or whether they are the operator's own.
+    """Return who owns the sats for a key in this book: an LP (its handle), or whether the operator does.
 
     A key that the operator had before is a stranger's: it may be somebody who sold the business and keeps a share.
     """

@@ -1,11 +1,12 @@
 """Succession: a bot's key handed on to another, so that nobody can do it alone.
 
-What lives here: the three signatures a rotation takes, as events, and reading them back. What does not: who makes them and
-where they are kept (runtime/rotation.py), what a book makes of one (core/engine.py). docs/protocol.md section 7; faults.md row 47.
+What lives here: the three signatures a rotation takes, as events, and reading them back. What does not: who makes them
+and where they are kept (runtime/rotation.py), what a book makes of one (core/engine.py). docs/protocol.md section 7;
+faults.md row 47.
 
-Each event holds the one before as its content: the new key accepts (nobody is named who does not have that key), the old
-key names it (a thief of the platform's key has not the bot's), the platform countersigns (a thief of the bot's key has not
-the platform's). All three are of kind 78 and of one subject.
+Each event holds the one before as its content: the new key accepts (nobody is named who does not have that key), the
+old key names it (a thief of the platform's key has not the bot's), the platform countersigns (a thief of the bot's key
+has not the platform's). All three are of kind 78 and of one subject.
 """
 
 from dataclasses import dataclass
@@ -41,13 +42,13 @@ class Succession:
 
 
 def make_statement(old: Keys, new: Keys, at: int) -> VerifiedEvent:
-    """What the bot says of itself with its old key, dated `at` (unix seconds)."""
+    """Make the bot's statement, signed with its old key and dated `at` (unix seconds)."""
     accepted = _sign(new, [old.pubkey, new.pubkey], "", at)
     return _sign(old, [old.pubkey, new.pubkey], _text_of(accepted), at)
 
 
 def countersign(platform: Keys, statement: Statement, at: int) -> VerifiedEvent:
-    """What the platform makes of it, dated `at` (unix seconds)."""
+    """Countersign a statement with the platform's key, dated `at` (unix seconds)."""
     return _sign(platform, [statement.old, statement.new], _text_of(statement.event), at)
 
 
@@ -61,7 +62,7 @@ def _text_of(event: VerifiedEvent) -> str:
 
 
 def read_statement(event: VerifiedEvent) -> Statement | Refusal:
-    """What a bot's statement says, if the key it names accepted."""
+    """Read a bot's statement, if the key it names accepted."""
     named = _named_in(event)
     if named is None or event.pubkey != named[0]:
         return _no_succession("the old key has not named the new one")
@@ -74,7 +75,7 @@ def read_statement(event: VerifiedEvent) -> Statement | Refusal:
 
 
 def read_succession(event: VerifiedEvent, platform: str) -> Succession | Refusal:
-    """What a succession says, if all three signed it. `platform`: its key (hex)."""
+    """Read a succession, if all three signed it. `platform`: its key (hex)."""
     if event.pubkey != platform:
         return _no_succession("the platform has not countersigned it")
     inner = _event_in(event)
@@ -89,7 +90,7 @@ def read_succession(event: VerifiedEvent, platform: str) -> Succession | Refusal
 
 
 def _named_in(event: VerifiedEvent) -> tuple[str, str] | None:
-    """The old and the new key that an event of this subject names; None: it is none."""
+    """Return the old and the new key that an event of this subject names; None if it names none."""
     match event.tags:
         case (("d", subject), ("p", old), ("p", new)) if event.kind == kinds.APP_DATA:
             return (old, new) if subject == SUBJECT + old and old != new else None
@@ -97,7 +98,7 @@ def _named_in(event: VerifiedEvent) -> tuple[str, str] | None:
 
 
 def _event_in(event: VerifiedEvent) -> VerifiedEvent | Refusal:
-    """The event in the content of another."""
+    """Return the event in the content of another."""
     if len(event.content) > CONTENT_CHARS_MAX:
         return _no_succession("it is too long")
     try:

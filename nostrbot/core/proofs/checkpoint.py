@@ -1,7 +1,8 @@
 """Checkpoints: what a bot signs about a book, and the proof that an LP's balances are in it.
 
-What lives here: both as they are written, and a checkpoint as it is read. What does not: the tree (liabilities.py), when
-one is signed and where it is kept (runtime/notary.py), checking a proof (audit/proof.py). docs/protocol.md section 7.
+What lives here: both as they are written, and a checkpoint as it is read. What does not: the tree (liabilities.py),
+when one is signed and where it is kept (runtime/notary.py), checking a proof (audit/proof.py). docs/protocol.md section
+7.
 
 A checkpoint is no entry: it would move the head it speaks of.
 """
@@ -39,12 +40,12 @@ class Checkpoint:
 
 
 def subject_of(book: str) -> str:
-    """What stands in the `d` tag of a book's checkpoints."""
+    """Return the `d` tag of a book's checkpoints."""
     return SUBJECT + book
 
 
 def checkpoint_content(standpoint: Standpoint, tree: Tree, prev: str | None) -> str:
-    """What is signed, as canonical JSON."""
+    """Return the content to sign, as canonical JSON."""
     content = {
         "v": VERSION,
         "seq": standpoint.seq,
@@ -57,7 +58,7 @@ def checkpoint_content(standpoint: Standpoint, tree: Tree, prev: str | None) -> 
 
 
 def read_checkpoint(event: VerifiedEvent) -> Checkpoint | Refusal:
-    """What a checkpoint says. Refuses what no bot would have signed: its content has one way only to be written."""
+    """Read a checkpoint. Refuses content that no bot would have signed: there is only one way to write it."""
     book = (event.tag_value("d") or "").removeprefix(SUBJECT)
     if event.kind != kinds.APP_DATA or event.tag_value("d") != subject_of(book) or not _is_hash(book):
         return _no_checkpoint("it is an event about something else")
@@ -86,7 +87,7 @@ def _no_checkpoint(why: str) -> Refusal:
 
 
 def checkpoint_view(checkpoint: Checkpoint) -> View:
-    """A checkpoint, as answers show it."""
+    """Return a checkpoint, as answers show it."""
     return {
         "id": checkpoint.id,
         "seq": checkpoint.standpoint.seq,
@@ -99,7 +100,7 @@ def checkpoint_view(checkpoint: Checkpoint) -> View:
 
 
 def proof_view(checkpoint: Checkpoint, balances: Sums, leaves: list[tuple[Leaf, list[Step]]]) -> View:
-    """The proof that an LP's balances are in a checkpoint: its leaves, each with its way up."""
+    """Return the proof that an LP's balances are in a checkpoint: its leaves, each with its way up."""
     standpoint = checkpoint.standpoint
     return {
         "v": VERSION,

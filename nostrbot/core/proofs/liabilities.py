@@ -1,12 +1,13 @@
 """Liabilities: what a book owes its LPs, and the Merkle-sum tree that commits to every LP's part of it.
 
 What lives here: the balances, the tree, its hashes, and climbing from a leaf to the root. What does not: signing a root
-(store/checkpoints.py), reading a proof that a stranger gives us (audit/proof.py). docs/protocol.md section 7; faults.md row 88.
+(store/checkpoints.py), reading a proof that a stranger gives us (audit/proof.py). docs/protocol.md section 7; faults.md
+row 88.
 
 Every node commits to the sums of both its children, each by itself, and never to their total alone: a tree that hides a
 debt has to break a hash. Each LP has two leaves, its balances cut in two at random, so that what a proof shows of the
-neighbours is a piece of somebody's balance and no balance of anybody. All that is random is derived from a seed, which is
-another one at every checkpoint.
+neighbours is a piece of somebody's balance and no balance of anybody. All that is random is derived from a seed, which
+is another one at every checkpoint.
 """
 
 import hmac
@@ -39,7 +40,7 @@ _is_currency = re.compile("[A-Z]{3}", re.ASCII).fullmatch
 
 
 class Side(StrEnum):
-    """Where a neighbour stands, seen from below."""
+    """The side of a neighbour, seen from below."""
 
     LEFT = "left"
     RIGHT = "right"
@@ -69,7 +70,7 @@ class Leaf(NamedTuple):
 
 
 class Standpoint(NamedTuple):
-    """What a root speaks of: the bot and the book (both hex), and the entry its chain had come to."""
+    """The subject of a root: the bot and the book (both hex), and the last entry of its chain."""
 
     bot: str
     book: str
@@ -78,7 +79,9 @@ class Standpoint(NamedTuple):
 
 
 def balances_of(book: Book) -> dict[str, dict[str, int]]:
-    """What each LP is owed, by public key and unit, as its `balance` answers: its sats, and its cash by currency."""
+    """Return what each LP is owed, by public key and unit, as its `balance` answers: its sats, and its cash by
+    currency.
+    """
     balances = {}
     for lp in book.lps.values():
         owed = {SAT: book.sats_owed(lp.handle)}
@@ -90,12 +93,12 @@ def balances_of(book: Book) -> dict[str, dict[str, int]]:
 
 
 def liabilities_of(book: Book) -> dict[str, int]:
-    """What a book owes all its LPs: sats, and each currency of a machine at which one of them is."""
+    """Return what a book owes all its LPs: sats, and each currency of a machine with an LP."""
     return add_up(balances_of(book).values())
 
 
 def add_up(owed: Iterable[Sums]) -> dict[str, int]:
-    """The sums per unit; sats are always among them."""
+    """Add up balances per unit; sats are always among them."""
     total = {SAT: 0}
     for sums in owed:
         for unit, amount in sums.items():
@@ -107,12 +110,12 @@ def add_up(owed: Iterable[Sums]) -> dict[str, int]:
 
 
 def sums_view(sums: Sums) -> dict[str, int | str]:
-    """Sums as JSON has them: sats an integer, fiat decimal text."""
+    """Return sums as JSON has them: sats an integer, fiat decimal text."""
     return {unit: amount if unit == SAT else format_minor(amount, unit) for unit, amount in sums.items()}
 
 
 def read_sums(value: object) -> dict[str, int] | None:
-    """The inverse of sums_view(); None for what it would never have written: a negative, a unit without its sats, "1.0"."""
+    """Read what sums_view() wrote; None for anything else: a negative, a unit without its sats, "1.0"."""
     if type(value) is not dict or SAT not in value:
         return None
     sums: dict[str, int] = {}
@@ -135,7 +138,7 @@ def _is_bounded(unit: str, amount: int) -> bool:
 
 
 def _sums_bytes(sums: Sums) -> bytes:
-    """Sums as they are hashed: canonical JSON (journal/entry.py)."""
+    """Return sums as they are hashed: canonical JSON (journal/entry.py)."""
     return orjson.dumps(sums_view(sums), option=orjson.OPT_SORT_KEYS)
 
 
@@ -163,14 +166,14 @@ NOBODY = Node(bytes(32), {SAT: 0})  # the top of a tree without leaves
 
 
 def leaf_node(leaf: Leaf) -> Node:
-    """A leaf as a node. Raises BooksError for a sum that is negative or beyond all bounds."""
+    """Make a leaf a node. Raises BooksError for a sum that is negative or beyond all bounds."""
     _refuse_unbounded(leaf.sums)
     message = leaf.salt + bytes.fromhex(leaf.lp) + leaf.part.to_bytes(1, "big") + _sums_bytes(leaf.sums)
     return Node(_LEAF.of(message), leaf.sums)
 
 
 def join(left: Node, right: Node) -> Node:
-    """The node above two. Raises BooksError where a sum grows beyond all bounds."""
+    """Join two nodes into the node above. Raises BooksError if a sum grows beyond all bounds."""
     sums = {unit: amount + right.sums[unit] for unit, amount in left.sums.items()}
     _refuse_unbounded(sums)
     message = left.hash + right.hash + _sums_bytes(left.sums) + _sums_bytes(right.sums)
@@ -178,7 +181,7 @@ def join(left: Node, right: Node) -> Node:
 
 
 def root_of(standpoint: Standpoint, top: Node) -> str:
-    """The root, in hex: the top of the tree bound to whose it is and to the entry it speaks of."""
+    """Return the root, in hex: the top of the tree, bound to bot, book and entry."""
     return _ROOT.of(
         bytes.fromhex(standpoint.bot)
         + bytes.fromhex(standpoint.book)
@@ -190,7 +193,7 @@ def root_of(standpoint: Standpoint, top: Node) -> str:
 
 
 def climb(node: Node, path: Iterable[Step]) -> Node:
-    """The top that a path leads to from a node. All sums must be of the same units. Raises BooksError as join() does."""
+    """Climb from a node to the top by a path. All sums must have the same units. Raises BooksError as join() does."""
     for side, neighbour in path:
         node = join(neighbour, node) if side is Side.LEFT else join(node, neighbour)
     return node
@@ -206,13 +209,13 @@ def _refuse_unbounded(sums: Sums) -> None:
 
 
 class Leaves(NamedTuple):
-    """What a tree grows from: 32 secret bytes, and what each LP is owed, by public key."""
+    """The seed of a tree: 32 secret bytes, and what each LP is owed, by public key."""
 
     seed: bytes
     balances: Mapping[str, Sums]
 
     def body(self) -> bytes:
-        """As it is kept."""
+        """Return the leaves as they are kept."""
         balances = {lp: sums_view(owed) for lp, owed in self.balances.items()}
         return orjson.dumps({"seed": self.seed.hex(), "balances": balances})
 
@@ -229,7 +232,9 @@ def reading_leaves(body: bytes) -> Generator[None, None, Leaves]:
 
 
 class Tree:
-    """All leaves and what stands above them. Leaves are in order of their hash, so that a place says nothing of anybody."""
+    """All leaves and the nodes above them. Leaves are ordered by their hash, so that a place says nothing of
+    anybody.
+    """
 
     def __init__(self, leaves: Leaves) -> None:
         """Raises BooksError for what is negative or beyond all bounds."""
@@ -241,7 +246,7 @@ class Tree:
 
     @classmethod
     def growing(cls, leaves: Leaves) -> Generator[None, None, "Tree"]:
-        """Grow a tree piece by piece, so that whoever grows it may do something else between. Raises as Tree() does."""
+        """Grow a tree piece by piece, so that the caller may do something else between. Raises as Tree() does."""
         tree = cls(Leaves(leaves.seed, {}))
         yield from tree._grow(leaves)
         return tree
@@ -272,7 +277,7 @@ class Tree:
         return self._levels[-1][0] if self._leaves else NOBODY
 
     def leaves_of(self, lp: str) -> list[tuple[Leaf, list[Step]]] | None:
-        """An LP's leaves, each with its way to the top; None for who is not in the tree."""
+        """Return an LP's leaves, each with its way to the top; None if it is not in the tree."""
         if (lp, 0) not in self._places:
             return None
         places = [self._places[lp, part] for part in range(PARTS)]
@@ -289,13 +294,13 @@ class Tree:
 
 
 def _level_above(level: list[Node]) -> list[Node]:
-    """Pairs joined. An odd last node goes up as it is: a copy of it would be counted twice (CVE-2012-2459)."""
+    """Join pairs. An odd last node goes up as it is: a copy of it would be counted twice (CVE-2012-2459)."""
     joined = [join(left, right) for left, right in zip(level[::2], level[1::2], strict=False)]
     return joined + level[-1:] if len(level) % 2 else joined
 
 
 def _cut(lp: str, owed: Sums, seed: bytes) -> list[Leaf]:
-    """An LP's balances in two pieces, each amount cut at a place of its own."""
+    """Cut an LP's balances in two pieces, each amount at a random place."""
     _refuse_unbounded(owed)
     first = {unit: _below(amount + 1, seed, f"cut:{unit}:{lp}") for unit, amount in owed.items()}
     rest = {unit: amount - first[unit] for unit, amount in owed.items()}
@@ -303,7 +308,7 @@ def _cut(lp: str, owed: Sums, seed: bytes) -> list[Leaf]:
 
 
 def _below(end: int, seed: bytes, purpose: str) -> int:
-    """A number from 0 to below `end`, as good as random: 256 bits are many more than any amount has."""
+    """Return a number from 0 to below `end`, as good as random: 256 bits are many more than any amount has."""
     return int.from_bytes(_derived(seed, purpose), "big") % end
 
 
