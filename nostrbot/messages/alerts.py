@@ -1,12 +1,12 @@
-"""Alarms: what an operator is told without asking, and when it is time to tell it.
+"""Alerts: what an operator is told without asking, and when it is time to tell it.
 
-What lives here: find_alerts(), what is wrong just now, and notify(), what to say of it, given what was said before. What
-does not: looking every few seconds, the sheet, keeping what was told (runtime/alerting.py), the thresholds' command
-(core/atm/alert_plan.py), and what a sealed entry has to say (messages/receipts.py). docs/protocol.md section 6; acceptance B12, Q3;
-faults.md rows 6, 16, 17.
+What lives here: find_alerts(), what is wrong just now, and notify(), what to say of it, given what was said before.
+What does not: looking every few seconds, the sheet, keeping what was told (runtime/alerting.py), the thresholds'
+command (core/atm/alert_plan.py), and what a sealed entry has to say (messages/receipts.py). docs/protocol.md section 6;
+acceptance B12, Q3; faults.md rows 6, 16, 17.
 
-Quiet by default: an alarm is told when it begins, then once an hour at the most, after its first day once a day, and once
-more when it is over. What comes and goes within the hour says nothing twice, unless it gets worse.
+Quiet by default: an alert is told when it begins, then once an hour at the most, after its first day once a day, and
+once more when it is over. An alert that comes and goes within the hour is told once, unless it gets worse.
 """
 
 from collections import Counter
@@ -26,8 +26,8 @@ from nostrbot.messages.words.machines import duration
 from nostrbot.views.lines import escape
 
 REMIND_S = HOUR_S
-FRESH_S = DAY_S  # an alarm that is older and as it was is told once in so long
-CALM_S = MINUTE_S  # what is over stays over for so long before it is said
+FRESH_S = DAY_S  # an older, unchanged alert is told once in this time
+CALM_S = MINUTE_S  # an alert must stay clear this long before "over" is sent
 GAP_FILLS_S = 2 * MINUTE_S  # settlements may come out of order, and machines repeat what is not acknowledged
 SKEW_MAX_S = 15 * MINUTE_S  # what a machine's clock may be off before somebody should look at it
 RELAYS_SHORT_S = MINUTE_S  # connections break and come back
@@ -40,11 +40,11 @@ GAPS_NAMED_MAX = 5  # parts of one gap, in one line
 GAPS_TOLD_MAX = 10  # of a machine within an hour, one by one
 UNREAD_NAMED_MAX = 3  # of one machine, and as many new ones within an hour
 
-WORSE = 1  # level of an alarm that has been told in a milder form
+WORSE = 1  # level of an alert that has been told in a milder form
 
 
 class Alert(NamedTuple):
-    """Something that is wrong now. `fingerprint`: what makes it the same alarm again; `subject`: what is over one day."""
+    """Something that is wrong now. `fingerprint`: the same for the same alert; `subject`: what is over one day."""
 
     fingerprint: str
     subject: str
@@ -54,11 +54,11 @@ class Alert(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AlertState:
-    """An alarm that was told. Moments are unix seconds.
+    """An alert that was told. Moments are unix seconds.
 
     Attributes:
         raised_at: when it began; told_at: when it was told last, in these words and at this level.
-        gone_at: since when it is no more; None: it still is.
+        gone_at: since when it is over; None if it is not.
         is_open: its end was not told yet.
     """
 
@@ -73,13 +73,15 @@ class AlertState:
 
 @dataclass(frozen=True, slots=True)
 class AlertsTold:
-    """What an operator was told: its alarms, by fingerprint, and the local day of its last fleet sheet ("": none yet)."""
+    """The record of what an operator was told: its alerts, by fingerprint, and the local day of its last fleet sheet
+    ("": none yet).
+    """
 
     sheet_day: str = ""
     alarms: Mapping[str, AlertState] = field(default_factory=dict)
 
     def plain(self) -> dict[str, Any]:
-        """All of it as plain data."""
+        """Return all of it as plain data."""
         return {"sheet_day": self.sheet_day, "alarms": {name: plain(rung) for name, rung in self.alarms.items()}}
 
 
@@ -87,18 +89,18 @@ _read_rung = reader(AlertState)
 
 
 def read_alerts_told(state: dict[str, Any]) -> AlertsTold:
-    """What Told.plain() described. Raises KeyError, TypeError or ValueError on anything else."""
+    """Read what AlertsTold.plain() wrote. Raises KeyError, TypeError or ValueError on anything else."""
     return AlertsTold(state["sheet_day"], {name: _read_rung(rung) for name, rung in state["alarms"].items()})
 
 
 class Surroundings(NamedTuple):
-    """What is so beside the books at unix second `now`.
+    """The state of relays and clock beside the books, at unix second `now`.
 
     Attributes:
-        hearing_since: since when relays are heard without a break; None: none is.
+        hearing_since: since when relays are heard without a break; None if none is heard.
         writers, min_ok: relays that can be written to just now, and how many must be.
-        short_since: since when there are fewer; None: there are enough.
-        deaf_since: since when relays are connected, and none lets the bot hear some machines; None: it hears them.
+        short_since: since when there are fewer; None if there are enough.
+        deaf_since: since when relays are connected, and none lets the bot hear some machines; None if it hears them.
     """
 
     now: int
@@ -116,7 +118,7 @@ def find_alerts(
     *,
     known: Mapping[str, AlertState],
 ) -> tuple[Alert, ...]:
-    """What is wrong in a book now; machine by machine, then what concerns all of it.
+    """Find what is wrong in a book now: machine by machine, then what concerns the whole book.
 
     `sightings`: by book and machine. `known`: what was told before: a machine that is down is so until it is heard.
     """
@@ -146,10 +148,10 @@ def find_alerts(
 def _silent(
     book: Book, machine: Machine, sighting: MachineStatus, around: Surroundings, known: Mapping[str, AlertState]
 ) -> Iterator[Alert]:
-    """A machine that used to be heard and is not. While no relay is heard, that says nothing of machines."""
+    """Find a machine that went silent. While no relay is heard, silence says nothing of machines."""
     plan, name, heard_at = book.alert_plan, machine.handle, sighting.heard_at
     if heard_at > around.now and around.hearing_since is not None:
-        heard_at = around.hearing_since  # the clock went back, and hearing began anew with it
+        heard_at = around.hearing_since  # the clock went back, and hearing started again with it
     silent_s = around.now - heard_at
     if not heard_at or silent_s < plan.down_s:
         return
@@ -167,7 +169,7 @@ def _silent(
 
 
 def _clock(book: Book, at: int, now: int) -> str:
-    """A moment on the operator's clock, with its day where that is not today."""
+    """Return a moment on the operator's clock, with its day if that is not today."""
     today = local_day(book.tz, at) == local_day(book.tz, now)
     return local_time(book.tz, at).strftime("%H:%M" if today else "%Y-%m-%d %H:%M")
 
@@ -215,10 +217,10 @@ def _held(machine: Machine, till: Till) -> Iterator[Alert]:
 
 
 def _gaps(machine: Machine, till: Till, now: int, known: Mapping[str, AlertState]) -> Iterator[Alert]:
-    """Numbers that others overtook a while ago, an alarm for each gap; the parts of one that was parted are one.
+    """Find numbers that others overtook a while ago: an alert for each gap, and one for the parts of a parted gap.
 
-    Once told they are missing until they come or are dismissed, whatever the clock does. Of many within an hour the
-    others are told in one line: a machine that is broken must not tell of each.
+    Once told they are missing until they come or are dismissed, whatever the clock does. The others of an hour are
+    told in one line: a machine that is broken must not tell of each.
     """
     name, others, untold = machine.handle, f"gaps:{machine.handle}", 0
     parted: dict[int, list[Gap]] = {}
@@ -253,7 +255,7 @@ def _gap(gap: Gap) -> str:
 
 
 def _strayed(machine: Machine, till: Till, now: int, known: Mapping[str, AlertState]) -> Iterator[Alert]:
-    """A count that a machine cannot have come to by selling: asked about, not believed."""
+    """Find a count that a machine cannot have reached by selling: I ask about it and do not believe it."""
     name, stray = machine.handle, till.counter.stray
     fingerprint = f"stray:{name}"
     was_told = fingerprint in known and known[fingerprint].is_open
@@ -274,7 +276,9 @@ def _rejected(machine: Machine, till: Till, now: int) -> Iterator[Alert]:
 
 
 def _unread(machine: Machine, sighting: MachineStatus, now: int, known: Mapping[str, AlertState]) -> Iterator[Alert]:
-    """Sales that the machine says it made and no book holds: the cash may be out. Each is told, a flood of them once."""
+    """Find sales that the machine reports and no book holds: the cash may be out. Each is told, a flood of them
+    once.
+    """
     name, named, others = machine.handle, 0, 0
     told = sum(
         fingerprint.startswith(f"unread:{name}:") and now - rung.raised_at < REMIND_S
@@ -297,7 +301,7 @@ def _unread(machine: Machine, sighting: MachineStatus, now: int, known: Mapping[
 
 
 def _silenced(machine: Machine, sighting: MachineStatus) -> Iterator[Alert]:
-    """The same by keys without standing, one alarm for all: the thief of an old key must not drown what is true."""
+    """Find the same by keys without standing, in one alert: the thief of an old key must not drown the truth."""
     name, silenced = machine.handle, [sale for sale in sighting.unread if sale.field == SIGNER]
     if silenced:
         more = f", and {len(silenced) - 1} before" if len(silenced) > 1 else ""
@@ -311,9 +315,9 @@ def _silenced(machine: Machine, sighting: MachineStatus) -> Iterator[Alert]:
 def notify(
     known: Mapping[str, AlertState], alarms: Iterable[Alert], now: int
 ) -> tuple[list[str], dict[str, AlertState]]:
-    """The lines to tell at unix second `now`, safe to show, and what is known once they are told.
+    """Return the lines to tell at unix second `now`, safe to show, and what is known once they are told.
 
-    An alarm, at its level, is told once an hour at the most however often it comes and goes, and its end once for each
+    An alert, at its level, is told once an hour at the most however often it comes and goes, and its end once for each
     time it was told.
     """
     lines: list[str] = []
@@ -335,11 +339,12 @@ def notify(
 
 
 def _raise(rung: AlertState | None, alarm: Alert, now: int) -> tuple[str | None, AlertState]:
-    """The line for an alarm that is so now, if one is due, and what is known of it then."""
+    """Return the line for an alert that holds now, if one is due, and what is known of it then."""
     first = AlertState(now, now, alarm.level, alarm.subject, alarm.text)
     if rung is None:
         return alarm.text, first
-    # What a clock that went back has in its future was told now. `raised_at` stays: beacons are compared with it.
+    # After the clock went back, an alert told in its future counts as told now. `raised_at` stays: beacons are compared
+    # with it.
     told_at = min(rung.told_at, now)
     as_it_was = rung.is_open and alarm.text == rung.text and now - rung.raised_at >= FRESH_S
     is_worse = alarm.level > rung.level

@@ -1,7 +1,7 @@
 """Messages to machines: what a machine is told by the bot, each an addressable event.
 
-What lives here: fact -> its `d` tag and its content. What does not: when it is owed (messages/receipts.py), encryption and
-sending (runtime/outbox.py). docs/protocol.md section 4.
+What lives here: fact -> its `d` tag and its content. What does not: when it is owed (messages/receipts.py), encryption
+and sending (runtime/outbox.py). docs/protocol.md section 4.
 """
 
 from typing import NamedTuple
@@ -19,7 +19,7 @@ class MachineNews(NamedTuple):
 
 
 def machine_message(fact: FeesPublished | CassettesPublished) -> MachineNews:
-    """What a machine is to be told by a fact."""
+    """Return what a fact tells a machine."""
     match fact:
         case FeesPublished():
             content = {"cash_in_ppm": fact.cash_in_ppm, "cash_out_ppm": fact.cash_out_ppm}

@@ -1,8 +1,9 @@
 """Receipts and acks: what people and machines are told when an entry is sealed.
 
 What lives here: the data of a receipt and of an ack, and the list of messages one entry owes. What does not: words
-(messages/words/receipts.py), encryption and sending (runtime/outbox.py). docs/protocol.md sections 3.1, 4 and 6. Everything follows from the
-sealed entry and from names that never change, so a message made again after a crash is the same message.
+(messages/words/receipts.py), encryption and sending (runtime/outbox.py). docs/protocol.md sections 3.1, 4 and 6.
+Everything follows from the sealed entry and from names that never change, so a message made again after a crash is the
+same message.
 """
 
 from collections.abc import Iterable, Iterator
@@ -48,7 +49,7 @@ from nostrbot.refusals import Reason
 
 TAG = "aio-dca"  # how metrics know these payments (acceptance X12)
 
-# Facts that are told to somebody.
+# Facts that somebody is told of.
 _SPEAKING = (
     *(SettlementProcessed, SettlementPending, SettlementRejected, SettlementCorrected, SettlementRefunded),
     *(
@@ -69,8 +70,8 @@ _SPEAKING = (
 class Message:
     """One message the bot owes: to a key, of a kind, in a scheme; `name` is what makes it the same message again.
 
-    `subject`: the d tag of an addressable event; `dated`: its date, where that is not when it was owed; `outdated`: what
-    it says was said anew since, so that relays would refuse it.
+    `subject`: the d tag of an addressable event; `dated`: its date, if that is not when it was owed; `outdated`: a
+    newer message on the same subject exists, so relays would refuse this one.
     """
 
     name: str
@@ -85,7 +86,9 @@ class Message:
 
 
 class Payment(NamedTuple):
-    """What a leg is part of, as far as its receipt says: a settlement, or the operator's own sats (then number None)."""
+    """The payment that a leg is part of, as its receipt names it: a settlement, or the operator's own sats (number
+    None).
+    """
 
     machine: str
     currency: str
@@ -95,7 +98,7 @@ class Payment(NamedTuple):
 
 
 def payment_of(fact: Fact) -> Payment | None:
-    """What the legs of a fact are part of; None for a fact without new legs."""
+    """Return the payment that the legs of a fact are part of; None for a fact without new legs."""
     match fact:
         case SettlementProcessed() | SettlementCorrected():
             return Payment(fact.machine, fact.sale.currency, fact.sale.rate, fact.number, fact.event_id)
@@ -112,7 +115,7 @@ def payment_of(fact: Fact) -> Payment | None:
 def receipt_view(
     book: Book, paid: Payment, leg: Leg, *, entry: int, entry_hash: str, corrects: Iterable[int] = ()
 ) -> View:
-    """The data of one receipt; `corrects`: the numbers of the legs it stands in the place of."""
+    """Return the data of one receipt; `corrects`: the numbers of the legs it replaces."""
 
     def money(amount_minor: int | None) -> str | None:
         return None if amount_minor is None else format_minor(amount_minor, paid.currency)
@@ -138,7 +141,7 @@ def receipt_view(
 
 
 def ack_text(event_id: str, payment_hash: str | None, status: str, number: int | None, error: str | None) -> str:
-    """The content of an ack: the machine may stop repeating itself."""
+    """Return the content of an ack: after it the machine may stop repeating itself."""
     return orjson.dumps(
         {
             "type": "ack",
@@ -152,15 +155,16 @@ def ack_text(event_id: str, payment_hash: str | None, status: str, number: int |
 
 
 def ack(machine: str, event_id: str, scheme: Scheme, text: str, name: str) -> Message:
-    """An ack, in the scheme the settlement came in."""
+    """Return an ack, in the scheme the settlement came in."""
     return Message(name, kinds.SETTLEMENT, machine, text, scheme, event_id)
 
 
 class Sealed(NamedTuple):
-    """What must be known of an entry to make its messages.
+    """The parts of an entry that its messages are made from.
 
     Attributes:
-        at: when its input was heard, the date of its messages: the entry's time, or before it where the clock had run ahead.
+        at: when its input was heard, the date of its messages: the entry's time, or before it where the clock had run
+            ahead.
         kind: of the event it came from, 0 for an observation.
     """
 
@@ -175,13 +179,13 @@ class Sealed(NamedTuple):
 
 
 def owes_messages(facts: tuple[Fact, ...]) -> bool:
-    """Whether an entry with these facts has anything to say besides the answer to its command."""
+    """Whether an entry with these facts owes messages besides the answer to its command."""
     has_notice = any(notice(facts) is not None for notice in (shortage_notice, unsettled_notice, shared_hash_notice))
     return has_notice or any(isinstance(fact, _SPEAKING) for fact in facts)
 
 
 def entry_messages(book: Book, entry: Sealed) -> list[Message]:
-    """What a sealed entry owes: the machine's ack, receipts for LPs, what machines must be told."""
+    """Return the messages that a sealed entry owes: the machine's ack, LPs' receipts, and messages to machines."""
     messages: list[Message] = []
     for fact in entry.facts:
         if isinstance(fact, SettlementFact) and entry.kind == kinds.SETTLEMENT:
@@ -211,7 +215,7 @@ def entry_messages(book: Book, entry: Sealed) -> list[Message]:
 
 
 def _to_machine(book: Book, fact: FeesPublished | CassettesPublished, entry: Sealed) -> Message:
-    """What a machine is told. It stays in its place when it is outdated: messages are counted by their places."""
+    """Return a message to a machine. An outdated one keeps its place: messages are counted by their places."""
     subject, text = machine_message(fact)
     till = book.tills[fact.machine]
     newest_at = till.fees_told_at if isinstance(fact, FeesPublished) else till.cassettes_told_at
@@ -252,7 +256,7 @@ def _receipts(book: Book, fact: Fact, entry: Sealed) -> Iterator[Message]:
 
 
 def _voided_by_lp(fact: Fact) -> dict[str | None, list[int]]:
-    """The numbers of the legs that a fact voids, by their LP, in order; those of nobody under None."""
+    """Return the numbers of the legs that a fact voids, by their LP, in order; those of nobody under None."""
     voided = fact.voided if isinstance(fact, SettlementCorrected | SettlementRefunded | PartyMoved) else ()
     before: dict[str | None, list[int]] = {}
     for leg in voided:
@@ -262,7 +266,7 @@ def _voided_by_lp(fact: Fact) -> dict[str | None, list[int]]:
 
 
 def corrected_by(fact: Fact, leg: Leg) -> list[str]:
-    """The receipts in the place of which the one for `leg` stands, like `l3`: all of its LP, at the LP's first new leg."""
+    """Return the receipts that the receipt of `leg` replaces, like `l3`: all of its LP, at the LP's first new leg."""
     legs = () if payment_of(fact) is None else fact.legs  # type: ignore[union-attr]
     told = (one.number for one in legs if one.lp == leg.lp and one.status is LegStatus.COMPLETED)
     is_first = next(told, None) == leg.number
@@ -280,7 +284,7 @@ def _payment_voided(book: Book, fact: PaymentVoided, entry: Sealed) -> Iterator[
 
 
 def _frozen(book: Book, entry: Sealed) -> Iterator[Message]:
-    """One message for each LP that has sats in what an entry froze."""
+    """Return one message for each LP that has sats in what an entry froze."""
     frozen = [fact for fact in entry.facts if isinstance(fact, SettlementFrozen)]
     parts: dict[str, list[int]] = {}
     for fact in frozen:
@@ -293,7 +297,9 @@ def _frozen(book: Book, entry: Sealed) -> Iterator[Message]:
 
 
 def _to_everybody(book: Book, fact: BotRotated, entry: Sealed) -> Iterator[Message]:
-    """The bot's new key, for all who write to it. Whoever is in several books is told so by one message: it is the same."""
+    """Tell everybody who writes to the bot its new key. Whoever is in several books gets one message: all are the
+    same.
+    """
     name, words = f"rotated:{fact.new}", rotated_words(npub(fact.old), npub(fact.new))
     if book.key != ROOT:
         yield direct_message(book.operator, name, words, book.alert_plan.scheme)
@@ -302,12 +308,12 @@ def _to_everybody(book: Book, fact: BotRotated, entry: Sealed) -> Iterator[Messa
 
 
 def to_lp(book: Book, handle: str, name: str, text: str, entry: Sealed) -> Message:
-    """A message to an LP about an entry, the way it had last written when that was sealed."""
+    """Return a message to an LP about an entry, in the scheme the LP used when it was sealed."""
     lp = book.lps[handle]
     return direct_message(lp.pubkey, name, text, lp.scheme_before(entry.seq))
 
 
 def direct_message(to: str, name: str, text: str, scheme: Scheme, *, in_reply_to: str | None = None) -> Message:
-    """A message to a person; `in_reply_to`: the command it answers, None when nobody asked for it."""
+    """Return a message to a person; `in_reply_to`: the command it answers, None if nobody asked for it."""
     kind = kinds.GIFT_WRAP if scheme is Scheme.NIP17 else kinds.DIRECT_MESSAGE
     return Message(name, kind, to, text, scheme, in_reply_to)

@@ -1,9 +1,8 @@
 """Replies: the answer to a command, as one JSON object or as a few plain words.
 
-What lives here: the frame around data, and the table of words. What does not: the data (views/, reading/), the sentences
-(messages/words/), receipts (messages/receipts.py). docs/protocol.md section 6. What people
-typed is shown escaped, so that no name can play tricks with the reader's screen (faults.md row 45). An answer fits in one
-event.
+What lives here: the frame around data, and the table of words. What does not: the data (views/, reading/), the
+sentences (messages/words/), receipts (messages/receipts.py). docs/protocol.md section 6. Replies show typed text
+escaped, so that no name can play tricks with the reader's screen (faults.md row 45). An answer fits in one event.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,7 +28,7 @@ REFUSED = "Refused: "  # how every plain refusal begins, so that a program can t
 
 
 def answer(verb: str, data: Data, *, json: bool, preview: bool = False) -> str:
-    """The answer to a command that did, or would do, what it says."""
+    """Return the answer to a command that did, or would do, what it says."""
     if json:
         frame: dict[str, Any] = {"ok": True, "command": verb, "data": data}
         if preview:
@@ -42,7 +41,7 @@ def answer(verb: str, data: Data, *, json: bool, preview: bool = False) -> str:
 
 
 def answer_that_fits(verb: str, text: str, *, json: bool, scheme: Scheme) -> str:
-    """The answer itself, or a refusal in its place when it is too long for one event."""
+    """Return the answer itself, or a refusal in its place if it is too long for one event."""
     if fits(text, scheme):
         return text
     too_long = CommandRefused(
@@ -52,7 +51,7 @@ def answer_that_fits(verb: str, text: str, *, json: bool, scheme: Scheme) -> str
 
 
 def refusal(verb: str, refused: CommandRefused, *, json: bool) -> str:
-    """The answer to a command that was refused: the reason, and what can be done."""
+    """Return the answer to a command that was refused: the reason, and what can be done."""
     if json:
         error = {"code": refused.code, "message": refused.message}
         return orjson.dumps({"ok": False, "command": verb, "error": error}).decode()

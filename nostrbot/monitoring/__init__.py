@@ -1,1 +1,1 @@
-"""Metrics: what a running bot shows to Prometheus."""
+"""Monitoring: what a bot shows to Prometheus, and what `nostrbot status` says of it."""

@@ -1,7 +1,8 @@
-"""Commits: how many there were, how long they took, how many failed.
+"""Commit times: how many commits there were, how long they took, how many failed.
 
-What lives here: counting. What does not: committing (runtime/sequencer.py), telling (monitoring/status.py, monitoring/exposition.py). Lengths are counted in classes, as
-Prometheus has its histograms, so what is kept does not grow.
+What lives here: counting. What does not: committing (runtime/sequencer.py), telling (monitoring/status.py,
+monitoring/exposition.py). Lengths are counted in classes, as Prometheus has its histograms, so what is kept does not
+grow.
 """
 
 from bisect import bisect_left
@@ -22,16 +23,18 @@ class CommitTimes:
         self._failed_count = 0
 
     def add(self, took_s: float) -> None:
-        """One went well."""
+        """Count a commit that went well."""
         self._counts[bisect_left(BOUNDS_S, took_s)] += 1
         self._sum_s += took_s
 
     def add_failed(self) -> None:
-        """One did not: nothing of it was kept."""
+        """Count a commit that failed: nothing of it was kept."""
         self._failed_count += 1
 
     def plain(self) -> dict[str, Any]:
-        """As the bot tells it: `within` has, for each bound in seconds, how many took no longer; `count` has all."""
+        """Return the times as the bot tells them: `within` counts, for each bound in seconds, the faster commits;
+        `count` all.
+        """
         within = list(accumulate(self._counts))
         return {
             "count": within[-1],
@@ -42,7 +45,7 @@ class CommitTimes:
 
 
 def took_at_most_s(commits: Mapping[str, Any], parts: int, whole: int) -> float | None:
-    """The least bound that `parts` of `whole` of these commits kept to; None when there is none."""
+    """Return the least bound that `parts` of `whole` of these commits kept to; None if there is none."""
     for bound_s, count in commits["within"]:
         if 0 < commits["count"] * parts <= count * whole:
             return float(bound_s)

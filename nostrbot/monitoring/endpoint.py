@@ -1,7 +1,8 @@
-"""The endpoint: where Prometheus fetches the exposition. Off unless asked for, and on this computer only unless told otherwise.
+"""The endpoint: where Prometheus fetches the exposition. Off by default, and by default on this computer only.
 
-What lives here: an address as a person writes it, and just enough HTTP: GET /metrics, one request a connection, all of it
-bounded. What does not: what is told there (exposition.py). It runs on the bot's own loop, so what it reads stands still.
+What lives here: an address as a person writes it, and just enough HTTP: GET /metrics, one request a connection, all of
+it bounded. What does not: what is told there (exposition.py). It runs on the bot's own loop, so what it reads stands
+still.
 """
 
 import asyncio
@@ -26,19 +27,19 @@ CONNECTIONS_MAX = 16  # at once: a scraper needs one
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where to listen."""
+    """The address to listen on."""
 
     host: str
     port: int
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this computer gets there."""
+        """Whether only this computer can reach it."""
         return ip_address(self.host).is_loopback
 
 
 def read_address(text: str) -> Address:
-    """`9464`, `0.0.0.0:9464` or `[::1]:9464`. Raises ConfigError for anything else."""
+    """Read `9464`, `0.0.0.0:9464` or `[::1]:9464`. Raises ConfigError for anything else."""
     host, colon, port = text.strip().rpartition(":")
     host = host.removeprefix("[").removesuffix("]") if colon else LOOPBACK
     try:
@@ -91,7 +92,7 @@ class _Scrapes:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request and hang up."""
         task = asyncio.current_task()
-        assert task is not None, "a connection has a task of its own"
+        assert task is not None, "a connection has its own task"
         if len(self._tasks) >= CONNECTIONS_MAX:
             writer.transport.abort()
             return

@@ -1,7 +1,7 @@
 """The exposition: the bot's figures as Prometheus reads them.
 
-What lives here: which metrics there are, and their text (by prometheus_client). What does not: where the figures come from
-(bot.py), who may read them (endpoint.py). docs/operations.md lists them for those who watch.
+What lives here: which metrics there are, and their text (by prometheus_client). What does not: where the figures come
+from (bot.py), who may read them (endpoint.py). docs/operations.md lists them for those who watch.
 
 Books go by their operators' names, and no key is ever a label. A head is no metric: as a label it would be a new series
 with every entry; `nostrbot status` shows it.
@@ -29,7 +29,7 @@ ROOT_NAME = "(root)"  # no operator can be called so
 
 @dataclass(frozen=True, slots=True)
 class BookFigures:
-    """What is counted of one book. `handle`: its operator's name, None for the root book."""
+    """The figures of one book. `handle`: its operator's name, None for the root book."""
 
     handle: str | None
     entries: int
@@ -40,7 +40,7 @@ class BookFigures:
 
 
 def exposition(state: Mapping[str, Any], books: Sequence[BookFigures]) -> bytes:
-    """The page: `state` is what the bot tells `nostrbot status`."""
+    """Return the page: `state` is what the bot tells `nostrbot status`."""
     registry = CollectorRegistry()
     registry.register(_Figures([*_bot(state), *_relays(state["relays"]), *_courier(state["courier"]), *_books(books)]))
     ProcessCollector(registry=registry)
@@ -122,7 +122,7 @@ def _relays(relays: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
 
 
 def _courier(tally: Mapping[str, int] | None) -> Iterator[Metric]:
-    """What was taken to relays that people announced; nothing of a bot that does not do it."""
+    """Return the figures of deliveries to relays that people announced; none if the bot does not deliver there."""
     if tally is not None:
         letters = CounterMetricFamily(
             "nostrbot_courier_letters", "Messages to relays that people announced.", labels=["outcome"]

@@ -1,7 +1,8 @@
-"""Health: what is not as it must be with a running bot, in words.
+"""Health: what is wrong with a running bot, in words.
 
-What lives here: what "healthy" means, judged from what the bot tells of itself, for `status` and for metrics. What does not:
-reading that from the database (monitoring/status.py), noticing troubles (runtime/troubles.py). docs/protocol.md section 8; docs/operations.md.
+What lives here: what "healthy" means, judged from what the bot tells of itself, for `status` and for metrics. What does
+not: reading that from the database (monitoring/status.py), noticing troubles (runtime/troubles.py). docs/protocol.md
+section 8; docs/operations.md.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -52,7 +53,7 @@ def _how(relay: Mapping[str, Any], name: str) -> str:
 
 
 def _publishing(told: Mapping[str, Any]) -> Iterator[str]:
-    """As many relays as must take a message can be reached, and took something lately."""
+    """Check that enough relays to publish can be reached, and took something lately."""
     min_ok = told.get("min_ok")
     if min_ok is None:
         return
@@ -68,5 +69,5 @@ def _why_not(relay: Mapping[str, Any]) -> str:
 
 
 def book_name(key: str) -> str:
-    """A book as people know it: by its operator's first key, or as the root book."""
+    """Return the name of a book as people know it: by its operator's first key, or as the root book."""
     return key if key == ROOT else npub(key)

@@ -68,7 +68,7 @@ async def read_status(home: Home, bot: str, now: int, stale_after_s: int) -> dic
 
 
 def _handle(first: StoredEntry | None) -> str:
-    """The name a book was opened with, if that can still be read."""
+    """Return the name a book was opened with, if that can still be read."""
     try:
         facts = [] if first is None else read_linked(first, GENESIS)["facts"]
     except BooksError:
@@ -78,7 +78,7 @@ def _handle(first: StoredEntry | None) -> str:
 
 
 def _checkpoint(stored: StoredCheckpoint | None) -> dict[str, Any] | None:
-    """Which checkpoint was signed last, if that can still be read."""
+    """Return the last signed checkpoint, if that can still be read."""
     event = None if stored is None else read_event(orjson.loads(stored.event))
     checkpoint = read_checkpoint(event) if isinstance(event, VerifiedEvent) else None
     if not isinstance(checkpoint, Checkpoint):
@@ -87,7 +87,9 @@ def _checkpoint(stored: StoredCheckpoint | None) -> dict[str, Any] | None:
 
 
 def _commits(told: dict[str, Any] | None) -> dict[str, Any] | None:
-    """How many commits there were since the start, and how long half of them and 99 of 100 took at most (None: over a minute)."""
+    """Return the number of commits since the start, and the most that half of them and 99 of 100 took (None: over a
+    minute).
+    """
     if told is None:
         return None
     half, most = (took_at_most_s(told, parts, 100) for parts in (50, 99))
@@ -99,7 +101,7 @@ def _length(bound_s: float | None) -> str:
 
 
 def status_words(state: dict[str, Any]) -> str:
-    """The status as a person reads it."""
+    """Return the status as a person reads it."""
     lines = [f"bot {state['npub']}: {'running' if state['running'] else 'not running'}"]
     for book in state["books"]:
         signed = f", signed up to entry {book['checkpoint']['entry']}" if book["checkpoint"] else ""
@@ -138,7 +140,7 @@ def status_words(state: dict[str, Any]) -> str:
 
 
 def _not_served(relay: dict[str, Any]) -> list[str]:
-    """What a relay does not let the bot hear, and its words; subscriptions of which it says the same share a line."""
+    """Return what a relay does not let the bot hear, and its words; subscriptions with the same words share a line."""
     names: dict[str, list[str]] = {}
     for name, service in relay.get("subscriptions", {}).items():
         if service["state"] != "in_force":

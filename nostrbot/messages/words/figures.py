@@ -1,7 +1,7 @@
 """Words of figures: stats, statements and reports as people read them on a phone.
 
-What lives here: sentences. What does not: the figures (reading/), all other answers (messages/replies.py). Names in figures
-are handles and closed words: nothing in them was typed freely.
+What lives here: sentences. What does not: the figures (reading/), all other answers (messages/replies.py). Names in
+figures are handles and closed words: nothing in them was typed freely.
 """
 
 from collections.abc import Callable, Mapping

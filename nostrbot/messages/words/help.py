@@ -1,8 +1,8 @@
-"""Help words: the phrasebook as people read it, on a phone as well.
+"""Help words: the table of commands as people read it, on a phone as well.
 
 What lives here: the sentences of `help`. What does not: the table (core/table.py), which commands somebody may say
-(reading/) and all other words (messages/replies.py). docs/protocol.md section 6. The fewer commands there are to show, the
-more is said of each: many as an overview, a few a line each, one with all its options and an example.
+(reading/) and all other words (messages/replies.py). docs/protocol.md section 6. The fewer commands there are to show,
+the more is said of each: many as an overview, a few a line each, one with all its options and an example.
 """
 
 import re
@@ -34,12 +34,12 @@ def _help(data: View) -> str:
 
 
 def _line(row: View) -> str:
-    """A command without its options: `settlement list … - settlements, newest first`."""
+    """Return a command without its options: `settlement list … - settlements, newest first`."""
     return f"{_OPTIONS.sub(' …', row['usage'])} - {row['summary']}"
 
 
 def _overview(rows: list[View]) -> list[str]:
-    """A line a noun: its verbs, or what it is for where it stands alone."""
+    """Return a line for each noun: its verbs, or its purpose if it stands alone."""
     lines = []
     for noun, group in groupby(rows, key=lambda row: row["usage"].split()[0]):
         same = list(group)

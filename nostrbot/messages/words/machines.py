@@ -19,7 +19,7 @@ SKEW_SHOWN_S = MINUTE_S  # less is the network's, or a clock good enough
 
 
 def shared_hash_notice(facts: tuple[Fact, ...]) -> str | None:
-    """Return what an operator is told when a payment hash came a second time; None: it did not."""
+    """Tell an operator that a payment hash came a second time; None if it did not."""
     shared = next((fact for fact in facts if isinstance(fact, PaymentHashShared)), None)
     if shared is None:
         return None
@@ -39,7 +39,7 @@ def shared_hash_notice(facts: tuple[Fact, ...]) -> str | None:
 
 
 def duration(seconds: int) -> str:
-    """A length of time in its largest whole unit: `45 s`, `7 min`, `3 h`, `2 days`."""
+    """Return a length of time in its largest whole unit: `45 s`, `7 min`, `3 h`, `2 days`."""
     if seconds < MINUTE_S:
         return f"{seconds} s"
     if seconds < HOUR_S:
@@ -127,7 +127,7 @@ def _heard(row: View) -> str:
 
 
 def _services(beacon: View) -> str:
-    """What it can do now, as its beacon says."""
+    """Return what the machine can do now, as its beacon says."""
     said = [
         f"{name.replace('_', '-')} {'on' if beacon[name] else 'off'}"
         for name in ("cash_in", "cash_out")
@@ -158,7 +158,7 @@ def _compromised(data: View) -> str:
 
 
 def _priced(data: View) -> str:
-    """What LPs were paid by rates that may be a thief's, and how it is taken back."""
+    """List the payments to LPs at rates that may be a thief's, and how to take them back."""
     if not data["priced"]:
         return ""
     more = ", …" if data.get("more") else ""

@@ -1,6 +1,7 @@
 """Words of parties: operators, machines, LPs, their cash and their shares as people read them.
 
-What lives here: sentences, by command. What does not: their data (views/records.py, reading/), sales (settlements.py beside this).
+What lives here: sentences, by command. What does not: their data (views/records.py, reading/), sales (settlements.py
+beside this).
 """
 
 from collections.abc import Callable, Mapping

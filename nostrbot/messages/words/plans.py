@@ -1,4 +1,4 @@
-"""Plan words: fixed mode, alerts, `settle` and what undoes it, in sentences, and the notices of a slot that paid less than was due.
+"""Plan words: fixed mode, alerts, `settle` and its reversal in sentences, and notices of a slot that paid too little.
 
 What lives here: the words of their data. What does not: the data (views/plans.py) and all other words
 (messages/replies.py). Names here are handles, so nothing needs escaping. Acceptance X9, Q3.
@@ -18,7 +18,7 @@ NAMES_SHOWN_MAX = 20  # of LPs that got nothing
 
 
 def shortage_notice(facts: tuple[Fact, ...]) -> str | None:
-    """What an operator is told when its own sats did not reach all who were due; None when they did."""
+    """Tell an operator that its own sats did not reach all LPs that were due; None if they did."""
     kept = next((fact for fact in facts if isinstance(fact, SlotsKept)), None)
     if kept is None or not kept.short_sats:
         return None
@@ -33,7 +33,7 @@ def shortage_notice(facts: tuple[Fact, ...]) -> str | None:
 
 
 def unsettled_notice(facts: tuple[Fact, ...]) -> str | None:
-    """What an operator is told of machines whose price was not settled when a slot had its turn; None: it was."""
+    """Tell an operator which machines had no settled price when a slot had its turn; None if all had one."""
     kept = next((fact for fact in facts if isinstance(fact, SlotsKept)), None)
     skipped = [
         fact

@@ -1,14 +1,14 @@
 """Words of receipts and notices: what people are told without asking, in sentences.
 
-What lives here: a receipt, what voids or freezes one, and what an enrolment, a freed key or a new key of the bot mean for
-somebody. What does not: their data and whom they go to (messages/receipts.py). docs/protocol.md sections 4 and 6.
+What lives here: a receipt, what voids or freezes one, and what an enrolment, a freed key or a new key of the bot mean
+for somebody. What does not: their data and whom they go to (messages/receipts.py). docs/protocol.md sections 4 and 6.
 """
 
 from nostrbot.core.plain import View
 
 
 def receipt_words(receipt: View) -> str:
-    """A receipt as people read it, in answer to `receipt` and by itself when a leg is completed."""
+    """Return a receipt as people read it: the answer to `receipt`, and a message when a leg is completed."""
     if receipt["status"] == "voided":
         return f"Receipt {receipt['receipt']} of {receipt['sats']} sats is void: `history` shows what replaced it."
     if receipt["fiat"] is None:
@@ -31,7 +31,7 @@ def receipt_words(receipt: View) -> str:
 
 
 def void_words(where: str, number: int, legs: list[int], *, entry: int, entry_hash: str) -> str:
-    """What an LP is told when receipts of it are void and nothing comes in their place; `where`: machine, operator."""
+    """Tell an LP that receipts of it are void and nothing replaces them; `where`: machine, operator."""
     which = ", ".join(f"l{leg}" for leg in legs)
     return (
         f"Void: receipt {which} of settlement s{number} at {where}. The sale did not take place as "
@@ -40,7 +40,7 @@ def void_words(where: str, number: int, legs: list[int], *, entry: int, entry_ha
 
 
 def payment_void_words(where: str, leg: int, given_back: str, *, entry: int, entry_hash: str) -> str:
-    """What an LP is told when what it was paid apart from any sale is taken back; `where`: machine, operator."""
+    """Tell an LP that a payment apart from any sale is taken back; `where`: machine, operator."""
     return (
         f"Void: receipt l{leg} at {where}. Your operator took this payment back: {given_back}. "
         f"`balance` shows it.\nJournal entry {entry} {entry_hash}"
@@ -48,7 +48,7 @@ def payment_void_words(where: str, leg: int, given_back: str, *, entry: int, ent
 
 
 def frozen_words(where: str, sats: int, sales: int, *, entry: int, entry_hash: str) -> str:
-    """What an LP is told when sats of it are frozen; `where`: machine, operator."""
+    """Tell an LP that sats of it are frozen; `where`: machine, operator."""
     what = "a sale" if sales == 1 else f"{sales} sales"
     return (
         f"Frozen: {sats} sats of {what} at {where}. The machine's key may have been stolen, so your operator looks "
@@ -59,7 +59,7 @@ def frozen_words(where: str, sats: int, sales: int, *, entry: int, entry_hash: s
 
 
 def moved_void_words(where: str, legs: list[int], *, entry: int, entry_hash: str) -> str:
-    """What an LP is told when all that had waited for its key is gone, because its sales were undone."""
+    """Tell an LP that all that had waited for its key is gone, because its sales were undone."""
     which = ", ".join(f"l{leg}" for leg in legs)
     return (
         f"Void: receipt {which} of commission at {where}. The sales it came from did not take place as reported. "
@@ -68,7 +68,7 @@ def moved_void_words(where: str, legs: list[int], *, entry: int, entry_hash: str
 
 
 def enrolled_words(operator: str, machine: str, name: str) -> str:
-    """What an LP is told that takes part with another operator when this one enrolled it."""
+    """Tell an LP of another operator that this operator enrolled it."""
     return (
         f"{operator} enrolled you as {name} at {machine}. It does not know your choices with other operators, and you "
         f"take no part there, until you send `join`. If you do not know {operator}, do nothing."
@@ -76,7 +76,7 @@ def enrolled_words(operator: str, machine: str, name: str) -> str:
 
 
 def freed_words(key: str, machine: str) -> str:
-    """What an operator is told when the platform took a machine's key from it."""
+    """Tell an operator that the platform took a machine's key from it."""
     return (
         f"The platform took the key {key} of {machine} from your book. From now on I reject what this key reports to "
         f"you, and another operator may enrol it. To go on with {machine}, give it another key: machine rotate "
@@ -86,12 +86,12 @@ def freed_words(key: str, machine: str) -> str:
 
 
 def key_free_words(key: str) -> str:
-    """What an operator is told that was refused a machine's key which the platform has freed since."""
+    """Tell an operator that a machine's key it was refused is free now."""
     return f"The key {key}, which you wanted to enrol, is free now: send your `machine add` or `machine rotate` again."
 
 
 def rotated_words(old: str, new: str) -> str:
-    """What people are told when the bot has another key; both are npubs."""
+    """Tell people that the bot has another key; both are npubs."""
     return (
         f"I have a new key: {new}. Write to it from now on; I do not read messages to {old} any more. The old key "
         f"named the new one and the platform countersigned it, for everybody to see. Your balances are as they were."

@@ -12,7 +12,7 @@ from nostrbot.core.plain import View
 
 
 def amounts_words(sums: Mapping[str, int | str]) -> str:
-    """What is owed, sats first: `90000 sats and 7200.00 GTQ`."""
+    """Return the sums owed, sats first: `90000 sats and 7200.00 GTQ`."""
     named = [f"{sums[SAT]} sats", *(f"{amount} {unit}" for unit, amount in sums.items() if unit != SAT)]
     return " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)
 
