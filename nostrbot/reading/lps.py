@@ -1,9 +1,9 @@
-"""What LPs ask about: their cash, their sats, what they received.
+"""LPs' questions: their cash, their sats, their receipts.
 
 What lives here: one function a question, giving data. What does not: sentences (messages/replies.py), figures over time
 (stacking.py), months (statements.py). An LP sees its own rows in every book it is in; "not yours" and "does not exist"
-get the same answer (docs/protocol.md section 1; acceptance Q4, B11). The journal is read a few entries at a time and only
-as far as an answer has room: others wait for the same event loop.
+get the same answer (docs/protocol.md section 1; acceptance Q4, B11). The journal is read a few entries at a time and
+only as far as an answer has room: others wait for the same event loop.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ class LpReading:
 
     @property
     def readers(self) -> Mapping[str, Callable[[Question], Awaitable[Data | CommandRefused]]]:
-        """Who answers what."""
+        """The reader of each question, by verb."""
         return {
             "balance": self._balance,
             "deposits": self._own_deposits,
@@ -60,7 +60,9 @@ class LpReading:
         )
 
     async def _balance(self, question: Question) -> Data | CommandRefused:
-        """Where there is cash or sats comes first: any operator may enrol an LP at as many machines as it likes."""
+        """Answer `balance`. Places with cash or sats come first: any operator may enrol an LP at any number of
+        machines.
+        """
         operator, machine = question.args.get("operator"), question.args.get("machine")
         rows = [
             (not (book.lps[handle].seats[row["machine"]].remaining_minor or row["sats"]), row)
@@ -76,7 +78,9 @@ class LpReading:
         return ordered if len(fitting) == len(ordered) else Shortened(fitting)
 
     async def _history(self, question: Question) -> Data | CommandRefused:
-        """Legs of all books in one list. A page ends at an id; with several operators it names the operator too."""
+        """Answer `history`: legs of all books in one list. A page ends at an id; with several operators it names the
+        operator too.
+        """
         enrolled, page = question.enrolled_in(self._books), Page(question.args)
         last = await self._place(enrolled, question.args["before"]) if "before" in question.args else None
         if last is None and "before" in question.args:
@@ -99,7 +103,7 @@ class LpReading:
         return page.view("history")
 
     async def _place(self, enrolled: Sequence[tuple[Book, str]], before: str) -> Place | None:
-        """Where the page before ended; None when `before` is no such place."""
+        """Return where the previous page ended; None if `before` is not such a place."""
         operator, _, leg_id = before.lower().rpartition("/")
         anchor, last = read_id(leg_id, "l"), None
         for book, handle in enrolled:
@@ -129,7 +133,7 @@ class LpReading:
 
 
 def leg_of(stored: StoredLeg) -> tuple[Payment, Leg]:
-    """A leg as it stands, and what it is part of; the legs beside it are not read."""
+    """Return a leg as it stands, and what it is part of; the legs beside it are not read."""
     for fields in stored.made.plain()["facts"]:
         mine = [leg for leg in fields.get("legs", ()) if leg["number"] == stored.number]
         if mine:

@@ -1,4 +1,4 @@
-"""What operators ask about: their machines, LPs, deposits, settlements, splits and balances.
+"""Operators' questions: their machines, LPs, deposits, settlements, splits and balances.
 
 What lives here: one function a question, giving data. What does not: sentences (messages/replies.py), figures over time
 (reports.py). An operator sees its own book; "not yours" and "does not exist" get the same answer (docs/protocol.md
@@ -48,7 +48,7 @@ class OperatorReading:
 
     @property
     def readers(self) -> Mapping[str, Callable[[Question], Awaitable[Data | CommandRefused]]]:
-        """Who answers what."""
+        """The reader of each question, by verb."""
         return {
             "machine list": self._machines,
             "machine show": self._machine,
@@ -232,7 +232,7 @@ class OperatorReading:
 
 
 def _bucket(stored: Sequence[StoredSettlement]) -> list[View]:
-    """A bucket is for finding what needs care: `settlement show` has the rest, and the answer must fit."""
+    """Return a bucket, which shows what needs care: `settlement show` has the rest, and the answer must fit."""
     return [
         {name: value for name, value in show_settlement(one.dossier()).items() if name not in _LEFT_OUT}
         for one in stored[:WORKLIST_ROWS]
@@ -240,7 +240,7 @@ def _bucket(stored: Sequence[StoredSettlement]) -> list[View]:
 
 
 def _trim(buckets: dict[str, list[View]]) -> dict[str, list[View]]:
-    """The buckets, the longest of them shortened until all fit in one event."""
+    """Return the buckets, with the longest shortened until all fit in one event."""
     fitting = {bucket: list(rows) for bucket, rows in buckets.items()}
     while view_bytes(fitting) > DATA_BYTES_MAX:
         max(fitting.values(), key=len).pop()

@@ -1,7 +1,7 @@
 """Pages: as many rows of a list as were asked for and as fit in one event, and what is needed to go on after them.
 
-What lives here: cutting lists into pages, and reading an LP's legs a few at a time. What does not: which lists there are
-and what a row shows (reading/). docs/protocol.md section 6, Pages.
+What lives here: cutting lists into pages, and reading an LP's legs a few at a time. What does not: which lists there
+are and what a row shows (reading/). docs/protocol.md section 6, Pages.
 """
 
 from collections import deque
@@ -35,7 +35,9 @@ class Page:
 
     @property
     def entries_wanted(self) -> int:
-        """How many entries to read next: what is missing and one to see that there is more, but a few at a time."""
+        """Return how many entries to read next: those missing and one more to see that there is one, but a few at a
+        time.
+        """
         return min(self._limit - len(self._rows) + 1, ENTRIES_AT_ONCE)
 
     def take(self, row_id: str, row: View) -> bool:
@@ -48,14 +50,14 @@ class Page:
         return not self._more
 
     def view(self, noun: str) -> View:
-        """The page; with `more` and `before` when some rows were left out."""
+        """Return the page; with `more` and `before` when some rows were left out."""
         return {noun: self._rows, **({"more": True, "before": self._last_id} if self._more else {})}
 
 
 def page_of(
     noun: str, things: Iterable[tuple[str, Thing]], show: Callable[[Thing], View | None], args: Mapping[str, Any]
 ) -> View | CommandRefused:
-    """One page of a list held in memory, from after `before=` on. `show` gives None for what was not asked for.
+    """Return one page of a list in memory, from after `before=` on. `show` gives None for a row that nobody asked for.
 
     `before=` may name what was not asked for: a deposit may have changed its status since the page that ended with it.
     """
@@ -73,7 +75,7 @@ def page_of(
 
 
 def read_id(text: str, letter: str) -> int | None:
-    """The number in an id like `s12`, with or without its letter."""
+    """Read the number in an id like `s12`, with or without its letter."""
     digits = text.lower().removeprefix(letter)
     return int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 16 else None
 

@@ -1,7 +1,7 @@
 """Previews: what a command that changes something would have come to, where that takes looking back.
 
-What lives here: what a set of splits would have paid over the last 30 days. What does not: what the command itself would
-answer, which is decided with the others (runtime/bookkeeper.py). docs/protocol.md section 6.
+What lives here: what a set of splits would have paid over the last 30 days. What does not: what the command itself
+would answer, which is decided with the others (runtime/bookkeeper.py). docs/protocol.md section 6.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
-"""What LPs can prove: that their balances are part of what the bot signed.
+"""LPs' proofs: that their balances are part of what the bot signed.
 
-What lives here: finding the checkpoint and making the proof. What does not: signing checkpoints (runtime/notary.py), the tree
-(core/proofs/liabilities.py), sentences (messages/words/trust.py). A tree is made piece by piece and the last few are remembered: ten
-thousand LPs who ask one after the other cost one tree.
+What lives here: finding the checkpoint and making the proof. What does not: signing checkpoints (runtime/notary.py),
+the tree (core/proofs/liabilities.py), sentences (messages/words/trust.py). A tree is made piece by piece and the last
+few are remembered: ten thousand LPs who ask one after the other cost one tree.
 """
 
 import asyncio
@@ -53,7 +53,7 @@ class ProofReading:
 
     @property
     def readers(self) -> Mapping[str, Callable[[Question], Awaitable[Data | CommandRefused]]]:
-        """Who answers what."""
+        """The reader of each question, by verb."""
         return {"proof": self._proof}
 
     async def _proof(self, question: Question) -> Data | CommandRefused:

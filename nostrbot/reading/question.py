@@ -1,4 +1,4 @@
-"""Questions: a command that asks, by whom.
+"""Questions: a command that asks, and who asks it.
 
 What lives here: what every reader of this room takes, and a refusal that several of them give. What does not: the
 readers, and what an answer may be (messages/replies.py).
@@ -27,7 +27,7 @@ class Begun(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A command that asks, by whom, and when (unix seconds). `begun`: of a preview that looks back."""
+    """A command that asks, its author, and its time (unix seconds). `begun`: of a preview that looks back."""
 
     command: Command
     author: str
@@ -41,10 +41,10 @@ class Question:
         return self.command.args
 
     def own_book(self, books: Mapping[str, Book]) -> Book:
-        """The book of the asking operator."""
+        """Return the book of the asking operator."""
         assert self.standing.operator is not None, "only an operator gets here"
         return books[self.standing.operator]
 
     def enrolled_in(self, books: Mapping[str, Book]) -> list[tuple[Book, str]]:
-        """The books the asking LP is in, with its name there."""
+        """Return the books the asking LP is in, with its name there."""
         return [(books[key], books[key].lp_of_key[self.author]) for key in self.standing.lp]

@@ -1,7 +1,7 @@
 """Reading: answers to questions, from the books in memory and the journal in the database.
 
-What lives here: who answers what, and what everyone and the platform may ask. What does not: commands that change a book
-(core/engine.py) and sentences (messages/replies.py).
+What lives here: who answers what, and what everyone and the platform may ask. What does not: commands that change a
+book (core/engine.py) and sentences (messages/replies.py).
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -50,7 +50,7 @@ class Reading:
         assert set(self._readers) == asked
 
     async def answer(self, question: Question) -> Data | CommandRefused:
-        """The data of the answer, or why there is none."""
+        """Return the data of the answer, or why there is none."""
         if question.begun is not None:
             return await add_last_month(self._books, self._queries, question, question.begun)
         return await self._readers[question.command.verb](question)

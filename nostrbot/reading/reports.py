@@ -1,8 +1,9 @@
 """Reports: what came in at an operator's machines, who got it, and what the operator earned.
 
-What lives here: `report`. What does not: sentences (messages/words/figures.py), single settlements (operators.py). A report
-is about the settlements born in its period, as they stand now, and about what was paid to LPs apart from them in it.
-Amounts are of what is booked: of a corrected settlement what is in force, of a refunded one nothing (core/atm/takings.py).
+What lives here: `report`. What does not: sentences (messages/words/figures.py), single settlements (operators.py). A
+report is about the settlements born in its period, as they stand now, and about what was paid to LPs apart from them in
+it. Amounts are of what is booked: of a corrected settlement what is in force, of a refunded one nothing
+(core/atm/takings.py).
 """
 
 from collections import Counter
@@ -49,13 +50,13 @@ class SumOfSales:
         self.fiat_minor += fiat_minor
 
     def view(self, currency: str) -> View:
-        """As it is shown."""
+        """Return the takings as answers show them."""
         return {"count": self.count, "sats": self.sats, "fiat": format_minor(self.fiat_minor, currency)}
 
 
 @dataclass(slots=True)
 class MachineTakings:
-    """What one machine took in, or all machines of one currency.
+    """The takings of one machine, or of all machines of one currency.
 
     Attributes:
         statuses: how many settlements, by direction and status.
@@ -107,7 +108,7 @@ class MachineTakings:
         return bool(self.statuses or self.open or any(paid.count for paid in self.payouts.values()))
 
     def view(self) -> View:
-        """As it is shown."""
+        """Return the takings as answers show them."""
         currency = self.currency
         statuses: dict[str, dict[str, int]] = {}
         for (direction, status), count in sorted(self.statuses.items()):
@@ -148,7 +149,7 @@ class ReportReading:
 
     @property
     def readers(self) -> Mapping[str, Callable[[Question], Awaitable[Data | CommandRefused]]]:
-        """Who answers what."""
+        """The reader of each question, by verb."""
         return {"report": self._report}
 
     async def _report(self, question: Question) -> Data | CommandRefused:
@@ -175,7 +176,7 @@ class ReportReading:
 
 
 def _start(tz: str, period: Period, now: int) -> int:
-    """When a period that ends now began: the local day, or so many days ago."""
+    """Return when a period that ends now began: at the local day, or some days ago."""
     if period is not Period.DAY:
         return now - PERIOD_S[period]
     start = moment_of(tz, local_day(tz, now), "00:00")
@@ -186,14 +187,14 @@ def _start(tz: str, period: Period, now: int) -> int:
 def _of_machine(
     machine: str, tills: dict[str, MachineTakings], totals: dict[str, MachineTakings]
 ) -> tuple[MachineTakings, ...]:
-    """What this machine's figures are part of; nothing where it was not asked for."""
+    """Return the sums that this machine's figures are part of; nothing if nobody asked for it."""
     if machine not in tills:
         return ()
     return tills[machine], totals[tills[machine].currency]
 
 
 def _fitting(tills: Mapping[str, MachineTakings], totals: Mapping[str, MachineTakings]) -> View:
-    """The totals, and as many machines as an answer has room for: those that took the most first."""
+    """Return the totals, and as many machines as an answer has room for: those that took the most first."""
     busy = [takings for takings in tills.values() if takings.says_something]
     busy.sort(key=lambda takings: -sum(takings.statuses.values()))
     sums = [takings for takings in totals.values() if takings.says_something]

@@ -1,8 +1,9 @@
 """Stacking: what an LP's sats come to over time, with every operator it is with.
 
-What lives here: `stats`, from sums by days and months. What does not: sentences (messages/words/figures.py), months (statements.py), one leg after the
-other (lps.py). Acceptance B2, B8, B9, B14. A day is a day where the machine's operator is. Legs that were voided do not
-count. Commission counts as sats received; it cost nothing, so it is no purchase and no part of a rate.
+What lives here: `stats`, from sums by days and months. What does not: sentences (messages/words/figures.py), months
+(statements.py), one leg after the other (lps.py). Acceptance B2, B8, B9, B14. A day is a day where the machine's
+operator is. Legs that were voided do not count. Commission counts as sats received; it cost nothing, so it is no
+purchase and no part of a rate.
 """
 
 from collections import Counter
@@ -35,7 +36,7 @@ BASIS_PLACES = 4  # decimals of sats per unit of fiat: of a small currency less 
 
 @dataclass(slots=True)
 class Holding:
-    """What an LP has to do with one currency. Cash is as it is now; what was bought, by range.
+    """An LP's part in one currency. Cash is as it is now; purchases are by range.
 
     Attributes:
         bought_sats: ever.
@@ -72,7 +73,7 @@ class Stack:
     first_purchase_day: str = ""
 
     def holding(self, currency: str) -> Holding:
-        """What there is of a currency."""
+        """Return the holding in a currency."""
         return self.holdings.setdefault(currency, Holding(currency))
 
     def add_cash(self, book: Book, lp: str) -> None:
@@ -125,7 +126,7 @@ class StackReading:
 
     @property
     def readers(self) -> Mapping[str, Callable[[Question], Awaitable[Data | CommandRefused]]]:
-        """Who answers what."""
+        """The reader of each question, by verb."""
         return {"stats": self._stats}
 
     async def _stats(self, question: Question) -> Data | CommandRefused:
@@ -161,7 +162,7 @@ class StackReading:
 
 @dataclass(slots=True)
 class _Received:
-    """What an LP received in one book, from `first_at` to `last_at`, less what was taken back."""
+    """An LP's receipts in one book, from `first_at` to `last_at`, less what was taken back."""
 
     queries: Queries
     book: Book
@@ -170,7 +171,7 @@ class _Received:
     last_at: int
 
     async def by_months(self, first_day: str) -> list[tuple[str, LegSum]]:
-        """By local months, from a day on; "": all there ever was."""
+        """Return the sums by local months, from a day on; "": all there ever was."""
         first = max(first_day, local_day(self.book.tz, self.first_at))
         last = local_day(self.book.tz, self.last_at)
         begins = [first]
@@ -179,7 +180,7 @@ class _Received:
         return await self._between([*begins, f"{month_after(begins[-1][:7])}-01"], letters=7)
 
     async def by_days(self, first_day: str, month: str) -> list[tuple[str, LegSum]]:
-        """By local days, from one on; of one month where it is named."""
+        """Return the sums by local days, from a day on; of one month if it is named."""
         first = max(first_day, local_day(self.book.tz, self.first_at))
         last = local_day(self.book.tz, self.last_at)
         days = []
@@ -189,7 +190,7 @@ class _Received:
         return await self._between([*days, first], letters=10)
 
     async def _between(self, begins: Sequence[str], *, letters: int) -> list[tuple[str, LegSum]]:
-        """What was received between one of these local days and the next, named by so many of its letters."""
+        """Return what was received between each of these local days and the next, named by its first letters."""
         tz = self.book.tz
         moments = [(day[:letters], at) for day in begins if (at := moment_of(tz, day, "00:00")) is not None]
         spans = [Span(name, start, end) for (name, start), (_, end) in pairwise(moments)]
@@ -209,7 +210,7 @@ class _Received:
 
 
 def _standing(enrolled: Iterable[tuple[Book, str]]) -> View:
-    """How an LP takes its sats, and whether it does. What it chose is the same with every operator."""
+    """Return how an LP takes its sats, and whether it does. Its choice is the same with every operator."""
     preferences, is_active = None, False
     for book, lp in enrolled:
         preferences = preferences or book.lps[lp].preferences
@@ -254,7 +255,7 @@ def _stack_view(stack: Stack, today: str) -> View:
 
 
 def _per_week(purchases: int, first_day: str, today: str) -> str:
-    """How often, over the days since the range or the buying began, but over a week at least."""
+    """Return how often, over the days since the range or the buying began, but over a week at least."""
     days = (date.fromisoformat(today) - date.fromisoformat(first_day)).days + 1 if first_day else 0
     return format_ratio(purchases * WEEK_DAYS, max(days, WEEK_DAYS), 1)
 
@@ -281,14 +282,14 @@ def _holding_view(holding: Holding) -> View:
 
 
 def _worth(sats: int, price: str, currency: str) -> str:
-    """What sats cost at a price in sats per unit of fiat."""
+    """Return what sats cost at a price in sats per unit of fiat."""
     rate = parse_decimal(price)
     assert rate is not None, "a rate was read before it came here"
     return format_ratio(sats * 10**rate.places, rate.digits, minor_digits(currency))
 
 
 def months_of_milestones(sats_of_month: Mapping[str, int]) -> list[str]:
-    """In which months milestones were reached: on what days of them is still to be looked up."""
+    """Return the months in which milestones were reached; the days are still to be looked up."""
     total, months = 0, []
     for month, sats in sorted(sats_of_month.items()):
         if any(total < milestone <= total + sats for milestone in MILESTONES):
@@ -298,7 +299,7 @@ def months_of_milestones(sats_of_month: Mapping[str, int]) -> list[str]:
 
 
 def milestones(sats_of_day: Mapping[str, int]) -> View:
-    """Which milestones were reached and on what day, the next one, and the way to it in whole percent from zero."""
+    """Return the milestones reached and their days, the next one, and the way to it in whole percent from zero."""
     total, reached, left = 0, [], list(MILESTONES)
     for day, sats in sorted(sats_of_day.items()):
         total += sats

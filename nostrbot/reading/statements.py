@@ -1,7 +1,7 @@
 """Statements: an LP's month with each operator, from its opening to its closing.
 
-What lives here: `statement`. What does not: sentences (messages/words/figures.py), totals over time (stacking.py). A month
-is a month where the operator is. Acceptance B1, B9, O1.
+What lives here: `statement`. What does not: sentences (messages/words/figures.py), totals over time (stacking.py). A
+month is a month where the operator is. Acceptance B1, B9, O1.
 
     opening + deposits - reversals - payouts + corrections = closing
     opening + received - corrections = closing                          (the sats)
@@ -56,7 +56,7 @@ class CashMonth:
 
     @property
     def closing_minor(self) -> int:
-        """What was left at the end."""
+        """The cash left at the end."""
         given = self.deposits_minor - self.reversals_minor
         return self.opening_minor + given - self.payouts_minor + self.corrections_minor
 
@@ -76,7 +76,7 @@ class SatsMonth:
 
     @property
     def closing(self) -> int:
-        """What it was owed at the end."""
+        """The sats owed at the end."""
         return self.opening + self.received - self.corrections
 
 
@@ -159,7 +159,7 @@ class Account:
         )
 
     def cash_rows(self, machine: str | None) -> Iterator[tuple[bool, View]]:
-        """A row a machine of which there is something to say, each with whether cash is left."""
+        """Return a row for each machine with something to say, each with whether cash is left."""
         for name, cash in self.cash.items():
             if machine not in (None, name) or not cash.says_something:
                 continue
@@ -186,7 +186,7 @@ class Account:
             yield cash.closing_minor > 0, row
 
     def sats_row(self) -> View:
-        """The sats, over all machines of the operator."""
+        """Return the sats, over all machines of the operator."""
         sats = self.sats
         return {
             "operator": self.book.handle,
@@ -206,7 +206,7 @@ class StatementReading:
 
     @property
     def readers(self) -> Mapping[str, Callable[[Question], Awaitable[Data | CommandRefused]]]:
-        """Who answers what."""
+        """The reader of each question, by verb."""
         return {"statement": self._statement}
 
     async def _statement(self, question: Question) -> Data | CommandRefused:
@@ -244,7 +244,7 @@ def _month_of(tz: str, month: str) -> Month:
 
 
 def _fitting(accounts: Sequence[Account], machine: str | None) -> View:
-    """All sums, then as many lines as an answer has room for.
+    """Return all sums, then as many lines as an answer has room for.
 
     Any operator may enrol an LP at as many machines as it likes: where cash is left comes first.
     """

@@ -23,14 +23,16 @@ class Shortened(list[View]):
 
 
 def fits(text: str, scheme: Scheme) -> bool:
-    """Whether an answer fits in one event; wrapped twice, less does."""
+    """Whether an answer fits in one event; a gift wrap holds less."""
     if scheme is Scheme.NIP17:
         return text_bytes(text) <= WRAPPED_TEXT_MAX_BYTES
     return len(text.encode()) <= REPLY_BYTES_MAX
 
 
 def row_bytes(row: View) -> int:
-    """What a row takes in an answer. Escaped, as words show it: six bytes for a character of which JSON makes three."""
+    """Return the bytes a row takes in an answer. Words show it escaped: six bytes for a character of which JSON makes
+    three.
+    """
     return len(escape(json_text(row)).encode()) + 1
 
 
@@ -40,7 +42,7 @@ def view_bytes(view: View) -> int:
 
 
 def rows_that_fit(rows: Iterable[View], *, used_bytes: int = 0) -> list[View]:
-    """As many of the first rows as fit in one event beside what is there already; no more are made than needed."""
+    """Return as many of the first rows as fit in one event beside what is there already; the rest is never made."""
     fitting: list[View] = []
     room = DATA_BYTES_MAX - used_bytes
     for row in rows:

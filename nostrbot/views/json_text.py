@@ -3,8 +3,8 @@
 What lives here: one function. What does not: canonical JSON of what is sealed (journal/entry.py), whose integers are
 bounded (core/atm/bounds.py). docs/protocol.md section 6; faults.md row A1.
 
-A view may add up what no book could owe at once: five thousand false sales of every satoshi there is, all of them refunded.
-orjson refuses such a sum; an answer must not fail over it.
+A view may add up what no book could owe at once: five thousand false sales of every satoshi there is, all of them
+refunded. orjson refuses such a sum; an answer must not fail over it.
 """
 
 import json

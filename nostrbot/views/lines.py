@@ -1,8 +1,8 @@
 """Lines: text that is safe to show, and rows as lines.
 
-What lives here: what every answer's words are made with. What does not: the words (messages/replies.py and those beside it).
-What people and machines wrote is shown escaped, so that no name can play tricks with the reader's screen (faults.md row
-45).
+What lives here: what every answer's words are made with. What does not: the words (messages/replies.py and those beside
+it). Answers show what people and machines wrote escaped, so that no name can play tricks with the reader's screen
+(faults.md row 45).
 """
 
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from nostrbot.core.plain import View
 
 
 def escape(text: str) -> str:
-    """A word or a line that somebody wrote, safe to show: control, bidirectional and invisible characters become escapes.
+    """Make somebody's word or line safe to show: control, bidirectional and invisible characters become escapes.
 
     A line break as well: what a machine says of its cash must not look like a line about another one.
     """
@@ -20,7 +20,7 @@ def escape(text: str) -> str:
 
 
 def escape_lines(text: str) -> str:
-    """Lines that somebody wrote or are made of what somebody wrote, safe to show; they stay lines."""
+    """Make somebody's lines safe to show; they stay lines."""
     return "\n".join(map(escape, text.split("\n")))
 
 

@@ -27,7 +27,7 @@ _OBJECTS = ("fees", "limits", "denominations")  # as long as a machine likes: `t
 
 
 def cassette_view(cassette: Cassette) -> View:
-    """One cassette: what is expected beside what the machine stated; `drift` is how far apart they are."""
+    """Return one cassette: what is expected beside what the machine stated; `drift` is how far apart they are."""
     by = cassette.updated_by
     return {
         "position": cassette.position,
@@ -43,13 +43,13 @@ def cassette_view(cassette: Cassette) -> View:
 
 
 def cassettes_view(book: Book, machine: str) -> View:
-    """The data of `cassette list`: by position, ascending (T12)."""
+    """Return the data of `cassette list`: by position, ascending (T12)."""
     cassettes = book.tills[machine].cassettes.values()
     return {"cassettes": [cassette_view(cassette) for cassette in cassettes], "machine": machine}
 
 
 def cassette_outcome(fact: CassetteSet | CassettesCounted | CassettesPublished) -> View:
-    """The data of what a command on cassettes came to."""
+    """Return the data of what a command on cassettes came to."""
     match fact:
         case CassetteSet():
             return {"cassette": cassette_view(fact.cassette), "machine": fact.machine}
@@ -61,7 +61,7 @@ def cassette_outcome(fact: CassetteSet | CassettesCounted | CassettesPublished) 
 
 
 def compromise_view(book: Book, machine: Machine, since: int, facts: tuple[Fact, ...]) -> View:
-    """The data of `machine compromised`: the machine as it is then, and what was frozen by it, in sum.
+    """Return the data of `machine compromised`: the machine as it is then, and what was frozen by it, in sum.
 
     `priced`: what LPs were paid there since then, apart from settlements, at prices that a thief may have set.
     """
@@ -92,7 +92,9 @@ def compromise_view(book: Book, machine: Machine, since: int, facts: tuple[Fact,
 
 
 def telemetry_view(machine: Machine, sighting: MachineStatus | None) -> View:
-    """The data of `telemetry`: what the machine told last, as it told it, and what its beacons said of it so far."""
+    """Return the data of `telemetry`: what the machine told last, as it told it, and what its beacons said of it so
+    far.
+    """
     seen = sighting or UNSEEN
     return {
         "telemetry": seen.told(),
@@ -104,10 +106,11 @@ def telemetry_view(machine: Machine, sighting: MachineStatus | None) -> View:
 
 
 def fleet_row(book: Book, machine: Machine, sighting: MachineStatus | None, now: int) -> View:
-    """One machine at a glance, `now` by the bot's clock.
+    """Return one machine at a glance, `now` by the bot's clock.
 
     `fiat_today` is what it settled on the operator's local day so far, `cash` what its cassettes are expected to hold,
-    `rate` what `settle` pays by, `missing` the numbers of settlements that have not come, `jump` a count it cannot have come to by selling, `heard_s` the seconds since a beacon came.
+    `rate` what `settle` pays by, `missing` the numbers of settlements that have not come, `jump` a count it cannot have
+    come to by selling, `heard_s` the seconds since a beacon came.
     """
     seen, till, fiat = sighting or UNSEEN, book.tills[machine.handle], machine.fiat
     price, stray = price_in_force(book, machine.handle, RULES), till.counter.stray
@@ -129,7 +132,7 @@ def fleet_row(book: Book, machine: Machine, sighting: MachineStatus | None, now:
 
 
 def missing_view(machine: str, counter: Counter) -> View:
-    """What is missing in a machine's count."""
+    """Return what is missing in a machine's count."""
     return {"machine": machine, "missing": [str(gap) for gap in counter.missing]}
 
 

@@ -1,7 +1,7 @@
 """Outcomes: what a command that changes a book came to, as the data of its answer.
 
-What lives here: facts -> data. What does not: sentences (messages/replies.py), questions (reading/). Made from the facts
-and from what they do not change, so a preview shows exactly what the command itself would answer.
+What lives here: facts -> data. What does not: sentences (messages/replies.py), questions (reading/). Made from the
+facts and from what they do not change, so a preview shows exactly what the command itself would answer.
 """
 
 from nostrbot.core.atm.dossier import Dossier, as_it_stands
@@ -54,18 +54,20 @@ from nostrbot.views.records import (
     split_view,
 )
 
-# What is added by hand without its payment hash has the command's id for one.
+# A settlement added without a payment hash has the command's id as its hash.
 NOT_REPORTED = (
     "if the machine still reports this sale, it is booked twice: give `payment_hash=` next time; `settlement refund` "
     "undoes one of them"
 )
 
-# Whoever gives a key anew because the old one was stolen must hear when it is the old one.
+# A person who replaces a stolen key must hear when the new key is the old one.
 GIVES_A_KEY = ("machine rotate", "operator replace")
 
 
 def outcome_view(book: Book, author: str, command: Command, facts: tuple[Fact, ...], *, at: int) -> View:
-    """The data of a command's answer, in the book it was decided for `at`; no facts: things are already as was asked."""
+    """Return the data of a command's answer, in the book it was decided for `at`; without facts nothing had to
+    change.
+    """
     if not facts:
         return _as_it_is(book, author, command) | ({"unchanged": True} if command.verb in GIVES_A_KEY else {})
     if isinstance(facts[0], SettlementProcessed | SettlementChange):
@@ -82,7 +84,7 @@ def outcome_view(book: Book, author: str, command: Command, facts: tuple[Fact, .
 
 
 def _off_pct(book: Book, born: Fact) -> View:
-    """How far the rate that a person typed is off the usual one, where it is far: `3.250` may have been meant as 3250."""
+    """Return how far a typed rate is off the usual rate, if it is far: `3.250` may have been meant as 3250."""
     if not isinstance(born, SettlementProcessed):
         return {}
     off = sale_off_pct(book, born.machine, born.sale.direction, born.sale.rate, RULES)
@@ -90,7 +92,7 @@ def _off_pct(book: Book, born: Fact) -> View:
 
 
 def _settlement_after(book: Book, facts: tuple[Fact, ...], at: int) -> View:
-    """A settlement as it will stand with these facts."""
+    """Return a settlement as it will stand with these facts."""
     first = facts[0]
     assert isinstance(first, SettlementProcessed | SettlementChange)
     dossier = book.recall.dossiers.get(first.number)
@@ -110,7 +112,7 @@ def _settlement_after(book: Book, facts: tuple[Fact, ...], at: int) -> View:
 
 
 def show_settlement(dossier: Dossier, *, after: int = 0) -> View:
-    """A settlement as it stands, with its legs after leg number `after`: as many as fit in one answer.
+    """Return a settlement as it stands, with its legs after leg number `after`: as many as fit in one answer.
 
     `more` and `after` tell how to get the rest; `next` is the next safe step for one that is in trouble.
     """
@@ -155,7 +157,7 @@ def _of_fact(book: Book, fact: Fact) -> View:
 
 
 def _of_running(book: Book, fact: Fact) -> View:
-    """What a command came to that is about how things run: cassettes, plans, paying by hand."""
+    """Return the result of a command about running things: cassettes, plans, paying by hand."""
     match fact:
         case CassetteSet() | CassettesCounted() | CassettesPublished():
             return cassette_outcome(fact)
@@ -216,7 +218,7 @@ def _as_it_is(book: Book, author: str, command: Command) -> View:
 
 
 def splits_view(book: Book, machine: str | None) -> View:
-    """The commission splits in force for a machine, or the operator's default, and where they come from."""
+    """Return the commission splits in force for a machine, or the operator's default, and where they come from."""
     own = book.splits.get(machine)
     rules = book.splits_in_force(machine) if machine is not None else (own or ())
     source = "own" if own or machine is None else "default"

@@ -1,7 +1,7 @@
 """Plan views: fixed mode, alerts, `settle` and what undoes it, as the JSON that people and programs get to see.
 
-What lives here: one function an answer. What does not: their sentences (messages/words/plans.py), other nouns (views/records.py).
-docs/protocol.md section 6.
+What lives here: one function an answer. What does not: their sentences (messages/words/plans.py), other nouns
+(views/records.py). docs/protocol.md section 6.
 """
 
 from nostrbot.core.atm.facts import LpPaid, PaymentVoided
@@ -21,7 +21,7 @@ GIVEN_SHOWN_MAX = 200  # some 60 bytes each, so that the view fits in one event
 
 
 def fixed_view(book: Book, at: int) -> View:
-    """The plan of fixed mode, what was given on the local day of `at`, and when there is something due next."""
+    """Return the plan of fixed mode, today's payments at `at`, and the next time when something is due."""
     day = local_day(book.tz, at)
     today = day == book.fixed_day
     given = book.fixed_given_minor if today else {}
@@ -39,18 +39,18 @@ def fixed_view(book: Book, at: int) -> View:
 
 
 def fixed_plan_view(book: Book, plan: FixedPlan) -> View:
-    """A plan of fixed mode; its limit in the form of the book's currencies."""
+    """Return a plan of fixed mode; its limit in the form of the book's currencies."""
     limit = show_limit(plan.limit, [machine.fiat for machine in book.machines.values()])
     return {"schedule": list(plan.slots), "limit": limit, "tz": book.tz}
 
 
 def alerts_view(plan: AlertPlan) -> View:
-    """What an operator is told by itself. `sheet` None: no daily sheet."""
+    """Return an operator's alert plan. `sheet` None: no daily sheet."""
     return {"down_s": plan.down_s, "stuck_s": plan.stuck_s, "low": plan.low_notes, "sheet": plan.sheet or None}
 
 
 def payment_view(paid: PaidLeg) -> View:
-    """One leg that is part of no settlement, with where and when it was paid."""
+    """Return one leg that is part of no settlement, with where and when it was paid."""
     return {
         **leg_view(paid.leg, settlement=None, currency=paid.currency, rate=paid.rate),
         "machine": paid.machine,
@@ -60,7 +60,7 @@ def payment_view(paid: PaidLeg) -> View:
 
 
 def void_view(book: Book, fact: PaymentVoided) -> View:
-    """A leg that is voided, with its machine and the LP's balance there before and after it."""
+    """Return a leg that is voided, with its machine and the LP's balance there before and after it."""
     (leg,) = fact.voided
     assert leg.lp is not None
     before_minor = book.lps[leg.lp].seats[fact.machine].remaining_minor
@@ -73,7 +73,9 @@ def void_view(book: Book, fact: PaymentVoided) -> View:
 
 
 def settle_view(book: Book, fact: LpPaid) -> View:
-    """The one leg of `settle`, with its machine, the LP's balance there, and how far off its price is if it is far."""
+    """Return the one leg of `settle`, with its machine, the LP's balance there, and how far off its price is if it is
+    far.
+    """
     (leg,) = fact.legs
     assert leg.before_minor is not None
     assert leg.after_minor is not None

@@ -1,9 +1,9 @@
 """Views: what a book holds, as the JSON that people and programs get to see.
 
 What lives here: one function a noun, record -> plain data with the exact names of docs/protocol.md section 6. What does
-not: choosing what to show (reading/), sentences (messages/replies.py), cassettes and the fleet (views/machines.py), plans
-(views/plans.py). sats are ints, fiat is decimal text beside its currency, times are unix seconds, keys are npubs, ids
-are text (`s1`).
+not: choosing what to show (reading/), sentences (messages/replies.py), cassettes and the fleet (views/machines.py),
+plans (views/plans.py). sats are ints, fiat is decimal text beside its currency, times are unix seconds, keys are npubs,
+ids are text (`s1`).
 """
 
 from collections.abc import Iterable, Iterator
@@ -25,17 +25,17 @@ NOTES_SHOWN_MAX = 10  # of one settlement: some 2 kB each at the most
 
 
 def operator_view(operator: OperatorAdded, pubkey: str, *, active: bool) -> View:
-    """One operator, as the platform sees it. `pubkey`: its key in force (hex)."""
+    """Return one operator, as the platform sees it. `pubkey`: its key in force (hex)."""
     return {"name": operator.handle, "npub": npub(pubkey), "tz": operator.tz, "active": active}
 
 
 def platform_view(cash_in_ppm: int, cash_out_ppm: int, operators: int) -> View:
-    """The platform's fee by direction and how many operators there are."""
+    """Return the platform's fee by direction and how many operators there are."""
     return {**_fees(cash_in_ppm, cash_out_ppm), "operators": operators}
 
 
 def machine_view(machine: Machine) -> View:
-    """One machine."""
+    """Return one machine."""
     return {
         "name": machine.handle,
         "npub": npub(machine.pubkey),
@@ -52,12 +52,12 @@ def machine_view(machine: Machine) -> View:
 
 
 def freed_view(book: Book, pubkey: str) -> View:
-    """A machine's key that was taken from a book."""
+    """Return a machine's key that was taken from a book."""
     return {"npub": npub(pubkey), "freed_from": book.handle}
 
 
 def guard_view(machine: Machine) -> View:
-    """What holds a machine's settlements."""
+    """Return the limits that hold a machine's settlements."""
 
     def money(amount_minor: int | None) -> str | None:
         return None if amount_minor is None else format_minor(amount_minor, machine.fiat)
@@ -87,9 +87,10 @@ def lp_view(
     enrolments: tuple[Enrolment, ...] = (),
     preferences: Preferences | None = None,
 ) -> View:
-    """One LP with its balances; `enrolments` and `preferences` override what the book says (a change just decided).
+    """Return one LP with its balances; `enrolments` and `preferences` override what the book says (a change just
+    decided).
 
-    Of very many machines those it was enrolled at last, and `more`.
+    If there are very many machines: those it was enrolled at last, and `more`.
     """
     lp = book.lps.get(handle) or Lp(handle, pubkey)
     changed = {enrolment.machine: enrolment for enrolment in enrolments}
@@ -116,7 +117,7 @@ def lp_view(
 
 
 def cash_view(book: Book, seat: Seat) -> View:
-    """An LP's cash at one machine."""
+    """Return an LP's cash at one machine."""
     currency = book.machines[seat.enrolment.machine].fiat
     return {
         "currency": currency,
@@ -127,7 +128,7 @@ def cash_view(book: Book, seat: Seat) -> View:
 
 
 def sats_view(book: Book) -> View:
-    """The sats an operator holds, and whose they are: the parts sum to what is held."""
+    """Return the sats an operator holds, and whose they are: the parts sum to what is held."""
     owed = {"held": 0, "lps": 0, "platform": 0, "others": 0, "operator": 0}
     for (account, unit), amount in book.balances.items():
         if unit == accounts.SAT:
@@ -141,7 +142,7 @@ def _holder(account: str) -> str:
 
 
 def balance_rows(book: Book, lp: Lp) -> list[View]:
-    """An LP's balances in one book, a row a machine; sats are per operator and so the same in each row.
+    """Return an LP's balances in one book, a row a machine; sats are per operator and so the same in each row.
 
     `frozen_sats` is there while some of them are frozen: clients of before it know the other fields only.
     """
@@ -155,7 +156,7 @@ def balance_rows(book: Book, lp: Lp) -> list[View]:
 
 
 def deposit_view(deposit: Deposit) -> View:
-    """One deposit."""
+    """Return one deposit."""
     return {
         "id": f"d{deposit.number}",
         "lp": deposit.lp,
@@ -171,13 +172,13 @@ def deposit_view(deposit: Deposit) -> View:
 
 
 def split_view(rule: Split) -> View:
-    """One share of a commission split."""
+    """Return one share of a commission split."""
     to = rule.lp or (npub(rule.pubkey) if rule.pubkey else "self")
     return {"label": rule.label, "pct": format_ppm(rule.ppm), "ppm": rule.ppm, "to": to}
 
 
 def leg_view(leg: Leg, *, settlement: int | None, currency: str, rate: str) -> View:
-    """One leg: of a settlement, or of none."""
+    """Return one leg: of a settlement, or of none."""
     return {
         "id": f"l{leg.number}",
         "settlement": None if settlement is None else f"s{settlement}",
@@ -200,7 +201,7 @@ def leg_views(settlement: Settlement, legs: Iterable[Leg]) -> Iterator[View]:
 
 
 def settlement_view(settlement: Settlement, *, entry: int | None, entry_hash: str | None) -> View:
-    """One settlement: every field the machine reported, what became of it, and where it is sealed.
+    """Return one settlement: every field the machine reported, what became of it, and where it is sealed.
 
     Amounts are those in force; what a corrected one was reported with is beside them, under `reported`. Without legs:
     they are added where there is room for them (leg_views).
@@ -251,7 +252,8 @@ def settlement_view(settlement: Settlement, *, entry: int | None, entry_hash: st
 def notes_text(notes: tuple[Note, ...]) -> str:
     """Notes, newest first, a blank line between them: `[<UTC ISO> by <npub>] text` (acceptance S14).
 
-    As many as leave room for the rest of an answer; a last line says how many older ones there are. All are in the trail.
+    As many as leave room for the rest of an answer; a last line says how many older ones there are. All are in the
+    trail.
     """
     lines = [
         f"[{datetime.fromtimestamp(note.at, UTC).isoformat(timespec='seconds')} by {npub(note.by)}] {note.text}"
