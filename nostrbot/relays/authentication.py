@@ -22,7 +22,7 @@ class Authentication:
         self._pending_ids: set[str] = set()  # no more of them than answers
 
     def answer(self, challenge: str, unix_now: int) -> str | None:
-        """The AUTH frame for a challenge; None when it was answered already, or too many were."""
+        """Return the AUTH frame for a challenge; None if it was answered already, or too many were."""
         if challenge == self._challenge or self._answers_left <= 0:
             return None
         self._answers_left -= 1

@@ -8,7 +8,9 @@ from random import Random
 
 
 class Backoff:
-    """Delays that double from `min_s` to `max_s`; each is shortened by up to half, so that clients do not return in step."""
+    """Delays that double from `min_s` to `max_s`; each is shortened by up to half, so that clients do not return in
+    step.
+    """
 
     __slots__ = ("_failures", "_max_s", "_min_s", "_rng")
 
@@ -19,12 +21,12 @@ class Backoff:
         self._failures = 0
 
     def next_s(self) -> float:
-        """The delay after one more failure, in seconds."""
+        """Return the delay after one more failure, in seconds."""
         self._failures += 1
         return self.delay_s(self._failures)
 
     def delay_s(self, failures: int) -> float:
-        """The delay after that many failures in a row (1 = the first), in seconds."""
+        """Return the delay after that many failures in a row (1 = the first), in seconds."""
         # The exponent is capped: 2.0**5000 is an OverflowError, and a relay may well be away for months.
         full_s = min(self._max_s, self._min_s * 2.0 ** min(failures - 1, 32))
         return full_s * self._rng.uniform(0.5, 1.0)
@@ -53,5 +55,5 @@ class Score:
 
     @property
     def is_full(self) -> bool:
-        """Whether the relay has to go."""
+        """Whether the connection to the relay must end."""
         return self._level > self._max

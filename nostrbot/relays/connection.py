@@ -61,12 +61,12 @@ class Connection:
             await asyncio.sleep(delay_s)
 
     def rewatch(self, gone: Iterable[Watch], new: Iterable[Watch]) -> None:
-        """The subscriptions changed: tell the relay at once if there is a connection."""
+        """Tell the relay at once that the subscriptions changed, if there is a connection."""
         if self._session is not None:
             self._session.rewatch(gone, new)
 
     def wake(self) -> None:
-        """There is something to send."""
+        """Wake the sender: there is something to send."""
         if self._session is not None:
             self._session.wake()
 
@@ -130,7 +130,7 @@ class Connection:
 
 
 def _ahead_s(socket: BoundedConnection, opened_at: float) -> float | None:
-    """The relay's clock less our running one, by the Date header of its handshake; None where there is none to be read."""
+    """Return the relay's clock less our running one, by the Date header of its handshake; None if it cannot be read."""
     dates = [] if socket.response is None else socket.response.headers.get_all("Date")
     try:
         return None if len(dates) != 1 else parsedate_to_datetime(dates[0]).timestamp() - opened_at
@@ -139,5 +139,5 @@ def _ahead_s(socket: BoundedConnection, opened_at: float) -> float | None:
 
 
 def _without_password(text: str) -> str:
-    """The words without what may stand before the @ in the URL of a proxy."""
+    """Return the words without a password before the @ in the URL of a proxy."""
     return re.sub(r"//\S*@", "//…@", text)

@@ -1,4 +1,4 @@
-"""Sightings: which verified events were seen already, from where, and whether one was published anew.
+"""Deliveries: which verified events were seen already, from where, and whether one was published again.
 
 What lives here: the bounded memory behind step 6 of docs/protocol.md section 2, and `Arrival`, what the pool hands on.
 What does not: verification (nostr/event.py). Only verified events enter, so a hostile relay cannot burn a true id with
@@ -22,8 +22,8 @@ from nostrbot.nostr.event import Event, VerifiedEvent, event_id
 from nostrbot.nostr.kinds import GIFT_WRAP, is_ephemeral
 from nostrbot.relays.inbox import Lane, size_of
 
-# The pauses between the rounds of one event that one source starts, doubling. A machine without its ack repeats every few
-# seconds, and if nothing helped for minutes, once a minute is soon enough.
+# The pauses between the rounds of one event that one source starts, doubling. A machine without its ack repeats every
+# few seconds, and if nothing helped for minutes, once a minute is soon enough.
 PAUSE_MIN_S = 1.0
 PAUSE_MAX_S = 60.0
 
@@ -39,7 +39,7 @@ class Arrival:
 
     @property
     def lane(self) -> Lane:
-        """Where it waits: a gift wrap names nobody."""
+        """The lane of it: a gift wrap names nobody."""
         return Lane.WRAPPED if self.event.kind == GIFT_WRAP else Lane.NAMED
 
     @property
@@ -49,7 +49,7 @@ class Arrival:
 
 
 class Delivery(Enum):
-    """What one more delivery of a verified event is."""
+    """The kinds of delivery of a verified event."""
 
     FIRST = auto()
     REPEAT = auto()
@@ -60,7 +60,7 @@ class Delivery(Enum):
 
 @dataclass(slots=True)
 class _Pause:
-    """What a source has to leave until it may start the next round."""
+    """The pause a source must leave until it may start the next round."""
 
     length_s: float
     until: float  # monotonic
@@ -92,7 +92,7 @@ class Deliveries:
         return len(self._seen)
 
     def verified_before(self, event: Event) -> bool:
-        """Whether this very event was verified: id recomputed now, signature equal to the one that was checked."""
+        """Whether this very event was verified: id recomputed now, signature equal to the verified one."""
         seen = self._seen.get(bytes.fromhex(event.id))
         return (
             seen is not None

@@ -46,7 +46,7 @@ class EmbeddedRelay:
         return str(await self._relay.url())
 
     async def _listen(self, builder: LocalRelayBuilder) -> LocalRelay:
-        """A relay that listens. A port that is given is waited for: whoever had it may be on the way out."""
+        """Return a relay that listens. A named port is waited for: its last user may be on the way out."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + PORT_WAIT_S
         while True:

@@ -1,12 +1,13 @@
 """Grouping: in how many REQs one relay is asked for all that the bot wants to hear.
 
-What lives here: the ways there are, and which of them a relay serves best. What does not: asking (watch.py, session.py).
+What lives here: the ways there are, and which of them a relay serves best. What does not: asking (watch.py,
+session.py).
 
 Relays bound how many REQs, and how many filters in one, they serve on a connection; they say so in an error, in a
 NOTICE, or not at all, and what they publish about it (NIP-11) is not always so. So it is tried out: first each
 subscription alone, which keeps one that is refused from taking others with it; where a relay refuses the last of them,
-the essential ones in one REQ and the rest in another; then all in one. What served best stays, and when something is
-still missing the others are tried again, seldom, because each change is a moment in which that relay is not heard.
+the essential ones in one REQ and the rest in another; then all in one. The way that served best stays. While something
+is missing the others are tried again, seldom, because each change is a moment in which that relay is not heard.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,7 +25,7 @@ Groups = list[tuple[str, tuple[WatchPart, ...]]]  # name of the REQ, and what it
 
 
 class Way(IntEnum):
-    """How subscriptions share REQs."""
+    """The ways in which subscriptions share REQs."""
 
     ALONE = 0
     TWO = 1
@@ -43,11 +44,11 @@ class Grouping:
         self._cut_count = 0
 
     def groups(self, parts: Iterable[WatchPart]) -> Groups:
-        """All parts, the essential ones first, in the REQs they are asked in."""
+        """Return all parts, the essential ones first, in the REQs they are asked in."""
         return _groups(self.way, parts)
 
     def cut(self, watches: Sequence[Watch], now: float) -> bool:
-        """The relay hung up while REQs were unanswered. True: ask in another way from now on."""
+        """Note that the relay hung up while REQs were unanswered. True: ask in another way from now on."""
         self._cut_count += 1
         if self._cut_count < CUTS or now < self._rest_until:
             return False
@@ -106,7 +107,9 @@ def _is_settled(watch: Watch) -> bool:
 
 
 def _is_about_them(refused: Sequence[Watch], watches: Sequence[Watch]) -> bool:
-    """Whether a relay refuses these for what they ask: it never served them, and serves the last that it was asked."""
+    """Whether a relay refuses these REQs for their content: it never served them, and serves the last one it was
+    sent.
+    """
     return watches[-1].is_in_force and not any(watch.was_served for watch in refused)
 
 
@@ -124,7 +127,7 @@ def _groups(way: Way, parts: Iterable[WatchPart]) -> Groups:
 
 
 def _chunks(name: str, parts: Sequence[WatchPart]) -> Iterator[tuple[str, tuple[WatchPart, ...]]]:
-    """The parts in as few REQs as FILTERS_MAX allows: each may carry the filters of a page besides its own."""
+    """Put the parts in as few REQs as FILTERS_MAX allows: each may carry the filters of a page besides its own."""
     chunk: list[WatchPart] = []
     number = 1
     for part in parts:

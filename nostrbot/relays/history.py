@@ -57,7 +57,7 @@ class History:
         return self._page_is_empty
 
     def note(self, event: Event) -> None:
-        """An event of this page arrived, verified and matching."""
+        """Note an event of this page, verified and matching."""
         at = event.created_at
         if self.until is not None and at > self.until:
             return  # live traffic, or a relay that does not know `until`
@@ -73,11 +73,11 @@ class History:
             self._page_edge_ids.add(event.id)
 
     def note_unreadable(self) -> None:
-        """Something came on this page that is no event to us."""
+        """Note a frame on this page that is not an event to us."""
         self._page_is_unreadable = True
 
     def turn(self, unix_now: int) -> bool:
-        """The page is over. True when another must be asked for, with the new `until`."""
+        """End the page. True if another must be asked for, with the new `until`."""
         self._pages_left -= 1
         if self._page_is_empty and self._page_is_unreadable and self._edge is None:
             self._edge = unix_now + AHEAD_MAX_S

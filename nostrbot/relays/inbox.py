@@ -1,11 +1,11 @@
 """The inbox: what arrived from all relays and waits to be decided.
 
-What lives here: how much may wait, in number and in bytes, and what goes first. What does not: deciding (the bot), and what
-happens when it is full (session.py stops reading).
+What lives here: how much may wait, in number and in bytes, and what goes first. What does not: deciding (the bot), and
+what happens when it is full (session.py stops reading).
 
 Anybody may send the bot gift wraps, under a new name each, and only opening one tells whose it is. So they stand behind
-what names its author, and a flood of them keeps no sale waiting; one in a few is taken all the same. What the bot saw by itself
-stands before them, and one in a few is taken of the others.
+what names its author, and a flood of them keeps no sale waiting; one in a few is taken all the same. The bot's own
+observations stand before them, and one in a few is taken of the others.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from nostrbot.nostr.event import Event
 
 
 class Lane(Enum):
-    """Where something waits."""
+    """The lanes of the inbox."""
 
     OBSERVED = auto()  # by the bot itself
     NAMED = auto()  # it names its author
@@ -25,18 +25,18 @@ class Lane(Enum):
 
 
 class Waits(Protocol):
-    """What may wait in the inbox."""
+    """Anything that may wait in the inbox."""
 
     @property
     def lane(self) -> Lane:
-        """Where it waits."""
+        """The lane it waits in."""
 
     @property
     def size_bytes(self) -> int:
         """About how many bytes it takes in memory."""
 
 
-# So many are taken before one of the next lane has its turn, where it waits.
+# The number taken before a waiting one of the next lane has its turn.
 WRAP_EVERY: Final = 8
 OBSERVED_AT_ONCE: Final = 2
 EVENT_BYTES: Final = 1_000  # what an event takes beside its texts
@@ -56,7 +56,7 @@ class ArrivalQueue(asyncio.Queue[Item], Generic[Item]):
         self._taken_before_others = 0
 
     def qsize(self) -> int:
-        """How many wait."""
+        """Return how many events wait."""
         return sum(map(len, self._lanes.values()))
 
     def empty(self) -> bool:

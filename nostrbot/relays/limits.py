@@ -25,7 +25,8 @@ class Limits:
     inbox_max: int = 10_000
     # The same in bytes: events have 400 bytes mostly, and at most 64 KiB.
     inbox_max_bytes: int = 32 * 1024 * 1024
-    # Of one relay's store, held back to be handed on in order, for each REQ; more is handed on in parts.
+    # The events of one relay's store that are held back to be handed on in order, for each REQ; more is handed on in
+    # parts.
     held_max_bytes: int = 8 * 1024 * 1024
     # Ids remembered with their signature, some 300 bytes each: hours of a large fleet.
     sightings_max: int = 100_000
@@ -44,7 +45,8 @@ class Limits:
     notices_logged_max: int = 20
     # A subscription that no relay serves for longer is missed; less is what a reconnection takes.
     unheard_s: float = 15.0
-    # What a relay still refuses is asked for in another number of REQs after this long: each try costs a moment of hearing.
+    # The subscriptions a relay still refuses are asked for in another number of REQs after this long: each try costs a
+    # moment of hearing.
     regroup_min_s: float = 300.0
     regroup_max_s: float = 21_600.0
     # LocalRelay and many public relays give at most 500 events a REQ, newest first.
@@ -65,10 +67,10 @@ class Limits:
     ok_s: float = 10.0
     retry_min_s: float = 0.5
     retry_max_s: float = 60.0
-    # A relay that took nothing for so many tries and so long does not count as one that can be published to.
+    # A relay that took nothing for this many tries and this long does not count as one that can be published to.
     failing_min: int = 5
     failing_s: float = 30.0
-    # What it does not take is tried again every minute; with no try for so long nobody wants it there any more.
+    # Events it does not take are tried again every minute; with no try for so long nobody wants it there any more.
     failing_forgotten_s: float = 300.0
 
     # --- staying connected ---
@@ -91,8 +93,8 @@ class Limits:
 
     # --- relays that misbehave ---
     # A refused event or frame costs 20, needless chatter (an OK nobody asked for) 1: so 500 refusals at once or 20 a
-    # second are borne, and 10,000 needless messages or 400 a second. What anybody may have published on an honest relay
-    # costs no more than chatter, or a stranger could have us hang up on it: events too large for us, or of a shape that
+    # second are borne, and 10,000 needless messages or 400 a second. Events that anybody may publish on an honest relay
+    # cost as little as chatter, or a stranger could have us hang up on it: events too large for us, or of a shape that
     # we refuse and it does not; an ephemeral event published again costs nothing.
     score_max: int = 10_000
     score_refusal: int = 20

@@ -69,7 +69,8 @@ class Pool:
         wall_clock: Callable[[], int] = _unix_now,
         inbox: ArrivalQueue[Any] | None = None,
     ) -> None:
-        """`inbox`: where arrivals wait, beside what others put there; by default the pool has one of its own. `min_ok`: how many relays must accept a publication. `wall_clock`: unix seconds. `rng`: for jitter only.
+        """`inbox`: where arrivals wait, beside what others put there; by default the pool makes its own. `min_ok`:
+        how many relays must accept a publication. `wall_clock`: unix seconds. `rng`: for jitter only.
 
         Raises ConfigError when the relays cannot do it.
         """
@@ -129,7 +130,8 @@ class Pool:
                 connection.rewatch(*relay.watch(wanted, sources))
 
     async def wait_subscribed(self, timeout_s: float) -> bool:
-        """Wait until a relay has answered all subscriptions with EOSE (or was too slow to), and a moment for the others.
+        """Wait until a relay has answered all subscriptions with EOSE (or was too slow to), and a moment for the
+        others.
 
         False when none did within `timeout_s`.
         """
@@ -158,7 +160,9 @@ class Pool:
         return True
 
     def hearing(self) -> list[SubscriptionHealth]:
-        """How each subscription is served. Look from time to time: what is unheard counts from the first look on."""
+        """Return how each subscription is served. Call it from time to time: it counts a deaf subscription from the
+        first call on.
+        """
         now, unix_now = _loop_now(), self._commons.wall_clock()
         readers = [relay for relay in self._relays if relay.config.read]
         self._unheard = {name: one for name, one in self._unheard.items() if name in self._wanted}
@@ -187,7 +191,9 @@ class Pool:
             unheard.is_told = False
 
     async def wait_read(self, timeout_s: float) -> bool:
-        """Wait until a relay has given all that it keeps for the subscriptions; the last of it may be in the inbox still."""
+        """Wait until a relay has given all that it keeps for the subscriptions; the last of it may be in the inbox
+        still.
+        """
         readers = [relay for relay in self._relays if relay.config.read]
         return await self._wait_until(lambda: any(relay.is_read for relay in readers), timeout_s)
 
@@ -217,12 +223,12 @@ class Pool:
         return publication
 
     def health(self) -> list[RelayHealth]:
-        """How each relay does, in the order they were given."""
+        """Return the health of each relay, in the order they were given."""
         return [relay.health() for relay in self._relays]
 
     @property
     def refusals(self) -> Counter[Reason]:
-        """What all relays sent that was refused, by reason."""
+        """Return the refused frames and events of all relays, counted by reason."""
         return sum((relay.tally.refusals for relay in self._relays), Counter())
 
     def _source(self, url: str, name: str) -> int:

@@ -1,8 +1,8 @@
 """Publications: an event on its way to enough relays.
 
 What lives here: the publication, and per relay the outbox that sends it, waits for the OK and tries again. What does
-not: sockets (session.py), which relays there are (pool.py). Nothing here waits, except those who wait for a publication.
-https://github.com/nostr-protocol/nips/blob/master/01.md
+not: sockets (session.py), which relays there are (pool.py). Nothing here waits, except those who wait for a
+publication. https://github.com/nostr-protocol/nips/blob/master/01.md
 
 An outbox keeps order: what was sent but not answered when a connection is lost is sent first on the next one. There is
 no task and no timer per event: unanswered ones lie in sending order, so a sweep looks at the oldest only.
@@ -47,7 +47,7 @@ class Publication:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether a relay answered it, or was too slow to, and it is not sent all the same."""
+        """Whether a relay answered it, or was too slow to answer, and it is still not sent."""
         return not self.is_sent and bool(self.accepted_by or self.refused_by)
 
     @property
@@ -56,7 +56,7 @@ class Publication:
         return self._done.cancelled()
 
     def accept(self, url: str) -> None:
-        """The relay has the event."""
+        """Note that the relay has the event."""
         self.accepted_by.add(url)
         self.refused_by.pop(url, None)
         if self.is_sent and not self._done.done():
@@ -71,7 +71,9 @@ class Publication:
         self._done.cancel()
 
     async def wait_sent(self) -> None:
-        """Wait until enough relays accepted it, for ever if need be. When the last one to wait is cancelled, it is abandoned."""
+        """Wait until enough relays accepted it, for ever if need be. When the last one to wait is cancelled, it is
+        abandoned.
+        """
         self._waiting_count += 1
         try:
             await asyncio.shield(self._done)
@@ -99,7 +101,7 @@ class _Failing:
 
 
 class Answer(Enum):
-    """What an OK meant."""
+    """The meaning of an OK."""
 
     ACCEPTED = auto()
     REFUSED = auto()
@@ -109,7 +111,7 @@ class Answer(Enum):
 
 
 class RelayOutbox:
-    """What is to be published on one relay. Times passed in as `now` are monotonic seconds."""
+    """The events to publish on one relay. Times passed in as `now` are monotonic seconds."""
 
     def __init__(self, url: str, *, limits: Limits, rng: Random) -> None:
         self._url = url
@@ -134,7 +136,7 @@ class RelayOutbox:
         return len(self._outstanding)
 
     def accepts(self, now: float) -> bool:
-        """Whether the relay takes what it is sent, as far as is known: False after failures without a success for a while.
+        """Whether the relay takes events, as far as is known: False after failures without a success for a while.
 
         By kind: there are relays that take direct messages and no acks.
         """
@@ -168,7 +170,7 @@ class RelayOutbox:
             self._sieve()
 
     def next_frame(self, now: float) -> bytes | None:
-        """The next EVENT frame, now counted as sent; None when there is none or too many are unanswered."""
+        """Return the next EVENT frame, now counted as sent; None if there is none or too many are unanswered."""
         if len(self._outstanding) >= self._limits.outstanding_max:
             return None
         while self._waiting:
@@ -185,7 +187,7 @@ class RelayOutbox:
         return None
 
     def answer(self, ok: Ok, now: float) -> Answer:
-        """The relay answered. An answer for an id that is not outstanding changes nothing."""
+        """Take in a relay's answer. An answer for an id that is not outstanding changes nothing."""
         delivery = self._outstanding.pop(ok.event_id, None)
         if delivery is None:
             return Answer.STRAY
@@ -202,7 +204,7 @@ class RelayOutbox:
         return Answer.AUTH_WANTED if ok.message.startswith(AUTH_WANTED_AS) else Answer.REFUSED
 
     def authenticated(self) -> None:
-        """The relay knows us now: what it refused for want of that goes at once."""
+        """Send at once what the relay refused before it knew us; now it knows us."""
         refused = [entry for entry in self._retries if self._wanted_auth(entry[2])]
         if refused:
             self._retries = [entry for entry in self._retries if not self._wanted_auth(entry[2])]
@@ -211,7 +213,7 @@ class RelayOutbox:
             self._waiting.extendleft(delivery for _, _, delivery in refused)
 
     def lost(self) -> None:
-        """The connection is gone: what was not answered goes first on the next one, in its order."""
+        """Note that the connection is gone: unanswered events go first on the next one, in their order."""
         self._waiting.extendleft(reversed(self._outstanding.values()))
         self._outstanding.clear()
 

@@ -1,7 +1,8 @@
 """Relays: where one is, what we use it for, and what we know of it across connections.
 
 What lives here: `RelayConfig` (what a person writes), `RelayHealth` and `Service` (what a person reads), `Relay` (what
-lasts when a connection is lost), and `Commons`, what all relays of a pool share. What does not: connecting (connection.py).
+lasts when a connection is lost), and `Commons`, what all relays of a pool share. What does not: connecting
+(connection.py).
 """
 
 from collections import Counter
@@ -37,7 +38,7 @@ class RelayConfig:
 
 
 class Service(NamedTuple):
-    """How a relay serves one subscription."""
+    """The service of one subscription by a relay."""
 
     force: Force
     words: str = ""  # of the relay, or ours, why it is not in force
@@ -50,7 +51,9 @@ NOT_ASKED: Final = Service(Force.UNASKED, "not asked: it hangs up")
 
 @dataclass(slots=True)
 class RelayHealth:
-    """How a relay does. Moments are unix seconds on our clock, None = never; counts are since the pool was made."""
+    """The health of a relay. Moments are unix seconds on our clock, None = never; counts are since the pool was
+    made.
+    """
 
     url: str
     connected: bool = False
@@ -60,7 +63,9 @@ class RelayHealth:
     reconnects: int = 0  # connections opened after the first
     cuts: int = 0  # times we hung up on it for misbehaving
     last_trouble: str = ""  # why the last connection ended or failed
-    ahead_s: float | None = None  # its clock ahead of our running one, by the date of the handshake; None: it said none
+    ahead_s: float | None = (
+        None  # its clock ahead of our running one, by the date of the handshake; None if it said none
+    )
     events: int = 0  # verified and matching, repeats and duplicates included
     duplicates: int = 0
     published: int = 0  # EVENT frames sent
@@ -79,7 +84,9 @@ class RelayHealth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commons:
-    """What all relays of a pool share. `wall_clock` gives unix seconds, `monotonic` others; `progressed` is called when a watch may be answered."""
+    """The common ground of a pool's relays. `wall_clock` gives unix seconds, `monotonic` others; `progressed` is
+    called when a watch may be answered.
+    """
 
     keys: Keys
     limits: Limits
@@ -111,7 +118,7 @@ class Relay:
         return self._health
 
     def health(self) -> RelayHealth:
-        """A copy that no longer changes."""
+        """Return a copy that no longer changes."""
         return replace(
             self._health,
             refusals=Counter(self._health.refusals),
@@ -125,26 +132,28 @@ class Relay:
         )
 
     def serves(self, name: str) -> bool:
-        """Whether a subscription is in force here."""
+        """Whether a subscription is in force on this relay."""
         return self._health.connected and any(
             watch.is_in_force and part.name == name for watch in self.watches.values() for part in watch.parts
         )
 
     @property
     def is_subscribed(self) -> bool:
-        """Whether it is connected and has answered all subscriptions."""
+        """Whether the relay is connected and has answered all subscriptions."""
         return self._health.connected and all(watch.is_answered for watch in self.watches.values())
 
     @property
     def is_settled(self) -> bool:
-        """Whether it is not connected, or has answered each subscription in some way: nothing is to be waited for."""
+        """Whether nothing is to be waited for: the relay is not connected, or has answered each subscription in some
+        way.
+        """
         return not self._health.connected or all(
             watch.is_answered or watch.trouble is not None for watch in self.watches.values()
         )
 
     @property
     def is_read(self) -> bool:
-        """Whether it is connected and has given all that it keeps for our subscriptions."""
+        """Whether the relay is connected and has sent all it keeps for our subscriptions."""
         return self._health.connected and all(
             watch.is_in_force and watch.is_past_eose for watch in self.watches.values()
         )
@@ -177,7 +186,7 @@ class Relay:
         return [watch for name, watch in before.items() if name not in self.watches], new
 
     def connected(self, ahead_s: float | None = None) -> None:
-        """A connection was opened. `ahead_s`: the date that the relay gave less the running clock."""
+        """Note an open connection. `ahead_s`: the date that the relay gave less the running clock."""
         self._health.ahead_s = ahead_s
         self._health.reconnects += self._was_connected
         self._was_connected = True
@@ -185,7 +194,7 @@ class Relay:
         self._health.since = self._commons.wall_clock()
 
     def disconnected(self, trouble: str, *, hung_up: bool = False) -> None:
-        """It ended, or could not be opened. `hung_up`: the relay ended it."""
+        """Note that a connection ended, or could not be opened. `hung_up`: the relay ended it."""
         if self._health.connected or self._health.since is None:
             self._health.since = self._commons.wall_clock()
         self._health.connected = False

@@ -50,7 +50,7 @@ EVENT_BEGINS = b'["EVENT"'
 
 
 class Ending(StrEnum):
-    """Why a session ended."""
+    """The reasons why a session ended."""
 
     CLOSED = "the relay hung up"
     SILENT = "the relay answered no ping"
@@ -114,7 +114,7 @@ class Session:
         return self._ending
 
     def _helper_ended(self, helper: asyncio.Task[None]) -> None:
-        """A helper that ends by itself takes the connection with it, and so the reader."""
+        """End the connection, and so the reader, if a helper ends by itself."""
         if not helper.cancelled():
             self._socket.transport.abort()
 
@@ -127,7 +127,7 @@ class Session:
         self._ask([watch.open(self._now())])
 
     def rewatch(self, gone: Iterable[Watch], new: Iterable[Watch]) -> None:
-        """The subscriptions changed."""
+        """Note that the subscriptions changed."""
         for watch in gone:
             self._close(watch)
         for watch in new:
@@ -140,7 +140,7 @@ class Session:
         self._ask(watch.close())
 
     def wake(self) -> None:
-        """There is something to send."""
+        """Wake the sender: there is something to send."""
         self._wake_sender.set()
 
     def _ask(self, frames: list[str]) -> None:
@@ -252,7 +252,7 @@ class Session:
             self._wake_sender.set()
 
     def _is_silent(self, now: float) -> bool:
-        """Whether a ping went unanswered; wants one sent when it is time."""
+        """Whether a ping went unanswered; asks for a ping when it is time."""
         if not self._is_reading or now - self._heard_at < self._limits.ping_after_s:
             self._ping_due_at = None
         elif self._ping_due_at is None:
@@ -375,7 +375,7 @@ class Session:
             self._commons.progressed()
 
     def _take_notice(self, words: str, now: float) -> None:
-        """What a relay says to a person, where others say CLOSED: a REQ it names is refused, others may be."""
+        """Take a NOTICE, which some relays send where others send CLOSED: a REQ it names is refused, others may be."""
         if words != self._last_notice and self._notices_left:
             self._last_notice, self._notices_left = words, self._notices_left - 1
             logger.info("relay {} says: {!r}", self._relay.url, words)

@@ -1,16 +1,16 @@
 """Watches: a REQ as one relay serves it, for one subscription of the bot's or for several at once.
 
-What lives here: what the pool wants (`Subscription`), how far each is read at one relay (`WatchPart`), and when that relay is
-asked, asked again, and from which moment on (`Watch`). What does not: which subscriptions share a REQ (grouping.py),
-sockets and verification (session.py). Nothing here waits: each method returns the frames to send.
+What lives here: what the pool wants (`Subscription`), how far each is read at one relay (`WatchPart`), and when that
+relay is asked, asked again, and from which moment on (`Watch`). What does not: which subscriptions share a REQ
+(grouping.py), sockets and verification (session.py). Nothing here waits: each method returns the frames to send.
 https://github.com/nostr-protocol/nips/blob/master/01.md
 
-A watch uses two subscription ids: its name for the live REQ, and "<name>/past" for pages of history; where a relay takes
-no second one, pages are asked under the name, with the live filters beside them.
+A watch uses two subscription ids: its name for the live REQ, and "<name>/past" for pages of history; where a relay
+takes no second one, pages are asked under the name, with the live filters beside them.
 
-A REQ that was sent is not yet in force. It is from its EOSE on, or from the first event on that it asked for; a relay that
-answers neither within the deadline is silent, and one that ends it has refused it. Either way it is asked again, with
-growing pauses, and from time to time so is what is in force: a relay may have dropped it without a word.
+A REQ that was sent is not yet in force. It is from its EOSE on, or from the first event on that it asked for; a relay
+that answers neither within the deadline is silent, and one that ends it has refused it. Either way it is asked again,
+with growing pauses, and from time to time so is what is in force: a relay may have dropped it without a word.
 
 The cursor is the newest `created_at` up to which this relay's store is known to have been read in full. It never passes
 our own clock: `created_at` is its author's claim, and one event dated 2100 would hide all others. A relay is asked
@@ -32,7 +32,8 @@ from nostrbot.relays.history import History
 from nostrbot.relays.limits import Limits
 
 PAST_SUFFIX: Final = "/past"
-# An hour: four times the 15 minutes a machine's clock may be wrong. What is asked again costs a hash, no signature check.
+# An hour: four times the 15 minutes a machine's clock may be wrong. An event that comes again costs a hash, not
+# a signature check.
 OVERLAP_S: Final = 3_600
 # LocalRelay refuses a REQ with more than 20 filters, and says "rate-limited"; others draw the line at 10.
 FILTERS_MAX: Final = 10
@@ -43,7 +44,7 @@ PAGE_CUTS: Final = 2  # a relay hangs up so often when it is asked for a page be
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """What the bot wants to hear of.
+    """A subscription: what the bot wants to hear.
 
     `filters` say who and what; times and limits are added per relay. `stored`: relays keep these kinds, so history is
     read and asked for again; otherwise only what comes from now on is wanted. `since` (unix seconds) is where history
@@ -63,12 +64,12 @@ class Subscription:
             assert {one.since, one.until, one.limit} == {None}, "times and limits are set per relay"
 
     def asks_same_as(self, other: "Subscription") -> bool:
-        """Whether the REQ would be the same; another `since` alone is no reason to ask again."""
+        """Whether the REQ would be the same; another `since` alone does not justify a new REQ."""
         return replace(self, since=None) == replace(other, since=None)
 
 
 class Force(StrEnum):
-    """How a relay serves a REQ on the connection there is."""
+    """The state of a REQ on the present connection."""
 
     UNASKED = "unasked"
     ASKED = "asked"
@@ -78,7 +79,7 @@ class Force(StrEnum):
 
 
 class RequestTrouble(NamedTuple):
-    """Why a REQ is not in force: refused or silent, and what the relay said."""
+    """The trouble with a REQ that is not in force: refused or silent, and what the relay said."""
 
     force: Force
     words: str
@@ -90,7 +91,7 @@ class WatchPart:
     __slots__ = ("cursor", "name", "source", "subscription", "trouble")
 
     def __init__(self, name: str, subscription: Subscription, *, source: int) -> None:
-        """`source`: its number among all (sightings.py)."""
+        """`source`: its number among all (dedupe.py)."""
         self.name = name
         self.subscription = subscription
         self.source = source
@@ -98,21 +99,23 @@ class WatchPart:
         self.trouble: RequestTrouble | None = None  # of the last REQ it was asked in, until one is in force
 
     def matches(self, event: Event) -> bool:
-        """Whether the event is what was asked for."""
+        """Whether the subscription asks for the event."""
         return any(one.matches(event) for one in self.subscription.filters)
 
     @property
     def since(self) -> int | None:
-        """Where the next page begins. The bot's own `since` is a cursor as well, so the overlap applies to it too."""
+        """Return where the next page begins. The bot's own `since` is a cursor as well, so the overlap applies to it
+        too.
+        """
         return None if self.cursor is None else max(0, self.cursor - self.subscription.overlap_s)
 
     def advance(self, to: int) -> None:
-        """All up to this second is read."""
+        """Note that all up to this second is read."""
         if self.cursor is None or to > self.cursor:
             self.cursor = to
 
     def page(self, *, until: int | None, limit: int) -> list[Filter]:
-        """What asks for a page of history."""
+        """Return the filters that ask for a page of history."""
         return [replace(one, since=self.since, until=until, limit=limit) for one in self.subscription.filters]
 
 
@@ -142,7 +145,7 @@ class Watch:
         self._begin_anew()
 
     def disconnected(self, words: str = "") -> None:
-        """There is no connection any more. `words`: why, where the relay ended it and that may have been the answer."""
+        """Note the end of the connection. `words`: why, if the relay ended it and that may have been the answer."""
         if words and self.force is Force.ASKED:
             self._note(RequestTrouble(Force.REFUSED, words))
         elif words and self._page_due_at is not None and self._page_id == self.past_id:
@@ -153,7 +156,7 @@ class Watch:
         self._begin_anew()
 
     def _begin_anew(self) -> None:
-        """Nothing is open, and what was half read counts as unread."""
+        """Start again: nothing is open, and a half-read page counts as unread."""
         self._in_force_since: float | None = None
         self._has_eose = False  # on this REQ
         self._due_at: float | None = None  # when the live REQ must have been answered
@@ -173,7 +176,7 @@ class Watch:
     # --- asking ---
 
     def open(self, now: float) -> str:
-        """The live REQ: on a new connection, or after the relay closed the last one."""
+        """Return the live REQ: on a new connection, or after the relay closed the last one."""
         self._begin_anew()
         self.force, self._words = Force.ASKED, ""
         self._due_at = now + self._limits.eose_s
@@ -185,7 +188,7 @@ class Watch:
         return req_message(self.name, self._live())
 
     def _live(self) -> list[Filter]:
-        # Relays that know `limit: 0` send nothing stored; the others replay, which sightings.py tells apart. No
+        # Relays that know `limit: 0` send nothing stored; the others replay, which dedupe.py tells apart. No
         # `since`: it would hide a machine whose clock is slow. Two parts that ask the same ask it once.
         limit = LIVE_LIMITS[self._live_limit]
         return [replace(one, limit=limit) for one in dict.fromkeys(self._filters())]
@@ -209,7 +212,7 @@ class Watch:
         return req_message(self._page_id, [*self._page(), *(self._live() if self._pages_share_id else ())])
 
     def _read_next(self, now: float) -> list[str]:
-        """The first page of the part whose turn it is; with none, the id of pages is closed and renewal is set."""
+        """Ask for the first page of the part whose turn it is; with none, close the id of pages and set renewal."""
         if self._to_read:
             self._begin_reading(self._to_read.popleft(), self.past_id)
             return [self._ask_page(now)]
@@ -219,21 +222,21 @@ class Watch:
         return [close_message(self.past_id)] if used_past_id else []
 
     def close(self) -> list[str]:
-        """The frames that end it."""
+        """Return the frames that end it."""
         return [close_message(self.name), *self.close_past()]
 
     def close_past(self) -> list[str]:
-        """The frames that end reading history, when another watch takes the name."""
+        """Return the frames that end reading history, when another watch takes the name."""
         return [close_message(self.past_id)] if self._history is not None and self._page_id == self.past_id else []
 
     # --- what arrives ---
 
     def part_of(self, event: Event) -> WatchPart | None:
-        """The part that asked for the event; None: none did."""
+        """Return the part that asked for the event; None if none did."""
         return next((part for part in self.parts if part.matches(event)), None)
 
     def is_live(self, subscription_id: str, event: Event) -> bool:
-        """Whether the event tells what its author does now: it came on the live REQ, past all that was stored."""
+        """Whether the event shows what its author does now: it came on the live REQ, past all stored events."""
         return (
             subscription_id == self.name
             and self.is_answered
@@ -242,7 +245,7 @@ class Watch:
         )
 
     def note(self, subscription_id: str, event: Event, now: float, unix_now: int) -> None:
-        """A verified event that a part asked for came on either id."""
+        """Note a verified event on either id that a part asked for."""
         if subscription_id == self.name:
             self._serves(now)
         if self._history is not None and self.reads_past(subscription_id, event):
@@ -253,7 +256,7 @@ class Watch:
                     part.advance(min(event.created_at, unix_now))
 
     def note_unreadable(self, subscription_id: str) -> None:
-        """Something came on either id that is no event to us."""
+        """Note a frame on either id that is not an event to us."""
         if self._history is not None and subscription_id == self._page_id:
             self._history.note_unreadable()
 
@@ -273,7 +276,7 @@ class Watch:
         return self._due_at is not None or self._is_renewing or self.force is Force.SILENT
 
     def closed(self, subscription_id: str, words: str, *, for_auth: bool, now: float) -> None:
-        """The relay ended one of the two: ask again later, or once we are known to it."""
+        """Note that the relay ended one of the two: ask again later, or once it knows us."""
         if subscription_id == self.name:
             if self.force is Force.REFUSED or self.force is Force.UNASKED:
                 return  # it says the same once more
@@ -286,20 +289,24 @@ class Watch:
             self._page_fails(words, now)
 
     def heard_notice(self, words: str, now: float) -> None:
-        """The relay said something that names no REQ. If this one stays unanswered, that was why; soon we shall know."""
+        """Note words of the relay that name no REQ. If this one stays unanswered, that was why; soon we shall
+        know.
+        """
         if self._due_at is not None:
             self._words = words
             self._due_at = min(self._due_at, now + self._limits.notice_s)
 
     def ignored(self, now: float) -> None:
-        """The relay says it ignores us ("rate-limited" in a NOTICE): an unanswered REQ was probably dropped."""
+        """Note that the relay ignores us ("rate-limited" in a NOTICE): it probably dropped an unanswered REQ."""
         if self.force is Force.ASKED:
             self._fails(Force.REFUSED, self._words, now)
         elif self._page_due_at is not None:
             self._page_fails(self._words, now)
 
     def authenticated(self, now: float) -> None:
-        """The relay knows us now: what it refused is due at once, and what it may have held back is read again."""
+        """Note that the relay knows us now: refused REQs are due at once, and history it may have held back is read
+        again.
+        """
         if self._retry_at is not None and self.trouble is not None:
             if not self.trouble.words.startswith(LIMITED_AS):
                 self._retry_at = now
@@ -307,12 +314,12 @@ class Watch:
             self._renew_at = now
 
     def doubt(self, now: float) -> None:
-        """It may have been dropped: ask whether it is still in force."""
+        """Ask whether it is still in force: the relay may have dropped it."""
         if self._renew_at is not None:
             self._renew_at = now
 
     def sweep(self, now: float, unix_now: int) -> list[str]:
-        """The frames that are due."""
+        """Return the frames that are due."""
         if self._retry_at is not None and now >= self._retry_at:
             return [self.open(now)]
         if self._due_at is not None and now >= self._due_at:
@@ -328,7 +335,7 @@ class Watch:
         return []
 
     def _deadline(self, now: float, unix_now: int) -> list[str] | None:
-        """The live REQ was not answered in time. None: it is in force all the same, for events came."""
+        """Handle a live REQ that was not answered in time. None if it is in force all the same, for events came."""
         self._due_at = None
         if self._is_renewing or self.force is not Force.IN_FORCE:
             self._fails(Force.REFUSED if self._words else Force.SILENT, self._words, now)
@@ -338,7 +345,7 @@ class Watch:
         return self._read_next(now)
 
     def _renew(self, now: float) -> list[str]:
-        """Ask anew for what is in force, and for what is stored since: in one REQ each."""
+        """Ask again for what is in force, and for what is stored since: in one REQ each."""
         self._renew_at = None
         self._to_read = deque(part for part in self.parts if part.subscription.stored)
         if not self._has_eose:  # a relay that says EOSE to nothing could not tell that it still serves this
@@ -375,7 +382,7 @@ class Watch:
             part.trouble = trouble
 
     def _forget_failures(self, now: float) -> None:
-        """It was in force for long: what fails now is new."""
+        """Forget earlier failures: it was in force for long, so a failure now is new."""
         if self._in_force_since is not None and now - self._in_force_since >= self._limits.steady_s:
             self._patience.reset()
             self.failures = 0
@@ -400,7 +407,7 @@ class Watch:
         return self._page_over(now, unix_now)
 
     def _page_fails(self, words: str, now: float) -> None:
-        """No second REQ beside the live one: the next page goes with it, if that is what helps."""
+        """Give up a second REQ beside the live one: the next page goes with it, if that helps."""
         self._forget_failures(now)
         self._page_due_at = None
         self.past_words = words or "no answer"
@@ -411,12 +418,12 @@ class Watch:
 
     @property
     def is_answered(self) -> bool:
-        """Whether it is in force, or the relay was too slow to say so."""
+        """Whether it is in force, or the relay was too slow to answer."""
         return self._gave_up or (self.force is Force.IN_FORCE and (self._has_eose or self._due_at is None))
 
     @property
     def is_waiting(self) -> bool:
-        """Whether something was asked that the relay has not answered."""
+        """Whether a REQ is not answered yet."""
         return self._due_at is not None or self._page_due_at is not None
 
     @property
@@ -425,7 +432,7 @@ class Watch:
         return self.force is Force.IN_FORCE
 
     def reads_past(self, subscription_id: str, event: Event) -> bool:
-        """Whether an event on this id is of the relay's store being read, newest first."""
+        """Whether an event on this id comes from the relay's store being read, newest first."""
         return self._reading is not None and subscription_id == self._page_id and self._reading.matches(event)
 
     @property

@@ -11,12 +11,12 @@ WORDS_MAX: Final = 200
 
 
 def plain_words(text: str) -> str:
-    """One line of at most WORDS_MAX characters, without control, format and private characters."""
+    """Return one line of at most WORDS_MAX characters, without control, format and private characters."""
     shown = "".join(" " if category(one)[0] in "CZ" else one for one in text[: 4 * WORDS_MAX])
     line = " ".join(shown.split())
     return line if len(line) <= WORDS_MAX else line[: WORDS_MAX - 1] + "…"
 
 
 def names_id(words: str, subscription_id: str) -> bool:
-    """Whether a subscription id stands in the words as a word of its own."""
+    """Whether a subscription id stands in the words as a separate word."""
     return re.search(rf"(?<![\w/-]){re.escape(subscription_id)}(?![\w/-])", words) is not None

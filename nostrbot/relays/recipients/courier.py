@@ -1,8 +1,9 @@
 """The courier: taking messages to relays that are not the bot's own, as far as that is easily done.
 
 What lives here: which message waits for which relay, who is visited when, and how long a relay is left alone. What does
-not: where people read (relays/recipients/relay_lists.py), what may be connected to (net/dialer.py), a visit itself (visit.py). Nothing
-here makes a message count as sent: the pool alone does, and the bot is never slower for what happens here.
+not: where people read (relays/recipients/relay_lists.py), what may be connected to (net/dialer.py), a visit itself
+(visit.py). Nothing here makes a message count as sent: the pool alone does, and the bot is never slower for what
+happens here.
 
 These relays are chosen by other people, so everything is bounded: connections, bytes that wait, time, and what a relay
 may say. A relay has a task while it is visited and a timer while it is left alone; a message has neither.
@@ -41,7 +42,7 @@ class _Route:
 
     @property
     def host(self) -> str:
-        """What a log may show: the rest of the URL may be the person's secret."""
+        """The part of a URL that a log may show: the rest may be the person's secret."""
         return urlsplit(self.url).netloc
 
     @property
@@ -78,7 +79,7 @@ class Courier:
             self._post(url, Letter(event.id, frame, now + self._limits.deadline_s))
 
     def tally(self) -> CourierTally:
-        """What was done so far, and how things stand."""
+        """Return what was done so far, and how things stand."""
         self._letters.give_up_late(asyncio.get_running_loop().time())
         return self._letters.tally(connected=len(self._tasks))
 
@@ -105,7 +106,7 @@ class Courier:
         self._want_visit(route)
 
     def _route(self, url: str) -> _Route | None:
-        """The way to a relay; None when there are too many and all of them are in use."""
+        """Return the way to a relay; None if there are too many and all of them are in use."""
         route = self._routes.get(url)
         if route is None:
             if len(self._routes) >= self._limits.routes_max:
@@ -183,7 +184,7 @@ class Courier:
         logger.debug("somebody's relay {}: {!r}", route.host, trouble[:200])
 
     def _served(self, task: asyncio.Task[None]) -> None:
-        """A visit is over, however it ended: there is room for another."""
+        """Note that a visit is over, however it ended: there is room for another."""
         route = self._tasks.pop(task)
         route.task = route.visit = None
         if route.pile:

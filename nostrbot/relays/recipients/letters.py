@@ -34,7 +34,7 @@ class CourierLimits:
 
 @dataclass(slots=True)
 class CourierTally:
-    """What became of the letters (a message is one for each relay it is taken to), and how things stand."""
+    """The fates of letters, counted (a message is one for each relay it is taken to), and the letters at hand."""
 
     accepted: int = 0
     refused: int = 0  # OK false
@@ -46,7 +46,9 @@ class CourierTally:
 
 @dataclass(slots=True, eq=False)
 class Letter:
-    """One message for one relay. `due_at`: when it is given up. One that is over is dropped by whoever comes across it."""
+    """One message for one relay. `due_at`: when it is given up. One that is over is dropped by whoever comes across
+    it.
+    """
 
     event_id: str
     frame: bytes
@@ -71,7 +73,7 @@ class Letters:
             self.give_up(next(iter(self._letters)))
 
     def answered(self, letter: Letter, *, accepted: bool) -> None:
-        """The relay has it, or will not."""
+        """Note that the relay has it, or refuses it."""
         if not letter.is_over:
             self._close(letter)
             self.counts.accepted += accepted
@@ -94,7 +96,7 @@ class Letters:
             self.give_up(letter)
 
     def tally(self, *, connected: int) -> CourierTally:
-        """A copy of the counts."""
+        """Return a copy of the counts."""
         return replace(self.counts, waiting=len(self._letters), connected=connected)
 
     def _close(self, letter: Letter) -> None:
@@ -128,12 +130,12 @@ class Pile:
         self._letters.extendleft(reversed(letters))
 
     def take(self) -> Letter:
-        """The next letter of a pile that has one."""
+        """Take the next letter of a pile that has one."""
         assert self, "there is something to send"
         return self._letters.popleft()
 
     def take_late(self, until: float) -> list[Letter]:
-        """Those that will be due by `until`."""
+        """Take the letters that are due by `until`."""
         late = [letter for letter in self._letters if letter.due_at <= until]
         self._letters = deque(letter for letter in self._letters if letter.due_at > until)
         return late

@@ -1,9 +1,8 @@
-"""Announcements: who can be written to where, as people say of themselves and as the bot says of itself.
+"""Relay lists: where people read, as they announce it, and where the bot reads, as it announces itself.
 
-What lives here: the relay lists of people (NIP-17, else NIP-65), the newest of each; and the bot's own profile and relay
-lists. What does not: going there (relays/recipients/courier.py), and when the bot publishes its own (bot.py).
-docs/protocol.md section 6, "To be found".
-https://github.com/nostr-protocol/nips/blob/master/17.md
+What lives here: the relay lists of people (NIP-17, else NIP-65), the newest of each; and the bot's own profile and
+relay lists. What does not: going there (relays/recipients/courier.py), and when the bot publishes its own (bot.py).
+docs/protocol.md section 6, "To be found". https://github.com/nostr-protocol/nips/blob/master/17.md
 https://github.com/nostr-protocol/nips/blob/master/65.md
 """
 
@@ -42,12 +41,12 @@ class _List:
     urls: tuple[str, ...]
 
     def is_older_than(self, event: VerifiedEvent) -> bool:
-        """Whether the event replaces this one (NIP-01): of two of one second the lower id stays."""
+        """Whether the event replaces this one (NIP-01): of two events of one second the lower id stays."""
         return (self.created_at, event.id) < (event.created_at, self.id)
 
 
 class RelayLists:
-    """Where people read, of those relays that may be connected to and are not the bot's own anyway."""
+    """The relays people read, of those that may be connected to and are not the bot's own anyway."""
 
     def __init__(self, own: Iterable[RelayConfig]) -> None:
         self._own = {identity(relay.url) for relay in own}
@@ -64,9 +63,10 @@ class RelayLists:
             del self._lists[next(iter(self._lists))]
 
     def urls_for(self, letter: VerifiedEvent) -> tuple[str, ...]:
-        """Where else the recipient of a message reads: relays for direct messages, else those it reads in general.
+        """Return where else the recipient of a message reads: relays for direct messages, or else those it reads in
+        general.
 
-        Whoever lists relays for direct messages wants them there only, even where none of those can be used.
+        A person who lists relays for direct messages wants them there only, even if none of them can be used.
         """
         if letter.kind not in LETTERS:
             return ()
@@ -85,7 +85,7 @@ class RelayLists:
 
 
 def _said(kind: int, tag: tuple[str, ...]) -> str | None:
-    """The URL in a tag of a relay list, if it is one that the author reads."""
+    """Return the URL in a tag of a relay list, if it is one that the author reads."""
     match tag:
         case ("relay", url, *_) if kind == DM_RELAY_LIST:
             return url
@@ -95,7 +95,7 @@ def _said(kind: int, tag: tuple[str, ...]) -> str | None:
 
 
 def own_announcements(keys: Keys, relays: Sequence[RelayConfig], at: int) -> list[VerifiedEvent]:
-    """The bot's profile and relay lists, dated `at` (unix seconds)."""
+    """Return the bot's profile and relay lists, dated `at` (unix seconds)."""
     shown = [relay for relay in relays if _may_be_shown(relay.url)]
     general = [["r", relay.url, *_marker(relay)] for relay in shown if relay.read or relay.write]
     direct = [["relay", relay.url] for relay in shown if relay.read]
@@ -108,7 +108,9 @@ def own_announcements(keys: Keys, relays: Sequence[RelayConfig], at: int) -> lis
 
 
 def digest_of(announced: Sequence[VerifiedEvent], relays: Sequence[RelayConfig]) -> str:
-    """What changes when the announcements must be published again: their content, or where they are published."""
+    """Return a digest that changes when the announcements must be published again: by their content, or their
+    relays.
+    """
     contents = [[event.pubkey, event.kind, event.tags, event.content] for event in announced]
     places = [relay.url for relay in relays if relay.write]
     return sha256(orjson.dumps([contents, places])).hexdigest()

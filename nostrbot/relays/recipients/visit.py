@@ -4,7 +4,7 @@ What lives here: sending letters, listening for their OKs, and the reasons to le
 connection (net/dialer.py), and when to come again (courier.py).
 
 Such a relay was chosen by somebody else. Only EVENT is said and only OK is listened to; it is not told who we are
-(NIP-42), for nothing is read there. What it says beyond that is counted, and too much of it ends the visit.
+(NIP-42), for nothing is read there. Any further frames are counted, and too many of them end the visit.
 https://github.com/nostr-protocol/nips/blob/master/01.md
 """
 
@@ -55,7 +55,7 @@ class Visit:
         self.is_idle = False
 
     def look_up(self) -> None:
-        """There is a letter, or somebody waits for a connection."""
+        """Look up: there is a letter, or somebody waits for a connection."""
         self.is_idle = False
         self._news.set()
 
