@@ -1,9 +1,9 @@
-"""The lookout: looks around every few seconds and tells operators what they should know, by direct message.
+"""Alerting: looks at the books every few seconds and tells operators what they should know, by direct message.
 
 What lives here: one look at all books, the morning's fleet sheet, and the message to each operator who has something to
-hear. What does not: what is wrong and when it is told (messages/alerts.py), how often to look and the commit (bot.py). What was
-told is committed together with the message that tells it: a crash neither repeats nor forgets. docs/protocol.md section 6;
-faults.md rows 17, 72.
+hear. What does not: what is wrong and when it is told (messages/alerts.py), how often to look and the commit (bot.py).
+The record of what was told is committed together with the message that tells it: a crash neither repeats nor forgets.
+docs/protocol.md section 6; faults.md rows 17, 72.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,14 +26,17 @@ from nostrbot.store.queries import Queries
 from nostrbot.views.fitting import fits
 from nostrbot.views.machines import fleet_row
 
-# Looks that are further apart than this, or go back: the clock jumped, or the machine slept. Nobody was heard meanwhile.
+# Looks that are further apart than this, or go back: the clock jumped, or the machine slept. Nobody was heard
+# meanwhile.
 LOOKS_APART_MAX_S = MINUTE_S
 SHEET_LATE_MAX_S = 3 * HOUR_S  # after that it is no morning's sheet any more: the next one comes tomorrow
 MORE = "There is more: `fleet` and `worklist` show all."
 
 
 class Reach(NamedTuple):
-    """Whether a relay is heard, how many can be written to just now, how many must be, and whether some refuse to be heard."""
+    """The bot's reach: whether a relay is heard, how many relays can be written to, how many must be, and whether some
+    are deaf.
+    """
 
     hears: bool
     writers: int
@@ -42,7 +45,7 @@ class Reach(NamedTuple):
 
 
 def reach_of(relays: Sequence[RelayConfig], health: Sequence[RelayHealth], min_ok: int, *, deaf: bool = False) -> Reach:
-    """The reach over relays, given how each of them does. `deaf`: no relay lets the bot hear some machines."""
+    """Sum up the reach over relays by their health. `deaf`: no relay lets the bot hear some machines."""
     connected = [(relay, how) for relay, how in zip(relays, health, strict=True) if how.connected]
     hears = any(relay.read for relay, _ in connected) and not deaf
     writers = sum(relay.write and how.accepts for relay, how in connected)
@@ -50,7 +53,7 @@ def reach_of(relays: Sequence[RelayConfig], health: Sequence[RelayHealth], min_o
 
 
 class AlertRound(NamedTuple):
-    """What one look came to.
+    """The result of one look.
 
     Attributes:
         messages: to operators, ready for the outbox; told: by book what its operator knows once these are committed.
@@ -64,7 +67,9 @@ class AlertRound(NamedTuple):
 
 
 class Alerting:
-    """Looks around. `look()`, then commit what it found, then `told()`; a look that was not committed is looked again."""
+    """Looks around. `look()`, then commit what it found, then `told()`; if the commit fails, the next look finds
+    the same.
+    """
 
     def __init__(self) -> None:
         self._told: dict[str, AlertsTold] = {}
@@ -82,7 +87,9 @@ class Alerting:
         reach: Reach,
         now: int,
     ) -> AlertRound:
-        """Find what operators should be told at unix second `now`. Raises DBAPIError when the database cannot be read."""
+        """Find what operators should be told at unix second `now`. Raises DBAPIError when the database cannot be
+        read.
+        """
         if not self._is_loaded:
             self._told = await queries.told()
             self._is_loaded = True
@@ -133,14 +140,16 @@ class Alerting:
 
 
 def _since(before: int | None, now: int, *, so: bool, anew: bool) -> int | None:
-    """Since when something is so; None: it is not."""
+    """Return since when something is so; None if it is not."""
     if not so:
         return None
     return now if before is None or anew else before
 
 
 def _sheet_is_due(book: Book, last_day: str, now: int) -> bool:
-    """Once a local day at most: a clock that goes back finds the day of the last sheet done, unless that lies days ahead."""
+    """Once a local day at most: a clock that goes back finds the day of the last sheet done, unless that lies days
+    ahead.
+    """
     day, time = local_day(book.tz, now), book.alert_plan.sheet
     if not time or not book.machines or day <= last_day <= days_before(day, -1):
         return False
@@ -149,7 +158,7 @@ def _sheet_is_due(book: Book, last_day: str, now: int) -> bool:
 
 
 def _sheet(book: Book, sightings: Mapping[tuple[str, str], MachineStatus], now: int) -> list[str]:
-    """A line for each machine, as `fleet` shows it."""
+    """Return a line for each machine, as `fleet` shows it."""
     rows: list[dict[str, Any]] = [
         fleet_row(book, machine, sightings.get((book.key, machine.handle)), now) for machine in book.machines.values()
     ]
@@ -157,7 +166,7 @@ def _sheet(book: Book, sightings: Mapping[tuple[str, str], MachineStatus], now: 
 
 
 def _message(book: Book, lines: Sequence[str], now: int) -> Message:
-    """One message with all there is to tell an operator, the way it wrote when it last chose its alerts."""
+    """Return one message with all there is to tell an operator, in the scheme of its last choice of alerts."""
     scheme = book.alert_plan.scheme
     text = _as_much_as_fits(lines, scheme)
     digest = sha256(text.encode()).hexdigest()[:16]

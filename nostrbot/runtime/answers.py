@@ -1,12 +1,13 @@
-"""Enquiries: questions, answered beside the loop that takes sales.
+"""Answers: questions, answered beside the loop that takes sales.
 
-What lives here: when a question is answered, and that its answer is of what was committed. What does not: whose turn it is
-(runtime/fair_queue.py), the answers themselves (reading/, runtime/notary.py). docs/protocol.md section 6; the review of November 2026, A5.
+What lives here: when a question is answered, and that its answer is of what was committed. What does not: whose turn it
+is (runtime/fair_queue.py), the answers themselves (reading/, runtime/notary.py). docs/protocol.md section 6; the review
+of November 2026, A5.
 
-Reading is done in slices, and between two slices it is looked whether a turn goes on: then a question stands back. Books in
-memory may hold what is decided and not committed yet, so an answer is given once the turn that went on meanwhile is
-committed, and made again where that turn failed. A question that was not answered before a stop is answered after the
-start, when relays bring it again.
+Reading is done in slices; between two slices the reader checks whether a turn goes on: then a question stands back.
+Books in memory may hold what is decided and not committed yet, so an answer is given once the turn that went on
+meanwhile is committed, and made again where that turn failed. A question that was not answered before a stop is
+answered after the start, when relays bring it again.
 """
 
 import asyncio
@@ -75,7 +76,7 @@ class Answers:
 
     @property
     def waiting(self) -> int:
-        """How many questions wait."""
+        """Return how many questions wait."""
         return len(self._queue)
 
     def ask(self, question: Question, given: Signed) -> None:
@@ -154,7 +155,7 @@ class Answers:
         self._outbox.say(answer_message(given, text), self._clock(), answers=given.id)
 
     async def _committed(self, question: Question, scheme: Scheme, work: "_Work") -> str | None:
-        """An answer of nothing that is not committed; None when it is time to stop."""
+        """Wait until what a question is about is committed, and answer it; None if it is time to stop."""
         sequencer, calm_needed = self._sequencer, question.command.verb in OF_BOTH
         for _ in range(ATTEMPTS):
             bookkeeper, turns, was_calm = sequencer.bookkeeper, sequencer.turns, not sequencer.lock.locked()
@@ -223,12 +224,12 @@ class _Slices(Generic[Result]):
 
 
 def _now_s() -> float:
-    """The loop's own time: what a question waits and takes is measured by what everything else waits by."""
+    """Return the loop's own time, by which all waiting is measured."""
     return asyncio.get_running_loop().time()
 
 
 async def _answer_that_fits(bookkeeper: Bookkeeper, question: Question, scheme: Scheme) -> str:
-    """The answer; of a list that is too long for how it was asked (a gift wrap holds less) a shorter page."""
+    """Return the answer; if a list is too long for the scheme of the question, return a shorter page."""
     text = await _answer(bookkeeper, question)
     limit = question.args.get("limit", LIST_LIMIT_DEFAULT)
     has_pages = any(arg.name == "limit" for arg in question.command.spec.args)

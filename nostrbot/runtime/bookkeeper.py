@@ -1,9 +1,9 @@
 """The bookkeeper: what has arrived, decided and sealed into one batch.
 
-What lives here: the road from verified events and observations to a batch of entries, in order. What does not: opening and
-reading events (intake.py beside this), what people and machines say (people.py and machines.py), the rules (core/), questions
-(reading/), relays, and when a batch is committed (sequencer.py). A turn touches books in memory; when the commit behind it
-fails, the books are thrown away and loaded again.
+What lives here: the road from verified events and observations to a batch of entries, in order. What does not: opening
+and reading events (intake.py beside this), what people and machines say (people.py and machines.py), the rules (core/),
+questions (reading/), relays, and when a batch is committed (sequencer.py). A turn touches books in memory; when the
+commit behind it fails, the books are thrown away and loaded again.
 """
 
 from collections import deque
@@ -55,8 +55,8 @@ class Bookkeeper(Shelf):
     ) -> None:
         """`sightings`: what is known of machines, by book and name. `next_row`: the first free id of the outbox.
 
-        `next_bot`: the key (hex) that the bot's rotation is about to give it, if one is on the way. `claims`, `hearing`: what is
-        known of before, where the books are loaded again.
+        `next_bot`: the key (hex) that the bot's rotation is about to give it, if one is on the way. `claims`,
+        `hearing`: what is known of before, where the books are loaded again.
         """
         super().__init__(live, next_row)
         self.sightings = sightings
@@ -64,7 +64,7 @@ class Bookkeeper(Shelf):
         self.hearing = hearing or Hearing()
         self.reading = Reading(self.books, sightings, queries)
         root = self.books[ROOT]
-        self._mailroom = Intake(envelope, root.bot, root.former_bots)
+        self._intake = Intake(envelope, root.bot, root.former_bots)
         self._recollection = Prefetch(self.books, queries, self.closed_books)
         unread = UnreadReports(sightings)
         self._machines = Machines(self, sightings, unread)
@@ -100,7 +100,7 @@ class Bookkeeper(Shelf):
         while waiting and isinstance(waiting[0], VerifiedEvent):
             event = waiting.popleft()
             assert isinstance(event, VerifiedEvent), "the loop looked"
-            one = self._mailroom.open(event, self.directory, now)
+            one = self._intake.open(event, self.directory, now)
             if isinstance(one, Refusal):
                 self.refuse(one, event)
                 continue
@@ -128,7 +128,9 @@ class Bookkeeper(Shelf):
             await self._people.hear(one, one.said, now, turn)
 
     async def _take_observation(self, handed: Handed, now: int, turn: Turn) -> None:
-        """Decide what the bot saw by itself. Raises BooksError where that cannot be decided: nobody would say it again."""
+        """Decide what the bot saw by itself. Raises BooksError where that cannot be decided: nobody would say it
+        again.
+        """
         self.in_hand = key = handed.book
         if key in self.closed_books:
             return
@@ -146,11 +148,13 @@ class Bookkeeper(Shelf):
             raise BooksError(f"book {key}: {why}")
 
     def books_due(self, now: int) -> list[str]:
-        """The keys of the books in which something is due by the clock."""
+        """Return the keys of the books in which something is due by the clock."""
         return [key for key in self.live if self.is_due(key, now)]
 
     def is_due(self, key: str, now: int) -> bool:
-        """Return whether something is due in a book. Where that cannot be said it is: deciding it shows what is wrong."""
+        """Return whether something is due in a book. Where that cannot be said it is: deciding it shows what is
+        wrong.
+        """
         if key in self.closed_books:
             return False
         live = self.live[key]

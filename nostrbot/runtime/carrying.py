@@ -1,7 +1,7 @@
 """Carrying: what was decided in one book, entered into another that must know it.
 
-What lives here: the platform's fee and the bot's former keys for a new operator's book, and an LP's earlier choices for its
-`join` with another operator. What does not: deciding them (core/engine.py), and which books a command concerns
+What lives here: the platform's fee and the bot's former keys for a new operator's book, and an LP's earlier choices for
+its `join` with another operator. What does not: deciding them (core/engine.py), and which books a command concerns
 (lp_books.py beside this). docs/protocol.md section 7; the review of November 2026, A8.
 """
 
@@ -24,7 +24,9 @@ class Carrying:
         self._queries = queries
 
     async def open_with(self, root: Book, key: str, now: int, turn: Turn) -> None:
-        """Enter what an operator's book must know of before its time: the platform's fee, and the keys the bot had then."""
+        """Enter what an operator's book must know of before its time: the platform's fee, and the keys the bot had
+        then.
+        """
         # The newest rotation first: each names who was before one that the book knows.
         seqs = [seq for seq in (*reversed(root.rotations), root.fee_seq) if seq]
         await self._enter_again(ROOT, seqs, key, now, turn)

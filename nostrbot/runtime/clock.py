@@ -1,8 +1,9 @@
 """The clock: whether the computer's clock can be trusted to decide by it.
 
-What lives here: comparing the wall clock with the one that only ever runs on, before each turn, and with what relays say the
-time is. What does not: the clocks themselves, what is due by them (due.py beside this), and whose dates these are (relays/). faults.md rows 17, A2. A wall
-clock that leaps is often set right again within a minute; what was paid meanwhile, and dated, could not be taken back.
+What lives here: comparing the wall clock with the one that only ever runs on, before each turn, and with what relays
+say the time is. What does not: the clocks themselves, what is due by them (due.py beside this), and whose dates these
+are (relays/). faults.md rows 17, A2. A wall clock that leaps is often set right again within a minute; what was paid
+meanwhile, and dated, could not be taken back.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ OFF_MAX_S = 15 * 60  # more than this, and commands would be refused for their a
 
 
 class _Held(NamedTuple):
-    """By how much the wall clock is ahead of the running one, since when that was believed, and when it was last so."""
+    """The wall clock's lead over the running clock: how much, since when believed, and when last so."""
 
     offset: float
     since: float
@@ -29,8 +30,8 @@ class _Held(NamedTuple):
 class Steadiness:
     """Told both clocks again and again, it says whether the wall clock is believed.
 
-    The wall clock is ahead of the running one by an offset. After a leap the new offset is believed once it has held for a
-    minute; at once, where it is the one before the leap, or the one that was believed for the longest time.
+    The wall clock is ahead of the running one by an offset. After a leap the new offset is believed once it has held
+    for a minute; at once, where it is the one before the leap, or the one that was believed for the longest time.
     """
 
     def __init__(self) -> None:
@@ -60,10 +61,10 @@ class Steadiness:
 
 
 def agreed_error_s(errors: Sequence[int]) -> int | None:
-    """By how much the wall clock is ahead (negative: behind), where a majority agrees that it is off; else None.
+    """Return the wall clock's lead (negative: lag), if a majority agrees that it is off; else None.
 
-    `errors`: what that is by each relay that says the time. One that lies among several decides nothing. A relay that is the
-    only one is believed: it could withhold everything anyway, and a false date is worse than a pause.
+    `errors`: what that is by each relay that says the time. One that lies among several decides nothing. A relay that
+    is the only one is believed: it could withhold everything anyway, and a false date is worse than a pause.
     """
     off = [error for error in errors if abs(error) > OFF_MAX_S]
     agreeing = max(([one for one in off if abs(one - error) <= OFF_MAX_S] for error in off), key=len, default=[])

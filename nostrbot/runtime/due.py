@@ -1,7 +1,7 @@
 """Due work: what the clock asks for, book by book.
 
-What lives here: when it is looked for, handing it in like any observation, and the checkpoint of the day. What does not: what
-is due (core/engine.py), deciding it (bookkeeper.py beside this), signing (notary.py beside this).
+What lives here: when it is looked for, handing it in like any observation, and the checkpoint of the day. What does
+not: what is due (core/engine.py), deciding it (bookkeeper.py beside this), signing (notary.py beside this).
 """
 
 import asyncio
@@ -48,9 +48,10 @@ class DueWork:
             await asyncio.sleep(CLOCK_S)
 
     async def _take_turns(self) -> bool:
-        """Do what is due, a book at a time; False when the database cannot be written, so that nothing else can be done.
+        """Do what is due, a book at a time; False when the database cannot be written, so that nothing else can be
+        done.
 
-        What fails in one book is tried again later and later, and keeps no other from its turn.
+        Work that fails in one book is tried again later and later, and keeps no other book from its turn.
         """
         for key in list(self._sequencer.bookkeeper.live):
             is_resting = self._sequencer.is_resting(key, Work.TICK)

@@ -1,7 +1,7 @@
 """The fair queue: what waits for its turn by key, and how much work each key has had.
 
-What lives here: whose turn it is. What does not: what the work is (runtime/answers.py). Keys take turns, one thing at a time
-each. Work is time that was taken, not a number of things: a key that had its share waits, and the others go on.
+What lives here: whose turn it is. What does not: what the work is (runtime/answers.py). Keys take turns, one thing at a
+time each. Work is time that was taken, not a number of things: a key that had its share waits, and the others go on.
 """
 
 from collections import OrderedDict, deque
@@ -39,7 +39,7 @@ class FairQueue(Generic[Thing]):
         return True
 
     def take(self, now: float) -> tuple[str, Thing] | None:
-        """The next thing, and its key, which gets no other until done() is called; None when no key may have its turn."""
+        """Take the next item and its key, which gets no other until done(); None if no key may have its turn."""
         for key, things in self._waiting.items():
             if key not in self._busy and self._work_left(key, now) > 0:
                 thing = things.popleft()
@@ -60,7 +60,7 @@ class FairQueue(Generic[Thing]):
             self._left.popitem(last=False)
 
     def rest_s(self, now: float) -> float | None:
-        """How long until a key that waits only for its share may have its turn; None when none does."""
+        """Return the seconds until a key that waits only for its share may have its turn; None if none will."""
         rests = [-self._work_left(key, now) / SHARE for key in self._waiting if key not in self._busy]
         return max(min(rests), 0.0) if rests else None
 

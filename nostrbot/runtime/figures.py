@@ -1,7 +1,7 @@
 """Figures: what a running bot says of itself, for `nostrbot status` and for Prometheus.
 
-What lives here: gathering them, and keeping them in the database for who asks from outside. What does not: what is well and
-what is not (monitoring/health.py), showing them (monitoring/status.py, monitoring/exposition.py).
+What lives here: gathering them, and keeping them in the database for who asks from outside. What does not: what is well
+and what is not (monitoring/health.py), showing them (monitoring/status.py, monitoring/exposition.py).
 """
 
 import asyncio
@@ -27,7 +27,7 @@ TELL_S = 2.0  # how often `nostrbot status` hears from us
 
 
 class Figures:
-    """What a running bot says of itself. `run()` keeps it in the database until it is cancelled."""
+    """The figures of a running bot. `run()` keeps them in the database until it is cancelled."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Figures:
             await asyncio.sleep(TELL_S)
 
     def state(self) -> dict[str, Any]:
-        """What `nostrbot status` shows of a running bot."""
+        """Return what `nostrbot status` shows of a running bot."""
         refusals, now = self._sequencer.bookkeeper.refusals + self._pool.refusals, self._clock()
         return {
             "pid": os.getpid(),
@@ -113,7 +113,7 @@ class Figures:
         ]
 
     def metrics(self) -> bytes:
-        """What Prometheus is shown of a running bot."""
+        """Return what Prometheus is shown of a running bot."""
         state = self.state()
         books = [
             BookFigures(

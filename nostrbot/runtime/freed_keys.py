@@ -1,8 +1,9 @@
 """Freed keys: what the platform's `machine free` means across books.
 
-What lives here: who waits for a key, and which sales a machine has told to a book that had its key before. What does not:
-taking a key from a book (core/atm/registry.py), and whose it is now (core/directory.py). docs/protocol.md section 6; the review
-of November 2026, A12. Whoever enrols a machine's key first has it, and keys are public: so there must be a way back.
+What lives here: who waits for a key, and which sales a machine has told to a book that had its key before. What does
+not: taking a key from a book (core/atm/registry.py), and whose it is now (core/directory.py). docs/protocol.md section
+6; the review of November 2026, A12. The first operator to enrol a machine's key has it, and keys are public: so there
+must be a way back.
 """
 
 from collections.abc import Container, Mapping
@@ -21,7 +22,7 @@ CLAIMS_MAX = 1_000  # a key each; beyond them the oldest is forgotten, and its o
 
 
 class Claims:
-    """Which operator was refused a machine's key last, because another had enrolled it: who is told when it is free."""
+    """The operators who were refused a machine's key because another had enrolled it: they are told when it is free."""
 
     def __init__(self, claims: Mapping[str, str] | None = None) -> None:
         """`claims`: keys (hex), each with the key of the book whose operator asked for it, the oldest first."""
@@ -37,7 +38,7 @@ class Claims:
             del self.of_key[next(iter(self.of_key))]
 
     def answer(self, pubkey: str, books: Mapping[str, Book], now: int) -> Message | None:
-        """The message to whoever waits for a key that is free now, if somebody does; it is told once."""
+        """Return the message to whoever waits for a key that is now free, if somebody does; it is told once."""
         book = books.get(self.of_key.pop(pubkey, ""))
         if book is None:
             return None
@@ -50,7 +51,7 @@ class Claims:
 def told_before(
     directory: Directory, books: Mapping[str, Book], closed: Container[str], given: Signed, sale: Sale | Refusal
 ) -> Booked | Refusal | None:
-    """What became of a sale in a book that had its machine's key before: one sale must not be in two books.
+    """Return what became of a sale in a book that had its machine's key before: no sale may be in two books.
 
     The recall of those books must hold what the sale may repeat; of a closed one nothing is known, so it waits.
     """

@@ -1,11 +1,11 @@
 """Healing: the time of books set right, after the computer's clock had run ahead.
 
-What lives here: which books are ahead, whether the clock can be believed now, and the one entry that sets a book's time right.
-What does not: what it means for a book (core/evolution.py, core/atm/till.py), the home's lock (cli/). docs/protocol.md sections 7
-and 8; docs/operations.md "When the clock was wrong".
+What lives here: which books are ahead, whether the clock can be believed now, and the one entry that sets a book's time
+right. What does not: what it means for a book (core/evolution.py, core/atm/till.py), the home's lock (cli/).
+docs/protocol.md sections 7 and 8; docs/operations.md "When the clock was wrong".
 
-The time of a book never goes back by itself, so a clock that ran ahead leaves the book there. History is not rewritten: an
-entry says from when to when the time goes back, and after it alone it may.
+The time of a book never goes back by itself, so a clock that ran ahead leaves the book there. History is not rewritten:
+an entry says from when to when the time goes back, and after it alone it may.
 """
 
 from typing import NamedTuple

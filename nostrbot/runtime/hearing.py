@@ -1,11 +1,13 @@
-"""Hearing: whether what a person says is decided, answered that it was not, or passed over in silence.
+"""Hearing: whether a person's message is decided, answered with a refusal, or passed over in silence.
 
-What lives here: one bucket a key for each way of saying too much. What does not: what is decided (runtime/bookkeeper.py, core/), and the
-buckets themselves (runtime/rate_limit.py). docs/protocol.md section 2; faults.md row 46 and the review of November 2026, A7 and F9.
+What lives here: one bucket a key for each way of saying too much. What does not: what is decided
+(runtime/bookkeeper.py, core/), and the buckets themselves (runtime/rate_limit.py). docs/protocol.md section 2;
+faults.md row 46 and the review of November 2026, A7 and F9.
 
-Nobody can spend what is another's. Anybody may hand on what somebody signed days ago, so age is judged first, and what is
-refused for its date has a bucket of its own. What protects money has a second one, and is never passed over in silence.
-What is no command is answered a few times and then no more: it may be a machine that answers each of our messages.
+Nobody can spend what is another's. Anybody may hand on what somebody signed days ago, so age is judged first, and
+messages refused for their date have their own bucket. Commands that protect money have a second bucket, and are never
+passed over in silence. Text that is not a command is answered a few times, then never: a machine may answer each of our
+messages.
 """
 
 from enum import Enum, auto
@@ -33,7 +35,7 @@ TOO_MANY_CHOICES = CommandRefused(
 
 
 class Heard(Enum):
-    """What becomes of something a person says."""
+    """The fate of something a person says."""
 
     TAKEN = auto()  # it is decided
     LAST = auto()  # it is no command, which is answered; the next one is not
@@ -70,7 +72,7 @@ class Hearing:
         return Heard.IN_SILENCE
 
     def may_choose(self, lp: str, now: int) -> bool:
-        """Whether an LP (hex key) may change what it has chosen once more."""
+        """Whether an LP (hex key) may change its choices once more."""
         return self._choices.take(lp, now)
 
     def _has_token(self, author: str, said: Command, now: int) -> bool:

@@ -1,10 +1,10 @@
 """The inbox: everything that waits to be decided, in one bounded queue that the runtime owns.
 
-What lives here: what an observation is on its way, beside arrivals from relays. What does not: how much may wait, and what
-goes first (relays/inbox.py), deciding (bookkeeper.py beside this).
+What lives here: what an observation is on its way, beside arrivals from relays. What does not: how much may wait, and
+what goes first (relays/inbox.py), deciding (bookkeeper.py beside this).
 
-An event that cannot be decided is set aside: its author repeats it. Nobody repeats an observation, so its source keeps it until
-an entry holds it, and waits here for the word that one does.
+An event that cannot be decided is set aside: its author repeats it. Nobody repeats an observation, so its source keeps
+it until an entry holds it, and waits here for the word that one does.
 """
 
 import asyncio
@@ -20,8 +20,8 @@ from nostrbot.relays.inbox import Lane
 class Handed:
     """An observation that was handed in for a book. `seen` None: a look at the clock.
 
-    `held` becomes True once an entry holds it, or none need hold it because one does already; False where it could not be
-    decided, so that its source has to keep it.
+    `held` becomes True once an entry holds it, or none need hold it because one does already; False where it could not
+    be decided, so that its source has to keep it.
     """
 
     lane = Lane.OBSERVED
@@ -46,12 +46,14 @@ class Inbox(_Inbox[Any]):
     """Arrivals from relays, and observations."""
 
     async def hand_in(self, book: str, seen: Observed | None) -> bool:
-        """Wait until an entry holds an observation; False where it could not be decided. Cancelled, it may be held all the same."""
+        """Wait until an entry holds an observation; False where it could not be decided. Cancelled, it may be held all
+        the same.
+        """
         handed = Handed(book, seen)
         await self.put(handed)
         return await handed.held
 
 
 def items_of(waiting: list[Arrival | Handed]) -> list[Item]:
-    """What a turn decides of what waited."""
+    """Return the items that a turn decides."""
     return [one.event if isinstance(one, Arrival) else one for one in waiting]

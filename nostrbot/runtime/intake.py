@@ -1,7 +1,7 @@
-"""The mailroom: what arrives, opened and read.
+"""The intake: what arrives, opened and read.
 
-What lives here: section 2 of docs/protocol.md, items 7 to 9: author, age, decryption, reading. What does not: items 1 to 6
-(relays/), and what is decided (runtime/bookkeeper.py, core/). Strangers are not decrypted.
+What lives here: section 2 of docs/protocol.md, items 7 to 9: author, age, decryption, reading. What does not: items 1
+to 6 (relays/), and what is decided (runtime/bookkeeper.py, core/). Strangers are not decrypted.
 """
 
 from collections.abc import Iterable
@@ -34,7 +34,9 @@ class Opened(NamedTuple):
 
 
 def has_expired(said: Tagged, at: int) -> bool:
-    """Whether this layer of a message stopped being valid (NIP-40). Anybody may make a fresh wrap for an expired seal."""
+    """Whether this layer of a message stopped being valid (NIP-40). Anybody may make a fresh wrap for an expired
+    seal.
+    """
     expires_at = expiration(said)
     return expires_at is not None and expires_at <= at
 

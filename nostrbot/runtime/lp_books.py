@@ -1,8 +1,9 @@
-"""LPs in several books: which of them a word of an LP concerns, and what it is told when another operator enrols it.
+"""LPs in several books: the books that an LP's command concerns, and its notice when another operator enrols it.
 
-What lives here: looking across books for one LP. What does not: its choices (core/atm/registry.py), carrying them from one book
-into another (carrying.py beside this). docs/protocol.md sections 6 and 7; the review of November 2026, A8. An operator learns nothing of an
-LP's dealings with another one before that LP itself says `join` to it: whatever stands here is told to LPs only.
+What lives here: looking across books for one LP. What does not: its choices (core/atm/registry.py), carrying them from
+one book into another (carrying.py beside this). docs/protocol.md sections 6 and 7; the review of November 2026, A8. An
+operator learns nothing of an LP's dealings with another one before that LP itself says `join` to it: whatever stands
+here is told to LPs only.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,12 +14,12 @@ from nostrbot.messages.words.receipts import enrolled_words
 
 
 def lp_in(book: Book, pubkey: str) -> Lp:
-    """Who this key is as an LP of a book."""
+    """Return the LP that this key is in a book."""
     return book.lps[book.lp_of_key[pubkey]]
 
 
 def books_concerned(books: Mapping[str, Book], keys: Sequence[str], pubkey: str, *, also_others: bool) -> list[str]:
-    """Which of the books an LP is in a command of its concerns: those it joined; `also_others`: then the others.
+    """Return the books that an LP's command concerns: those it joined; `also_others`: then the others.
 
     Where it has not joined it has nothing to change, and that book's operator must not stand in its way in the others.
     """
@@ -28,7 +29,7 @@ def books_concerned(books: Mapping[str, Book], keys: Sequence[str], pubkey: str,
 
 
 def enrolment_notice(books: Mapping[str, Book], book: Book, pubkey: str) -> Message | None:
-    """What an LP that takes part with another operator is told once when this one enrolled it: to join here, too."""
+    """Tell an LP of another operator, once, that this operator enrolled it: to join here, too."""
     here = lp_in(book, pubkey)
     if here.preferences is not None or len(here.seats) > 1:
         return None

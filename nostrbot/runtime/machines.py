@@ -1,7 +1,7 @@
 """Machines: what they report, taken into a turn.
 
-What lives here: sales and cassettes on their way into a book, beacons and telemetry on theirs into what is known of a machine,
-and the acks of what needs no entry. What does not: opening and reading it (intake.py beside this), the rules
+What lives here: sales and cassettes on their way into a book, beacons and telemetry on theirs into what is known of a
+machine, and the acks of what needs no entry. What does not: opening and reading it (intake.py beside this), the rules
 (core/atm/reports.py), and the acks of entries (messages/receipts.py). docs/protocol.md section 3.
 """
 
@@ -33,7 +33,7 @@ from nostrbot.store.batch import ArchiveRow
 # Rejections and cassette statements of one machine: they move no money and are kept in the journal for ever, so a rogue
 # key must not fill the disk with them.
 RECORDS_AT_ONCE = 120
-# Of one machine's beacons and telemetry, then one a minute: nobody's history crowds out another's.
+# The beacons and telemetry of one machine taken at once, then one a minute: nobody's history crowds out another's.
 ARCHIVED_AT_ONCE = 60
 STORED_BEACONS_S = MINUTE_S  # relays hand on what they keep right after a start: those beacons are no sign of life
 
@@ -52,7 +52,7 @@ class Machines:
     def take_report(self, one: Opened, sale: Sale | Refusal, now: int, turn: Turn) -> None:
         """Take a sale: seal it, or answer why not."""
         given, event, key = one.given, one.given.event, one.standing.machine
-        assert key is not None, "the mailroom lets only machines report"
+        assert key is not None, "the intake lets only machines report"
         if key in self._shelf.closed_books:
             self._shelf.refuse(Refusal(Reason.BOOK_CLOSED), event)
             return
@@ -100,9 +100,9 @@ class Machines:
             self._ack(given, ack_text(given.id, payment_hash, "rejected", None, FREED.reason), now, turn)
 
     def take_state(self, one: Opened, subject: Subject, now: int, turn: Turn) -> None:
-        """What a machine states of its cassettes is its book's; beacons and telemetry change what is known of it."""
+        """Take a machine's state: its cassettes concern its book; beacons and telemetry change its status."""
         key = one.standing.machine
-        assert key is not None, "the mailroom lets only machines through"
+        assert key is not None, "the intake lets only machines through"
         refused = (
             self._take_statement(one.given, key, now, turn)
             if subject is Subject.CASSETTES
@@ -146,6 +146,6 @@ class Machines:
         return seen.refusal
 
     def _ack(self, given: Signed, text: str, now: int, turn: Turn) -> None:
-        """Answer a machine where nothing was sealed. The time makes each such ack a message of its own."""
+        """Answer a machine if nothing was sealed. The time makes each such ack a separate message."""
         event = given.event
         turn.say.append(ack(event.pubkey, event.id, given.scheme, text, f"again:{event.id}:{now}"))

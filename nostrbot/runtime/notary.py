@@ -1,11 +1,13 @@
 """The notary: signs what the bot promises about a book, once a day and when its operator asks.
 
 What lives here: when a checkpoint is due, making and signing it, and the one commit that keeps it together with what is
-owed for it. What does not: what it says (core/proofs/checkpoint.py), the tree (core/proofs/liabilities.py), publishing (runtime/outbox.py).
+owed for it. What does not: what it says (core/proofs/checkpoint.py), the tree (core/proofs/liabilities.py), publishing
+(runtime/outbox.py).
 
 Only what is committed is signed: the entry that a checkpoint speaks of is looked up in the journal first. So of one
-journal there are never two checkpoints with one seq and two heads. The tree is made piece by piece, because ten thousand LPs
-take a quarter of a second, and sales go on meanwhile: a checkpoint speaks of where its book stood when it was begun.
+journal there are never two checkpoints with one seq and two heads. The tree is made piece by piece, because ten
+thousand LPs take a quarter of a second, and sales go on meanwhile: a checkpoint speaks of where its book stood when it
+was begun.
 """
 
 import asyncio
@@ -53,7 +55,7 @@ class Signature(NamedTuple):
 
 
 class Draft(NamedTuple):
-    """What there is to sign: where a book stands, and the tree of what it owes."""
+    """The content to sign: where a book stands, and the tree of what it owes."""
 
     standpoint: Standpoint
     leaves: Leaves
@@ -61,7 +63,7 @@ class Draft(NamedTuple):
 
 
 class Notary:
-    """Signs checkpoints. `await load()` comes first. What its methods return is committed: the outbox is to be told."""
+    """Signs checkpoints. `await load()` comes first. Its methods return what is committed: the outbox is to be told."""
 
     def __init__(self, sequencer: Sequencer, keys: Keys, clock: Callable[[], int]) -> None:
         """`clock`: unix seconds."""
@@ -86,15 +88,16 @@ class Notary:
             self._newest[key] = Signature(stored.number, event, _said_in(event))
 
     def newest(self, key: str) -> Checkpoint | None:
-        """What was signed last about a book."""
+        """Return the newest signed checkpoint of a book."""
         signed = self._newest.get(key)
         return None if signed is None else signed.checkpoint
 
     def books_due(self, now: int) -> list[str]:
-        """The keys of the books that had no checkpoint on this local day of their operator yet; on its first day none is due.
+        """Return the keys of the books with no checkpoint on their operator's local day yet; none is due on a book's
+        first day.
 
-        After a clock that went back the newest one lies in the future, and that day is waited for; one more than a day ahead counts
-        for nothing.
+        After a clock that went back the newest checkpoint lies in the future, and that day is waited for; one more than
+        a day ahead counts for nothing.
         """
         bookkeeper = self._sequencer.bookkeeper
         return [
@@ -161,7 +164,7 @@ class Notary:
         return NOT_NOW
 
     async def _draft(self, key: str, *, is_news_only: bool) -> Draft | CommandRefused | None:
-        """Where a book stands; None when that is where its newest checkpoint stands and only news is wanted."""
+        """Draft where a book stands; None if its newest checkpoint stands there and only news is wanted."""
         async with self._sequencer.lock:
             bookkeeper = self._sequencer.bookkeeper
             if key in bookkeeper.closed_books:
@@ -217,11 +220,13 @@ class Notary:
         return Signature(number, event, _said_in(event))
 
     def _date(self, key: str) -> int:
-        """The time; never before the newest one's date, unless that is of a clock that had run ahead."""
+        """Return the time; never before the newest checkpoint's date, unless its clock had run ahead."""
         return max(self._clock(), self._signed_at(key))
 
     def _signed_at(self, key: str) -> int:
-        """When a checkpoint was signed last; 0 for none, and for one dated more than a day ahead: the clock had run ahead."""
+        """Return when a checkpoint was signed last; 0 if none was, or its date is more than a day ahead: the clock had
+        run ahead.
+        """
         newest = self.newest(key)
         return 0 if newest is None or newest.at > self._clock() + DAY_S else newest.at
 

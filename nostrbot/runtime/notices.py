@@ -1,7 +1,7 @@
 """Notices: what operators are told unasked, committed together with the note that they were told.
 
-What lives here: when alerts, troubles and closed books are looked for, and the commit of each. What does not: what is wrong
-(alerting.py and troubles.py beside this) and its words (messages/alerts.py). docs/protocol.md section 6.
+What lives here: when alerts, troubles and closed books are looked for, and the commit of each. What does not: what is
+wrong (alerting.py and troubles.py beside this) and its words (messages/alerts.py). docs/protocol.md section 6.
 """
 
 import asyncio
@@ -24,7 +24,9 @@ LOOK_S = 5.0  # how soon operators hear of what is wrong; some milliseconds a lo
 
 
 class Notices:
-    """Tells operators what they should know. `tell_of_closed_books()` at a start, then `run()` until it is cancelled."""
+    """Tells operators what they should know. `tell_of_closed_books()` at a start, then `run()` until it is
+    cancelled.
+    """
 
     def __init__(
         self,
@@ -50,7 +52,8 @@ class Notices:
     async def tell_of_closed_books(self) -> None:
         """Tell the log, and those whose books cannot be gone on with: at a start before any work is taken.
 
-        Whoever was told the same at the last start is not told again: a supervisor may start us every few seconds.
+        An operator who was told the same at the last start is not told again: a supervisor may start us every few
+        seconds.
         """
         async with self._sequencer.lock:
             bookkeeper, now = self._sequencer.bookkeeper, self._clock()
@@ -70,7 +73,9 @@ class Notices:
                 logger.error("nobody can be told of closed books: the database cannot be written ({})", error.orig)
 
     async def run(self) -> None:
-        """Look around for what operators should be told; what could not be committed is found again by the next look."""
+        """Look around for what operators should be told; what could not be committed is found again by the next
+        look.
+        """
         while True:
             await asyncio.sleep(LOOK_S)
             for look in (self.look_out, self.tell_of_troubles):
@@ -80,11 +85,13 @@ class Notices:
                     logger.error("operators cannot be told ({}): trying again, nothing is lost", error.orig)
                 except FenceError:
                     raise
-                except Exception:  # noqa: BLE001 - the boundary of this task: without alarms, sales go on
+                except Exception:  # noqa: BLE001 - the boundary of this task: without alerts, sales go on
                     logger.opt(exception=True).critical("could not look around")
 
     async def look_out(self) -> None:
-        """Look around once: what there is to tell is owed from then on. Raises DBAPIError and FenceError as a commit does."""
+        """Look around once: what there is to tell is owed from then on. Raises DBAPIError and FenceError as a commit
+        does.
+        """
         deaf = any(one.is_missed for one in self._pool.hearing() if one.name.startswith(OF_MACHINES))
         reach = reach_of(self._relays, self._pool.health(), self._min_ok, deaf=deaf)
         async with self._sequencer.lock:

@@ -1,9 +1,9 @@
 """The outbox: performing after the commit what the commit owes.
 
 What lives here: making messages of entries, sealing and signing them, publishing, and noting what is delivered. What
-does not: what is owed (messages/receipts.py, committed by the bot) and sockets (relays/). Whatever was not confirmed before
-a crash is made again at the next start; names, times and nonces are derived, so it is the same event with the same id,
-and relays and readers drop the second copy (faults.md rows 49, 50).
+does not: what is owed (messages/receipts.py, committed by the bot) and sockets (relays/). Whatever was not confirmed
+before a crash is made again at the next start; names, times and nonces are derived, so it is the same event with the
+same id, and relays and readers drop the second copy (faults.md rows 49, 50).
 
 A message that relays refuse must not hold up those they would take. So what was answered and is not sent no longer
 counts as in flight; the pool goes on trying a bounded number of such messages, the rows of the others are set down
@@ -60,7 +60,7 @@ class _Item:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether all of it was handed to the pool, and relays answered all that is not sent."""
+        """Whether the pool has all of it, and relays answered all that is not sent."""
         is_handed_over = len(self.delivered) + len(self.pending) >= self.count
         return is_handed_over and all(publication.is_stuck for publication in self.pending.values())
 
@@ -149,7 +149,7 @@ class Outbox:
         self._wake.set()
 
     def books_changed(self, books: Mapping[str, Book]) -> None:
-        """The books were loaded again."""
+        """Take the books that were loaded again."""
         self._books = books
         self._own = _own_keys(self._keys, books)
 
@@ -174,7 +174,7 @@ class Outbox:
             oldest.abandon()
 
     def take_delivered(self) -> Delivered:
-        """What was delivered since the last call, to be noted with the next commit."""
+        """Take what was delivered since the last call; the next commit notes it."""
         self._noting_done, self._noting_progressed = self._done, self._progressed
         partly = [(row, orjson.dumps(sorted(item.delivered))) for row, item in self._progressed.items()]
         taken = Delivered(self._done, partly, self._answered)
@@ -182,7 +182,9 @@ class Outbox:
         return taken
 
     def put_back(self, delivered: Delivered) -> None:
-        """The commit that should have noted these, the last ones taken, failed: they are to be noted with the next one."""
+        """Put back these, the last ones taken, because their commit failed: they are to be noted with the next
+        one.
+        """
         self._done = delivered.rows + self._done
         self._answered = delivered.answered + self._answered
         self._progressed = self._noting_progressed | self._progressed
@@ -241,13 +243,15 @@ class Outbox:
         self._failed(book or ROOT, type(error).__name__)
 
     def _is_withheld(self, row: StillOwed) -> bool:
-        """Whether a row is an entry's that is not there, or is a closed book's, or could not be made."""
+        """Whether a row belongs to a missing entry or a closed book, or could not be made."""
         if row.id in self._unmade:
             return True
         return row.body is None and (row.entry is None or row.entry.book in self._closed)
 
     async def _look_back(self) -> None:
-        """Take up a page of what was set down. The table also has rows that are in memory, or done but not yet noted."""
+        """Take up a page of what was set down. The table also has rows that are in memory, or done but not yet
+        noted.
+        """
         if not self._looked_up_to:
             self._was_set_down = False
         end = self._read_up_to
@@ -303,7 +307,7 @@ class Outbox:
         self._finish_if_done(item)
 
     async def _start_signed(self, event: VerifiedEvent | Refusal, item: _Item) -> None:
-        """One event, published as it was signed."""
+        """Publish one event as it was signed."""
         item.count = 1
         self._sending[item.row] = item
         if isinstance(event, Refusal):
@@ -371,7 +375,7 @@ class Outbox:
         publication.when_over(lambda publication: self._over(publication, item, position))
 
     def _supersede(self, message: Message, item: _Item, position: int) -> None:
-        """Relays keep the newest of a subject only, and refuse an older one: what was said before is done with."""
+        """Drop older messages on a subject: relays keep the newest only, and refuse an older one."""
         place = (message.to, message.subject)
         older = self._subjects.get(place)
         self._subjects[place] = (item, position)
@@ -433,7 +437,7 @@ class Outbox:
 
 
 def _own_keys(keys: Keys, books: Mapping[str, Book]) -> frozenset[str]:
-    """The bot's key and those it had before. A message to itself would come back to it, and nobody reads it."""
+    """Return the bot's key and its former keys. A message to itself would come back, and nobody reads it."""
     return frozenset({keys.pubkey}.union(*(book.former_bots for book in books.values())))
 
 
@@ -459,12 +463,12 @@ def _sealed(row: StillOwed) -> Sealed | None:
 
 
 def signed_body(event: VerifiedEvent) -> bytes:
-    """An event that is signed already, as an outbox row keeps it until relays have it."""
+    """Return a signed event as an outbox row keeps it until relays have it."""
     return orjson.dumps({"event": event.plain()})
 
 
 def message_body(message: Message, at: int) -> bytes:
-    """A message of no entry, an answer or an alarm, as an outbox row keeps it until relays have it."""
+    """Return a message without an entry, an answer or an alert, as an outbox row keeps it until relays have it."""
     return orjson.dumps(
         {
             "name": message.name,

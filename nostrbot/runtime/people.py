@@ -1,8 +1,8 @@
 """People: what they say, taken into a turn.
 
-What lives here: how far a command goes, which books it concerns, what follows from it in others, and its answer. What does
-not: opening and reading it (intake.py beside this), who says too much (hearing.py), deciding (core/engine.py), and questions
-(answers.py). What a command needs stands in its row (core/commands/specs.py). docs/protocol.md section 6.
+What lives here: how far a command goes, which books it concerns, what follows from it in others, and its answer. What
+does not: opening and reading it (intake.py beside this), who says too much (hearing.py), deciding (core/engine.py), and
+questions (answers.py). The row of a command says what it needs (core/commands/specs.py). docs/protocol.md section 6.
 """
 
 from collections.abc import Callable
@@ -97,7 +97,9 @@ class People:
             turn.questions.append((Question(said, one.given.author, one.standing, now), one.given))
 
     def _find_refusal(self, one: Opened, said: Command | Misunderstood, now: int) -> CommandRefused | None:
-        """Why a command goes no further than the bookkeeper, or None: its age, its words, its author, the door."""
+        """Return why a command goes no further than the bookkeeper, or None: its age, its words, its author, the
+        door.
+        """
         standing = one.standing
         stale = check_fresh(one.given.created_at, now)
         if stale is not None:
@@ -112,7 +114,7 @@ class People:
         return SUSPENDED if suspended and said.spec.roles == BY_OPERATOR else None
 
     def _check_door(self, said: Command, standing: Standing, author: str) -> CommandRefused | None:
-        """What a single book cannot know: other operators' machines, and the world's time zones."""
+        """Check what a single book cannot know: other operators' machines, and the world's time zones."""
         keys = self._concerned(said, standing, author)
         if not self._shelf.closed_books.keys().isdisjoint(keys):
             return CommandRefused(Code.BOOK_CLOSED, "this book is closed for repair: only questions are answered")
@@ -135,7 +137,7 @@ class People:
         return None
 
     def _find_taken(self, said: Command, standing: Standing) -> CommandRefused | None:
-        """Why a key may not get the part that a command gives it, as far as the book that is asked cannot know.
+        """Return why a key may not get the part that a command gives it, for reasons that the book itself cannot know.
 
         Operators learn nothing here but that a key is a machine's somewhere: those are no secret, each signs in public.
         """
@@ -155,7 +157,7 @@ class People:
         return CommandRefused(Code.KEY_TAKEN, "this key is already a machine's: give each machine its own key")
 
     def _concerned(self, said: Command, standing: Standing, author: str) -> list[str]:
-        """The keys of the books a command concerns; the first one answers."""
+        """Return the keys of the books a command concerns; the first one answers."""
         books = self._shelf.books
         match said.spec.scope:
             case Scope.OWN:
@@ -191,7 +193,7 @@ class People:
             return
         view = outcome_view(home.book, author, said, decision.facts, at=at)
         if said.preview and form.shows_past:
-            # What is shown of the past is looked up beside the sales, as for a question.
+            # The past that it shows is looked up beside the sales, as for a question.
             rules = splits_as_set(home.book, said, decision.facts)
             turn.questions.append((Question(said, author, one.standing, now, Begun(view, rules)), given))
             return

@@ -1,7 +1,8 @@
-"""Recollection: what books must have at hand of their past before a turn is decided.
+"""Prefetch: the parts of their past that books must know before a turn is decided.
 
-What lives here: looking up exactly what inputs may repeat or are about, and filling each book's Recall with it. What does
-not: deciding (runtime/bookkeeper.py, core/), SQL (store/). An auditor, who reads everything, remembers by itself (audit/memory.py).
+What lives here: looking up exactly what inputs may repeat or are about, and filling each book's Recall with it. What
+does not: deciding (runtime/bookkeeper.py, core/), SQL (store/). An auditor, who reads everything, remembers by itself
+(audit/memory.py).
 """
 
 from collections.abc import Container, Mapping, Sequence
@@ -37,7 +38,9 @@ class Prefetch:
         self._closed = closed
 
     async def recall(self, opened: Sequence[Opened]) -> set[str]:
-        """Fill the books' recall with what these inputs may repeat or are about; returns the commands already answered."""
+        """Fill the books' recall with what these inputs may repeat or are about; returns the commands already
+        answered.
+        """
         reports = [one for one in opened if isinstance(one.said, Sale | Refusal)]
         commands = [one for one in opened if isinstance(one.said, Command | Misunderstood)]
         hashes = [one.said.payment_hash for one in reports if isinstance(one.said, Sale)]
@@ -57,7 +60,8 @@ class Prefetch:
         await self._recall_dossiers(paid)
         if not commands:
             return set()
-        # What had an effect is in the journal for ever; of the others it is noted for a while that they were answered.
+        # An input that had an effect is in the journal for ever; of the others it is noted for a while that they were
+        # answered.
         done = {event_id for entry in stored if (event_id := effect_id(entry.plain()["input"])) is not None}
         asked = [one.given.id for one in commands]
         return await self._queries.answered(asked) | done.intersection(asked)
@@ -132,7 +136,7 @@ def _remember(book: Book, stored: StoredEntry) -> None:
 
 
 async def carried_input(queries: Queries, batch: Batch, key: str, seq: int) -> Signed:
-    """The input of an entry, of this batch or of the journal, as it is carried into another book."""
+    """Return the input of an entry, of this batch or of the journal, to be carried into another book."""
     for entry in batch.entries:
         if (entry.book, entry.seq) == (key, seq):
             assert isinstance(entry.given, Signed), "a preference and a fee are commands"

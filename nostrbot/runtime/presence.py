@@ -1,7 +1,7 @@
 """Presence: how the bot is found by others, and where it takes messages to.
 
-What lives here: publishing the bot's profile and relay lists, asking for what it wants to hear of, and noting where people
-read. What does not: what is asked for (subscriptions.py beside this), whose lists say what, and going there
+What lives here: publishing the bot's profile and relay lists, asking for what it wants to hear of, and noting where
+people read. What does not: what is asked for (subscriptions.py beside this), whose lists say what, and going there
 (relays/recipients/).
 """
 
@@ -24,7 +24,7 @@ from nostrbot.store.queries import Queries
 
 
 class Presence:
-    """Where the bot is found, and where others are."""
+    """The bot's profile and relay lists, and the relay lists of others."""
 
     def __init__(
         self, keys: Keys, pool: Pool, courier: Courier | None, clock: Callable[[], int], relays: Sequence[RelayConfig]
@@ -45,14 +45,14 @@ class Presence:
         )
 
     def note_list(self, event: VerifiedEvent) -> bool:
-        """Note where people read; False for what says nothing of that. No more comes of it."""
+        """Note where people read; False for an event that does not say. It has no other effect."""
         if event.kind not in LISTS:
             return False
         self._announcements.note(event)
         return True
 
     def carry(self, message: VerifiedEvent) -> None:
-        """A message goes to our write relays: take it to where its recipient reads, too."""
+        """Take a message that goes to our write relays to its recipient's relays, too."""
         if self._courier is not None:
             self._courier.deliver(message, self._announcements.urls_for(message))
 
@@ -61,7 +61,7 @@ class Presence:
         last = None
         with contextlib.suppress(DBAPIError):
             last = await queries.runtime("announced")
-        # Of two lists of one second relays may keep the old one.
+        # Relays may keep the older of two lists of one second.
         at = self._clock() if last is None else max(self._clock(), last["at"] + 1)
         announced = own_announcements(self._keys, self._relays, at)
         digest = digest_of(announced, self._relays)

@@ -1,7 +1,8 @@
-"""Allowances: how much one key may ask of the bot before it must wait.
+"""Rate limits: how much one key may ask of the bot before it must wait.
 
 What lives here: a bucket of tokens per key, in whole tokens and whole seconds. What does not: what a token is for
-(runtime/hearing.py, runtime/bookkeeper.py). faults.md row 46: one who floods is slowed down, everybody else is served as before.
+(runtime/hearing.py, runtime/bookkeeper.py). faults.md row 46: one who floods is slowed down, everybody else is served
+as before.
 """
 
 from collections import OrderedDict
@@ -19,7 +20,7 @@ class TokenBucket:
         self._buckets: OrderedDict[str, tuple[int, int]] = OrderedDict()  # key -> tokens left, as of which second
 
     def take(self, key: str, now: int, count: int = 1) -> bool:
-        """Take so many tokens of a key's at unix seconds `now`; False, and none is taken, when there are fewer.
+        """Take this many tokens of a key at unix seconds `now`; False, and none is taken, if there are fewer.
 
         A clock that steps back gives none; time is counted on from there.
         """

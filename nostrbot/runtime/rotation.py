@@ -1,11 +1,11 @@
-"""Rotation: a bot's home gets another key, in steps of which each may be taken again.
+"""Rotation: a bot's home gets another key, in steps that may each be repeated.
 
-What lives here: the next key, the statement about it, and entering a countersigned one in every book and in the home. What
-does not: what it takes to be one (core/platform/succession.py), the books' part (core/engine.py), publishing (runtime/outbox.py, at the next
-start), the home's lock (cli/). docs/protocol.md sections 7 and 8; faults.md row 47.
+What lives here: the next key, the statement about it, and entering a countersigned one in every book and in the home.
+What does not: what it takes to be one (core/platform/succession.py), the books' part (core/engine.py), publishing
+(runtime/outbox.py, at the next start), the home's lock (cli/). docs/protocol.md sections 7 and 8; faults.md row 47.
 
-First the books, in one transaction, then the files; `finish` again goes on wherever it was cut short. In between the bot does
-not start: its books have the new key and its home the old one.
+First the books, in one transaction, then the files; `finish` again goes on wherever it was cut short. In between the
+bot does not start: its books have the new key and its home the old one.
 """
 
 import secrets
@@ -42,7 +42,7 @@ class NextKey:
         self._known: tuple[tuple[int, int], str | None] = ((0, 0), None)
 
     def __call__(self) -> str | None:
-        """The key as the home has it just now."""
+        """Return the key as the home has it just now."""
         try:
             found = self._home.next_key_file.stat()
         except OSError:
@@ -93,7 +93,7 @@ async def finish(home: Home, store: Store, succession: Succession, passphrase: s
 
 
 async def _enter(store: Store, books: dict[str, LiveBook], succession: Succession, now: int) -> None:
-    """An entry in every book, and both announcements, in one transaction."""
+    """Enter the rotation in every book, and owe both announcements, in one transaction."""
     batch = Batch()
     _, row = await store.queries.outbox_state()
     for event in (succession.statement, succession.event):
@@ -119,7 +119,7 @@ async def _enter(store: Store, books: dict[str, LiveBook], succession: Successio
 
 
 def _swap_keys(home: Home, old: str) -> None:
-    """The old key keeps a name of its own before its place is taken: at no moment is there none, or one lost."""
+    """Rename the old key before the new one takes its place: at no moment is a key missing or lost."""
     retired = home.retired_key_file(old)
     try:
         if not retired.exists():

@@ -1,7 +1,7 @@
-"""The sale log: what the bot's log says of a sale beside what the journal keeps.
+"""The sale log: the bot's log lines about sales, beside what the journal keeps.
 
-What lives here: warnings of a machine's clock, of a rejected sale, and of a fee out of tolerance. What does not: what operators are
-told (messages/alerts.py). Acceptance S17.
+What lives here: warnings of a machine's clock, of a rejected sale, and of a fee out of tolerance. What does not: what
+operators are told (messages/alerts.py). Acceptance S17.
 """
 
 from loguru import logger

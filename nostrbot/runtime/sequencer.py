@@ -1,8 +1,8 @@
 """The sequencer: has turns taken and commits them, whatever becomes of the database meanwhile.
 
 What lives here: a turn tried together, again, or one event at a time; books thrown away and loaded again when a commit
-failed; the one lock under which anything is committed. What does not: deciding (runtime/bookkeeper.py), when there is a turn to take and
-what follows from it (bot.py), SQL (store/).
+failed; the one lock under which anything is committed. What does not: deciding (runtime/bookkeeper.py), when there is a
+turn to take and what follows from it (bot.py), SQL (store/).
 """
 
 import asyncio
@@ -49,7 +49,7 @@ ANSWERS_KEPT_S = 7 * DAY_S
 
 
 class TurnTrouble(Enum):
-    """Why a turn was not committed."""
+    """The reasons why a turn was not committed."""
 
     DATABASE = auto()  # it cannot be written just now
     OURS = auto()  # an event we cannot decide
@@ -57,16 +57,16 @@ class TurnTrouble(Enum):
 
 
 class DeliveryNotes(Protocol):
-    """Who knows what was delivered since the last commit: the outbox."""
+    """The source of deliveries since the last commit: the outbox."""
 
     def take_delivered(self) -> Delivered:
-        """What is to be noted with the next commit."""
+        """Take what the next commit must note."""
 
     def put_back(self, delivered: Delivered) -> None:
-        """That commit failed."""
+        """Take them back: that commit failed."""
 
     def books_changed(self, books: Mapping[str, Book]) -> None:
-        """The books were loaded again."""
+        """Take the books that were loaded again."""
 
 
 class Sequencer:
@@ -84,7 +84,8 @@ class Sequencer:
         next_bot: Callable[[], str | None] = no_key,
         is_believed: Callable[[int], bool] = lambda _now: True,
     ) -> None:
-        """`bot`, `platform`: their keys (hex). Nothing is tried again once `stopping` is set. `next_bot`: see Desk.
+        """`bot`, `platform`: their keys (hex). Nothing is tried again once `stopping` is set. `next_bot`: see
+        Bookkeeper.
 
         `is_believed`: asked before each turn whether this is the time; by another nothing is decided.
         """
@@ -105,7 +106,7 @@ class Sequencer:
         self.turns = 0  # how many changed a book
         self.is_adrift = False  # the books in memory hold what the journal does not: a turn failed while we stop
         self.troubles = Troubles()
-        self.last_failure: str | None = None  # why the last turn was not committed; None: it was
+        self.last_failure: str | None = None  # why the last turn was not committed; None if it was
         self._failed_in, self._failed_for = ROOT, ""  # of the last turn that failed: which book, which error
 
     @property
@@ -115,10 +116,11 @@ class Sequencer:
         return self._bookkeeper
 
     async def load(self) -> None:
-        """Load the books as they are kept. The first time all that is kept is examined, and a book with a flaw is closed.
+        """Load the books as they are kept. The first time all that is kept is examined, and a book with a flaw is
+        closed.
 
-        Later only the books are loaded that the failed turn may have changed in memory. Raises DBAPIError, and BooksError
-        where so much is damaged that there are no books, or they are another bot's.
+        Later only the books are loaded that the failed turn may have changed in memory. Raises DBAPIError, and
+        BooksError where so much is damaged that there are no books, or they are another bot's.
         """
         before = self._bookkeeper
         known = {} if before is None else {key: one for key, one in before.live.items() if key not in before.changed}
@@ -151,7 +153,8 @@ class Sequencer:
     ) -> None:
         """Take what waits in the inbox, turn after turn, until cancelled: a turn that began is finished first.
 
-        `is_noted`: takes what is not for any book, if an event is that. `follow_up`: told of each turn after its commit.
+        `is_noted`: takes what is not for any book, if an event is that. `follow_up`: told of each turn after its
+        commit.
         """
         while True:
             waiting = [await inbox.get()]
@@ -182,7 +185,8 @@ class Sequencer:
     async def take(self, items: Sequence[Item]) -> AsyncGenerator[Turn, None]:
         """Decide and commit what has arrived, in order, together if that goes well and one by one if it does not.
 
-        Yields each turn after its commit. Raises FenceError when another writer was here, BooksError when no book is sound.
+        Yields each turn after its commit. Raises FenceError when another writer was here, BooksError when no book is
+        sound.
         """
         waiting = deque([list(items)])
         while waiting:
@@ -206,9 +210,10 @@ class Sequencer:
                 self._set_aside(group[0])
 
     def _set_aside(self, item: Item) -> None:
-        """Go on without what cannot be decided. An observation stays with its source, and its book is closed: who else would say it?
+        """Go on without what cannot be decided. An observation stays with its source, and its book is closed: who else
+        would say it?
 
-        What is due by the clock is due again, later and later.
+        Work that is due by the clock is due again, later and later.
         """
         if not isinstance(item, Handed):
             self.bookkeeper.refuse(Refusal(Reason.SET_ASIDE), item)
@@ -230,7 +235,9 @@ class Sequencer:
                 item.tell(is_held=is_held)
 
     def note_trouble(self, key: str, work: Work, why: str) -> None:
-        """Note that this work failed in a book; one that is not there (its opening failed) is the root book's trouble."""
+        """Note that this work failed in a book; one that is not there (its opening failed) is the root book's
+        trouble.
+        """
         book = key if key in self.bookkeeper.books else ROOT
         running = asyncio.get_running_loop().time()
         self.troubles.note(book, work, why, now=self._clock(), running=running)
@@ -290,7 +297,7 @@ class Sequencer:
         return await self.bookkeeper.take(items, lambda: now)
 
     async def _try_turn(self, decide: Callable[[int], Awaitable[Turn]]) -> Turn | TurnTrouble:
-        """One commit, or none and the books as they were: they are loaded again whenever something went wrong."""
+        """Commit a turn, or leave the books as they were: they are loaded again if anything went wrong."""
         trouble = TurnTrouble.OURS
         async with self.lock:
             if self.is_adrift:  # what went on from there would leave a hole in the chain

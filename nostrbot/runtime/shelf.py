@@ -1,8 +1,8 @@
 """The shelf: the live books, and sealing into them.
 
-What lives here: the books that a turn works with, which of them it has touched, and entering what was decided into a turn's
-batch. What does not: deciding (core/), who works with them (bookkeeper.py, people.py, machines.py and carrying.py beside
-this), committing (sequencer.py).
+What lives here: the books that a turn works with, which of them it has touched, and entering what was decided into a
+turn's batch. What does not: deciding (core/), who works with them (bookkeeper.py, people.py, machines.py and
+carrying.py beside this), committing (sequencer.py).
 """
 
 from collections import Counter
@@ -26,7 +26,7 @@ from nostrbot.runtime.turn import Turn, answer_message
 from nostrbot.store.batch import Owed
 from nostrbot.store.store import LiveBook
 
-SNAPSHOT_EVERY_ENTRIES = 5_000  # folding so many entries at a start takes about a second
+SNAPSHOT_EVERY_ENTRIES = 5_000  # folding this many entries at a start takes about a second
 
 
 class Shelf:
@@ -46,7 +46,7 @@ class Shelf:
         self.changed: set[str] = set()
 
     def book_opened(self, key: str) -> LiveBook:
-        """The live book of this key, made empty where there is none yet."""
+        """Return the live book of this key; it is made empty if there is none yet."""
         if key not in self.live:
             root = self.books[ROOT]
             book = Book(root.bot, key, root.platform)
@@ -112,7 +112,7 @@ class Shelf:
                     turn.no_snapshot[key] = type(error).__name__
 
     def new_row(self) -> int:
-        """The next id of the outbox."""
+        """Return the next id of the outbox."""
         row = self._next_row
         self._next_row += 1
         return row

@@ -1,8 +1,10 @@
 """Side by side: jobs that live and end together.
 
-What lives here: running them, and with what error they end. What does not: the jobs (bot.py, runtime/answers.py). docs/architecture.md.
+What lives here: running them, and with what error they end. What does not: the jobs (bot.py, runtime/answers.py).
+docs/architecture.md.
 
-Not asyncio.TaskGroup: it wraps what ended a job into a group, and whoever waits for a FenceError by name does not find it there.
+Not asyncio.TaskGroup: it wraps what ended a job into a group, and whoever waits for a FenceError by name does not find
+it there.
 """
 
 import asyncio

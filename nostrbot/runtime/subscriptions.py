@@ -29,7 +29,7 @@ def wanted_subscriptions(
 ) -> dict[str, Subscription]:
     """Ask for commands from anyone (a stranger is counted), for reports of these machines, and where these people read.
 
-    What the bot cannot do without comes first: a relay that takes few subscriptions takes the first.
+    The essential subscriptions come first: a relay that takes few subscriptions takes the first.
     """
     to_bot = frozenset({bot})
     commands = Filter(kinds={kinds.DIRECT_MESSAGE}, p_tags=to_bot)
@@ -63,7 +63,7 @@ def _kept(one: Filter) -> Subscription:
 
 
 def _chunks(authors: Iterable[str]) -> Iterable[tuple[int, Sequence[str]]]:
-    """As many authors as fit in a filter, and how many came before them."""
+    """Yield as many authors as fit in a filter, and how many came before them."""
     ordered = sorted(authors)
     for start in range(0, len(ordered), AUTHORS_PER_FILTER_MAX):
         yield start, ordered[start : start + AUTHORS_PER_FILTER_MAX]

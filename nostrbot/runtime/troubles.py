@@ -1,11 +1,11 @@
 """Troubles: what is wrong with single books while the bot runs, for the book's operator, `status` and metrics.
 
 What lives here: which work of which book fails, since when, when it is tried again, and the words its operator is told.
-What does not: noticing a failure (runtime/sequencer.py, runtime/notary.py, runtime/alerting.py, runtime/outbox.py), sending the words (bot.py), closed books
-(runtime/bookkeeper.py). docs/protocol.md section 6; faults.md rows A1, A4.
+What does not: noticing a failure (runtime/sequencer.py, runtime/notary.py, runtime/alerting.py, runtime/outbox.py),
+sending the words (bot.py), closed books (runtime/bookkeeper.py). docs/protocol.md section 6; faults.md rows A1, A4.
 
-A fault in one book is the trouble of that book alone. The work that failed is tried again, later each time, and no other book
-waits for it. Times between attempts are measured by the clock that only ever runs on.
+A fault in one book is the trouble of that book alone. The work that failed is tried again, later each time, and no
+other book waits for it. Times between attempts are measured by the clock that only ever runs on.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,12 +17,13 @@ from nostrbot.messages.receipts import Message, direct_message
 
 RETRY_FIRST_S, RETRY_MAX_S = 30.0, 3_600.0  # doubled after each failure
 EVENT_LASTS_S = 3_600.0  # an event that was set aside has no next attempt: the book counts as in trouble for so long
-# An operator hears of a trouble when it begins, once a day, and when it is over; of one that comes and goes once an hour.
+# An operator hears of a trouble when it begins, once a day, and when it is over; of one that comes and goes once an
+# hour.
 TELL_AGAIN_S, TELL_ANEW_S = 24 * 3_600, 3_600
 
 
 class Work(StrEnum):
-    """What may fail in one book."""
+    """The kinds of work that may fail in one book."""
 
     EVENT = "event"
     TICK = "tick"
@@ -71,7 +72,8 @@ class BookTrouble:
         why: the class of the error; its own words may hold something private.
         since: when it began, unix seconds; count: how often it failed since.
         failed_at, retry_at: the last failure and the next attempt, in seconds of the running clock.
-        told_at: when its operator was told last, unix seconds; None: never. told_count: of how many failures since it began.
+        told_at: when its operator was told last, unix seconds; None if never. told_count: of how many failures since it
+            began.
         is_over: it was, and may come again.
     """
 
@@ -87,7 +89,7 @@ class BookTrouble:
     is_over: bool = False
 
     def words(self) -> str:
-        """What is wrong, in one line."""
+        """Say what is wrong, in one line."""
         return f"{_WORDS[self.work][0]} ({self.why})"
 
 

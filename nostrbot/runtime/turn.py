@@ -1,7 +1,7 @@
-"""A turn: what one look at what has arrived came to.
+"""A turn: the result of one look at what has arrived.
 
-What lives here: the batch to commit, and what follows from it once it is committed. What does not: deciding (core/), who takes
-a turn (runtime/bookkeeper.py), and its commit (runtime/sequencer.py).
+What lives here: the batch to commit, and what follows from it once it is committed. What does not: deciding (core/),
+who takes a turn (runtime/bookkeeper.py), and its commit (runtime/sequencer.py).
 """
 
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from nostrbot.store.batch import Batch
 
 @dataclass(slots=True)
 class Turn:
-    """What one turn came to: a batch to commit, and what to say and to look up once it is committed."""
+    """The result of one turn: a batch to commit, and what to say and look up once it is committed."""
 
     batch: Batch = field(default_factory=Batch)
     entries: dict[tuple[str, int], Sealed] = field(default_factory=dict)
@@ -25,5 +25,5 @@ class Turn:
 
 
 def answer_message(given: Signed, text: str) -> Message:
-    """The answer to a command, the same way the command came."""
+    """Return the answer to a command, in the scheme of the command."""
     return direct_message(given.author, f"answer:{given.id}", text, given.scheme, in_reply_to=given.id)

@@ -1,7 +1,8 @@
 """Unread reports: the list that an operator finds in `worklist`, kept beside the books.
 
-What lives here: what arrives, is booked or dismissed, put into the list, with the rows of the commit that keeps it. What does
-not: what the list is (core/atm/unread.py), and when (runtime/bookkeeper.py). docs/protocol.md sections 3.1 and 6.
+What lives here: what arrives, is booked or dismissed, put into the list, with the rows of the commit that keeps it.
+What does not: what the list is (core/atm/unread.py), and when (runtime/bookkeeper.py). docs/protocol.md sections 3.1
+and 6.
 """
 
 from collections.abc import MutableMapping
@@ -60,7 +61,7 @@ class UnreadReports:
         return text
 
     def forget(self, book: Book, fact: Fact, batch: Batch) -> None:
-        """A sale has come to a settlement, by a good report or by its operator's word.
+        """Forget a report whose sale has come to a settlement, by a good report or by its operator's word.
 
         Of that machine alone: a payment hash is whatever a report says, and one machine's must not hide another's.
         """
@@ -69,7 +70,7 @@ class UnreadReports:
             self._keep(book.key, fact.machine, without_sale(known, fact.sale.payment_hash), batch, are_dealt=True)
 
     def dismiss(self, book: Book, said: Command, batch: Batch) -> str:
-        """The operator has dealt with a report; returns the answer. No entry: nothing was booked, and nothing is."""
+        """Note that the operator has dealt with a report; returns the answer. No entry: nothing is booked."""
         before = {machine: self._of(book, machine) for machine in book.machines}
         after = {machine: without_event(unread, said.args["event"]) for machine, unread in before.items()}
         if after == before:
@@ -89,7 +90,7 @@ class UnreadReports:
     def _keep(
         self, key: str, machine: str, unread: tuple[UnreadSale, ...], batch: Batch, *, are_dealt: bool = False
     ) -> None:
-        """Keep a machine's list; `are_dealt`: what is no longer on it was dealt with, and comes back no more."""
+        """Keep a machine's list; `are_dealt`: reports no longer on it were dealt with, and do not come back."""
         place = (key, machine)
         before = self._sightings.get(place, UNSEEN)
         if unread != before.unread:
