@@ -1,1 +1,1 @@
-"""Where entries and projections are kept: SQLAlchemy Core tables, migrations, one writer."""
+"""The store: entries and projections in SQLAlchemy Core tables, migrations, one writer."""

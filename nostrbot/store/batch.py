@@ -33,7 +33,7 @@ Row = tuple[object, ...]
 
 
 class Owed(NamedTuple):
-    """One row of the outbox: the messages of an entry, or the one in `body`: an answer, an alarm or a checkpoint."""
+    """One row of the outbox: the messages of an entry, or the one in `body`: an answer, an alert or a checkpoint."""
 
     id: int
     book: str | None
@@ -86,7 +86,7 @@ class CheckpointRow:
 
 @dataclass(slots=True)
 class Batch:
-    """What one commit writes. Books are named by key; the writer knows their numbers."""
+    """The writes of one commit. Books are named by key; the writer knows their numbers."""
 
     entries: list[Entry] = field(default_factory=list)
     balances: dict[tuple[str, str, str], int] = field(default_factory=dict)  # (book, account, unit): what they are now
@@ -119,14 +119,14 @@ class Batch:
 
 
 def entry_row(number: int, entry: Entry) -> Row:
-    """The journal's row; `number` is the book's."""
+    """Return the journal's row; `number` is the book's."""
     given = entry.given
     event_id = None if given.id is None else bytes.fromhex(given.id)
     return (number, entry.seq, entry.at, bytes.fromhex(entry.hash), event_id, entry.body)
 
 
 def settlement_row(number: int, fact: SettlementFact, takings: Takings, seq: int, at: int) -> Row:
-    """The projection of one settlement, at its birth, with its figures."""
+    """Return the projection of one settlement, at its birth, with its figures."""
     accepted = not isinstance(fact, SettlementRejected)
     payment_hash = bytes.fromhex(fact.sale.payment_hash)
     figures = takings.body()
@@ -134,13 +134,13 @@ def settlement_row(number: int, fact: SettlementFact, takings: Takings, seq: int
 
 
 def leg_row(number: int, settlement: int | None, machine: str, leg: Leg, seq: int) -> Row:
-    """The projection of one leg, as it is made."""
+    """Return the projection of one leg, as it is made."""
     kind, status = leg.type.value, leg.status.value
     return (number, leg.number, settlement, machine, leg.lp, kind, status, leg.sats, leg.fiat_minor, seq, None)
 
 
 class Outcome(NamedTuple):
-    """What projections are made of an entry: the id that its event is known by, and what was decided."""
+    """The source of an entry's projections: the id its event is known by, and what was decided."""
 
     seq: int
     at: int

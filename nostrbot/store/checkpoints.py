@@ -21,13 +21,13 @@ class StoredCheckpoint:
 
 
 class Checkpoints:
-    """Checkpoints of books, each question on a connection of its own."""
+    """Checkpoints of books, each question on its own connection."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
     async def newest(self) -> dict[str, StoredCheckpoint]:
-        """The newest checkpoint of every book that has one, by the book's key; without leaves."""
+        """Return the newest checkpoint of every book that has one, by the book's key; without leaves."""
         last = select(checkpoint.c.book, func.max(checkpoint.c.number).label("number"))
         newest = last.group_by(checkpoint.c.book).subquery()
         on = (checkpoint.c.book == newest.c.book) & (checkpoint.c.number == newest.c.number)
@@ -39,7 +39,7 @@ class Checkpoints:
             return {row.key: StoredCheckpoint(row.number, row.event) for row in rows}
 
     async def of(self, key: str, *, seq: int | None = None) -> StoredCheckpoint | None:
-        """The newest checkpoint of a book, or the newest of those after entry `seq`; with its leaves."""
+        """Return the newest checkpoint of a book, or the newest of those after entry `seq`; with its leaves."""
         conditions: list[ColumnElement[bool]] = [book.c.key == key]
         if seq is not None:
             conditions.append(checkpoint.c.seq == seq)

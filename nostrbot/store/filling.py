@@ -1,8 +1,8 @@
-"""Filling: the sums of a home of before, made from its journal in the transaction that gives it their tables.
+"""Filling: the sums of an older home, made from its journal in the transaction that adds their tables.
 
-What lives here: reading entries and adding up what they change. What does not: how sums are made (sums.py), and making all
-projections again (rebuilding.py). An entry that cannot be read ends the filling of its book: the start that comes next finds
-what is wrong with it, and closes it (integrity.py).
+What lives here: reading entries and adding up what they change. What does not: how sums are made (sums.py), and making
+all projections again (rebuilding.py). An entry that cannot be read ends the filling of its book: the start that comes
+next finds what is wrong with it, and closes it (integrity.py).
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def fill_sums(connection: Connection) -> None:
 
 
 def _news_of(connection: Connection, number: int) -> Iterator[News]:
-    """What the entries of a book change, some at a time."""
+    """Yield what the entries of a book change, some at a time."""
     after = 0
     while True:
         rows = connection.exec_driver_sql(_ENTRIES, (number, after, ENTRIES_AT_ONCE)).fetchall()

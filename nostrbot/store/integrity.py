@@ -1,11 +1,12 @@
 """Integrity: what a start looks at before it believes what is kept.
 
-What lives here: finding damage, in the file, in the chains, and between the chains and what was made from them. What does
-not: what becomes of a book with a flaw (store.py, runtime/bookkeeper.py), and making projections again (rebuilding.py).
+What lives here: finding damage, in the file, in the chains, and between the chains and what was made from them. What
+does not: what becomes of a book with a flaw (store.py, runtime/bookkeeper.py), and making projections again
+(rebuilding.py).
 
-All of it is one walk over the database, before any work is taken: some two seconds for a hundred thousand settlements of ten LPs.
-A sample, or a look after the start, would ack sales that a damaged book cannot be trusted with. What entries say is looked into only
-for what repeats are known by; deciding them again is the auditor's work (audit/).
+All of it is one walk over the database, before any work is taken: some two seconds for a hundred thousand settlements
+of ten LPs. A sample, or a look after the start, would ack sales that a damaged book cannot be trusted with. The content
+of entries is read only for the keys that repeats are known by; deciding them again is the auditor's work (audit/).
 """
 
 import re
@@ -87,7 +88,7 @@ _SALE_SUMS = "SELECT machine, status, sum(count) FROM {} WHERE book = ? GROUP BY
 _BALANCES = "SELECT account, unit, amount FROM balance WHERE book = ?"
 _NEWEST_CHECKPOINT = "SELECT seq, event FROM checkpoint WHERE book = ? ORDER BY number DESC LIMIT 1"
 _HASH = "SELECT hash FROM entry WHERE book = ? AND seq = ?"
-# What was promised or kept of an entry that is no more: the end of the chain is gone.
+# Promises and copies of an entry that is gone: the end of the chain is gone.
 _HIGHEST = """
 SELECT max(seq) FROM (
 SELECT max(seq) AS seq FROM snapshot WHERE book = :book UNION ALL SELECT max(seq) FROM checkpoint WHERE book = :book
@@ -96,7 +97,7 @@ UNION ALL SELECT max(seq) FROM outbox WHERE book = :book)
 
 
 def find_flaws(path: Path, books: Mapping[str, Book]) -> dict[str, str]:
-    """What is wrong with a database, by the key of the book that must not be gone on with: why, and what to do.
+    """Find the flaws of a database, by the key of the book that must not go on: why, and what to do.
 
     `books`: as they were folded from it. Damage that is no single book's is every book's. Raises sqlite3.Error when not
     even the names of the books can be read, FenceError when another bot has opened a book since they were folded.
@@ -120,7 +121,7 @@ def check_journal(path: Path) -> None:
 
 
 def _page_damage(path: Path) -> str | None:
-    """What is wrong with the file's pages."""
+    """Return what is wrong with the file's pages."""
     with closing(_reading(path)) as connection:
         try:
             [(found,)] = connection.execute("PRAGMA quick_check(1)").fetchall()
@@ -162,7 +163,7 @@ def _reading(path: Path) -> sqlite3.Connection:
 
 
 def _check_books(connection: sqlite3.Connection) -> dict[str, int]:
-    """Every book's number. Raises BooksError where one is missing, or rows are of books that are not there."""
+    """Return every book's number. Raises BooksError if one is missing, or rows belong to unknown books."""
     numbers: dict[str, int] = dict(connection.execute("SELECT key, id FROM book").fetchall())
     named = all(isinstance(key, str) for key in numbers) and (not numbers or ROOT in numbers)
     if not named or sorted(numbers.values()) != list(range(1, len(numbers) + 1)):
@@ -204,7 +205,9 @@ def _check_chain(
 
 
 def _is_linked(body: bytes, seq: int, at: int, prev: str) -> bool:
-    """Whether an entry is the one after `prev`. Canonical bytes begin with the time and end with these: no more is read."""
+    """Whether an entry follows `prev`. Canonical bytes begin with the time and end with both hashes: the rest is not
+    read.
+    """
     end = _END.search(body, max(0, len(body) - _END_BYTES_MAX))
     return end is not None and end.group(1, 3) == (prev.encode(), b"%d" % seq) and body.startswith(b'{"at":%d,' % at)
 
@@ -226,7 +229,7 @@ def _check_end(connection: sqlite3.Connection, number: int, entries: int) -> Non
 
 
 def _head_signed(signed: bytes) -> tuple[bytes] | None:
-    """The hash that a checkpoint names; None when it is damaged."""
+    """Return the hash that a checkpoint names; None if it is damaged."""
     try:
         event = read_event(orjson.loads(signed))
     except orjson.JSONDecodeError:
@@ -236,10 +239,10 @@ def _head_signed(signed: bytes) -> tuple[bytes] | None:
 
 
 class _Index:
-    """By what the past is looked up before a turn: events, payment hashes, what became of a settlement.
+    """The indexes that a turn's past is looked up by: events, payment hashes, what became of a settlement.
 
-    Compared with the entries it was made from, as they are read: were it wrong, a sale would be paid twice or refunded twice,
-    and no sum would show it.
+    Compared with the entries it was made from, as they are read: were it wrong, a sale would be paid twice or refunded
+    twice, and no sum would show it.
     """
 
     def __init__(self, connection: sqlite3.Connection, number: int) -> None:
@@ -283,7 +286,7 @@ class _Index:
 
 
 def _is_born_so(row: tuple[Any, ...], at: int, body: bytes) -> bool:
-    """Whether a settlement's row says what the entry does that it was born in: its birth is the first fact of its kind."""
+    """Whether a settlement's row agrees with the entry of its birth, the first fact of its kind."""
     born_at, machine, payment_hash, accepted = row
     return (
         isinstance(payment_hash, bytes)
@@ -310,7 +313,9 @@ def _check_projections(connection: sqlite3.Connection, number: int, entries: int
 
 
 def _check_sums(connection: sqlite3.Connection, number: int) -> None:
-    """Raise BooksError unless the sums come to what they are sums of. Which quarter each is in, only rebuilding looks at."""
+    """Raise BooksError unless the sums come to what they are sums of. Which quarter each is in, only rebuilding looks
+    at.
+    """
     expected = {}
     for what, which in _COUNTED.items():  # one narrow walk each: all at once takes five times as long
         [(count, *halves)] = connection.execute(_OF_LEGS.format(which), (number,))

@@ -1,10 +1,10 @@
 # ruff: noqa: S608 - the words that are put into statements are ours
 """Leg sums: what legs come to, from the sums that are kept of them.
 
-What lives here: sums over an LP's legs and over what was paid apart from settlements, for any span of time that begins and
-ends on a quarter of an hour. What does not: how sums are kept (sums.py), the legs themselves (queries.py) and what the sums
-are for (reading/). A span is read as months and the quarters at its ends, so an answer costs what it shows and not what
-there ever was. Halves are put together here, so sums are exact however large.
+What lives here: sums over an LP's legs and over what was paid apart from settlements, for any span of time that begins
+and ends on a quarter of an hour. What does not: how sums are kept (sums.py), the legs themselves (queries.py) and what
+the sums are for (reading/). A span is read as months and the quarters at its ends, so an answer costs what it shows and
+not what there ever was. Halves are put together here, so sums are exact however large.
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,7 +27,7 @@ _made, _reversed, _named = entry.alias("made"), entry.alias("reversed"), leg.ali
 
 @dataclass(frozen=True, slots=True)
 class LegSum:
-    """What legs of one machine and type come to. `fiat_minor` is 0 where no cash is involved."""
+    """The sum of legs of one machine and type. `fiat_minor` is 0 if no cash is involved."""
 
     machine: str
     type: LegType
@@ -37,7 +37,7 @@ class LegSum:
 
 
 class SpanSum(NamedTuple):
-    """What legs come to in the span that was asked for by this name."""
+    """The sum of legs in the span that was asked for by this name."""
 
     span: str
     what: What
@@ -53,7 +53,7 @@ class Span(NamedTuple):
 
 
 class Bought(NamedTuple):
-    """When an LP bought first and last at a machine, of what it may keep."""
+    """The times when an LP bought first and last at a machine, of what it may keep."""
 
     machine: str
     first_at: int
@@ -71,7 +71,9 @@ class ReversedLeg(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """Rows of a sum table that are part of a span: they are added, or taken away from what a whole month has too much."""
+    """Rows of a sum table that are part of a span: they are added, or taken away from what a whole month has too
+    much.
+    """
 
     span: str
     sign: int
@@ -93,7 +95,7 @@ def pieces_of(spans: Iterable[Span]) -> tuple[list[Piece], list[Piece]]:
 
 
 def _nearest_month(at: int) -> int:
-    """The beginning of a month that is nearest: a local month begins some hours before or after one of UTC."""
+    """Return the nearest beginning of a month: a local month begins some hours before or after a UTC month."""
     if at >= ENDLESS:
         return ENDLESS
     before = month_of(at)
@@ -102,18 +104,18 @@ def _nearest_month(at: int) -> int:
 
 
 def _between(name: str, start: int, end: int) -> Piece:
-    """What lies between: to be added where `end` is later, to be taken away where it is earlier."""
+    """Yield what lies between: to be added if `end` is later, to be subtracted if it is earlier."""
     return Piece(name, 1, start, end) if start <= end else Piece(name, -1, end, start)
 
 
 class LegSums:
-    """Sums over legs, each on a connection of its own."""
+    """Sums over legs, each on its own connection."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
     async def in_spans(self, key: str, lp: str, spans: Sequence[Span], *whats: What) -> list[SpanSum]:
-        """What an LP's legs come to in each span, by machine and type, in order of these."""
+        """Return the sums of an LP's legs in each span, by machine and type, in order of these."""
         months, quarters = pieces_of(spans)
         sums: dict[tuple[str, str, str, str], list[int]] = {}
         for table, pieces in (("leg_month", months), ("leg_quarter", quarters)):
@@ -132,12 +134,12 @@ class LegSums:
         ]
 
     async def reach(self, key: str, lp: str) -> tuple[int, int] | None:
-        """When an LP's first leg was booked and when its last, whatever became of them; None without any."""
+        """Return when an LP's first and last leg were booked, whatever became of them; None without any."""
         [(first, last)] = await self._rows(_REACH, (key, lp))
         return None if first is None else (first, last)
 
     async def bought(self, key: str, lp: str) -> list[Bought]:
-        """When an LP bought first and last at each machine, of what it may keep."""
+        """Return when an LP bought first and last at each machine, of what it may keep."""
         purchases: dict[str, dict[str, list[Any]]] = {}
         for row in await self._rows(_STANDING.format(table="leg_month", within=""), (key, lp)):
             purchases.setdefault(row[0], {}).setdefault(row[1], []).append(row)
@@ -152,7 +154,7 @@ class LegSums:
         return [found[machine] for machine in sorted(found)]
 
     async def _edge(self, key: str, lp: str, months: Sequence[Any], *, newest: bool) -> int | None:
-        """The first or last time in months of one machine and type, down to the leg where some were taken back."""
+        """Return the first or last time in months of one machine and type, down to the leg if some were taken back."""
         standing = [row for row in months if row.count > row.taken]
         if not standing:
             return None
@@ -174,7 +176,9 @@ class LegSums:
         return int(last if newest else first)
 
     async def reversed_within(self, key: str, lp: str, start: int, end: int, *, limit: int) -> list[ReversedLeg]:
-        """The legs of an LP that were reversed from `start` to before `end`, newest first; skipped ones apart."""
+        """Return the legs of an LP that were reversed from `start` to before `end`, newest first; skipped ones
+        apart.
+        """
         numbers = await self._rows(_REVERSED_NUMBERS, (key, lp, start // QUARTER_S * QUARTER_S, end))
         low, high = numbers[0]
         if low is None:
@@ -190,7 +194,9 @@ class LegSums:
         return [ReversedLeg(*row) for row in rows]
 
     async def apart(self, key: str, *, since: int) -> list[LegSum]:
-        """What LPs were paid out of the operator's own sats since then: `dca` in fixed mode, `settlement` by hand."""
+        """Return what LPs were paid out of the operator's own sats since then: `dca` in fixed mode, `settlement` by
+        hand.
+        """
         whole = -(-since // QUARTER_S) * QUARTER_S
         sums: dict[tuple[str, LegType], list[int]] = {}
         for _, _, legs in await self.in_spans(key, NOBODY, [Span("", whole, ENDLESS)], What.APART):
@@ -202,7 +208,9 @@ class LegSums:
         return [LegSum(machine, kind, *values) for (machine, kind), values in sorted(sums.items())]
 
     async def pots(self, key: str, machines: Sequence[str], *, since: int) -> list[tuple[int, int]]:
-        """The operator's pots of these machines' settlements since then: (sats, how many settlements had that much)."""
+        """Return the operator's pots of these machines' settlements since then: (sats, number of settlements with that
+        pot).
+        """
         [(lowest,)] = await self._rows(_FIRST_POT, (key, since // QUARTER_S * QUARTER_S))
         if lowest is None:
             return []
@@ -229,14 +237,14 @@ class LegSums:
 
 
 def _number_of(key: str) -> ColumnElement[int]:
-    """The number of a book."""
+    """Return the number of a book."""
     return select(book.c.id).where(book.c.key == key).scalar_subquery()
 
 
 def _of_lp(key: str, lp: str, low: int, high: int) -> ColumnElement[bool]:
-    """An LP's legs of these numbers. They are looked up by number so that the narrow index that knows them is used.
+    """Return an LP's legs of these numbers. The look-up by number uses the narrow index that has them.
 
-    Asked for outright, SQLite reads all legs of the book: it knows no more of the one index than of the other.
+    Without that, SQLite reads all legs of the book: it cannot tell which index is better.
     """
     number = _number_of(key)
     named = select(_named.c.number).where(

@@ -1,4 +1,4 @@
-"""Lineage: which keys were before those in force, by the root book, so that whoever has an old one finds its book.
+"""Lineage: the keys before those in force, by the root book, so that whoever has an old key finds its book.
 
 What lives here: a book by any key its operator ever had; the bot a book was opened with. What does not: the facts
 (core/facts.py) and books as they are folded (store.py). The root book has a few entries an operator.
@@ -14,7 +14,7 @@ from nostrbot.store.queries import Queries
 
 
 async def book_of(queries: Queries, pubkey: str) -> str:
-    """The key of the book of an operator that has, or had, this key; the key itself where no other one is known."""
+    """Return the key of the book of an operator that has, or had, this key; the key itself if no other is known."""
     async for fields, _ in _root_facts(queries, OperatorReplaced.name):
         replaced = read_fact(fields)
         assert isinstance(replaced, OperatorReplaced), "asked for by its name"
@@ -24,7 +24,7 @@ async def book_of(queries: Queries, pubkey: str) -> str:
 
 
 async def first_bot(queries: Queries, book: str, bot: str) -> str:
-    """The bot that a book was opened with. `bot`: the key in force (hex)."""
+    """Return the bot that a book was opened with. `bot`: the key in force (hex)."""
     rotations = [event_id async for _, event_id in _root_facts(queries, BotRotated.name)]
     entries = [entry for entry in await queries.entries_of_events(rotations) if entry.book == book]
     for entry in sorted(entries, key=lambda entry: entry.seq):
@@ -35,7 +35,7 @@ async def first_bot(queries: Queries, book: str, bot: str) -> str:
 
 
 async def _root_facts(queries: Queries, name: str) -> AsyncIterator[tuple[dict[str, Any], str]]:
-    """The root book's facts of this name, each with the id of the event it was decided from."""
+    """Return the root book's facts of this name, each with the id of the event it was decided from."""
     async for entry in queries.entries(ROOT):
         content = entry.plain()
         for fields in content["facts"]:

@@ -62,7 +62,7 @@ class StoredEntry:
     body: bytes
 
     def plain(self) -> dict[str, Any]:
-        """The entry's content."""
+        """Return the entry's content."""
         content: dict[str, Any] = orjson.loads(self.body)
         return content
 
@@ -76,7 +76,7 @@ class StoredSettlement:
     changes: tuple[StoredEntry, ...]
 
     def dossier(self) -> Dossier:
-        """All that is known of it."""
+        """Read all that is known of it."""
         born = next(fact for fact in _facts_about(self.number, self.birth) if isinstance(fact, SettlementFact))
         dossier = Dossier(born, self.birth.seq, self.birth.at, self.birth.hash)
         facts = [
@@ -98,7 +98,7 @@ class StoredLeg(NamedTuple):
     made: StoredEntry
 
     def paid(self) -> PaidLeg:
-        """The leg as it stands, and what it is part of; the legs beside it are not read."""
+        """Return the leg as it stands, and what it is part of; the legs beside it are not read."""
         for fields in self.made.plain()["facts"]:
             mine = [leg for leg in fields.get("legs", ()) if leg["number"] == self.number]
             if mine:
@@ -137,7 +137,7 @@ _ENTRY = (book.c.key, entry.c.seq, entry.c.at, entry.c.hash, entry.c.body)
 
 def _stored(row: Sequence[Any]) -> StoredEntry:
     key, seq, at, digest, body = row
-    # Of another type than was written: damaged. No bytes have no hash, so whoever compares the two finds it.
+    # The value has another type than was written: damaged. No bytes have no hash, so whoever compares the two finds it.
     return StoredEntry(key, seq, at, _hex(digest), body if isinstance(body, bytes) else b"")
 
 
@@ -146,7 +146,7 @@ def _hex(digest: object) -> str:
 
 
 class Queries:
-    """Read-only questions, each on a connection of its own so that none waits for the writer.
+    """Read-only questions, each on its own connection so that none waits for the writer.
 
     `moment`: a connection whose one transaction answers them all.
     """
@@ -161,7 +161,7 @@ class Queries:
 
     @asynccontextmanager
     async def as_of_now(self) -> AsyncIterator["Queries"]:
-        """The same questions, all answered from the database as it is when the first is asked, whoever writes meanwhile."""
+        """Answer the same questions from the database as it is at the first of them, whoever writes meanwhile."""
         async with self._engine.connect() as connection:
             yield Queries(self._engine, connection)
 
@@ -172,11 +172,11 @@ class Queries:
             return (await connection.execute(statement)).all()
 
     async def book_numbers(self) -> dict[str, int]:
-        """Every book's key and number."""
+        """Return every book's key and number."""
         return {row.key: row.id for row in await self._all(select(book))}
 
     async def snapshot(self, key: str) -> StoredSnapshot | None:
-        """The newest sound snapshot of a book; one that is damaged, or stands on no entry, is passed over."""
+        """Return the newest sound snapshot of a book; a damaged one, or one without its entry, is skipped."""
         on = and_(entry.c.book == snapshot.c.book, entry.c.seq == snapshot.c.seq, entry.c.hash == snapshot.c.hash)
         wanted = select(snapshot.c.seq, snapshot.c.hash, snapshot.c.digest, snapshot.c.body, entry.c.at)
         stands = wanted.join(entry, on).join(book, book.c.id == snapshot.c.book)
@@ -187,12 +187,12 @@ class Queries:
         return None
 
     async def snapshot_bodies(self, key: str) -> dict[int, bytes]:
-        """All snapshots of a book that are kept, sound or not, by the entry they stand on."""
+        """Return all snapshots of a book that are kept, sound or not, by the entry they stand on."""
         rows = await self._all(select(snapshot.c.seq, snapshot.c.body).join(book).where(book.c.key == key))
         return {row.seq: row.body for row in rows}
 
     async def entries(self, key: str, *, after: int = 0) -> AsyncIterator[StoredEntry]:
-        """A book's entries in order, from the one after `after` on, read a page at a time."""
+        """Return a book's entries in order, from the one after `after` on, read a page at a time."""
         while True:
             page = await self._all(
                 select(*_ENTRY)
@@ -208,12 +208,12 @@ class Queries:
             after = page[-1].seq
 
     async def entries_at(self, key: str, seqs: Sequence[int]) -> dict[int, StoredEntry]:
-        """The entries of a book at these places."""
+        """Return the entries of a book at these places."""
         rows = await self._all(select(*_ENTRY).join(book).where(book.c.key == key, entry.c.seq.in_(seqs)))
         return {row.seq: _stored(row) for row in rows}
 
     async def entries_of_events(self, event_ids: Sequence[str]) -> list[StoredEntry]:
-        """The entries, in any book, that these events caused."""
+        """Return the entries, in any book, that these events caused."""
         known = await self._known(
             "SELECT event_id FROM entry WHERE event_id IN ({})", [bytes.fromhex(event_id) for event_id in event_ids]
         )
@@ -222,7 +222,7 @@ class Queries:
         return [_stored(row) for row in await self._all(select(*_ENTRY).join(book).where(entry.c.event_id.in_(known)))]
 
     async def entries_of_payments(self, payment_hashes: Sequence[str]) -> list[StoredEntry]:
-        """The entries, in any book, that accepted a settlement with one of these payment hashes."""
+        """Return the entries, in any book, that accepted a settlement with one of these payment hashes."""
         known = await self._known(
             # The books are named so that the index, which begins with the book, is used.
             "SELECT payment_hash FROM settlement WHERE book IN (SELECT id FROM book) AND accepted "
@@ -237,7 +237,7 @@ class Queries:
         return [_stored(row) for row in await self._all(select(*_ENTRY).select_from(joined).where(wanted))]
 
     async def _known(self, sql: str, keys: Sequence[bytes]) -> list[bytes]:
-        """Which of these keys there are. Every turn asks this and hardly ever finds one, so it must cost little."""
+        """Return which of these keys exist. Every turn asks this and hardly ever finds one, so it must cost little."""
         if not keys:
             return []
         if self._scout is None:
@@ -255,13 +255,13 @@ class Queries:
             self._scout = None
 
     async def answered(self, event_ids: Sequence[str]) -> set[str]:
-        """Those of these commands that had their answer."""
+        """Return which of these commands had their answer."""
         raw = [bytes.fromhex(event_id) for event_id in event_ids]
         rows = await self._all(select(answered.c.event_id).where(answered.c.event_id.in_(raw)))
         return {row.event_id.hex() for row in rows}
 
     async def outbox(self, *, after: int, limit: int) -> list[StillOwed]:
-        """What is still owed, oldest first."""
+        """Return what is still owed, oldest first."""
         rows = await self._all(
             select(outbox.c.id, outbox.c.body.label("owed"), outbox.c.delivered, *_ENTRY)
             .select_from(
@@ -278,7 +278,7 @@ class Queries:
         ]
 
     async def outbox_state(self) -> tuple[int, int]:
-        """How many rows are owed, and the highest id ever handed out."""
+        """Return how many rows are owed, and the highest id ever handed out."""
         async with self._engine.connect() as connection:
             count = (await connection.execute(select(func.count()).select_from(outbox))).scalar_one()
             highest = await connection.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'")
@@ -298,7 +298,7 @@ class Queries:
         oldest_first: bool = False,
         limit: int,
     ) -> list[StoredSettlement]:
-        """Settlements of a book with all their entries, newest first unless said otherwise.
+        """Return settlements of a book with all their entries, newest first unless said otherwise.
 
         `since`: born then or later; `moved_before`: came to their status before; `numbers`: of these only.
         """
@@ -330,7 +330,7 @@ class Queries:
         return [StoredSettlement(row.number, _stored(row[1:]), tuple(later.get(row.number, ()))) for row in rows]
 
     async def _changes(self, key: str, numbers: Sequence[int]) -> dict[int, list[StoredEntry]]:
-        """The entries after their births in which something became of these settlements, oldest first."""
+        """Return the entries after their births in which something became of these settlements, oldest first."""
         change = tables.settlement_change
         at = and_(change.c.book == entry.c.book, change.c.seq == entry.c.seq)
         rows = await self._all(
@@ -345,12 +345,12 @@ class Queries:
         return changes
 
     async def settlement(self, key: str, number: int) -> StoredSettlement | None:
-        """One settlement with all its entries."""
+        """Return one settlement with all its entries."""
         found = await self.settlements(key, before=number + 1, limit=1)
         return found[0] if found and found[0].number == number else None
 
     async def open_settlements(self, key: str) -> list[tuple[str, SettlementStatus, int]]:
-        """How many settlements of each machine wait, or were set aside: (machine, status, count)."""
+        """Count the settlements of each machine that wait, or were set aside: (machine, status, count)."""
         waiting = [
             status.value for status in (SettlementStatus.PENDING, SettlementStatus.PROCESSING, SettlementStatus.ERRORED)
         ]
@@ -365,7 +365,7 @@ class Queries:
         return [(row.machine, SettlementStatus(row.status), row.settlements) for row in rows]
 
     async def legs(self, key: str, *, after: int, limit: int) -> list[tuple[int, LegStatus, int]]:
-        """A book's legs after number `after`, whosever they are: number, how it stands now, the entry it was made in."""
+        """Return a book's legs after number `after`, of all LPs: number, present state, the entry it was made in."""
         rows = await self._all(
             select(leg.c.number, leg.c.status, leg.c.seq)
             .join(book)
@@ -376,7 +376,7 @@ class Queries:
         return [(row.number, LegStatus(row.status), row.seq) for row in rows]
 
     async def leg(self, key: str, number: int) -> StoredLeg | None:
-        """One leg of a book, whosever it is."""
+        """Return one leg of a book, of any LP."""
         at = and_(leg.c.book == entry.c.book, leg.c.seq == entry.c.seq)
         rows = await self._all(
             select(leg.c.number, leg.c.status, *_ENTRY)
@@ -397,7 +397,7 @@ class Queries:
         before: int | None = None,
         limit: int,
     ) -> list[StoredLeg]:
-        """What LPs were paid apart from any settlement, newest first; `since`: then or later."""
+        """Yield what LPs were paid apart from any settlement, newest first; `since`: then or later."""
         conditions = [book.c.key == key, leg.c.settlement.is_(None)]
         if lp is not None:
             conditions.append(leg.c.lp == lp)
@@ -431,8 +431,9 @@ class Queries:
         machine: str | None = None,
         limit: int,
     ) -> list[StoredLeg]:
-        """An LP's legs, newest first; `since` and `until` are unix seconds, and both count."""
-        # Few legs of a book are one LP's: not told so, SQLite walks down all of them rather than the index of the LP's own.
+        """Return an LP's legs, newest first; `since` and `until` are unix seconds, and both count."""
+        # Few legs of a book are one LP's: not told so, SQLite walks down all of them rather than the index of the LP's
+        # own.
         conditions = [book.c.key == key, func.unlikely(leg.c.lp == lp)]
         if before is not None:
             conditions.append(leg.c.number < before)
@@ -455,7 +456,7 @@ class Queries:
         return [StoredLeg(row.number, LegStatus(row.status), _stored(row[2:])) for row in rows]
 
     async def sightings(self) -> dict[tuple[str, str], MachineStatus]:
-        """What is known of each machine, by book and name. A damaged row is passed over: machines say it again."""
+        """Return the status of each machine, by book and name. A damaged row is skipped: machines say it again."""
         table, known = tables.sighting, dict[tuple[str, str], MachineStatus]()
         for row in await self._all(select(book.c.key, table.c.machine, table.c.body).join(book)):
             with contextlib.suppress(*_NOT_AS_WRITTEN):
@@ -463,7 +464,7 @@ class Queries:
         return known
 
     async def told(self) -> dict[str, AlertsTold]:
-        """What each operator was told by itself, by book. A damaged row is passed over: its operator is told again."""
+        """Return the alerts each operator was told, by book. A damaged row is skipped: its operator is told again."""
         told = dict[str, AlertsTold]()
         for row in await self._all(select(book.c.key, tables.alarm.c.body).join(book)):
             with contextlib.suppress(*_NOT_AS_WRITTEN):
@@ -471,7 +472,7 @@ class Queries:
         return told
 
     async def heads(self) -> list[tuple[str, int, str, int]]:
-        """Each book's key, number of entries, head hash and last time."""
+        """Return each book's key, number of entries, head hash and last time."""
         last = select(entry.c.book, func.max(entry.c.seq).label("seq")).group_by(entry.c.book).subquery()
         at = and_(entry.c.book == last.c.book, entry.c.seq == last.c.seq)
         rows = await self._all(
@@ -482,24 +483,24 @@ class Queries:
         return [(row.key, row.seq, row.hash.hex(), row.at) for row in rows]
 
     async def balances(self, key: str) -> dict[tuple[str, str], int]:
-        """A book's projected balances by (account, unit)."""
+        """Return a book's projected balances by (account, unit)."""
         table = tables.balance
         rows = await self._all(select(table).join(book).where(book.c.key == key))
         return {(row.account, row.unit): int(row.amount) for row in rows}
 
     async def refusals_logged(self) -> int:
-        """How many refusals the log holds."""
+        """Return how many refusals the log holds."""
         return int((await self._all(select(func.count()).select_from(refusal)))[0][0])
 
     async def last_writer(self) -> bytes:
-        """The mark of who wrote last what is written over, and not appended; empty where there is none that can be read."""
+        """Return the mark of the last writer of overwritten rows; empty if there is none that can be read."""
         rows: Sequence[Any] = ()
         with contextlib.suppress(BooksError), damage_told():
             rows = await self._all(select(runtime.c.value).where(runtime.c.name == LAST_WRITER))
         return rows[0].value if rows else b""
 
     async def runtime(self, name: str) -> Any:
-        """What the running bot last told under this name, or None."""
+        """Return what the running bot last told under this name, or None."""
         rows = await self._all(select(runtime.c.value).where(runtime.c.name == name))
         return orjson.loads(rows[0].value) if rows else None
 
@@ -512,7 +513,9 @@ class Queries:
 
 
 def read_linked(stored: StoredEntry, prev: str) -> dict[str, Any]:
-    """An entry's content. Raises BooksError unless its bytes are its hash's, it follows `prev` and its rules are known."""
+    """Read an entry's content. Raises BooksError unless its bytes fit its hash, it follows `prev` and its rules are
+    known.
+    """
     if sha256(stored.body).hexdigest() == stored.hash:
         content = stored.plain()
         if (content["prev"], content["seq"], content["at"]) == (prev, stored.seq, stored.at):

@@ -1,11 +1,11 @@
 """Rebuilding: every projection made again from the journal, and put in the place of what is kept.
 
-What lives here: making them, comparing, replacing. What does not: the journal, which is only read here: what is wrong with it
-no rebuilding can mend (integrity.py). The bot must not run meanwhile (cli/maintenance.py).
+What lives here: making them, comparing, replacing. What does not: the journal, which is only read here: what is wrong
+with it no rebuilding can mend (integrity.py). The bot must not run meanwhile (cli/maintenance.py).
 
-Projections are made as they were made the first time: facts applied to a book, entries projected by the one writer, into a
-database of their own that lies beside and is gone afterwards. What follows from no entry (the outbox, answers, refusals,
-sightings, alarms, the archive, checkpoints) is not touched.
+Projections are made as they were made the first time: facts applied to a book, entries projected by the one writer,
+into a database of their own that lies beside and is gone afterwards. Rows that follow from no entry (the outbox,
+answers, refusals, machines' status, alerts, the archive, checkpoints) are not touched.
 """
 
 import asyncio
@@ -119,7 +119,7 @@ class _Derivation:
 
 
 def _same_or_anew(made: SnapshotRow, kept: bytes) -> SnapshotRow:
-    """The snapshot with the bytes that are kept where they say the same: names may stand in another order."""
+    """Return the snapshot with the kept bytes if they say the same: names may stand in another order."""
     try:
         is_same = orjson.loads(kept) == orjson.loads(made.body)
     except orjson.JSONDecodeError:
@@ -153,7 +153,7 @@ def _replace(path: Path, derived: Path) -> dict[str, int]:
 
 
 def _count_differing(connection: sqlite3.Connection, table: Table) -> int:
-    """How many rows, told apart by their keys, are in one of the two databases only, or are not the same in both."""
+    """Count the rows, by their keys, that are in one of the two databases only, or differ between them."""
     name, key = table.name, ", ".join(table.primary_key.columns.keys())
     [(rows,)] = connection.execute(
         f"""
@@ -172,7 +172,9 @@ FROM main.entry AS kept JOIN derived.entry AS made USING (book, seq) WHERE kept.
 
 
 def _put_right_event_ids(connection: sqlite3.Connection) -> int:
-    """The column by which a command or a sale is known to be entered already is a projection of the entry's body."""
+    """Derive again the column that shows whether a command or a sale is entered already: it projects the entry's
+    body.
+    """
     wrong = connection.execute(f"SELECT made.event_id, book, seq {_WRONG_EVENT_IDS}").fetchall()
     # None first: of two that changed places neither could be put right before the other.
     connection.executemany(

@@ -1,9 +1,9 @@
 # ruff: noqa: S608 - the words that are put into statements are ours
 """Sale sums: what settlements come to, from the sums that are kept of them.
 
-What lives here: sums over the settlements that were born since a time, as they stand now. What does not: how sums are kept
-(sums.py) and what a report shows (reading/reports.py). The quarter of an hour in which the time lies is read settlement by
-settlement, and so is one whose amounts are too large for a sum.
+What lives here: sums over the settlements that were born since a time, as they stand now. What does not: how sums are
+kept (sums.py) and what a report shows (reading/reports.py). The quarter of an hour in which the time lies is read
+settlement by settlement, and so is one whose amounts are too large for a sum.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,7 +21,7 @@ Kind = tuple[str, str, str, str]  # machine, direction, status, reason
 
 
 class SaleSum(NamedTuple):
-    """What settlements of one machine, direction, status and reason come to; `reason`: of rejected ones, else ""."""
+    """The sum of settlements of one machine, direction, status and reason; `reason`: of rejected ones, else ""."""
 
     machine: str
     direction: str
@@ -32,13 +32,13 @@ class SaleSum(NamedTuple):
 
 
 class SaleSums:
-    """Sums over settlements, each on a connection of its own."""
+    """Sums over settlements, each on its own connection."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
     async def since(self, key: str, since: int, machine: str | None) -> list[SaleSum]:
-        """What the settlements born since then come to, of one machine or of all."""
+        """Return the sums of settlements born since then, of one machine or of all."""
         whole = -(-since // QUARTER_S) * QUARTER_S
         months, quarters = pieces_of([Span("", whole, ENDLESS)])
         sums: dict[Kind, list[int]] = {}
@@ -60,7 +60,7 @@ class SaleSums:
         return [SaleSum(*kind, sales, Amounts(*amounts)) for kind, (sales, *amounts) in sorted(sums.items()) if sales]
 
     async def _one_by_one(self, key: str, start: int, machine: str | None) -> list[tuple[str, int, Takings]]:
-        """The settlements that were born in a quarter of an hour: machine, when, figures."""
+        """Return the settlements that were born in a quarter of an hour: machine, when, figures."""
         place = (key, start, machine, machine, start, start + QUARTER_S, machine, machine)
         rows = await self._rows(_OF_QUARTER, place)
         return [(row.machine, row.at, read_takings(row.figures)) for row in rows]

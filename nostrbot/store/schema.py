@@ -50,5 +50,5 @@ def is_current(connection: Connection) -> bool:
 
 
 def newest_revision() -> str:
-    """The revision that all migrations lead to: the highest number in front of a file."""
+    """Return the revision that all migrations lead to: the highest number in front of a file."""
     return max(path.name[1:5] for path in (MIGRATIONS / "versions").glob("m[0-9][0-9][0-9][0-9]_*.py"))

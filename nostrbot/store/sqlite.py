@@ -48,17 +48,19 @@ _PRAGMAS = (
 
 
 def sqlite_url(path: Path) -> str:
-    """The URL of a database file. Any path fits: what means something in a URL (`%`, `?`, `#`) is escaped."""
+    """Return the URL of a database file. Any path fits: characters with a meaning in a URL (`%`, `?`, `#`) are
+    escaped.
+    """
     return f"{SCHEME}:///{quote(os.fsencode(path))}"
 
 
 def database_path(url: str) -> Path:
-    """The database file of a URL. Raises ConfigError for a URL that is not understood."""
+    """Return the database file of a URL. Raises ConfigError for a URL that is not understood."""
     return Path(_parsed(url).database or "").absolute()
 
 
 def connect_plainly(path: Path) -> sqlite3.Connection:
-    """A connection without the engine, in no transaction.
+    """Open a connection without the engine, in no transaction.
 
     By its absolute path: SQLite may have been built to take a name that begins with `file:` for a URI.
     """
@@ -67,7 +69,7 @@ def connect_plainly(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def damage_told() -> Iterator[None]:
-    """Have it told as BooksError, and with what to do, when the file itself is damaged: trying again is in vain."""
+    """Raise driver errors as BooksError, with what to do, if the file itself is damaged: trying again cannot help."""
     try:
         yield
     except DBAPIError as error:
@@ -77,7 +79,8 @@ def damage_told() -> Iterator[None]:
 
 
 def require_opening(path: Path) -> None:
-    """Open a database once and read from it, for what may be wrong then: the pool's threads would outlive such an error.
+    """Open a database once and read from it, for what may be wrong then: the pool's threads would outlive such an
+    error.
 
     Raises ConfigError for what a person must change, BooksError when the file is damaged.
     """
@@ -92,12 +95,12 @@ def require_opening(path: Path) -> None:
 
 
 def _code(error: BaseException | None) -> int:
-    """SQLite's code: an extended one has the plain one in its lowest byte."""
+    """Return SQLite's code: an extended one has the plain one in its lowest byte."""
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
 def opening_trouble(path: Path, error: BaseException | None) -> str:
-    """Why a database cannot be opened, and what to change: SQLite itself says only that it cannot."""
+    """Say why a database cannot be opened, and what to change: SQLite itself says only that it cannot."""
     try:
         # SQLite makes files beside the database, so its folder must be writable as well.
         for place, mode in ((path.parent, os.R_OK | os.W_OK | os.X_OK), (path, os.R_OK | os.W_OK)):
@@ -112,7 +115,7 @@ def opening_trouble(path: Path, error: BaseException | None) -> str:
 
 
 def make_engine(url: str) -> AsyncEngine:
-    """An engine for `url`, `sqlite+aiosqlite:///file`. Raises ConfigError for a URL that is not understood."""
+    """Make an engine for `url`, `sqlite+aiosqlite:///file`. Raises ConfigError for a URL that is not understood."""
     parsed, path = _parsed(url), database_path(url)
     try:
         is_there = path.parent.is_dir()
@@ -175,7 +178,7 @@ class Driver:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[aiosqlite.Connection]:
-        """A transaction that may write from its first statement: committed at the end, or rolled back whole."""
+        """Open a transaction that may write from its first statement: committed at the end, or rolled back whole."""
         try:
             await self.connection.execute("BEGIN IMMEDIATE")
             yield self.connection

@@ -51,11 +51,13 @@ class LiveBook:
     flaw: str | None = None
 
     def heard_at(self, now: int) -> int | None:
-        """When what is heard `now` was heard, where its entry is dated later: the clock ran ahead and was set right."""
+        """Return when something heard `now` was heard, if its entry is dated later: the clock ran ahead and was set
+        right.
+        """
         return now if now < self.chain.at else None
 
     def snapshot_row(self) -> SnapshotRow:
-        """The book as it stands, to be kept."""
+        """Return the book as it stands, to be kept."""
         chain = self.chain
         return SnapshotRow(chain.book, chain.seq, chain.at, chain.head, orjson.dumps(take_snapshot(self.book)))
 
@@ -101,7 +103,7 @@ class Store:
 
     @classmethod
     async def _over(cls, engine: AsyncEngine, prepare: Callable[[AsyncConnection], Awaitable[None]]) -> "Store":
-        """The store over an engine, once `prepare` went well."""
+        """Open the store over an engine, once `prepare` went well."""
         await asyncio.to_thread(require_opening, Path(engine.url.database or ""))
         queries = Queries(engine)
         try:
@@ -132,17 +134,20 @@ class Store:
     async def load_books(
         self, bot: str, platform: str, known: Mapping[str, LiveBook] | None = None
     ) -> dict[str, LiveBook]:
-        """Every book, the root book always among them, from its newest snapshot and the entries since.
+        """Load every book, the root book always among them, from its newest snapshot and the entries since.
 
-        `known`: books that are in memory as they are kept, so that they need not be loaded. One whose journal is damaged, or which does not balance, has a flaw. Raises BooksError when the journal is another
-        bot's or platform's, ConfigError when the home has not yet the key that its books have.
+        `known`: books that are in memory as they are kept, so that they need not be loaded. One whose journal is
+        damaged, or which does not balance, has a flaw. Raises BooksError when the journal is another bot's or
+        platform's, ConfigError when the home has not yet the key that its books have.
         """
         keys = [ROOT, *(key for key in await self._follow() if key != ROOT)]
         known = known or {}
         return {key: known.get(key) or await self._load_book(Book(bot, key, platform)) for key in keys}
 
     async def _follow(self) -> dict[str, int]:
-        """Have the writer go on from what is kept; returns the books' numbers. Whatever is read after it is no older."""
+        """Have the writer go on from what is kept; returns the books' numbers. Whatever is read after it is no
+        older.
+        """
         mark = await self.queries.last_writer()
         numbers = await self.queries.book_numbers()
         self.writer.follow(numbers, mark)
@@ -198,7 +203,7 @@ class Store:
         return live
 
     async def _is_foreign(self, live: LiveBook, platform: str) -> bool:
-        """The platform opens every book by a command to the bot: the first entry, where it is sound, says whose it is.
+        """Whether a book belongs to another platform or bot: its first entry, if sound, says who opened it.
 
         Which bot that was, before its key was rotated, only a book knows that is sound to its end.
         """
@@ -218,7 +223,7 @@ class Store:
 
 
 def _restored(kept: StoredSnapshot | None) -> Book | None:
-    """The book of a snapshot; None when there is none, or another release wrote it in a shape of its own."""
+    """Return the book of a snapshot; None if there is none, or another release wrote it in another form."""
     try:
         return None if kept is None else restore_snapshot(orjson.loads(kept.body))
     except (KeyError, TypeError, ValueError):

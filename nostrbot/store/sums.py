@@ -1,12 +1,12 @@
 """Sums: what legs and settlements come to by quarters of an hour and by months, kept as they are entered.
 
-What lives here: the rows of the sum tables, made from what a batch of entries changes, and made for all entries of a home
-of before. What does not: asking for sums (leg_sums.py, sale_sums.py). They are projections: `rebuild` makes them again and
-integrity.py compares them with what they are sums of.
+What lives here: the rows of the sum tables, made from what a batch of entries changes, and made for all entries of a
+home of before. What does not: asking for sums (leg_sums.py, sale_sums.py). They are projections: `rebuild` makes them
+again and integrity.py compares them with what they are sums of.
 
 A quarter is what local days of every time zone are made of; a month is one of UTC, and what a local month has more or
-less than it are the quarters at its ends. Amounts are added as halves: the upper and the lower 32 bits apart, so that no
-sum outgrows 64 bits; the same legs give the same halves, whatever they were batched with.
+less than it are the quarters at its ends. Amounts are added as halves: the upper and the lower 32 bits apart, so that
+no sum outgrows 64 bits; the same legs give the same halves, whatever they were batched with.
 """
 
 from collections.abc import Generator, Iterable, Sequence
@@ -35,7 +35,7 @@ Row = tuple[object, ...]
 
 
 class What(StrEnum):
-    """What is added up of legs, and at which time."""
+    """The quantities added up of legs, and their times."""
 
     MADE = "made"  # an LP's, when they were booked, whatever became of them
     TAKEN = "taken"  # of these the ones that were reversed, at the time when they were booked
@@ -67,7 +67,7 @@ class SumStep(NamedTuple):
 
 @dataclass(slots=True)
 class News:
-    """What a batch of entries changes in sums. `reversed`: (book, number of the leg, when)."""
+    """The changes of a batch of entries to sums. `reversed`: (book, number of the leg, when)."""
 
     made: list[Made] = field(default_factory=list)
     reversed: list[tuple[int, int, int]] = field(default_factory=list)
@@ -133,7 +133,7 @@ def _sum_legs(news: News) -> Asking:
 
 
 def _counted(lp: str | None, kind: LegType, *, is_apart: bool) -> list[tuple[str, What]]:
-    """In which sums a leg is."""
+    """Return the sums that a leg belongs to."""
     sums = [(lp, What.MADE)] if lp is not None and kind in RECEIVED else []
     if is_apart:
         sums.append((NOBODY, What.APART))
@@ -142,7 +142,7 @@ def _counted(lp: str | None, kind: LegType, *, is_apart: bool) -> list[tuple[str
     return sums
 
 
-_LEG_ADDED = 5  # so many values are sums; then come the lowest and highest number, the first and last time
+_LEG_ADDED = 5  # the first five values are sums; then come the lowest and highest number, the first and last time
 
 
 def _add(sums: dict[LegKey, list[int]], key: LegKey, part: tuple[int, int, int, int], sign: int) -> None:
@@ -228,7 +228,7 @@ def is_beyond(amounts: Amounts) -> bool:
 
 
 def month_of(at: int) -> int:
-    """When the month of UTC began that unix seconds `at` are in."""
+    """Return the beginning of the UTC month of unix seconds `at`."""
     return _month_of_day(at // DAY_S)
 
 

@@ -125,7 +125,7 @@ Index(
 
 
 def _leg_sums(name: str) -> Table:
-    """What legs come to from `start` on, by whose they are (sums.py); amounts as halves of 32 bits."""
+    """Make a table of sums of legs from `start` on, by owner (sums.py); amounts as halves of 32 bits."""
     return Table(
         name,
         metadata,
@@ -149,7 +149,7 @@ def _leg_sums(name: str) -> Table:
 
 
 def _sale_sums(name: str) -> Table:
-    """What settlements come to that were born from `start` on, as they stand now."""
+    """Make a table of sums of settlements born from `start` on, as they stand now."""
     halves = [f"{amount}_{half}" for amount in Amounts._fields for half in ("high", "low")]
     return Table(
         name,
@@ -161,7 +161,7 @@ def _sale_sums(name: str) -> Table:
         Column("status", String, primary_key=True),
         Column("reason", String, primary_key=True),  # of rejected ones, else ""
         Column("count", BigInteger, nullable=False),
-        Column("beyond", BigInteger, nullable=False),  # so many are counted, and their amounts are in no sum
+        Column("beyond", BigInteger, nullable=False),  # how many are counted although their amounts are in no sum
         *[Column(half, BigInteger, nullable=False) for half in halves],
         Column("first_number", BigInteger, nullable=False),
         Column("last_number", BigInteger, nullable=False),
@@ -249,7 +249,7 @@ sighting = Table(
     sqlite_with_rowid=False,
 )
 
-# What each operator was told by itself: alarms that last, and the day of the last fleet sheet.
+# What each operator was told without asking: alerts that last, and the day of the last fleet sheet.
 alarm = Table(
     "alarm",
     metadata,
@@ -270,7 +270,8 @@ archive = Table(
     sqlite_autoincrement=True,
 )
 
-# What the running bot tells `nostrbot status`: its heartbeat and its relays' health. And who wrote last what is written over.
+# What the running bot tells `nostrbot status`: its heartbeat and its relays' health. And who wrote last what is written
+# over.
 LAST_WRITER = "writer"
 runtime = Table(
     "runtime",

@@ -1,10 +1,11 @@
-"""The workplace: a folder beside a database or a backup in which something is made that must be whole before it has its place.
+"""The workplace: a folder beside a database or a backup, to make something in that must be whole before it is put in
+place.
 
-What lives here: making one, and doing away with it, also with those of processes that were killed in theirs: a copy of the
-books, even of a key, must not lie about for ever. What does not: what is made in it (rebuilding.py, backup/).
+What lives here: making one, and doing away with it, also with those of processes that were killed in theirs: a copy of
+the books, even of a key, must not lie about for ever. What does not: what is made in it (rebuilding.py, backup/).
 
-Whoever works in one holds the kernel's lock on it, which ends with the process however it ends: one that nobody holds is left
-over.
+Its owner holds the kernel's lock on it, which ends with the process however it ends: a folder without a lock is
+left over.
 """
 
 import fcntl
@@ -20,7 +21,7 @@ PREFIX = ".nostrbot-work-"
 
 @contextmanager
 def workplace(beside: Path) -> Iterator[Path]:
-    """A new folder in `beside`, 0700 and gone with the block; what others left there is cleared away. Raises OSError."""
+    """Make a new folder in `beside`, 0700 and gone with the block; others' remains are removed. Raises OSError."""
     for left in beside.glob(f"{PREFIX}*"):
         _clear_away(left)
     folder, descriptor = _make(beside)

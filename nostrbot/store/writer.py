@@ -1,8 +1,9 @@
 """The writer: one task, one connection, one transaction a batch.
 
-What lives here: committing a batch. What does not: reading (queries.py). A second writer on the same books fails loudly here
-and changes nothing. There are three fences: the journal's primary key; the numbers of what is owed; and, for what is written
-over and not appended (what is known of machines, what operators were told), a mark that who wrote last has left.
+What lives here: committing a batch. What does not: reading (queries.py). A second writer on the same books fails loudly
+here and changes nothing. There are three fences: the journal's primary key; the numbers of what is owed; and, for what
+is written over and not appended (what is known of machines, what operators were told), a mark that who wrote last has
+left.
 """
 
 import contextlib
@@ -33,7 +34,8 @@ REFUSALS_KEPT = 10_000  # so that nobody fills the disk by being refused
 # Whatever became of it since.
 _HIGHEST_OWED = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'outbox'"
 
-# Left where none stands, or the one that was read, or one of its own: also of a commit that failed and was kept all the same.
+# Left where none stands, or the one that was read, or one of its own: also of a commit that failed and was kept all the
+# same.
 _LEAVE_MARK = """
 INSERT INTO runtime (name, value) VALUES (?, ?)
 ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE runtime.value = ? OR substr(runtime.value, 1, ?) = ?
@@ -43,7 +45,8 @@ _NEWEST_SEQ = "SELECT coalesce(max(seq), 0) FROM entry JOIN book ON book.id = en
 _NEWEST_CHECKPOINT = (
     "SELECT coalesce(max(number), 0) FROM checkpoint JOIN book ON book.id = checkpoint.book WHERE book.key = ?"
 )
-# What the driver raises for values: integers of more than 64 bits, lone surrogates, too many bytes, a type it does not know.
+# What the driver raises for values: integers of more than 64 bits, lone surrogates, too many bytes, a type it does not
+# know.
 _UNWRITABLE = (
     OverflowError,
     ValueError,
@@ -70,15 +73,17 @@ class Writer:
         self._sql = _Statements(engine.dialect)
 
     def follow(self, numbers: Mapping[str, int], mark: bytes) -> None:
-        """Go on from what is kept, as it was read before anything else: the books' numbers, and the mark of who wrote last."""
+        """Go on from what is kept, as it was read before anything else: the books' numbers, and the mark of who wrote
+        last.
+        """
         self._numbers = dict(numbers)
         self._mark = mark
 
     async def commit(self, batch: Batch) -> None:
         """Write all of a batch or nothing of it.
 
-        Raises FenceError when another writer was here first, UnwritableError when the database is well and cannot keep this
-        batch, DBAPIError when the database cannot be written just now.
+        Raises FenceError when another writer was here first, UnwritableError when the database is well and cannot keep
+        this batch, DBAPIError when the database cannot be written just now.
         """
         if self._driver is None:
             self._driver = await Driver.open(self._engine)
@@ -98,7 +103,9 @@ class Writer:
         self._numbers = numbers  # only now: a book whose opening was rolled back has no number
 
     async def _was_overtaken(self, batch: Batch) -> bool:
-        """Return whether a book or its checkpoints do not end where this batch goes on: then somebody else wrote to them."""
+        """Return whether a book or its checkpoints do not end where this batch goes on: then somebody else wrote to
+        them.
+        """
         assert self._driver is not None
         first: dict[tuple[str, str], int] = {}
         for entry in batch.entries:
@@ -162,7 +169,9 @@ class Writer:
             await _run(connection, self._sql.outbox, rows)
 
     async def _write_over(self, connection: aiosqlite.Connection, batch: Batch, numbers: dict[str, int]) -> None:
-        """What is known now takes the place of what was known: of two writers the one would undo what the other came to know."""
+        """Overwrite what was known with what is known now, behind a fence: a second writer would undo the first one's
+        news.
+        """
         if batch.sightings or batch.alarms:
             self._marks += 1
             mark = self._own + self._marks.to_bytes(8)

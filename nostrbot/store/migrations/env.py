@@ -1,4 +1,4 @@
-"""How Alembic runs our migrations: on the connection that store/schema.py hands it, inside that connection's transaction."""
+"""Alembic's environment: migrations run on the connection that store/schema.py hands over, inside its transaction."""
 
 from alembic import context
 

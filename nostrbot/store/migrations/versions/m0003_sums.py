@@ -29,7 +29,7 @@ AMOUNTS = (
 
 
 def upgrade() -> None:
-    """Add the tables. What they hold of a home that is there already, store/schema.py puts in in the same transaction."""
+    """Add the tables. In an existing home, store/schema.py fills them in the same transaction."""
 
     op.add_column("settlement", sa.Column("figures", sa.LargeBinary(), nullable=True))
     for name in ("leg_quarter", "leg_month"):
