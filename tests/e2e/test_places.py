@@ -45,7 +45,15 @@ def make_home(home: Path) -> Path:
 def nobody() -> Iterator[None]:
     """As a user to whom file modes mean something: root gives up what it may. Others are such a user already."""
     was = os.geteuid()
-    for module in ("backup.copy", "backup.restoration", "bot", "exports.export", "exports.trail", "runtime.rotation", "monitoring.status"):
+    for module in (
+        "backup.copy",
+        "backup.restoration",
+        "bot",
+        "exports.export",
+        "exports.trail",
+        "runtime.rotation",
+        "monitoring.status",
+    ):
         importlib.import_module(f"nostrbot.{module}")  # which nobody may be allowed to read
     if was == 0:
         os.seteuid(NOBODY)
