@@ -74,7 +74,7 @@ class Limit:
             "rate-limited": ["CLOSED", name, "rate-limited: slow down there chief"],
             "bare": ["CLOSED", name],
         }
-        return orjson.dumps(words[self.spec]) if self.spec in words else None
+        return orjson.dumps(words[self.form]) if self.form in words else None
 
 
 @dataclass
