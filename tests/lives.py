@@ -34,7 +34,7 @@ from nostrbot.journal.entry import GENESIS
 from nostrbot.nostr import kinds
 from nostrbot.refusals import Refusal
 from tests.houses import House, Outcome, person, report, succession
-from tests.tallies import Tally
+from tests.tallies import MOVES_NOTHING, Tally
 
 BOTS = ("bot", "new-bot", "third-bot")  # the keys it has, one after the other
 MACHINES = ("m1", "m2")
@@ -48,13 +48,6 @@ SPOILT: tuple[dict[str, Any], ...] = (
     {"fee_sats": 0.5},
     {"txid": None},
 )
-
-MOVES_NOTHING = {
-    "settlement_rejected", "settlement_pending", "settlement_moved", "settlement_noted", "machine_added", "machine_changed",
-    "fees_published", "cassettes_published", "cassettes_stated", "cassette_set", "lp_enrolled", "lp_switched",
-    "machine_compromised", "settlement_frozen", "settlement_lifted", "operator_replaced", "bot_rotated",
-    "preferences_set", "splits_set", "platform_fee_set", "operator_switched", "fixed_plan_set", "alert_plan_set", "slots_kept",
-}  # fmt: skip
 
 machines = st.sampled_from(MACHINES)
 cents = st.integers(1, 400_000).map(lambda minor: f"{minor // 100}.{minor % 100:02}")

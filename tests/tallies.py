@@ -11,6 +11,16 @@ from typing import Any
 
 Plain = dict[str, Any]
 
+# Facts that are booked as nothing.
+MOVES_NOTHING = {
+    "operator_added", "operator_switched", "operator_replaced", "book_opened", "bot_rotated", "predecessor_named",
+    "clock_set_right", "platform_fee_set", "machine_added", "machine_changed", "machine_compromised", "machine_freed",
+    "lp_enrolled", "lp_switched", "preferences_set", "preferences_carried", "splits_set", "fixed_plan_set", "alert_plan_set",
+    "slots_kept", "fees_published", "cassettes_stated", "cassette_set", "cassettes_published", "gaps_dismissed",
+    "settlement_rejected", "settlement_pending", "settlement_moved", "settlement_noted", "settlement_frozen",
+    "settlement_lifted", "payment_hash_shared",
+}  # fmt: skip
+
 
 @dataclass
 class Told:
