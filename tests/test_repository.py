@@ -31,7 +31,7 @@ def test_make_alone_lists_every_promised_target() -> None:
     quiet = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     listing = subprocess.run(["make"], cwd=ROOT, env=quiet, capture_output=True, text=True, check=True).stdout
     described = dict(re.findall(r"^ *make (\w+) +(\S.*)$", listing, flags=re.MULTILINE))
-    assert set(described) == {"help", "demo", "test", "soak", "bench", "lint", "types", "lock", "clean"}
+    assert set(described) == {"help", "demo", "test", "coverage", "soak", "bench", "lint", "types", "lock", "clean"}
 
 
 def test_the_files_that_are_begun_first_are_there() -> None:
