@@ -62,7 +62,9 @@ def stage(patches: pytest.MonkeyPatch) -> Iterator[Path]:
             migrate = nostrbot.store.store.migrate
             patch.setattr(nostrbot.store.store, "migrate", lambda connection: current.get(None) or migrate(connection))
             patch.setattr(nostrbot.store.writer, "_Statements", cache(nostrbot.store.writer._Statements))
-            patch.setattr(nostrbot.relays.connection, "WebsocketOpening", lambda url, **_: open_socket(present().relays[url]))
+            patch.setattr(
+                nostrbot.relays.connection, "WebsocketOpening", lambda url, **_: open_socket(present().relays[url])
+            )
             patch.setattr(nostrbot.relays.pool, "Random", lambda: Random(present().rng.random()))
             patch.setattr(nostrbot.bot, "gc", SimpleNamespace(collect=lambda: None, freeze=lambda: None))
             patch.setattr(nostrbot.runtime.figures, "TELL_S", 30.0)
