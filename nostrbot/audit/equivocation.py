@@ -3,9 +3,8 @@
 What lives here: taking in one more checkpoint, and keeping the log between two runs. What does not: relays
 (monitor.py), proofs of an LP's part (proof.py). docs/protocol.md section 7.
 
-A bot's journal has one entry n for ever. So two checkpoints that name different heads for one n, or that stand on the
-same checkpoint before them, are two histories; both are signed by the bot, and together they prove the fraud to
-anybody.
+A bot's journal has one entry n for ever. So two checkpoints that name different heads for one n, or follow the same
+checkpoint, are two histories. The bot signed both, and together they prove the fraud to anybody.
 """
 
 from collections.abc import Iterator

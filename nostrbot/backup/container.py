@@ -4,8 +4,8 @@ What lives here: one line of text with the hash of all that follows, and after i
 files in it come from and go to (copy.py, restoration.py).
 
 `nostrbot-backup 1 <sha256>` and a line feed: so every byte of the file is covered, and is checked before one of them is
-understood. The hash says that the file is as it was written, but not who wrote it: so reading is bounded all the same,
-files are taken by their exact names and in their order, and there are no links, folders, or further files.
+understood. The hash says that the file is as it was written, but not who wrote it: so reading is bounded all the same.
+Files are taken by their exact names and in their order; links, folders and further files are refused.
 """
 
 import gzip

@@ -2,8 +2,8 @@
 
 What lives here: what a home must be like, proving, and putting into place. What does not: the file's form
 (container.py), and proving one trail (audit/). All happens in a folder beside the database's place. The database comes
-to its place last, by a renaming: whatever is killed before that leaves a home without one, as it was, and the same
-restoration can be made again.
+to its place last, by a renaming. A restoration that is killed before that leaves the home without a database, as it
+was, and can be made again.
 """
 
 import asyncio

@@ -3,7 +3,7 @@
 What lives here: signals and the deadline. What does not: what the bot does to end in peace (bot.py).
 
 The database is whole at every instruction and nothing is said before it is committed, so an end that is cut short costs
-no more than a crash: what was still owed is published after the next start, as the same events. That is better than to
+no more than a crash. Messages still owed are published after the next start, as the same events. That is better than to
 wait for a relay, a name server or another program's lock.
 """
 

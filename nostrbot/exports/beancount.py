@@ -4,9 +4,9 @@ What lives here: accounts, amounts and directives in Beancount's words, and the 
 What does not: what was booked and why (core/atm/booking.py; the postings here are those sealed in the journal).
 docs/protocol.md section 8; acceptance B5, B13. https://beancount.github.io/docs/beancount_language_syntax.html
 
-A ledger is exported whole: a part of it would balance nothing. Beancount's `bean-check` adds all of it up again, and
-compares with balance assertions: at the begin of each month for what moved since, and after the last day for every
-account, where they are what the bot's own ledger says.
+A ledger is exported whole: a part of it would balance nothing. Beancount's `bean-check` adds all of it up again and
+compares it with balance assertions. They stand at the beginning of each month for the accounts that moved, and after
+the last day for every account, as the bot's own ledger says.
 """
 
 from collections.abc import AsyncIterator, Iterable, Iterator

@@ -89,9 +89,9 @@ def _cell(value: Any, *, is_text: bool) -> str | int:
 
 
 def _guarded(text: str, *, is_text: bool) -> str:
-    """Text that is only ever text: with a `'` before what would be a formula, and before a `'`, so that taking one away
-    from the beginning of a cell gives back what was there. A negative number is none. In columns of text a number, a
-    date or a truth is text as well: `00123` is a txid, `3-4` a machine, `may1` an LP.
+    """Make text that is only ever text: a `'` stands before a would-be formula, and before a `'`. Taking one `'` away
+    from the beginning of a cell gives the text back. A negative number is none. In columns of text a number, a date or
+    a truth is text as well: `00123` is a txid, `3-4` a machine, `may1` an LP.
     """
     is_formula = text.startswith(_FORMULA_STARTS) and (is_text or parse_decimal(text) is None)
     if text.startswith(_GUARD) or is_formula or (is_text and _MISTAKEN.fullmatch(text)):

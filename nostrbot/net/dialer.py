@@ -3,8 +3,8 @@
 What lives here: looking its name up, and connecting to the very address that was judged. What does not: the rules
 (addresses.py), and what is said on the connection (relays/recipients/visit.py).
 
-A name may stand for another address a moment later (DNS rebinding), so it is looked up once and the socket goes to the
-address that was found fit; the name is still the one that TLS and the relay are told.
+A name may stand for another address a moment later (DNS rebinding). So it is looked up once, and the socket goes to the
+address that was found fit. TLS and the relay are still told the name.
 """
 
 import asyncio
@@ -36,8 +36,8 @@ Dial = Callable[[str], Awaitable[ClientConnection]]  # raises OSError, TimeoutEr
 class Resolver:
     """Asks the system's resolver. Call it as a LookUp.
 
-    The resolver runs in separate threads, which nobody waits for: in those of the loop, a name server that does not
-    answer would keep the bot's own relays from being looked up, and the bot from stopping.
+    The resolver runs in separate threads, which nobody waits for. In the loop's threads a silent name server would keep
+    the bot from looking up its own relays, and from stopping.
     """
 
     def __init__(self) -> None:

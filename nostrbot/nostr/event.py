@@ -3,9 +3,8 @@
 What lives here: the one door through which a stranger's JSON becomes a `VerifiedEvent`. What does not: frames
 (messages.py), what a kind means (core/), which clock an event is judged by (the caller's).
 
-The type is the proof: whoever asks for a `VerifiedEvent` gets one whose id was recomputed and whose signature was
-checked, because only verify() and sign_event() make them; verified_elsewhere() is for one who had another process do
-it.
+The type is the proof: only verify() and sign_event() make a `VerifiedEvent`, so its id was recomputed and its signature
+checked. verified_elsewhere() is for callers who had another process do that.
 
 Keys of an event object beyond the seven of NIP-01 are not signed, so nothing here looks at them: clients ignore
 them, and plain() does not repeat them.

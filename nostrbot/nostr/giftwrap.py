@@ -4,14 +4,13 @@ What lives here: rumors (events without a signature), and the two layers around 
 wrap, signed by a key that is thrown away. What does not: the ciphers (sealing.py), which kinds of rumor the bot takes
 and who may command it (core/).
 
-Opening takes two steps, because between them stands the only signature that proves an author: the caller keeps the
-seal, and may ask who signed it before the key agreement with that author is made and remembered. A rumor is trusted for
-one reason, that the seal around it was signed by the pubkey it claims. Anybody may put a seal in a new wrap, and the
-author's client may put a rumor in a new seal: what must have one effect is known by the rumor's id, which covers its
-author.
+Opening takes two steps, because between them stands the only signature that proves an author. The caller keeps the
+seal, and may ask who signed it before the costly key agreement with that author. A rumor is trusted for one reason,
+that the seal around it was signed by the pubkey it claims. Anybody may put a seal in a new wrap, and the author's
+client may put a rumor in a new seal. So the rumor's id, which covers its author, is what can have one effect only.
 
 Making is deterministic, as in sealing.py: the throw-away key, the dates and the nonces are derived from the message and
-a secret of ours, so that a wrap made again after a crash is the same event.
+our secret. A wrap made again after a crash is the same event.
 https://github.com/nostr-protocol/nips/blob/master/17.md https://github.com/nostr-protocol/nips/blob/master/59.md
 """
 
@@ -75,8 +74,8 @@ def read_rumor(text: str) -> Rumor | Refusal:
 def open_wrap(envelope: Envelope, wrap: VerifiedEvent) -> VerifiedEvent | Refusal:
     """Open a gift wrap addressed to us; returns its seal, id and signature checked.
 
-    Refuses with BAD_SHAPE an event that is no wrap or holds no seal, with UNDECRYPTABLE what was not wrapped for us,
-    and otherwise as an event from a relay is refused: NOT_JSON, WRONG_ID, BAD_SIGNATURE.
+    Refuses with BAD_SHAPE an event that is not a wrap or holds no seal, and with UNDECRYPTABLE a wrap for somebody
+    else. Otherwise refuses as an event from a relay is refused: NOT_JSON, WRONG_ID, BAD_SIGNATURE.
     """
     if wrap.kind != GIFT_WRAP:
         return Refusal(Reason.BAD_SHAPE, "not a gift wrap")
@@ -95,8 +94,8 @@ def open_wrap(envelope: Envelope, wrap: VerifiedEvent) -> VerifiedEvent | Refusa
 def open_seal(envelope: Envelope, seal: VerifiedEvent) -> tuple[Opening, Rumor] | Refusal:
     """Return what a seal addressed to us opens to: its text as written, and the rumor in it.
 
-    Refuses with BAD_SHAPE an event that is no seal, with UNDECRYPTABLE what was not sealed for us by NIP-44, as
-    read_rumor() does, and with SEAL_MISMATCH a rumor that claims another author than the seal's.
+    Refuses with BAD_SHAPE an event that is not a seal, and with UNDECRYPTABLE a content that was not sealed for us by
+    NIP-44. Refuses as read_rumor() does, and with SEAL_MISMATCH a rumor that claims another author than the seal's.
     """
     if seal.kind != SEAL:
         return Refusal(Reason.BAD_SHAPE, "not a seal")

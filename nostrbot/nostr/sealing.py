@@ -6,10 +6,9 @@ the event around it was verified, and that it opens proves nothing.
 
 The ciphers are built on the primitives of `cryptography` rather than taken from pynostr or nostr-sdk, because those
 draw their nonces at random and redo the key agreement for each message. Here a nonce is derived from the message
-(synthetic, as in RFC 5297), so that a message made again after a crash is the same bytes and has the same event id,
-and the shared secret of a peer is computed once. The official vectors and both libraries are the tests.
-https://github.com/nostr-protocol/nips/blob/master/04.md
-https://github.com/nostr-protocol/nips/blob/master/44.md
+(synthetic, as in RFC 5297): a message made again after a crash has the same bytes and the same event id. The shared
+secret of a peer is computed once. The official vectors and both libraries are the tests.
+https://github.com/nostr-protocol/nips/blob/master/04.md https://github.com/nostr-protocol/nips/blob/master/44.md
 """
 
 import hmac

@@ -6,8 +6,8 @@ month is a month where the operator is. Acceptance B1, B9, O1.
     opening + deposits - reversals - payouts + corrections = closing
     opening + received - corrections = closing                          (the sats)
 
-What was decided counts when it was decided: a payout of October that was voided in November is a payout of October and
-a correction of November, so that a statement that was given is never wrong afterwards. The closing of the month so far
+A decision counts in its own month: a payout of October that was voided in November is a payout of October and a
+correction of November. So a statement is never wrong afterwards. The closing of the month so far
 is what `balance` says.
 """
 

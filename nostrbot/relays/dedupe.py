@@ -2,13 +2,13 @@
 
 What lives here: the bounded memory behind step 6 of docs/protocol.md section 2, and `Arrival`, what the pool hands on.
 What does not: verification (nostr/event.py). Only verified events enter, so a hostile relay cannot burn a true id with
-a bad signature; and an event counts as verified before only with id recomputed and the very same signature, so a
-forged event cannot hide behind a known id.
+a bad signature. An event counts as verified before only with its id recomputed and the very same signature, so a forged
+event cannot hide behind a known id.
 
 An ephemeral event is not stored by relays, so a machine publishes the same one again until it has its ack. Such a
-repeat looks like the same event from one more relay. We tell them apart by sources (one subscription at one relay):
-a source that brings an event a second time starts a new round, and the other sources may each bring it once more
-in that round. A relay that replays at will can start rounds early, but cannot use up those of other relays.
+repeat looks like the same event from one more relay. We tell them apart by sources (one subscription at one relay). A
+source that brings an event a second time starts a new round, and each other source may bring it once in that round. A
+relay that replays at will can start rounds early, but cannot use up those of other relays.
 
 Each repeat costs the bot a signed ack. So after the first few of an event, every source has to leave longer and longer
 pauses between the rounds it starts.

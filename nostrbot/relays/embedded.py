@@ -2,8 +2,8 @@
 
 What lives here: starting and stopping it. What does not: our own client side (pool.py), which it knows nothing of.
 
-Its limits that cannot be set: 500 events a REQ, 65,536 bytes an event, and 6,000 messages a minute from one client,
-after which it hangs up; the pool pages, refuses and reconnects accordingly.
+Its limits cannot be set: 500 events a REQ, 65,536 bytes an event, and 6,000 messages a minute from one client, after
+which it hangs up. The pool pages, refuses and reconnects accordingly.
 """
 
 import asyncio

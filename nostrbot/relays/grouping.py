@@ -3,11 +3,12 @@
 What lives here: the ways there are, and which of them a relay serves best. What does not: asking (watch.py,
 session.py).
 
-Relays bound how many REQs, and how many filters in one, they serve on a connection; they say so in an error, in a
-NOTICE, or not at all, and what they publish about it (NIP-11) is not always so. So it is tried out: first each
-subscription alone, which keeps one that is refused from taking others with it; where a relay refuses the last of them,
-the essential ones in one REQ and the rest in another; then all in one. The way that served best stays. While something
-is missing the others are tried again, seldom, because each change is a moment in which that relay is not heard.
+Relays bound the REQs, and the filters in one REQ, that they serve on a connection. They say so in an error, in a
+NOTICE, or not at all, and their published limits (NIP-11) are not always true. So the bot tries it out. First it asks
+for each subscription alone, so that a refused one takes no other with it. If a relay refuses the last of them, it asks
+for the essential ones in one REQ and the rest in another; then for all in one. The way that served best stays. While
+something is missing the others are tried again, seldom, because each change is a moment in which that relay is not
+heard.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

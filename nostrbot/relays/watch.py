@@ -5,8 +5,8 @@ relay is asked, asked again, and from which moment on (`Watch`). What does not: 
 (grouping.py), sockets and verification (session.py). Nothing here waits: each method returns the frames to send.
 https://github.com/nostr-protocol/nips/blob/master/01.md
 
-A watch uses two subscription ids: its name for the live REQ, and "<name>/past" for pages of history; where a relay
-takes no second one, pages are asked under the name, with the live filters beside them.
+A watch uses two subscription ids: its name for the live REQ, and "<name>/past" for pages of history. If a relay
+takes no second id, pages are asked under the name, with the live filters beside them.
 
 A REQ that was sent is not yet in force. It is from its EOSE on, or from the first event on that it asked for; a relay
 that answers neither within the deadline is silent, and one that ends it has refused it. Either way it is asked again,

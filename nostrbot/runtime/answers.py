@@ -5,8 +5,8 @@ is (runtime/fair_queue.py), the answers themselves (reading/, runtime/notary.py)
 of November 2026, A5.
 
 Reading is done in slices; between two slices the reader checks whether a turn goes on: then a question stands back.
-Books in memory may hold what is decided and not committed yet, so an answer is given once the turn that went on
-meanwhile is committed, and made again where that turn failed. A question that was not answered before a stop is
+Books in memory may hold decisions that are not committed yet. So an answer is given once the turn of that time is
+committed, and made again if that turn failed. A question that was not answered before a stop is
 answered after the start, when relays bring it again.
 """
 

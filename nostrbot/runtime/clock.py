@@ -31,7 +31,7 @@ class Steadiness:
     """Told both clocks again and again, it says whether the wall clock is believed.
 
     The wall clock is ahead of the running one by an offset. After a leap the new offset is believed once it has held
-    for a minute; at once, where it is the one before the leap, or the one that was believed for the longest time.
+    for a minute. It is believed at once if it is the offset before the leap, or the one believed for the longest time.
     """
 
     def __init__(self) -> None:

@@ -20,8 +20,8 @@ from nostrbot.relays.inbox import Lane
 class Handed:
     """An observation that was handed in for a book. `seen` None: a look at the clock.
 
-    `held` becomes True once an entry holds it, or none need hold it because one does already; False where it could not
-    be decided, so that its source has to keep it.
+    `held` becomes True once an entry holds it, or an earlier entry does already. It becomes False if the observation
+    could not be decided: its source has to keep it.
     """
 
     lane = Lane.OBSERVED

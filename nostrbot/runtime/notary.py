@@ -6,8 +6,8 @@ owed for it. What does not: what it says (core/proofs/checkpoint.py), the tree (
 
 Only what is committed is signed: the entry that a checkpoint speaks of is looked up in the journal first. So of one
 journal there are never two checkpoints with one seq and two heads. The tree is made piece by piece, because ten
-thousand LPs take a quarter of a second, and sales go on meanwhile: a checkpoint speaks of where its book stood when it
-was begun.
+thousand LPs take a quarter of a second. Sales go on meanwhile: a checkpoint speaks of its book as it stood when the
+tree was begun.
 """
 
 import asyncio

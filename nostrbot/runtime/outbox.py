@@ -1,13 +1,13 @@
 """The outbox: performing after the commit what the commit owes.
 
 What lives here: making messages of entries, sealing and signing them, publishing, and noting what is delivered. What
-does not: what is owed (messages/receipts.py, committed by the bot) and sockets (relays/). Whatever was not confirmed
-before a crash is made again at the next start; names, times and nonces are derived, so it is the same event with the
-same id, and relays and readers drop the second copy (faults.md rows 49, 50).
+does not: what is owed (messages/receipts.py, committed by the bot) and sockets (relays/). Messages that were not
+confirmed before a crash are made again at the next start. Names, times and nonces are derived, so each is the same
+event with the same id, and relays and readers drop the second copy (faults.md rows 49, 50).
 
-A message that relays refuse must not hold up those they would take. So what was answered and is not sent no longer
-counts as in flight; the pool goes on trying a bounded number of such messages, the rows of the others are set down
-(they stay owed, in the database only) and are taken up again page by page.
+A message that relays refuse must not hold up those they would take. So an answered message that is not sent does not
+count as in flight. The pool goes on trying a bounded number of such messages. The rows of the others are set down (they
+stay owed, in the database only) and are taken up again page by page.
 """
 
 import asyncio

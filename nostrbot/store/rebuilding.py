@@ -3,8 +3,8 @@
 What lives here: making them, comparing, replacing. What does not: the journal, which is only read here: what is wrong
 with it no rebuilding can mend (integrity.py). The bot must not run meanwhile (cli/maintenance.py).
 
-Projections are made as they were made the first time: facts applied to a book, entries projected by the one writer,
-into a database of their own that lies beside and is gone afterwards. Rows that follow from no entry (the outbox,
+Projections are made as they were made the first time: facts are applied to a book, and the one writer projects entries.
+They go into a separate database that lies beside and is removed afterwards. Rows that follow from no entry (the outbox,
 answers, refusals, machines' status, alerts, the archive, checkpoints) are not touched.
 """
 

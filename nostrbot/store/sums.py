@@ -4,9 +4,9 @@ What lives here: the rows of the sum tables, made from what a batch of entries c
 home of before. What does not: asking for sums (leg_sums.py, sale_sums.py). They are projections: `rebuild` makes them
 again and integrity.py compares them with what they are sums of.
 
-A quarter is what local days of every time zone are made of; a month is one of UTC, and what a local month has more or
-less than it are the quarters at its ends. Amounts are added as halves: the upper and the lower 32 bits apart, so that
-no sum outgrows 64 bits; the same legs give the same halves, whatever they were batched with.
+Local days of every time zone are made of quarters. A month is a UTC month; a local month differs from it by the
+quarters at its ends. Amounts are added as halves: the upper and the lower 32 bits apart, so that no sum outgrows 64
+bits. The same legs give the same halves, whatever their batches were.
 """
 
 from collections.abc import Generator, Iterable, Sequence

@@ -1,9 +1,9 @@
 """The writer: one task, one connection, one transaction a batch.
 
 What lives here: committing a batch. What does not: reading (queries.py). A second writer on the same books fails loudly
-here and changes nothing. There are three fences: the journal's primary key; the numbers of what is owed; and, for what
-is written over and not appended (what is known of machines, what operators were told), a mark that who wrote last has
-left.
+here and changes nothing. There are three fences: the journal's primary key, the numbers of outbox rows, and a mark of
+the last writer. The mark guards rows that are overwritten and not appended (machines' status, what operators were
+told).
 """
 
 import contextlib
@@ -60,7 +60,7 @@ _UNWRITABLE = (
 class Writer:
     """Commits batches. SQLAlchemy compiles each statement once; rows go straight to the driver, as tuples.
 
-    Each statement is then one visit to the driver's thread instead of four, and each visit waits for its turn on a busy
+    Each statement is then one visit to the driver's thread instead of four. Each visit waits for its turn on a busy
     event loop: under load that was three quarters of a commit's time.
     """
 

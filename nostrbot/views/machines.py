@@ -108,9 +108,9 @@ def telemetry_view(machine: Machine, sighting: MachineStatus | None) -> View:
 def fleet_row(book: Book, machine: Machine, sighting: MachineStatus | None, now: int) -> View:
     """Return one machine at a glance, `now` by the bot's clock.
 
-    `fiat_today` is what it settled on the operator's local day so far, `cash` what its cassettes are expected to hold,
-    `rate` what `settle` pays by, `missing` the numbers of settlements that have not come, `jump` a count it cannot have
-    come to by selling, `heard_s` the seconds since a beacon came.
+    `fiat_today` is what it settled on the operator's local day so far; `cash` is what its cassettes are expected to
+    hold; `rate` is the price that `settle` pays by. `missing` has the numbers of settlements that have not come, `jump`
+    a count it cannot have reached by selling, `heard_s` the seconds since a beacon came.
     """
     seen, till, fiat = sighting or UNSEEN, book.tills[machine.handle], machine.fiat
     price, stray = price_in_force(book, machine.handle, RULES), till.counter.stray

@@ -17,8 +17,8 @@ from nostrbot.nostr.sealing import Scheme
 class Order:
     """A command by `author` (hex key), accepted `at` (unix seconds on the bot's clock).
 
-    `id`: of the message it came in; `scheme`: how that was sealed; `rules`: the number of those it is decided by;
-    `carried`: it was decided in another book, from which this one takes it over.
+    `id`: of the message it came in; `scheme`: of that message; `rules`: the rules number it is decided by; `carried`:
+    another book decided it, and this one takes it over.
     """
 
     command: Command

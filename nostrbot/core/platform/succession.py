@@ -4,9 +4,9 @@ What lives here: the three signatures a rotation takes, as events, and reading t
 and where they are kept (runtime/rotation.py), what a book makes of one (core/engine.py). docs/protocol.md section 7;
 faults.md row 47.
 
-Each event holds the one before as its content: the new key accepts (nobody is named who does not have that key), the
-old key names it (a thief of the platform's key has not the bot's), the platform countersigns (a thief of the bot's key
-has not the platform's). All three are of kind 78 and of one subject.
+Each event holds the previous event as its content. The new key accepts: nobody can be named who does not have that key.
+The old key names it: a thief of the platform's key does not have the bot's. The platform countersigns: a thief of the
+bot's key does not have the platform's. All three are of kind 78 and of one subject.
 """
 
 from dataclasses import dataclass

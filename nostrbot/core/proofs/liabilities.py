@@ -5,8 +5,8 @@ What lives here: the balances, the tree, its hashes, and climbing from a leaf to
 row 88.
 
 Every node commits to the sums of both its children, each by itself, and never to their total alone: a tree that hides a
-debt has to break a hash. Each LP has two leaves, its balances cut in two at random, so that what a proof shows of the
-neighbours is a piece of somebody's balance and no balance of anybody. All that is random is derived from a seed, which
+debt has to break a hash. Each LP has two leaves, its balances cut in two at random. So a proof shows only pieces of the
+neighbours' balances, and nobody's whole balance. All that is random is derived from a seed, which
 is another one at every checkpoint.
 """
 
