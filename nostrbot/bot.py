@@ -144,11 +144,11 @@ class Bot:
         return self.sequencer.store
 
     async def wait_ready(self, timeout_s: float) -> bool:
-        """Wait until relays serve what the bot cannot do without; False when they did not in time."""
+        """Wait until relays serve what the bot cannot do without; False if they did not in time."""
         return await self.pool.wait_heard(timeout_s)
 
     async def run(self) -> None:
-        """Work until stop(). Raises FenceError when another writer took the journal."""
+        """Work until stop(). Raises FenceError if another writer took the journal."""
         if self._stopping.is_set():  # asked to stop before it began: nothing is started only to be cut short
             await self._close()
             return

@@ -45,7 +45,7 @@ class Decimal:
 
 @lru_cache(maxsize=4096)  # a machine says the same rates and amounts over and over
 def parse_decimal(text: str) -> Decimal | None:
-    """Read `2000.00`, `-5` or `50` exactly; None when it is not a plain decimal number."""
+    """Read `2000.00`, `-5` or `50` exactly; None if it is not a plain decimal number."""
     match = _DECIMAL.fullmatch(text)
     if match is None:
         return None
@@ -79,7 +79,7 @@ def unit_minor(currency: str) -> int:
 def parse_minor(text: str, currency: str) -> int | None:
     """Read an amount of fiat that a program wrote, as minor units: surplus zeros (`2000.00000`) say nothing.
 
-    None when it is no number or finer than the currency's minor unit. parse_typed_minor() reads what people type.
+    None if it is no number or finer than the currency's minor unit. parse_typed_minor() reads what people type.
     """
     value = parse_decimal(text)
     places = minor_digits(currency)
@@ -89,7 +89,7 @@ def parse_minor(text: str, currency: str) -> int | None:
 
 
 def parse_typed_minor(text: str, currency: str) -> int | None:
-    """Read an amount of fiat that a person typed, as minor units. None when it is not written as money is.
+    """Read an amount of fiat that a person typed, as minor units. None if it is not written as money is.
 
     A decimal that the currency does not have is none of its decimals, zero or not: `9.000` may well be nine thousand.
     """
@@ -111,7 +111,7 @@ Denomination = int | str  # of a banknote, in whole units of fiat: 100; where it
 
 
 def read_denomination(value: int | str) -> Denomination | None:
-    """Read what a machine says a note is worth: `100`, `"100"`, `"0.5"` (half a dinar). None when it is no plain
+    """Read what a machine says a note is worth: `100`, `"100"`, `"0.5"` (half a dinar). None if it is no plain
     decimal.
     """
     if isinstance(value, int):

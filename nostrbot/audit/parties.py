@@ -22,9 +22,9 @@ class Parties:
         self._envelopes = {one.pubkey: Envelope(one) for one in keys}
 
     def check(self, given: Signed, book: Book, seq: int) -> bool:
-        """Open the encrypted input of entry `seq`, the next of a book, by a party's key; False when none gave one.
+        """Open the encrypted input of entry `seq`, the next of a book, by a party's key; False if none gave one.
 
-        Raises TrailError when it says something else than the trail does.
+        Raises TrailError if it says something else than the trail does.
         """
         # An event without a named reader, such as a statement of cassettes, is addressed to the bot of its time.
         bot = next((key for key in (book.bot, *book.former_bots) if given.is_to(key)), book.bot)

@@ -44,7 +44,7 @@ class Findings(NamedTuple):
 def examined_pages(pages: Iterator[TrailPage], jobs: int) -> Generator[Findings, None, None]:
     """Yield the pages, each examined, in order; at most `jobs` processes work, this one among them.
 
-    Raises ConfigError when a process was ended from outside.
+    Raises ConfigError if a process was ended from outside.
     """
     begun = list(islice(pages, PAGES_ALONE + 1)) if jobs > 1 else []
     everything = chain(begun, pages)

@@ -30,7 +30,7 @@ async def back_up(
     """Write a backup to `file`, whole or not at all; returns what it holds. `bot`, `platform`: keys (hex); `now`: unix
     seconds.
 
-    Raises ConfigError when that file exists or cannot be written, BooksError when the journal is damaged: a backup of
+    Raises ConfigError if that file exists or cannot be written, BooksError when the journal is damaged: a backup of
     such a one would be taken for a good one.
     """
     _require_free(file)

@@ -97,7 +97,7 @@ def _unpack(backup: Backup, database: Path, small: dict[str, BytesIO], progress:
 
 
 def _require_key_of(manifest: Manifest, scratch: Path, content: BytesIO | None, passphrase: str | None) -> None:
-    """Raise BackupError when the key in a backup is not that of its bot."""
+    """Raise BackupError if the key in a backup is not that of its bot."""
     if content is not None:
         _keep_or_write(scratch, content)
         if read_key_file(scratch, passphrase).pubkey != manifest.bot:

@@ -14,7 +14,7 @@ from nostrbot.errors import ConfigError, file_trouble
 
 
 async def write_out(pieces: AsyncGenerator[bytes, None], path: Path | None) -> None:
-    """Write all pieces to a file, or to stdout. Raises ConfigError when the file cannot be written.
+    """Write all pieces to a file, or to stdout. Raises ConfigError if the file cannot be written.
 
     A file is written beside its place and moved there when it is complete; one of that name is replaced. A device or a
     pipe (`/dev/stdout`, `/dev/null`) is written to as it is.

@@ -86,7 +86,7 @@ class Desk:
         bound: why what a command comes to would take a book beyond its bounds, or None.
         evolution: how each of its facts changes a book.
         booking: what those facts that move money are booked as.
-        check: raises BooksError where a book is not as this desk promises.
+        check: raises BooksError if a book is not as this desk promises.
     """
 
     name: str

@@ -15,7 +15,7 @@ from nostrbot.core.ledger.transaction import Transaction
 def evolve(book: Book, fact: Fact, place: Place) -> Transaction | None:
     """Apply one fact, in place, as part of the entry at `place`; returns the transaction it was booked as.
 
-    Raises BooksError when the fact would overdraw an LP: decide() must never let that happen.
+    Raises BooksError if the fact would overdraw an LP: decide() must never let that happen.
     """
     kind = type(fact)
     booker = BOOKING.get(kind)

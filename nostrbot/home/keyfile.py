@@ -46,7 +46,7 @@ def _known(text: str) -> str:
 def write_key_file(path: Path, keys: Keys, passphrase: str | None) -> None:
     """Write a new key file of mode 0600, as an ncryptsec when there is a passphrase; on disk when this returns.
 
-    Raises ConfigError when the file exists (a key is never overwritten) or cannot be written.
+    Raises ConfigError if the file exists (a key is never overwritten) or cannot be written.
     """
     line = (keys.nsec() if passphrase is None else _encrypted(keys, passphrase)) + "\n"
     try:

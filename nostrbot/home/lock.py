@@ -16,7 +16,7 @@ from nostrbot.home.config import Home
 def only_bot(home: Home) -> Iterator[None]:
     """Hold the home's lock while the block runs; the kernel lets it go when the process dies.
 
-    Two bots on one home would only hit the journal's fence. Raises ConfigError when another runs there.
+    Two bots on one home would only hit the journal's fence. Raises ConfigError if another runs there.
     """
     path = home.lock_file
     try:

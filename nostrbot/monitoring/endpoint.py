@@ -52,7 +52,7 @@ def read_address(text: str) -> Address:
 
 
 def bind(address: Address) -> socket.socket:
-    """Take the address; nobody is answered there yet. Raises ConfigError when it cannot be had."""
+    """Take the address; nobody is answered there yet. Raises ConfigError if it cannot be had."""
     bound = socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

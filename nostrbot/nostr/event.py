@@ -165,7 +165,7 @@ class Tagged(Protocol):
 def expiration(event: Tagged) -> int | None:
     """Return when the event expires, in unix seconds (NIP-40): the earliest moment that a tag names in digits.
 
-    None when no tag does: what is not in digits says nothing.
+    None if no tag does: what is not in digits says nothing.
     """
     said = [tag[1] for tag in event.tags if len(tag) > 1 and tag[0] == "expiration"]
     moments = [int(text) for text in said if len(text) <= EXPIRATION_DIGITS_MAX and text.isascii() and text.isdigit()]
@@ -175,7 +175,7 @@ def expiration(event: Tagged) -> int | None:
 def sign_event(keys: Keys, *, kind: int, tags: Sequence[Sequence[str]], content: str, created_at: int) -> VerifiedEvent:
     """Sign an event of ours; `created_at` in unix seconds. The same arguments give the same bytes, signature included.
 
-    Raises ValueError when the event is one that parse() would refuse.
+    Raises ValueError if the event is one that parse() would refuse.
     """
     tag_lists = [list(tag) for tag in tags]
     draft = {"pubkey": keys.pubkey, "created_at": created_at, "kind": kind, "tags": tag_lists, "content": content}

@@ -131,7 +131,7 @@ def make_wrap(
 
     `envelope` is the one of `keys`. `at` is the message's date in unix seconds, later than two days after 1970; seal
     and wrap are dated up to BACKDATED_MAX_S before it. `name` names the message (an effect id), `in_reply_to` the rumor
-    it answers. Raises SealingError when text_bytes(text) is above WRAPPED_TEXT_MAX_BYTES, KeyTextError for a pubkey off
+    it answers. Raises SealingError if text_bytes(text) is above WRAPPED_TEXT_MAX_BYTES, KeyTextError for a pubkey off
     the curve.
     """
     if text_bytes(text) > WRAPPED_TEXT_MAX_BYTES:

@@ -48,7 +48,7 @@ class Keys:
 
     @classmethod
     def from_secret(cls, secret: bytes | str) -> Self:
-        """Return keys from 32 bytes or 64 hex digits. Raises KeyTextError when that is no scalar of the curve."""
+        """Return keys from 32 bytes or 64 hex digits. Raises KeyTextError if that is no scalar of the curve."""
         try:
             raw = _hex_bytes(secret) if isinstance(secret, str) else secret
             if len(raw) != 32:  # coincurve would pad a shorter one

@@ -161,7 +161,7 @@ def scheme_of(content: str) -> Scheme:
 
 
 def nip04_encrypt(shared_x: bytes, text: str, iv: bytes) -> str:
-    """Seal a text by AES-256-CBC; `iv` is 16 bytes, to be used once. Raises SealingError when the text is too long."""
+    """Seal a text by AES-256-CBC; `iv` is 16 bytes, to be used once. Raises SealingError if the text is too long."""
     padder = PKCS7(AES256.block_size).padder()
     padded = padder.update(_utf8(text)) + padder.finalize()
     encryptor = Cipher(AES256(shared_x), CBC(iv)).encryptor()

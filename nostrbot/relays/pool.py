@@ -72,7 +72,7 @@ class Pool:
         """`inbox`: where arrivals wait, beside what others put there; by default the pool makes its own. `min_ok`:
         how many relays must accept a publication. `wall_clock`: unix seconds. `rng`: for jitter only.
 
-        Raises ConfigError when the relays cannot do it.
+        Raises ConfigError if the relays cannot do it.
         """
         writers = sum(relay.write for relay in relays)
         if len({identity(relay.url) for relay in relays}) != len(relays):
@@ -133,7 +133,7 @@ class Pool:
         """Wait until a relay has answered all subscriptions with EOSE (or was too slow to), and a moment for the
         others.
 
-        False when none did within `timeout_s`.
+        False if none did within `timeout_s`.
         """
         readers = [relay for relay in self._relays if relay.config.read]
         if not await self._wait_until(lambda: any(relay.is_subscribed for relay in readers), timeout_s):
@@ -144,7 +144,7 @@ class Pool:
     async def wait_heard(self, timeout_s: float) -> bool:
         """Wait until each essential subscription is in force at a relay, and a moment for the others.
 
-        False when one is not within `timeout_s`.
+        False if one is not within `timeout_s`.
         """
         names = [name for name, subscription in self._wanted.items() if subscription.essential]
         readers = [relay for relay in self._relays if relay.config.read]

@@ -87,7 +87,7 @@ class Alerting:
         reach: Reach,
         now: int,
     ) -> AlertRound:
-        """Find what operators should be told at unix second `now`. Raises DBAPIError when the database cannot be
+        """Find what operators should be told at unix second `now`. Raises DBAPIError if the database cannot be
         read.
         """
         if not self._is_loaded:

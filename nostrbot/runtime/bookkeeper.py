@@ -128,7 +128,7 @@ class Bookkeeper(Shelf):
             await self._people.hear(one, one.said, now, turn)
 
     async def _take_observation(self, handed: Handed, now: int, turn: Turn) -> None:
-        """Decide what the bot saw by itself. Raises BooksError where that cannot be decided: nobody would say it
+        """Decide what the bot saw by itself. Raises BooksError if that cannot be decided: nobody would say it
         again.
         """
         self.in_hand = key = handed.book

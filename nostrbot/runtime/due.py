@@ -48,7 +48,7 @@ class DueWork:
             await asyncio.sleep(CLOCK_S)
 
     async def _take_turns(self) -> bool:
-        """Do what is due, a book at a time; False when the database cannot be written, so that nothing else can be
+        """Do what is due, a book at a time; False if the database cannot be written, so that nothing else can be
         done.
 
         Work that fails in one book is tried again later and later, and keeps no other book from its turn.

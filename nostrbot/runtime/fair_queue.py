@@ -30,7 +30,7 @@ class FairQueue(Generic[Thing]):
         return self._count
 
     def put(self, key: str, thing: Thing) -> bool:
-        """Let something wait; False when too much waits already, of this key or of all."""
+        """Let something wait; False if too much waits already, of this key or of all."""
         of_key = self._waiting.get(key, ())
         if len(of_key) >= WAITING_PER_KEY_MAX or self._count >= WAITING_MAX:
             return False

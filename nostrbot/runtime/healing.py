@@ -37,7 +37,7 @@ class Healed(NamedTuple):
 async def heal(store: Store, bot: str, platform: str, now: int, *, trust_clock: bool = False) -> list[Healed]:
     """Set the time right in each book that is ahead of `now`, in one transaction. Returns those books.
 
-    Raises BooksError when a book is not sound, ConfigError when what others signed says that `now` itself is wrong.
+    Raises BooksError if a book is not sound, ConfigError when what others signed says that `now` itself is wrong.
     """
     books = await store.load_books(bot, platform)
     ahead = {key: live for key, live in books.items() if live.chain.at > now}
@@ -65,7 +65,7 @@ async def heal(store: Store, bot: str, platform: str, now: int, *, trust_clock: 
 
 
 async def _believe(store: Store, key: str, live: LiveBook, now: int) -> None:
-    """Raise ConfigError where what people and machines signed last is dated after `now`: then `now` is wrong."""
+    """Raise ConfigError if what people and machines signed last is dated after `now`: then `now` is wrong."""
     newest = live.chain.seq
     seqs = range(max(1, newest - SIGNED_LOOKED_AT + 1), newest + 1)
     entries = await store.queries.entries_at(key, list(seqs))

@@ -46,7 +46,7 @@ class Inbox(_Inbox[Any]):
     """Arrivals from relays, and observations."""
 
     async def hand_in(self, book: str, seen: Observed | None) -> bool:
-        """Wait until an entry holds an observation; False where it could not be decided. Cancelled, it may be held all
+        """Wait until an entry holds an observation; False if it could not be decided. Cancelled, it may be held all
         the same.
         """
         handed = Handed(book, seen)

@@ -122,7 +122,7 @@ class Notary:
             return False
 
     async def sign_daily(self, key: str) -> list[Owed] | None:
-        """Sign a book's checkpoint of the day; None when that did not work, and it is still due."""
+        """Sign a book's checkpoint of the day; None if that did not work, and it is still due."""
         async with self._signing:
             made = await self._try_to_sign(key, None)
         return None if isinstance(made, CommandRefused) else made

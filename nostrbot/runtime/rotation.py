@@ -67,7 +67,7 @@ def begin(home: Home, passphrase: str | None, now: int) -> Statement:
 
 
 async def require_free(store: Store, statement: Statement, platform: str) -> None:
-    """Raise ConfigError when the new key is somebody's in one of the books: it could not become the bot's."""
+    """Raise ConfigError if the new key is somebody's in one of the books: it could not become the bot's."""
     for key, live in (await store.load_books(statement.old, platform)).items():
         held = next(parts_of(live.book, statement.new), None)
         if held is not None:
@@ -78,7 +78,7 @@ async def require_free(store: Store, statement: Statement, platform: str) -> Non
 async def finish(home: Home, store: Store, succession: Succession, passphrase: str | None, now: int) -> None:
     """Let the home's books and the home itself have the new key; what is done already stays as it is.
 
-    Raises ConfigError when this home has other keys, BooksError when its books are not sound.
+    Raises ConfigError if this home has other keys, BooksError when its books are not sound.
     """
     keys = read_key_file(home.key_file, passphrase)
     if keys.pubkey == succession.new:

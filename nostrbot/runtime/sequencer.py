@@ -185,7 +185,7 @@ class Sequencer:
     async def take(self, items: Sequence[Item]) -> AsyncGenerator[Turn, None]:
         """Decide and commit what has arrived, in order, together if that goes well and one by one if it does not.
 
-        Yields each turn after its commit. Raises FenceError when another writer was here, BooksError when no book is
+        Yields each turn after its commit. Raises FenceError if another writer was here, BooksError when no book is
         sound.
         """
         waiting = deque([list(items)])

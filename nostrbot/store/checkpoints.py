@@ -13,7 +13,7 @@ from nostrbot.store.tables import book, checkpoint
 
 @dataclass(frozen=True, slots=True)
 class StoredCheckpoint:
-    """The `number`-th checkpoint of a book. `leaves`: None where they are no longer kept, or were not asked for."""
+    """The `number`-th checkpoint of a book. `leaves`: None if they are no longer kept, or were not asked for."""
 
     number: int
     event: bytes

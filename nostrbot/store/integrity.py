@@ -219,7 +219,7 @@ def _has_known_rules(body: bytes) -> bool:
 
 
 def _check_end(connection: sqlite3.Connection, number: int, entries: int) -> None:
-    """Raise BooksError when the chain ends before what was kept or signed of it, or went another way."""
+    """Raise BooksError if the chain ends before what was kept or signed of it, or went another way."""
     [(highest,)] = connection.execute(_HIGHEST, {"book": number})
     if isinstance(highest, int) and highest > entries:
         raise BooksError(f"the journal ends at entry {entries}, and there was an entry {highest}: {RESTORE}")

@@ -21,7 +21,7 @@ _VERSION = table("alembic_version", column("version_num"))  # alembic's own
 
 
 def migrate(connection: Connection) -> None:
-    """Bring the database of an open transaction to the newest schema. Raises ConfigError when it is newer than us."""
+    """Bring the database of an open transaction to the newest schema. Raises ConfigError if it is newer than us."""
     if is_current(connection):
         return
     from alembic import command

@@ -72,7 +72,7 @@ class Store:
 
     @classmethod
     async def open(cls, url: str) -> "Store":
-        """Open a database and migrate it. Raises ConfigError when it cannot be opened or is newer than this program."""
+        """Open a database and migrate it. Raises ConfigError if it cannot be opened or is newer than this program."""
         engine = make_engine(url)
 
         async def bring_up_to_date(connection: AsyncConnection) -> None:
@@ -86,7 +86,7 @@ class Store:
 
     @classmethod
     async def open_as_it_is(cls, url: str) -> "Store":
-        """Open a database for reading beside a running bot; it is not migrated. Raises ConfigError when it must be."""
+        """Open a database for reading beside a running bot; it is not migrated. Raises ConfigError if it must be."""
         engine, path = make_engine(url), database_path(url)
         if not path.exists():  # SQLite would make one, here and now and whosever it would be
             raise ConfigError(
@@ -137,7 +137,7 @@ class Store:
         """Load every book, the root book always among them, from its newest snapshot and the entries since.
 
         `known`: books that are in memory as they are kept, so that they need not be loaded. One whose journal is
-        damaged, or which does not balance, has a flaw. Raises BooksError when the journal is another bot's or
+        damaged, or which does not balance, has a flaw. Raises BooksError if the journal is another bot's or
         platform's, ConfigError when the home has not yet the key that its books have.
         """
         keys = [ROOT, *(key for key in await self._follow() if key != ROOT)]
@@ -156,7 +156,7 @@ class Store:
     async def examine(self, live: Mapping[str, LiveBook]) -> None:
         """Look at all there is, as a start does (integrity.py), and note what is wrong with any of these books.
 
-        Raises FenceError where it is nothing but that another bot wrote to them since they were loaded.
+        Raises FenceError if it is nothing but that another bot wrote to them since they were loaded.
         """
         flaws = await asyncio.to_thread(find_flaws, self.path, {key: one.book for key, one in live.items()})
         for key, flaw in flaws.items():

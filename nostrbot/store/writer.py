@@ -82,7 +82,7 @@ class Writer:
     async def commit(self, batch: Batch) -> None:
         """Write all of a batch or nothing of it.
 
-        Raises FenceError when another writer was here first, UnwritableError when the database is well and cannot keep
+        Raises FenceError if another writer was here first, UnwritableError when the database is well and cannot keep
         this batch, DBAPIError when the database cannot be written just now.
         """
         if self._driver is None:

@@ -23,7 +23,7 @@ from nostrbot.core.ledger.transaction import Posting, Transaction
 
 
 def book_fact(fact: Fact) -> Transaction | None:
-    """Return the transaction a fact of this desk is booked as, or None when it moves no money."""
+    """Return the transaction a fact of this desk is booked as, or None if it moves no money."""
     booker = BOOKING.get(type(fact))
     return None if booker is None else booker(fact)
 

@@ -17,7 +17,7 @@ Posting = tuple[str, str, int]
 class Transaction:
     """A set of postings whose sum is zero in every unit, checked at birth.
 
-    Raises BooksError when it does not balance: that is never input's fault, it is ours.
+    Raises BooksError if it does not balance: that is never input's fault, it is ours.
     """
 
     postings: tuple[Posting, ...]

@@ -21,7 +21,7 @@ class Leg(NamedTuple):
         number: counter per book (`l1`).
         lp: handle of the LP it belongs to; label: of a commission split, "platform" or "operator", or None; pubkey: of
             a foreign party.
-        fiat_minor: cash of this party that left the machine; None where no cash is involved (fees).
+        fiat_minor: cash of this party that left the machine; None if no cash is involved (fees).
         before_minor, after_minor: the LP's remaining balance at that machine, for `dca` and `settlement` legs.
     """
 
