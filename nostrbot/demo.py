@@ -49,7 +49,7 @@ _DONE, _NO = 0, 1
 
 
 class DemoError(Exception):
-    """Something did not go as it must; the sentence is for the person watching."""
+    """A step of the demo that failed; the sentence is for the person watching."""
 
 
 @dataclass(eq=False)

@@ -19,11 +19,11 @@ class NostrbotError(Exception):
 
 
 class ConfigError(NostrbotError):
-    """Something a person has to change; the text is one line that says what."""
+    """A mistake that a person has to mend; the text is one line that says what to change."""
 
 
 class KeyTextError(NostrbotError):
-    """Text is not the kind of key it should be. The text itself is never repeated: it may be a secret."""
+    """A text that is not the kind of key it should be. The error never repeats the text: it may be a secret."""
 
 
 _OWNER = "run this as the user it belongs to, or give it to yours (chown)"
@@ -52,11 +52,11 @@ class SealingError(NostrbotError):
 
 
 class BooksError(NostrbotError):
-    """Our own books contradict themselves. Stop moving money, stay readable, tell a person."""
+    """A contradiction in our own books. Stop moving money, stay readable, tell a person."""
 
 
 class FenceError(BooksError):
-    """Another writer appended to a book we hold. Nothing of ours was written."""
+    """The trace of another writer in a book we hold. Nothing of ours was written."""
 
 
 class UnwritableError(NostrbotError):

@@ -69,7 +69,7 @@ def way_of(error: BaseException) -> str:
 
 
 class _Forwarding(logging.Handler):
-    """Takes what libraries log into ours."""
+    """A handler that forwards libraries' log records into our log."""
 
     def emit(self, record: logging.LogRecord) -> None:
         def name(ours: Any) -> None:

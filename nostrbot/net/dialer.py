@@ -34,7 +34,7 @@ Dial = Callable[[str], Awaitable[ClientConnection]]  # raises OSError, TimeoutEr
 
 
 class Resolver:
-    """Asks the system's resolver. Call it as a LookUp.
+    """A LookUp that asks the system's resolver.
 
     The resolver runs in separate threads, which nobody waits for. In the loop's threads a silent name server would keep
     the bot from looking up its own relays, and from stopping.
@@ -77,7 +77,7 @@ class Resolver:
 
 
 class PublicDialer:
-    """Connects to public relays only. Call it as a Dial with a URL that public_relay() gave."""
+    """A Dial that connects to public relays only. Call it with a URL that public_relay() gave."""
 
     def __init__(self, look_up: LookUp | None = None) -> None:
         self._look_up = look_up or Resolver()

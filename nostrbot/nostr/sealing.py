@@ -82,7 +82,7 @@ class Opening(NamedTuple):
 
 
 class Envelope:
-    """Seals and opens with one pair of keys; remembers the shared secrets of the last PEERS_CACHED_MAX peers."""
+    """One pair of keys that seals and opens; it remembers the shared secrets of the last PEERS_CACHED_MAX peers."""
 
     __slots__ = ("_conversation_key", "_nonce_key", "_shared_x")
 

@@ -23,7 +23,7 @@ from nostrbot.views.records import balance_rows, deposit_view, leg_view
 
 
 class LpReading:
-    """Answers LPs' questions over live books and stored entries."""
+    """The answers to LPs' questions, over live books and stored entries."""
 
     def __init__(self, books: Mapping[str, Book], queries: Queries) -> None:
         self._books = books

@@ -37,7 +37,7 @@ _LEFT_OUT = ("legs", "bills", "cassettes", "more", "after")
 
 
 class OperatorReading:
-    """Answers operators' questions over live books and stored entries."""
+    """The answers to operators' questions, over live books and stored entries."""
 
     def __init__(
         self, books: Mapping[str, Book], sightings: Mapping[tuple[str, str], MachineStatus], queries: Queries

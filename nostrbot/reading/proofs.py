@@ -44,7 +44,7 @@ class Grown(NamedTuple):
 
 
 class ProofReading:
-    """Answers `proof` over stored checkpoints."""
+    """The answers to `proof`, over stored checkpoints."""
 
     def __init__(self, books: Mapping[str, Book], queries: Queries) -> None:
         self._books = books

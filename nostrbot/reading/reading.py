@@ -27,7 +27,7 @@ from nostrbot.views.records import operator_view, platform_view
 
 
 class Reading:
-    """Answers questions over live books and stored entries."""
+    """The answers to all questions, over live books and stored entries."""
 
     def __init__(
         self, books: Mapping[str, Book], sightings: Mapping[tuple[str, str], MachineStatus], queries: Queries

@@ -141,7 +141,7 @@ class MachineTakings:
 
 
 class ReportReading:
-    """Answers what an operator's machines took in."""
+    """The answers about what an operator's machines took in."""
 
     def __init__(self, books: Mapping[str, Book], queries: Queries) -> None:
         self._books = books

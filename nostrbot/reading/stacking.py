@@ -118,7 +118,7 @@ class Stack:
 
 
 class StackReading:
-    """Answers what an LP's sats come to."""
+    """The answers about an LP's sats over time."""
 
     def __init__(self, books: Mapping[str, Book], queries: Queries) -> None:
         self._books = books

@@ -198,7 +198,7 @@ class Account:
 
 
 class StatementReading:
-    """Answers what an LP's month was."""
+    """The answers about an LP's month."""
 
     def __init__(self, books: Mapping[str, Book], queries: Queries) -> None:
         self._books = books

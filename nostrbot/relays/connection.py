@@ -24,7 +24,7 @@ from nostrbot.relays.words import plain_words
 
 
 class WebsocketOpening(connect):
-    """Opens a websocket where it was told to, and nowhere else.
+    """The opening of a websocket at the given address, and nowhere else.
 
     A relay that sends us to another one would count as two, and could send us to an address of our own network.
     """

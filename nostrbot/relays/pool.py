@@ -48,7 +48,7 @@ class SubscriptionHealth(NamedTuple):
 
 @dataclass(slots=True)
 class _Unheard:
-    """Since when a subscription is in force nowhere."""
+    """The time since which no relay serves a subscription."""
 
     since: float  # monotonic
     unix_since: int

@@ -67,8 +67,8 @@ class AlertRound(NamedTuple):
 
 
 class Alerting:
-    """Looks around. `look()`, then commit what it found, then `told()`; if the commit fails, the next look finds
-    the same.
+    """The watch over all books. `look()`, then commit what it found, then `told()`; if the commit fails, the next look
+    finds the same.
     """
 
     def __init__(self) -> None:

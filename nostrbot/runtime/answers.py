@@ -52,7 +52,7 @@ Result = TypeVar("Result")
 
 
 class Answers:
-    """Answers questions. `ask()` after the commit that they came with; `run()` for ever."""
+    """The answering of questions. `ask()` after the commit that they came with; `run()` for ever."""
 
     def __init__(
         self,
@@ -173,7 +173,9 @@ class Answers:
 
 
 class _Work:
-    """Runs coroutines slice by slice, with something done before each, and measures how long they take without that."""
+    """A runner of coroutines, slice by slice: it does something before each slice, and times the slices without
+    that.
+    """
 
     def __init__(self, before_each: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._before_each = before_each
@@ -214,7 +216,7 @@ def _handed_on(awaited: Any) -> Generator[Any, None, BaseException | None]:
 
 
 class _Slices(Generic[Result]):
-    """Something to await, made of a generator."""
+    """A generator made awaitable."""
 
     def __init__(self, begin: Callable[[], Generator[Any, None, Result]]) -> None:
         self._begin = begin

@@ -39,7 +39,7 @@ from nostrbot.store.store import LiveBook
 
 
 class Bookkeeper(Shelf):
-    """Turns what arrived into a Turn. Holds the live books; knows no relay and commits nothing."""
+    """The maker of turns from what arrived. Holds the live books; knows no relay and commits nothing."""
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ from nostrbot.store.queries import Queries
 
 
 class Carrying:
-    """Enters inputs of one book in another one."""
+    """The carrier of one book's inputs into another."""
 
     def __init__(self, shelf: Shelf, queries: Queries) -> None:
         self._shelf = shelf

@@ -28,7 +28,7 @@ class _Held(NamedTuple):
 
 
 class Steadiness:
-    """Told both clocks again and again, it says whether the wall clock is believed.
+    """The judge of the wall clock: told both clocks again and again, it says whether to believe it.
 
     The wall clock is ahead of the running one by an offset. After a leap the new offset is believed once it has held
     for a minute. It is believed at once if it is the offset before the leap, or the one believed for the longest time.
@@ -74,7 +74,7 @@ def agreed_error_s(errors: Sequence[int]) -> int | None:
 
 
 class ClockGuard:
-    """Says whether the computer's clock is believed, by the running clock and by relays' dates."""
+    """The judge of the computer's clock, by the running clock and by relays' dates."""
 
     def __init__(self, health: Callable[[], Sequence[RelayHealth]], *, asks_relays: bool = True) -> None:
         """`health`: how relays are just now; `asks_relays`: whether their dates count."""

@@ -19,7 +19,7 @@ CLOCK_TROUBLE_S = 30.0  # after what could not be committed: books were loaded a
 
 
 class DueWork:
-    """Hands in what is due. `run()` until it is cancelled."""
+    """The source of due work. `run()` until it is cancelled."""
 
     def __init__(
         self,

@@ -45,7 +45,7 @@ class Heard(Enum):
 
 
 class Hearing:
-    """Judges each thing a person says, by its author's buckets."""
+    """The judge of each message of a person, by its author's buckets."""
 
     def __init__(self) -> None:
         self._commands = TokenBucket(burst=COMMANDS_AT_ONCE, tokens=COMMANDS_PER_S, seconds=1)

@@ -42,7 +42,7 @@ def has_expired(said: Tagged, at: int) -> bool:
 
 
 class Intake:
-    """Opens what is addressed to the bot `pubkey`, whose envelope this is. `former`: the keys that it had before."""
+    """The opener of messages to the bot `pubkey`, by its envelope. `former`: the keys that it had before."""
 
     def __init__(self, envelope: Envelope, pubkey: str, former: Iterable[str] = ()) -> None:
         self._envelope = envelope

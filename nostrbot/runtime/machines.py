@@ -39,7 +39,7 @@ STORED_BEACONS_S = MINUTE_S  # relays hand on what they keep right after a start
 
 
 class Machines:
-    """Takes what machines report. `sightings`: what is known of machines, by book and name."""
+    """The taker of machines' reports. `sightings`: machines' status, by book and name."""
 
     def __init__(self, shelf: Shelf, sightings: dict[tuple[str, str], MachineStatus], unread: UnreadReports) -> None:
         self._shelf = shelf

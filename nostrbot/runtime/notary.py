@@ -63,7 +63,9 @@ class Draft(NamedTuple):
 
 
 class Notary:
-    """Signs checkpoints. `await load()` comes first. Its methods return what is committed: the outbox is to be told."""
+    """The signer of checkpoints. `await load()` comes first. Its methods return what is committed: the outbox is to be
+    told.
+    """
 
     def __init__(self, sequencer: Sequencer, keys: Keys, clock: Callable[[], int]) -> None:
         """`clock`: unix seconds."""

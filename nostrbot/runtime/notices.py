@@ -24,7 +24,7 @@ LOOK_S = 5.0  # how soon operators hear of what is wrong; some milliseconds a lo
 
 
 class Notices:
-    """Tells operators what they should know. `tell_of_closed_books()` at a start, then `run()` until it is
+    """The sender of notices to operators. `tell_of_closed_books()` at a start, then `run()` until it is
     cancelled.
     """
 

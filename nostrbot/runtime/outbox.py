@@ -74,7 +74,7 @@ class Delivered(NamedTuple):
 
 
 class Outbox:
-    """Follows the outbox table. `owe()` after each commit; `take_delivered()` before the next."""
+    """The follower of the outbox table. `owe()` after each commit; `take_delivered()` before the next."""
 
     def __init__(
         self,

@@ -44,7 +44,7 @@ TOO_FAST = CommandRefused(
 
 
 class People:
-    """Takes what people say."""
+    """The taker of people's commands."""
 
     def __init__(
         self,

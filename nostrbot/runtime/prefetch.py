@@ -29,7 +29,7 @@ PAST_ROWS = 200  # settlements of a machine's past that are read at once
 
 
 class Prefetch:
-    """Fills the Recall of books from what is stored of them."""
+    """The loader of books' recalls, from what is stored of them."""
 
     def __init__(self, books: Mapping[str, Book], queries: Queries, closed: Container[str]) -> None:
         """`closed`: books in which nothing is decided; their entries may be damaged, so they are not looked into."""

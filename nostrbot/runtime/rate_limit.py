@@ -11,7 +11,7 @@ KEYS_MAX = 10_000  # buckets remembered; a key not heard for so long has a full 
 
 
 class TokenBucket:
-    """Each key may do `burst` things at once, and then `tokens` more every `seconds`."""
+    """A limit for each key: `burst` things at once, and then `tokens` more every `seconds`."""
 
     def __init__(self, *, burst: int, tokens: int, seconds: int) -> None:
         self._burst = burst

@@ -34,7 +34,7 @@ ANOTHER_KEY = "For another key remove keys/bot.next.nsec, then `nostrbot rotate 
 
 
 class NextKey:
-    """Called, it returns the home's next key (hex), or None; a file that did not change is not opened again."""
+    """The home's next key (hex), or None, when called; an unchanged file is not opened again."""
 
     def __init__(self, home: Home, passphrase: str | None) -> None:
         self._home = home

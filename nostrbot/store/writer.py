@@ -58,7 +58,7 @@ _UNWRITABLE = (
 
 
 class Writer:
-    """Commits batches. SQLAlchemy compiles each statement once; rows go straight to the driver, as tuples.
+    """The committer of batches. SQLAlchemy compiles each statement once; rows go straight to the driver, as tuples.
 
     Each statement is then one visit to the driver's thread instead of four. Each visit waits for its turn on a busy
     event loop: under load that was three quarters of a commit's time.

@@ -129,7 +129,7 @@ class PaymentVoided:
 
 @dataclass(frozen=True, slots=True)
 class PartyMoved:
-    """Sats that waited for another key in a commission split are its LP's, or the operator's own (lp None), by now.
+    """Sats that waited for another key in a commission split moved to its LP, or to the operator (lp None).
 
     Attributes:
         machine: one that the LP is at, and its currency, for its receipt; "" where there is no LP.
@@ -149,7 +149,7 @@ class PartyMoved:
 
 @dataclass(frozen=True, slots=True)
 class SlotsKept:
-    """Fixed mode: the slots of a local day that have had their turn now.
+    """The slots of a local day in fixed mode have had their turn.
 
     `short_sats`: how many more sats the operator needed for every LP to get its due.
     """

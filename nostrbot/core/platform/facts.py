@@ -9,7 +9,7 @@ from typing import ClassVar
 
 @dataclass(frozen=True, slots=True)
 class OperatorAdded:
-    """Root book: the platform enrolled an operator."""
+    """The platform enrolled an operator (root book)."""
 
     name: ClassVar[str] = "operator_added"
     operator: str
@@ -19,7 +19,7 @@ class OperatorAdded:
 
 @dataclass(frozen=True, slots=True)
 class OperatorSwitched:
-    """Root book and the operator's own: the platform suspended or resumed an operator."""
+    """The platform suspended or resumed an operator (root book and the operator's own)."""
 
     name: ClassVar[str] = "operator_switched"
     operator: str
@@ -29,7 +29,7 @@ class OperatorSwitched:
 
 @dataclass(frozen=True, slots=True)
 class OperatorReplaced:
-    """Root book and the operator's own: from now on another key speaks for the operator. `operator`: the book's key."""
+    """Another key speaks for the operator from now on (root book and its own). `operator`: the book's key."""
 
     name: ClassVar[str] = "operator_replaced"
     operator: str
@@ -39,7 +39,7 @@ class OperatorReplaced:
 
 @dataclass(frozen=True, slots=True)
 class BotRotated:
-    """Every book: from now on the bot signs with, and is addressed by, another key."""
+    """The bot got another key: from now on it signs with it, and is addressed by it (every book)."""
 
     name: ClassVar[str] = "bot_rotated"
     old: str

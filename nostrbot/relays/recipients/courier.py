@@ -51,7 +51,7 @@ class _Route:
 
 
 class Courier:
-    """Takes messages to relays. deliver() at any time, stop() at the end."""
+    """The carrier of messages to relays. deliver() at any time, stop() at the end."""
 
     def __init__(self, dial: Dial, *, limits: CourierLimits | None = None, rng: Random | None = None) -> None:
         """`dial` opens a connection to a URL; `rng`: for jitter only."""
