@@ -1,4 +1,4 @@
-"""Integer money: sats, fiat minor units, parts per million, and `split()`, the only place that rounds what is booked.
+"""Integer money: sats, fiat minor units, parts per million, and the only place that rounds what is booked: `split()`, and `ceil_div()` for fees.
 
 What lives here: exact reading (of what programs write and, more strictly, of what people type) and printing of
 decimals, percentages and rates, and sharing a whole into parts. What does not: who gets a share
@@ -155,6 +155,11 @@ def format_ratio(part: int, whole: int, places: int) -> str:
 def share_of(amount: int, ppm: int) -> int:
     """Return the floor of `amount x ppm / 1e6`: how a fee is computed from a principal (acceptance O5)."""
     return amount * ppm // PPM
+
+
+def ceil_div(whole: int, parts: int) -> int:
+    """Divide whole numbers and round up."""
+    return -(-whole // parts)
 
 
 def split(total: int, weights: list[int]) -> list[int]:
