@@ -15,6 +15,7 @@ from nostrbot.core.atm.settlements.facts import SettlementFrozen
 from nostrbot.core.atm.till import Till
 from nostrbot.core.ledger import accounts
 from nostrbot.core.ledger.balances import Balances
+from nostrbot.core.payouts.records import Payouts
 from nostrbot.core.platform.facts import OperatorAdded
 from nostrbot.errors import BooksError
 from nostrbot.nostr.sealing import Scheme
@@ -86,6 +87,7 @@ class Book:
         parties: keys that got a share as a party; moved: what of it their LPs have by now.
         freed: machines' keys that the platform took from this book.
         frozen: settlements that a thief may have signed, by number.
+        payouts: sats on their way out.
     """
 
     bot: str
@@ -126,6 +128,7 @@ class Book:
     fixed_slots: set[str] = field(default_factory=set)
     fixed_given_minor: dict[tuple[str, str], int] = field(default_factory=dict)
     alert_plan: AlertPlan = field(default_factory=AlertPlan)
+    payouts: Payouts = field(default_factory=Payouts)
     balances: Balances = field(default_factory=Balances)
     recall: Recall = field(default_factory=Recall)
 
@@ -138,8 +141,12 @@ class Book:
         return self.cash_in_ppm if cash_in else self.cash_out_ppm
 
     def sats_owed(self, lp: str) -> int:
-        """Return the sats owed to an LP in this book."""
+        """Return the sats owed to an LP in this book that are not on their way out."""
         return -self.balances.of(accounts.lp_sats(lp), accounts.SAT)
+
+    def held_sats(self, lp: str) -> int:
+        """Return the sats held for an LP's open payouts: owed as well, and not free."""
+        return -self.balances.of(accounts.lp_held(lp), accounts.SAT)
 
     def frozen_sats(self, lp: str) -> int:
         """Return the frozen sats owed to an LP: they cannot leave."""
@@ -152,6 +159,10 @@ class Book:
     def own_sats(self) -> int:
         """Return the operator's own sats."""
         return -self.balances.of(accounts.OPERATOR, accounts.SAT)
+
+    def platform_sats(self) -> int:
+        """Return the sats owed to the platform that are not on their way out."""
+        return -self.balances.of(accounts.PLATFORM, accounts.SAT)
 
     def own_frozen_sats(self) -> int:
         """Return the sats that frozen settlements gave the operator."""

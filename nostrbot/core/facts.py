@@ -9,10 +9,11 @@ reply, a projection or a book can be made from it alone.
 from typing import Any, get_args
 
 from nostrbot.core.atm.facts import AtmFact
+from nostrbot.core.payouts.facts import PayoutFact
 from nostrbot.core.plain import plain, reader
 from nostrbot.core.platform.facts import ClockSetRight, PlatformFact
 
-Fact = PlatformFact | AtmFact
+Fact = PlatformFact | AtmFact | PayoutFact
 
 _READERS = {fact.name: reader(fact) for fact in get_args(Fact)}
 _IS, _NOW = "is", "now"  # a name that Python keeps for itself, and ours for it

@@ -13,6 +13,7 @@ from nostrbot.core.atm.states import Direction
 from nostrbot.core.atm.till import FeesOff, Rate, Rejection, Till
 from nostrbot.core.book import Book, Lp, Moved, Seat
 from nostrbot.core.ledger.balances import Balances
+from nostrbot.core.payouts.records import Payout, Payouts
 from nostrbot.core.plain import plain, reader
 from nostrbot.core.platform.facts import OperatorAdded
 from nostrbot.nostr.sealing import Scheme
@@ -44,6 +45,7 @@ _read_splits = reader(tuple[Split, ...])
 _read_cassette = reader(Cassette)
 _read_fixed_plan = reader(FixedPlan)
 _read_alert_plan = reader(AlertPlan)
+_read_payout = reader(Payout)
 
 
 def take_snapshot(book: Book) -> dict[str, Any]:
@@ -52,7 +54,7 @@ def take_snapshot(book: Book) -> dict[str, Any]:
     Sums of many amounts are text: JSON's integers end where a rogue machine could take a sum. A book that began when
     sums had no bounds is kept as it is.
     """
-    return {
+    state = {
         **{name: getattr(book, name) for name in _SCALARS},
         "cash_in_sats": str(book.cash_in_sats),
         "operators": [plain(operator) for operator in book.operators.values()],
@@ -95,6 +97,8 @@ def take_snapshot(book: Book) -> dict[str, Any]:
         "fixed_given": [[lp, currency, str(given)] for (lp, currency), given in book.fixed_given_minor.items()],
         "alert_plan": plain(book.alert_plan),
     }
+    # A book without payouts is kept as it was before there were any.
+    return state if book.payouts == _NO_PAYOUTS else state | {"payouts": _plain_payouts(book.payouts)}
 
 
 def restore_snapshot(state: dict[str, Any]) -> Book:
@@ -140,7 +144,27 @@ def restore_snapshot(state: dict[str, Any]) -> Book:
     book.fixed_slots = set(state["fixed_slots"])
     book.fixed_given_minor = {(lp, currency): int(given) for lp, currency, given in state["fixed_given"]}
     book.alert_plan = _read_alert_plan(state["alert_plan"])
+    if "payouts" in state:
+        book.payouts = _read_payouts(state["payouts"])
     return book
+
+
+_NO_PAYOUTS = Payouts()
+
+
+def _plain_payouts(payouts: Payouts) -> dict[str, Any]:
+    return {
+        "is_paused": payouts.is_paused,
+        "open": [plain(payout) for payout in payouts.open.values()],
+        "closed": [plain(payout) for payout in payouts.closed.values()],
+    }
+
+
+def _read_payouts(state: dict[str, Any]) -> Payouts:
+    payouts = Payouts(is_paused=state["is_paused"])
+    for payout in map(_read_payout, [*state["open"], *state["closed"]]):
+        payouts.note(payout)
+    return payouts
 
 
 def _plain_gaps(gaps: list[Gap]) -> list[list[int]]:

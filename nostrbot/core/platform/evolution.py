@@ -66,6 +66,7 @@ def _clock_set_right(fact: ClockSetRight, book: Book, place: Place) -> None:
         book.fixed_day, book.fixed_slots = today, set(book.fixed_plan.slots)
     for till in book.tills.values():
         till.set_back(now, today)
+    book.payouts.set_back(now)
 
 
 EVOLUTION: Mapping[type, Evolver] = {

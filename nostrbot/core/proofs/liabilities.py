@@ -79,12 +79,12 @@ class Standpoint(NamedTuple):
 
 
 def balances_of(book: Book) -> dict[str, dict[str, int]]:
-    """Return what each LP is owed, by public key and unit, as its `balance` answers: its sats, and its cash by
-    currency.
+    """Return what each LP is owed, by public key and unit, as its `balance` answers: its sats, those held for payouts too,
+    and its cash by currency.
     """
     balances = {}
     for lp in book.lps.values():
-        owed = {SAT: book.sats_owed(lp.handle)}
+        owed = {SAT: book.sats_owed(lp.handle) + book.held_sats(lp.handle)}
         for machine, seat in lp.seats.items():
             currency = book.machines[machine].fiat
             owed[currency] = owed.get(currency, 0) + seat.remaining_minor
