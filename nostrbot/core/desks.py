@@ -11,12 +11,13 @@ from typing import TypeVar
 from nostrbot.core.atm.desk import ATM
 from nostrbot.core.book import Book, check_ledger
 from nostrbot.core.desk import Booker, Decider, Desk, Evolver, Hearer, Observer
+from nostrbot.core.payouts.desk import PAYOUTS
 from nostrbot.core.platform.desk import PLATFORM
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
-DESKS: tuple[Desk, ...] = (PLATFORM, ATM)
+DESKS: tuple[Desk, ...] = (PLATFORM, ATM, PAYOUTS)
 
 
 def joined(tables: Iterable[Mapping[Key, Value]]) -> dict[Key, Value]:
