@@ -24,7 +24,7 @@ from nostrbot.views.fitting import DATA_BYTES_MAX, Data, view_bytes
 from nostrbot.views.machines import cassettes_view, fleet_row, telemetry_view
 from nostrbot.views.outcomes import show_settlement, splits_view
 from nostrbot.views.plans import fixed_view, payment_view
-from nostrbot.views.records import cash_view, deposit_view, lp_view, machine_view, sats_view
+from nostrbot.views.records import cash_view, deposit_view, held_view, lp_view, machine_view, sats_view
 
 WORKLIST_ROWS = 20  # a bucket; `settlement list status=` shows the rest
 BUCKETS = {
@@ -228,7 +228,13 @@ class OperatorReading:
         if isinstance(page, CommandRefused):
             return page
         frozen = {"lps": book.lps_frozen_sats(), "operator": book.own_frozen_sats()}
-        return {**page, "sats": sats_view(book), **({"frozen_sats": frozen} if book.frozen else {})}
+        held = held_view(book)
+        return {
+            **page,
+            "sats": sats_view(book),
+            **({"frozen_sats": frozen} if book.frozen else {}),
+            **({"held_sats": held} if any(held.values()) else {}),
+        }
 
 
 def _bucket(stored: Sequence[StoredSettlement]) -> list[View]:

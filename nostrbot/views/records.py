@@ -136,17 +136,35 @@ def sats_view(book: Book) -> View:
     return owed
 
 
+_HOLDERS = {
+    accounts.SATS: "held",
+    accounts.PLATFORM: "platform",
+    accounts.PLATFORM_HELD: "platform",
+    accounts.OPERATOR: "operator",
+    accounts.OPERATOR_HELD: "operator",
+}
+
+
+def held_view(book: Book) -> View:
+    """Those sats that are held for payouts on their way, by whose they are."""
+    own, platform = (-book.balances.of(one, accounts.SAT) for one in (accounts.OPERATOR_HELD, accounts.PLATFORM_HELD))
+    return {"lps": sum(map(book.held_sats, book.lps)), "operator": own, "platform": platform}
+
+
 def _holder(account: str) -> str:
-    holders = {accounts.SATS: "held", accounts.PLATFORM: "platform", accounts.OPERATOR: "operator"}
-    return holders.get(account) or ("lps" if account.startswith(accounts.LP_PREFIX) else "others")
+    return _HOLDERS.get(account) or ("lps" if account.startswith(accounts.LP_PREFIX) else "others")
 
 
 def balance_rows(book: Book, lp: Lp) -> list[View]:
     """Return an LP's balances in one book, a row a machine; sats are per operator and so the same in each row.
 
-    `frozen_sats` is there while some of them are frozen: clients of before it know the other fields only.
+    `held_sats`, beside them, is there while some are held for payouts, `frozen_sats` while some of them are frozen: clients of
+    before know the other fields only.
     """
     sats, frozen_sats = {"sats": book.sats_owed(lp.handle)}, book.frozen_sats(lp.handle)
+    held_sats = book.held_sats(lp.handle)
+    if held_sats:
+        sats["held_sats"] = held_sats
     if frozen_sats:
         sats["frozen_sats"] = frozen_sats
     return [

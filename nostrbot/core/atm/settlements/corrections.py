@@ -202,6 +202,11 @@ def _check_reversible(book: Book, settlement: Settlement) -> CommandRefused | No
     gone += [
         f"l{leg.number}" for leg in settlement.legs_in_force if leg.lp and book.sats_owed(leg.lp) < taken.get(leg.lp, 0)
     ]
+    gone += [
+        f"l{leg.number}"
+        for leg in settlement.legs_in_force
+        if leg.type is LegType.SUPER_FEE and book.platform_sats() < leg.sats
+    ]
     if not gone:
         return None
     return CommandRefused(
