@@ -44,6 +44,8 @@ APART |= {("web", "runtime"), ("web", "bot"), ("web", "messages")}
 APART |= {("nostr", "money"), ("relays", "money"), ("relays", "core"), ("relays", "journal")}
 APART |= {("core.ledger", "core.atm"), ("core.ledger", "core.platform"), ("core.ledger", "core.book")}
 APART |= {("core.atm.payloads", "core.ledger"), ("core.atm.payloads", "core.book"), ("core.commands", "core.atm")}
+# Product families meet in core/desk.py, in the book and in the ledger.
+APART |= {("core.atm", "core.payouts"), ("core.payouts", "core.atm")}
 # What proves the bot right must not be the bot.
 APART |= {("audit", "bot"), ("audit", "runtime"), ("bot", "audit"), ("runtime", "audit")}
 # Judging needs nothing but files; only who follows checkpoints listens to relays.
@@ -296,6 +298,8 @@ PLANTED = [
     ("nostr/keys.py", "from nostrbot.money import split", "nostr.keys must not know money.split"),
     ("core/ledger/posting.py", "from nostrbot.core.atm import decode", "core.ledger.posting must not know core.atm.decode"),
     ("core/atm/payloads/decode.py", "import nostrbot.core.ledger", "core.atm.payloads.decode must not know core.ledger"),
+    ("core/atm/fixed.py", "from nostrbot.core.payouts import facts", "core.atm.fixed must not know core.payouts.facts"),
+    ("core/payouts/due.py", "from nostrbot.core.atm import fixed", "core.payouts.due must not know core.atm.fixed"),
     ("audit.py", "from nostrbot.bot import run", "audit must not know bot.run"),
     ("bot.py", "def run():\n    from nostrbot import audit", "bot must not know audit"),
     ("core/book.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from nostrbot.store import rows",
