@@ -22,6 +22,7 @@ from nostrbot.nostr.sealing import Scheme
 from nostrbot.views.outcomes import outcome_view
 from tests.houses import House, Outcome, letter, payment_hash, person, succession
 from tests.machines import statement
+from tests.payouts import house_with_every_fact, payouts_open
 
 ROOT_ANSWERS = (Scope.OPENED, Scope.NAMED, Scope.EVERY)
 
@@ -127,4 +128,6 @@ def retried(fact: SettlementProcessed) -> SettlementRetried:
 
 LIVES = lives()
 FACTS: list[Fact] = [fact for house in LIVES for entry in house.entries for fact in entry.facts]
+with payouts_open():  # people are told nothing of these yet: nobody can ask for a payout
+    FACTS += [fact for entry in house_with_every_fact().entries for fact in entry.facts]
 FACTS.append(retried(next(fact for fact in FACTS if isinstance(fact, SettlementProcessed))))

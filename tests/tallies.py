@@ -18,7 +18,8 @@ MOVES_NOTHING = {
     "lp_enrolled", "lp_switched", "preferences_set", "preferences_carried", "splits_set", "fixed_plan_set", "alert_plan_set",
     "slots_kept", "fees_published", "cassettes_stated", "cassette_set", "cassettes_published", "gaps_dismissed",
     "settlement_rejected", "settlement_pending", "settlement_moved", "settlement_noted", "settlement_frozen",
-    "settlement_lifted", "payment_hash_shared",
+    "settlement_lifted", "payment_hash_shared", "payout_held", "payout_queued", "payout_resolving", "attempt_prepared",
+    "attempt_failed", "payout_unknown", "outcome_contradicted", "payouts_paused", "payouts_resumed",
 }  # fmt: skip
 
 

@@ -21,7 +21,9 @@ def test_a_house_s_life_has_every_fact() -> None:
         "fees_published", "cassettes_stated", "cassette_set", "cassettes_counted", "cassettes_published",
         "machine_compromised", "settlement_frozen", "settlement_lifted", "operator_replaced", "bot_rotated",
         "predecessor_named", "payment_voided", "gaps_dismissed", "preferences_carried", "clock_set_right",
-        "machine_freed", "party_moved", "payment_hash_shared",
+        "machine_freed", "party_moved", "payment_hash_shared", "payout_requested", "payout_held", "payout_queued",
+        "payout_resolving", "attempt_prepared", "attempt_failed", "payout_unknown", "payout_settled", "payout_failed",
+        "payout_cancelled", "payout_retried", "payment_late", "outcome_contradicted", "payouts_paused", "payouts_resumed",
     }  # fmt: skip
     assert {fact.name for fact in FACTS} == {kind.name for kind in get_args(Fact)}
 
