@@ -114,7 +114,8 @@ def count_cassettes(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefus
     if order.rules >= SOUND and abs(variance_minor) > COUNTED_MAX * unit_minor(machine.fiat):
         return CommandRefused(
             Code.TOO_MUCH,
-            f"{machine.handle} expects more cash than there is: `cassette set {machine.handle} <position> count=<notes>` first",
+            f"{machine.handle} would expect more cash than there is: `cassette set {machine.handle} <position> "
+            "count=<notes>` first",
         )
     counted = tuple(
         replace(known[place], count=counts[place], updated_by=order.author, updated_at=order.at)

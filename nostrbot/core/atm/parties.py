@@ -97,8 +97,10 @@ def _with_what_moves_back(
     if short_sats > 0 and any(isinstance(fact, PartyMoved) and fact.lp is None for fact in back):
         return CommandRefused(
             Code.ALREADY_PAID_OUT,
-            f"you paid LPs out of what a former party's key brought you: {short_sats} sats of it have left. `payment list` "
-            'shows what you paid: `payment void <leg> reason="…"` first, or wait until other sales have brought as much',
+            f"you paid LPs with what a former party's key brought you, so {short_sats} sats of it have left. `payment "
+            "list` "
+            'shows what you paid: `payment void <leg> reason="…"` first, or wait until other sales have brought as '
+            "much",
         )
     return (*facts, *back)
 

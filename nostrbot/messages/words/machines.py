@@ -26,9 +26,9 @@ def shared_hash_notice(facts: tuple[Fact, ...]) -> str | None:
     others = ", ".join(f"s{number}" for number in shared.others)
     if shared.is_proven:
         return (
-            f"s{shared.number} of {shared.machine} has the preimage of its payment hash. {others} was reported with "
-            f"the same hash and without the preimage: that sale cannot be true and is frozen. Look at {others}, then "
-            "say `settlement refund <id> reason=…` for it."
+            f"s{shared.number} of {shared.machine} has the preimage of its payment hash. The same hash came without "
+            f"the preimage in {others}: this cannot be true and is frozen. Look at {others}, then say `settlement "
+            "refund <id> reason=…`."
         )
     return (
         f"s{shared.number} of {shared.machine} has the same payment hash as {others}: one sale was reported twice, or "

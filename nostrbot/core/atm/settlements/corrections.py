@@ -227,7 +227,8 @@ def _check_own_part(book: Book, settlement: Settlement, legs: tuple[Leg, ...], r
         return None
     return CommandRefused(
         Code.ALREADY_PAID_OUT,
-        f"you paid LPs out of your part of s{settlement.number}: {short_sats} sats of it have left. `payment list` shows "
+        f"you paid LPs out of your part of s{settlement.number}, so {short_sats} sats of it have left. `payment list` "
+        "shows "
         f'what you paid: `payment void <leg> reason="…"` first, or wait until other sales have brought as much',
     )
 

@@ -48,7 +48,7 @@ def test_a11_a_part_that_was_paid_on_is_not_refunded(house: House) -> None:
     do(house, "settle ana 2000 machine=m1")
     assert house.book.own_sats() == 6_270
     assert refused(house, "settlement refund s1 reason=false", Code.ALREADY_PAID_OUT) == (
-        "you paid LPs out of your part of s1: 100000 sats of it have left. `payment list` shows what you paid: "
+        "you paid LPs out of your part of s1, so 100000 sats of it have left. `payment list` shows what you paid: "
         '`payment void <leg> reason="…"` first, or wait until other sales have brought as much'
     )
     assert isinstance(do(house, "payment void l5 reason=false"), PaymentVoided)
