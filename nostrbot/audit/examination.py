@@ -161,7 +161,7 @@ def needs_of(inputs: Iterable[Input]) -> Needs:
             if not isinstance(sale, Refusal):
                 needs.payments.append(sale.payment_hash)
         elif given.event.kind in (kinds.DIRECT_MESSAGE, kinds.SEAL):
-            # By which rules is said in the entry. Whatever they are, they read what is needed alike, or not at all.
+            # The entry names its rules. All rules read the needs alike, or not at all.
             readings = (parse(given.text, rules) for rules in range(RULES, FIRST - 1, -1))
             said = next((one for one in readings if isinstance(one, Command)), None)
             if said is not None:

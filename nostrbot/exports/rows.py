@@ -20,7 +20,7 @@ from nostrbot.store.lineage import book_of
 from nostrbot.store.queries import Queries, StoredEntry
 from nostrbot.views.records import deposit_view, leg_view, leg_views, settlement_view
 
-PAGE_SETTLEMENTS = 200  # each comes with its entries, of which one with fifty LPs has some 15 kB
+PAGE_SETTLEMENTS = 200  # each comes with its entries; an entry with fifty LPs has some 15 kB
 PAGE_LEGS = 500
 
 

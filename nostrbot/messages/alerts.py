@@ -246,7 +246,7 @@ def _gaps(machine: Machine, till: Till, now: int, known: Mapping[str, AlertState
 
 def _is_due(fingerprint: str, gap: Gap, now: int, known: Mapping[str, AlertState]) -> bool:
     was_told = fingerprint in known and known[fingerprint].is_open
-    # One that was noted more than a day ahead of now was so by a clock that went back: it is no new one.
+    # A gap noted more than a day ahead of now comes from a clock that went back: it is not new.
     return was_told or not -DAY_S <= now - gap.at < GAP_FILLS_S
 
 

@@ -1,7 +1,8 @@
 """Commit times: how many commits there were, how long they took, how many failed.
 
 What lives here: counting. What does not: committing (runtime/sequencer.py), telling (monitoring/status.py,
-monitoring/exposition.py). Lengths are counted in classes, as Prometheus has its histograms, so what is kept does not grow.
+monitoring/exposition.py). Lengths are counted in classes, as Prometheus has its histograms, so what is kept does not
+grow.
 """
 
 from bisect import bisect_left

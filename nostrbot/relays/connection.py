@@ -85,7 +85,7 @@ class Connection:
         except (ImportError, ValueError) as error:
             if self._session is not None:
                 raise
-            return self._not_served(error)  # a SOCKS proxy, which needs another package; a proxy that is no URL
+            return self._not_served(error)  # a SOCKS proxy, which needs another package; a proxy that is not a URL
         finally:
             oks = self._session.oks if self._session is not None else 0
             self._session = None

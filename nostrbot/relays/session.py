@@ -305,7 +305,7 @@ class Session:
         sighting = self._commons.sightings.record(event, source=part.source, live=is_live, now=now)
         if sighting is not Delivery.FIRST and sighting is not Delivery.REPEAT:
             self._tally.duplicates += 1
-            # An ephemeral event whoever has it may publish again, and an honest relay passes it on each time.
+            # Anybody may publish an ephemeral event again, and an honest relay passes it on each time.
             if sighting is Delivery.NEEDLESS and not is_ephemeral(event.kind):
                 self._score.add(self._limits.score_chatter, now)
             return None

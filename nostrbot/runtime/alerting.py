@@ -29,7 +29,7 @@ from nostrbot.views.machines import fleet_row
 # Looks that are further apart than this, or go back: the clock jumped, or the machine slept. Nobody was heard
 # meanwhile.
 LOOKS_APART_MAX_S = MINUTE_S
-SHEET_LATE_MAX_S = 3 * HOUR_S  # after that it is no morning's sheet any more: the next one comes tomorrow
+SHEET_LATE_MAX_S = 3 * HOUR_S  # after that it is not a morning sheet: the next one comes tomorrow
 MORE = "There is more: `fleet` and `worklist` show all."
 
 

@@ -36,8 +36,8 @@ from nostrbot.runtime.turn import answer_message
 from nostrbot.views.fitting import fits
 
 READERS = 2  # questions answered at once, of different keys: one that takes long is not waited for
-SLICE_S = 0.001  # after so much work it is looked whether something is to be decided
-STAND_BACK_S, LOOK_AGAIN_S = 0.05, 0.002  # a slice waits so long for turns to end, and looks so often
+SLICE_S = 0.001  # after this much work the reader checks whether something is to be decided
+STAND_BACK_S, LOOK_AGAIN_S = 0.05, 0.002  # how long a slice waits for turns to end, and how often it looks
 ATTEMPTS = 3  # then an answer is made while no turn may begin
 HOLD_MAX_S = 0.02  # unless it took longer than this
 IDS_REMEMBERED = 10_000

@@ -64,7 +64,7 @@ class Figures:
                     claims.is_news = False
                     await self._sequencer.store.queries.tell("claims", claims.of_key)
             except DBAPIError as error:
-                logger.debug("status cannot be kept: {}", error.orig)  # whoever commits says so louder
+                logger.debug("status cannot be kept: {}", error.orig)  # the sequencer says so louder
             except Exception:  # noqa: BLE001 - the boundary of this task: a figure that cannot be shown ends no bot
                 logger.opt(exception=True).error("could not say how I am")
             await asyncio.sleep(TELL_S)

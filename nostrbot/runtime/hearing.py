@@ -20,10 +20,10 @@ from nostrbot.runtime.rate_limit import TokenBucket
 
 COMMANDS_AT_ONCE, COMMANDS_PER_S = 240, 3  # of one key: more than people type and programs need (faults.md row 46)
 PROTECTING_AT_ONCE = 60  # commands that protect money, beyond the others; then one a second
-WARNINGS_AT_ONCE = 5  # of the commands beyond that, this many are answered, and one a second; the others in silence
+WARNINGS_AT_ONCE = 5  # refusals of commands beyond that; then one a second, and silence for the others
 MISDATED_AT_ONCE = 20  # answers that a command is too old, or dated ahead; then one a minute
-CHATTER_AT_ONCE = 10  # answers to what is no command; then one an hour, and one more for each command
-# Of one LP's choices, then one a minute: each is an entry in every book it is in, for ever.
+CHATTER_AT_ONCE = 10  # answers to text that is not a command; then one an hour, and one more for each command
+# The choices of one LP at once, then one a minute: each is an entry in every book it is in, for ever.
 CHOICES_AT_ONCE = 60
 SLIPS_AT_ONCE = 60  # answers to a command with something wrong in it; then one a minute
 
@@ -38,8 +38,8 @@ class Heard(Enum):
     """The fate of something a person says."""
 
     TAKEN = auto()  # it is decided
-    LAST = auto()  # it is no command, which is answered; the next one is not
-    TOO_FAST = auto()  # it is not decided, and answered that it was not
+    LAST = auto()  # it is not a command; this time it is answered, the next time not
+    TOO_FAST = auto()  # it is not decided, and the answer says so
     IN_SILENCE = auto()  # it is not answered, now or later
     PASSED_OVER = auto()  # the same, and nothing is noted: whoever hands it on must not fill our disk
 

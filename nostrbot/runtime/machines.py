@@ -35,7 +35,7 @@ from nostrbot.store.batch import ArchiveRow
 RECORDS_AT_ONCE = 120
 # The beacons and telemetry of one machine taken at once, then one a minute: nobody's history crowds out another's.
 ARCHIVED_AT_ONCE = 60
-STORED_BEACONS_S = MINUTE_S  # relays hand on what they keep right after a start: those beacons are no sign of life
+STORED_BEACONS_S = MINUTE_S  # relays hand on what they keep right after a start: those beacons are not a sign of life
 
 
 class Machines:

@@ -214,7 +214,7 @@ class Store:
                 return False
             kept = read_linked(first, GENESIS)["input"]
         except BooksError:
-            return False  # it is no soundness that is asked for
+            return False  # nobody asks here whether the journal is sound
         event = read_event(kept["event"])
         given = event if isinstance(event, Refusal) else reopen(event, kept)
         if isinstance(given, Refusal) or given.author != platform:

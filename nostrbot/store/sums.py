@@ -27,7 +27,7 @@ from nostrbot.store import tables
 
 HALF, LOW = 32, 0xFFFF_FFFF
 AMOUNT_BITS_MAX = 62  # of one amount: beyond that the settlement is counted, and read by itself when it is asked for
-# What an LP receives; of the other types none is its gain.
+# The types that an LP receives; the others are not its gain.
 RECEIVED = (LegType.DCA, LegType.SETTLEMENT, LegType.OPERATOR_SPLIT)
 NOBODY = ""  # stands for the LP where the sum is over all parties
 

@@ -70,8 +70,8 @@ settlement_change = Table(
     Column("seq", BigInteger, primary_key=True),
     sqlite_with_rowid=False,
 )
-# By which a repeat is known. It is not unique: each machine has its own hashes, and what was undone frees one
-# (core/atm/settlements/payment_hashes.py).
+# The index that a repeat is known by. It is not unique: each machine has its own hashes, and an undone sale frees its
+# hash (core/atm/settlements/payment_hashes.py).
 Index(
     "settlement_payment",
     settlement.c.book,

@@ -14,7 +14,7 @@ from nostrbot.core.rules import SOUND
 from nostrbot.money import PPM, Decimal, format_ppm, parse_decimal
 
 RATE_OFF_PPM = 100_000  # how far the newest rate may be off the median, where the machine's guard does not say
-PAIR = 2  # of so few rates none is a median worth the name: they must agree
+PAIR = 2  # two rates make no median worth the name: they must agree
 
 
 class Price(NamedTuple):

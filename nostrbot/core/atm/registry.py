@@ -179,7 +179,7 @@ def _change_machine(book: Book, order: Order, changes: dict[str, Any]) -> tuple[
     if (changed.cash_in_ppm, changed.cash_out_ppm) == (machine.cash_in_ppm, machine.cash_out_ppm):
         return (MachineChanged(changed),)
     if machine.pubkey in book.freed:
-        return (MachineChanged(changed),)  # whoever has it enrolled by now tells it its fees
+        return (MachineChanged(changed),)  # the operator who has it enrolled by now tells it its fees
     return (MachineChanged(changed), fees_for(book, changed, order.at))
 
 
