@@ -18,7 +18,7 @@ LONG = (
     "cli/test_maintenance.py",
     "cli/test_shutdown.py",
     "fuzz/test_desk.py",
-    "test_reading.py",
+    "reading/test_reading.py",
     "test_bench.py",
 )
 
