@@ -51,7 +51,7 @@ def parse(text: str, rules: int = RULES) -> Command | Misunderstood:
     form, words = _find_form(words, rules)
     if form is None:
         said = " ".join(words[:2])[:40]
-        sentence = f"there is no command {said!r}" if said else "that is no command"
+        sentence = f"there is no command {said!r}" if said else "that is not a command"
         return Misunderstood(CommandRefused(Code.UNKNOWN_COMMAND, sentence), said, json)
     args = _read_args(form, words, rules)
     if isinstance(args, CommandRefused):

@@ -99,9 +99,9 @@ def test_preview_stands_before_a_command(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "code", "message"),
     [
-        ("", Code.UNKNOWN_COMMAND, "that is no command"),
-        ("preview", Code.UNKNOWN_COMMAND, "that is no command"),
-        ("--json", Code.UNKNOWN_COMMAND, "that is no command"),
+        ("", Code.UNKNOWN_COMMAND, "that is not a command"),
+        ("preview", Code.UNKNOWN_COMMAND, "that is not a command"),
+        ("--json", Code.UNKNOWN_COMMAND, "that is not a command"),
         ("frobnicate", Code.UNKNOWN_COMMAND, "there is no command 'frobnicate'"),
         ("deposit", Code.UNKNOWN_COMMAND, "there is no command 'deposit'"),
         ("cassette empty m1", Code.UNKNOWN_COMMAND, "there is no command 'cassette empty'"),

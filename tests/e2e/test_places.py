@@ -308,7 +308,7 @@ def test_f13_an_encoding_that_lacks_characters(tmp_path: Path, variables: dict[s
     done = nostrbot("run", "--help", **variables)
     assert (done.returncode, done.stderr) == (0, "")
     missing = nostrbot("status", "--home", tmp_path / "nowhere ₿", **variables)
-    assert_one_line(missing, "is no bot's home")
+    assert_one_line(missing, "is not a bot's home")
     assert nostrbot("status", "--home", home, **variables).returncode == 0
     assert nostrbot("export", "legs", "--home", home, **variables).returncode == 0
 
