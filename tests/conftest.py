@@ -13,12 +13,14 @@ TESTS = Path(__file__).parent
 # Files that take longest. They are begun first, so that no core is left without work while another is at one of them.
 LONG = (
     "test_simulator.py",
+    "e2e/test_places.py",
     "test_readme.py",
     "core/test_whole_table.py",
     "cli/test_maintenance.py",
     "cli/test_shutdown.py",
-    "fuzz/test_desk.py",
     "reading/test_reading.py",
+    "audit/test_workers.py",
+    "fuzz/test_desk.py",
     "test_bench.py",
 )
 

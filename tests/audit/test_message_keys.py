@@ -15,7 +15,7 @@ from nostrbot.core.inputs import Signed, reopen
 from nostrbot.core.rules import FIRST, RULES
 from nostrbot.nostr.event import VerifiedEvent, read_event
 from nostrbot.nostr.sealing import Scheme, open_with
-from tests.audit.test_inputs import rumor_in, without_keys
+from tests.audit.test_examination import rumor_in, without_keys
 from tests.audit.test_verification import Content, Trail, resealed, trouble
 from tests.houses import House, letter, report, sale, wrapped_letter
 from tests.machines import word

@@ -11,7 +11,7 @@ from nostrbot.errors import TrailError
 from nostrbot.nostr.event import sign_event
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Scheme
-from tests.audit.test_inputs import without_keys
+from tests.audit.test_examination import without_keys
 from tests.audit.test_verification import Trail
 from tests.houses import BOT, House, letter, person, report, sale, wrapped_letter
 from tests.machines import word
