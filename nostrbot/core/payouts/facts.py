@@ -117,7 +117,7 @@ class PaymentLate:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeContradicted:
-    """A wallet now says otherwise of an attempt that is settled; nothing changes."""
+    """A wallet now says otherwise of an attempt that is over; nothing changes."""
 
     name: ClassVar[str] = "outcome_contradicted"
     number: int

@@ -36,6 +36,7 @@ from nostrbot.core.payouts.states import (
     RETURN_AFTER_S,
     UNTRIED_AFTER_S,
     UNTRIED_MAX,
+    WAITING,
     AttemptFlaw,
     AttemptStatus,
     Doubt,
@@ -261,7 +262,7 @@ def decide_outcome(book: Book, given: Observed, at: int, rules: int) -> tuple[Fa
         if doubt is None:
             assert seen.fee_msat is not None, "else it were a doubt"
             return (settled(payout, attempt, fee_msat=seen.fee_msat, preimage=seen.preimage),)
-        return _unknown(payout, attempt, doubt.value)
+        return _unknown(payout, attempt, doubt.value) if attempt.is_open else _doubted(payout, attempt, doubt)
     if not attempt.is_open:
         return ()
     if seen.outcome is PaymentOutcome.UNKNOWN:
@@ -320,6 +321,19 @@ def _unknown(payout: Payout, attempt: Attempt, why: str) -> tuple[Fact, ...]:
         return ()
     attempts = payout.tried(replace(attempt, status=AttemptStatus.UNKNOWN, why=why))
     if payout.status is PayoutStatus.SENDING:
+        return (PayoutUnknown(payout.moved(PayoutStatus.UNKNOWN, attempts=attempts)),)
+    return (PayoutUnknown(replace(payout, attempts=attempts)),)
+
+
+def _doubted(payout: Payout, attempt: Attempt, doubt: Doubt) -> tuple[Fact, ...]:
+    """Note that an attempt which was over may have been paid after all: until somebody says so, nothing is sent again.
+
+    Where another attempt may still be paid nothing changes, for there is at most one such attempt: somebody looks.
+    """
+    if payout.open_attempt is not None:
+        return (OutcomeContradicted(payout.number, attempt.number, PaymentOutcome.SETTLED),)
+    attempts = payout.tried(replace(attempt, status=AttemptStatus.UNKNOWN, why=doubt.value))
+    if payout.status in WAITING:
         return (PayoutUnknown(payout.moved(PayoutStatus.UNKNOWN, attempts=attempts)),)
     return (PayoutUnknown(replace(payout, attempts=attempts)),)
 

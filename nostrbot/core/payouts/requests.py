@@ -135,6 +135,11 @@ def retry_payout(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
         return CommandRefused(Code.WRONG_STATUS, f"{payout.id} is {payout.status}: only a failed payout is tried again")
     if any(attempt.status is AttemptStatus.SETTLED for attempt in payout.attempts):
         return CommandRefused(Code.ALREADY_PAID_OUT, f"{payout.id} was paid after it had failed: its sats have left")
+    if payout.open_attempt is not None:
+        return CommandRefused(
+            Code.WRONG_STATUS,
+            f"{payout.id} may have been paid after it had failed: say what became of it by `payout resolve` first",
+        )
     if book.payouts.is_paused:
         return CommandRefused(Code.WRONG_STATUS, "payouts are paused: say `payout resume` first")
     if len(payout.attempts) >= ATTEMPTS_MAX:

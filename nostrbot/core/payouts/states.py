@@ -83,20 +83,22 @@ class Doubt(StrEnum):
 
 
 # The legal moves. None is birth. A failed attempt returns its payout to the queue; the way out of `unknown` is a look-up or
-# a person. Waiting payouts settle when an attempt that was called failed turns out to be paid: nothing is sent again.
+# a person. Waiting payouts settle when an attempt that was called failed turns out to be paid: nothing is sent again; while
+# it may have been paid they are unknown.
 PAYOUT_MOVES: Mapping[PayoutStatus | None, frozenset[PayoutStatus]] = {
     None: frozenset({PayoutStatus.HELD, PayoutStatus.QUEUED}),
     PayoutStatus.HELD: frozenset(
-        {PayoutStatus.HELD, PayoutStatus.QUEUED, PayoutStatus.SETTLED, PayoutStatus.CANCELLED}
+        {PayoutStatus.HELD, PayoutStatus.QUEUED, PayoutStatus.UNKNOWN, PayoutStatus.SETTLED, PayoutStatus.CANCELLED}
     ),
     PayoutStatus.QUEUED: frozenset(
-        {PayoutStatus.HELD, PayoutStatus.RESOLVING, PayoutStatus.SETTLED, PayoutStatus.CANCELLED}
+        {PayoutStatus.HELD, PayoutStatus.RESOLVING, PayoutStatus.UNKNOWN, PayoutStatus.SETTLED, PayoutStatus.CANCELLED}
     ),
     PayoutStatus.RESOLVING: frozenset(
         {
             PayoutStatus.HELD,
             PayoutStatus.QUEUED,
             PayoutStatus.SENDING,
+            PayoutStatus.UNKNOWN,
             PayoutStatus.SETTLED,
             PayoutStatus.FAILED,
             PayoutStatus.CANCELLED,

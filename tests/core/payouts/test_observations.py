@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from nostrbot.core.commands.refused import CommandRefused
 from nostrbot.core.engine import decide
 from nostrbot.core.inputs import Observed
 from nostrbot.core.payouts.facts import (
@@ -225,6 +226,48 @@ def test_an_open_attempt_of_a_settled_payout_may_fail(house: House) -> None:
     assert isinstance(told(house, payout, "failed", attempt=2, n=1), AttemptFailed)
     assert (house.ledger(), now(house, payout).status) == (ledger, PayoutStatus.SETTLED)
     assert payout.number in house.book.payouts.closed
+
+
+DOUBTFUL: dict[str, Any] = {"fee_msat": None}
+
+
+def test_a_failed_attempt_that_may_have_been_paid_is_not_sent_again(house: House) -> None:
+    """The wallet says settled, and not what it took: the sats may have left, so nobody sends them twice."""
+    payout = sending(house, withdraw(house))
+    told(house, payout, "failed", is_confirmed=True)
+    fact = told(house, payout, "settled", n=2, **DOUBTFUL)
+    assert isinstance(fact, PayoutUnknown)
+    assert fact.payout.attempts[0].why == "fee_unknown"
+    move_on(house, 10_000)
+    assert now(house, payout).status is PayoutStatus.UNKNOWN
+    assert isinstance(told(house, payout, "settled", n=3), PayoutSettled)
+    assert sats_of(house, "liabilities:lp:ana:sats", "liabilities:lp:ana:held") == [259_998, 0]
+
+
+def test_a_doubtful_payment_of_a_payout_that_is_over_waits_for_a_person(house: House) -> None:
+    """It is not tried again meanwhile, and once a person knows, the operator pays."""
+    payout = withdraw(house)
+    for n in range(1, 5):
+        told(house, sending(house, payout), "failed", n=n)
+        house.now += 10_000
+    assert now(house, payout).status is PayoutStatus.FAILED
+    assert isinstance(told(house, payout, "settled", attempt=2, n=9, **DOUBTFUL), PayoutUnknown)
+    retried = house.say("operator", "payout retry p1")
+    assert isinstance(retried, CommandRefused)
+    own = house.book.own_sats()
+    assert isinstance(house.say("operator", "payout resolve p1 settled confirm=yes"), PaymentLate)
+    assert house.book.own_sats() == own - 10_000
+    assert sats_of(house, "liabilities:lp:ana:sats", "liabilities:lp:ana:held") == [270_000, 0]
+
+
+def test_a_doubtful_payment_beside_one_that_may_be_paid_is_noted(house: House) -> None:
+    """There is at most one open attempt; an entry says so, and somebody looks."""
+    payout = sending(house, withdraw(house))
+    told(house, payout, "failed")
+    move_on(house, 10_000)
+    sending(house, payout)
+    assert isinstance(told(house, payout, "settled", attempt=1, n=2, **DOUBTFUL), OutcomeContradicted)
+    assert now(house, payout).status is PayoutStatus.SENDING
 
 
 # --- what cannot be decided -------------------------------------------------------------------------------------------

@@ -75,9 +75,9 @@ STATUSES: dict[PayoutStatus, Callable[[House], Payout]] = {
 }
 
 
-def a_wallet_says(is_now: str) -> Callable[[House, Payout], Any]:
+def a_wallet_says(is_now: str, **changes: Any) -> Callable[[House, Payout], Any]:
     def happen(house: House, payout: Payout) -> None:
-        house.take(outcome(payout, payout.attempts[-1], is_now, house.now, n=99))
+        house.take(outcome(payout, payout.attempts[-1], is_now, house.now, n=99, **changes))
 
     return happen
 
@@ -94,6 +94,7 @@ EVENTS: dict[str, Callable[[House, Payout], Any]] = {
     "prepared": lambda house, payout: house.take(prepared(payout, house.now)),
     "flawed": lambda house, payout: house.take(prepared(payout, house.now, amount_msat=1)),
     "paid": a_wallet_says("settled"),
+    "paid, it may be": a_wallet_says("settled", fee_msat=None),
     "failed": a_wallet_says("failed"),
     "untried": a_wallet_says("untried"),
     "unknown": a_wallet_says("unknown"),
@@ -107,16 +108,19 @@ EVENTS: dict[str, Callable[[House, Payout], Any]] = {
 # What is not named changes no status.
 EXPECTED: dict[PayoutStatus, dict[str, PayoutStatus]] = {
     PayoutStatus.HELD: {
+        "paid, it may be": PayoutStatus.UNKNOWN,
         "paid": PayoutStatus.SETTLED, "cancel": PayoutStatus.CANCELLED, "time": PayoutStatus.QUEUED,
     },
     PayoutStatus.QUEUED: {
+        "paid, it may be": PayoutStatus.UNKNOWN,
         "paid": PayoutStatus.SETTLED, "cancel": PayoutStatus.CANCELLED, "time": PayoutStatus.RESOLVING,
     },
     PayoutStatus.RESOLVING: {
         "prepared": PayoutStatus.SENDING, "flawed": PayoutStatus.QUEUED, "paid": PayoutStatus.SETTLED,
-        "cancel": PayoutStatus.CANCELLED,
+        "cancel": PayoutStatus.CANCELLED, "paid, it may be": PayoutStatus.UNKNOWN,
     },
     PayoutStatus.SENDING: {
+        "paid, it may be": PayoutStatus.UNKNOWN,
         "paid": PayoutStatus.SETTLED, "failed": PayoutStatus.QUEUED, "untried": PayoutStatus.HELD,
         "unknown": PayoutStatus.UNKNOWN,
     },
