@@ -93,6 +93,14 @@ def _with_what_moves_back(
         if isinstance(fact, SettlementCorrected | SettlementRefunded):
             legs = fact.legs if isinstance(fact, SettlementCorrected) else ()
             back += _moves_back(book, fact.voided, legs)
+    gone = _find_gone(book, (*facts, *back))
+    if gone is not None:
+        lp, gone_sats = gone
+        return CommandRefused(
+            Code.ALREADY_PAID_OUT,
+            f"{lp} got what a party's key brought, and {gone_sats} sats of it have left or are on their way out: they "
+            f"cannot be called back. Settle it with {lp}, or have its payout cancelled first",
+        )
     short_sats = -_own_part_after(book, (*facts, *back))
     if short_sats > 0 and any(isinstance(fact, PartyMoved) and fact.lp is None for fact in back):
         return CommandRefused(
@@ -103,6 +111,18 @@ def _with_what_moves_back(
             "much",
         )
     return (*facts, *back)
+
+
+def _find_gone(book: Book, facts: Iterable[Fact]) -> tuple[str, int] | None:
+    """Return an LP that no longer has what these facts take from it, and how many sats are missing."""
+    taken: dict[str, int] = {}
+    for fact in facts:
+        booked = book_fact(fact)
+        for account, unit, amount in booked.postings if booked else ():
+            if unit == accounts.SAT:
+                taken[account] = taken.get(account, 0) + amount
+    short = {lp: taken.get(accounts.lp_sats(lp), 0) - book.sats_owed(lp) for lp in book.lps}
+    return next(((lp, sats) for lp, sats in short.items() if sats > 0), None)
 
 
 def _own_part_after(book: Book, facts: Iterable[Fact]) -> int:

@@ -162,6 +162,22 @@ def test_held_sats_are_not_free_for_a_reversal(house: House, who: str, said: str
     house.ledger()
 
 
+@pytest.mark.parametrize("said", ["settlement refund s1 reason=back", "settlement partial s1 fiat=1 note=jam"])
+def test_what_a_party_s_key_brought_an_lp_is_not_taken_back_out_of_held_sats(said: str) -> None:
+    """Carl's share waited for its key until carl was enrolled, and then it left: no reversal overdraws carl."""
+    house = House.open()
+    house.add_lp("ana", "9000")
+    house.say("operator", "splits set house=60%:self carl=40%:@carl")
+    house.sell()
+    house.add_lp("carl")
+    assert sats_of(house, "liabilities:lp:carl:sats") == [2_508]
+    payout = withdraw(house, "all", "carl")
+    assert code(house.say("operator", said)) is Code.ALREADY_PAID_OUT
+    house.say("operator", f"payout cancel {payout.id}")
+    assert not isinstance(house.say("operator", said), CommandRefused)
+    house.ledger()
+
+
 def test_a_payment_is_not_voided_out_of_held_sats(house: House) -> None:
     """What `settle` paid has left for a payout."""
     house.say("ben", "mode fixed limit=1")
