@@ -132,7 +132,7 @@ class Bookkeeper(Shelf):
         again.
         """
         self.in_hand = key = handed.book
-        if key in self.closed_books:
+        if key in self.closed_books or key not in self.live:
             return
         live = self.live[key]
         at = live.chain.next_at(now)
@@ -155,7 +155,7 @@ class Bookkeeper(Shelf):
         """Return whether something is due in a book. Where that cannot be said it is: deciding it shows what is
         wrong.
         """
-        if key in self.closed_books:
+        if key in self.closed_books or key not in self.live:  # its opening failed meanwhile
             return False
         live = self.live[key]
         try:

@@ -204,7 +204,7 @@ class Sequencer:
                 await self._pause(CLOCK_RETRY_S)
             elif len(group) > 1:
                 waiting.popleft()
-                waiting.extendleft([item] for item in reversed(group))
+                waiting.extendleft(reversed(_smaller(group)))
             else:
                 waiting.popleft()
                 self._set_aside(group[0])
@@ -226,10 +226,12 @@ class Sequencer:
         item.tell(is_held=False)
 
     def _tell_sources(self, items: Sequence[Item]) -> None:
-        """Tell those who handed observations in that entries hold them; of a book that is closed none does."""
+        """Tell those who handed observations in that entries hold them; of a book that is closed, or not there, none
+        does.
+        """
         for item in items:
             if isinstance(item, Handed):
-                is_held = item.book not in self.bookkeeper.closed_books
+                is_held = item.book in self.bookkeeper.live and item.book not in self.bookkeeper.closed_books
                 if item.seen is None and is_held:
                     self.troubles.went_well(item.book, Work.TICK)
                 item.tell(is_held=is_held)
@@ -354,3 +356,20 @@ class Sequencer:
         """Give a full disk or a locked database time, or a clock, unless it is time to stop."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), COMMIT_RETRY_S if seconds is None else seconds)
+
+
+def _smaller(group: Sequence[Item]) -> list[list[Item]]:
+    """Return the smaller groups in which one that failed is tried again, in the same order.
+
+    An observation alone, and what arrived between two of them together: due work that fails in one book must not cost
+    everybody else a commit for each event.
+    """
+    if not any(isinstance(item, Handed) for item in group):
+        return [[item] for item in group]
+    groups: list[list[Item]] = []
+    for item in group:
+        if groups and not isinstance(item, Handed) and not isinstance(groups[-1][0], Handed):
+            groups[-1].append(item)
+        else:
+            groups.append([item])
+    return groups

@@ -4,13 +4,17 @@ A real database that fails when it is told to. What else becomes of turns that f
 """
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from nostrbot.core.inputs import Observed
 from nostrbot.nostr.sealing import Envelope
 from nostrbot.runtime.inbox import Handed
 from nostrbot.runtime.sequencer import Sequencer
+from nostrbot.runtime.troubles import Work
 from nostrbot.store.sqlite import sqlite_url
 from nostrbot.store.store import Store
 from tests.offices import ANA, BOT, OPENED_AT, OPERATOR, PLATFORM, command, office, report
@@ -18,6 +22,20 @@ from tests.signers import Plain, verified
 from tests.store.faulty_driver import faulty_driver
 
 NOON_AT = OPENED_AT + 4 * 3_600  # OPENED_AT is 08:13:20 in Guatemala
+
+
+@asynccontextmanager
+async def sequencing(path: Path, clock: Callable[[], int]) -> AsyncIterator[Sequencer]:
+    """A sequencer over a database that is there."""
+    store = await Store.open(sqlite_url(path))
+    sequencer = Sequencer(
+        store, Envelope(BOT), bot=BOT.pubkey, platform=PLATFORM.pubkey, clock=clock, stopping=asyncio.Event()
+    )
+    await sequencer.load()
+    try:
+        yield sequencer
+    finally:
+        await store.close()
 
 
 async def turns_of(sequencer: Sequencer, *events: Plain) -> int:
@@ -56,3 +74,37 @@ async def test_nothing_follows_a_turn_that_failed_while_stopping(
     async with office(path) as at:
         assert at.bookkeeper.live[OPERATOR.pubkey].chain.seq == head
         assert at.bookkeeper.books_due(NOON_AT) == [OPERATOR.pubkey]
+
+
+async def test_due_work_that_cannot_be_decided_costs_sales_no_commit_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault of ours in one book's due work is set aside alone; what arrived around it is still committed together."""
+    path, now = tmp_path / "bot.sqlite", OPENED_AT
+    async with office(path):
+        pass
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("nostrbot.core.engine.due", broken)
+    async with sequencing(path, lambda: now) as sequencer:
+        tick, arrivals = Handed(OPERATOR.pubkey, None), [verified(report(n)) for n in range(1, 9)]
+        turns = [turn async for turn in sequencer.take([*arrivals[:4], tick, *arrivals[4:]])]
+        assert [len(turn.batch.entries) for turn in turns] == [4, 4]
+        assert tick.held.result() is False
+        assert sequencer.is_resting(OPERATOR.pubkey, Work.TICK)
+
+
+async def test_work_for_a_book_that_is_not_there_ends_nothing(tmp_path: Path) -> None:
+    """Its opening failed after somebody had seen it: nothing is due in it, and no entry holds what was handed in."""
+    path, now, nobody = tmp_path / "bot.sqlite", OPENED_AT, ANA.pubkey
+    async with office(path):
+        pass
+    async with sequencing(path, lambda: now) as sequencer:
+        assert not sequencer.bookkeeper.is_due(nobody, now)
+        tick = Handed(nobody, None)
+        seen = Handed(nobody, Observed("lnbits", "wallet", "p1.1:prepared", now, "attempt_prepared", {}))
+        assert [turn.batch.entries async for turn in sequencer.take([tick, seen])] == [[]]
+        assert (tick.held.result(), seen.held.result()) == (False, False)
+        assert not sequencer.bookkeeper.closed_books
