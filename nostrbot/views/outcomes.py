@@ -35,12 +35,14 @@ from nostrbot.core.book import ROOT, Book
 from nostrbot.core.commands.command import Command
 from nostrbot.core.commands.specs import BY_LP
 from nostrbot.core.facts import Fact
+from nostrbot.core.payouts.facts import PayoutChange
 from nostrbot.core.plain import View
 from nostrbot.core.platform.facts import OperatorAdded, OperatorReplaced, OperatorSwitched
 from nostrbot.core.platform.operators import find_operator
 from nostrbot.core.rules import RULES
 from nostrbot.views.fitting import rows_that_fit, view_bytes
 from nostrbot.views.machines import cassette_outcome, cassette_view, compromise_view, missing_view
+from nostrbot.views.payouts import payout_view
 from nostrbot.views.plans import alerts_view, fixed_plan_view, settle_view, void_view
 from nostrbot.views.records import (
     deposit_view,
@@ -171,6 +173,8 @@ def _of_running(book: Book, fact: Fact) -> View:
             return {"leg": settle_view(book, fact)}
         case PaymentVoided():
             return {"leg": void_view(book, fact)}
+    if isinstance(fact, PayoutChange):
+        return {"payout": payout_view(fact.payout)}
     raise TypeError(f"no command decides {type(fact).__name__}")
 
 
