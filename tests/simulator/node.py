@@ -55,7 +55,7 @@ class Node:
     @property
     def sequencer(self) -> Sequencer | None:
         """Of a bot that runs and has its books, who keeps them."""
-        sequencer = getattr(self.bot, "clerk", None) if self.is_up and self.bot is not None else None
+        sequencer = getattr(self.bot, "sequencer", None) if self.is_up and self.bot is not None else None
         return sequencer if sequencer is not None and sequencer._bookkeeper is not None else None
 
     def start(self) -> None:
