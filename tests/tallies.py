@@ -57,6 +57,7 @@ class Tally:
     deposits: dict[int, Plain] = field(default_factory=dict)
     paid: list[Plain] = field(default_factory=list)
     variances: Counter[tuple[str, str]] = field(default_factory=Counter)
+    moved: Counter[str] = field(default_factory=Counter)  # by payouts, by account and unit
 
     def read(self, content: Plain) -> None:
         """Take in one entry's content."""
@@ -95,8 +96,27 @@ class Tally:
                 self.paid = [
                     paid | {"legs": [leg for leg in paid["legs"] if leg["number"] not in gone]} for paid in self.paid
                 ]
+            case "payout_requested" | "payout_retried" | "payout_failed" | "payout_cancelled":
+                sats = fact["payout"]["sats"] + fact["payout"]["fee_cap_sats"]
+                is_held = name in ("payout_requested", "payout_retried")
+                self._hold(fact["payout"], sats if is_held else -sats)
+            case "payout_settled":
+                payout, gone = fact["payout"], fact["payout"]["sats"] + fact["fee_sats"]
+                self._hold(payout, -payout["sats"] - payout["fee_cap_sats"])
+                self.moved[f"{_owner(payout)[0]} sat"] += gone
+                self.moved["equity:operator sat"] += fact["over_sats"]
+                self.moved["assets:sats sat"] -= gone + fact["over_sats"]
+            case "payment_late":
+                gone = fact["payout"]["sats"] + fact["fee_sats"]
+                self.moved["equity:operator sat"] += gone
+                self.moved["assets:sats sat"] -= gone
             case "cassettes_counted":
                 self.variances[fact["machine"], fact["currency"]] += fact["variance_minor"]
+
+    def _hold(self, payout: Plain, sats: int) -> None:
+        free, held = _owner(payout)
+        self.moved[f"{free} sat"] += sats
+        self.moved[f"{held} sat"] -= sats
 
     def _book(self, fact: Plain, parts: list[Plain]) -> None:
         sale = fact["sale"]
@@ -121,7 +141,7 @@ class Tally:
 
     def ledger(self) -> dict[str, int]:
         """Every account that is not empty, as `account unit` -> balance; debits are positive."""
-        sums: Counter[str] = Counter()
+        sums: Counter[str] = Counter(self.moved)
         for number, told in self.settlements.items():
             self._add_settlement(sums, number, told)
         for one in self.deposits.values():
@@ -153,6 +173,14 @@ class Tally:
             sums[f"{_payee(leg)} sat"] -= leg["sats"]
             payer = f"liabilities:lp:{leg['lp']}:cash:{told.machine}" if leg["lp"] else "equity:operator"
             sums[f"{payer} {currency}"] += leg["fiat_minor"] or 0
+
+
+def _owner(payout: Plain) -> tuple[str, str]:
+    """The accounts of whose sats a payout pays: the free ones and the held ones."""
+    if payout["lp"]:
+        return f"liabilities:lp:{payout['lp']}:sats", f"liabilities:lp:{payout['lp']}:held"
+    free = {"operator": "equity:operator", "platform": "liabilities:platform"}[payout["payee"]]
+    return free, f"{free}:held"
 
 
 def _completed(fact: Plain) -> list[Plain]:

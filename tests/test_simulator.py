@@ -20,11 +20,15 @@ import nostrbot.core.atm.prices
 import nostrbot.core.atm.settlements.dca
 import nostrbot.core.atm.settlements.rules
 import nostrbot.core.atm.settlements.worklist
+import nostrbot.core.payouts.observations
 import nostrbot.core.snapshots
 import nostrbot.store.writer
 from nostrbot.core.atm.till import Till
+from nostrbot.core.desks import BOOKING, OBSERVERS
+from nostrbot.core.payouts.facts import PayoutCancelled
 from nostrbot.messages.receipts import Message
 from nostrbot.nostr.event import Event, VerifiedEvent
+from nostrbot.refusals import Refusal
 from nostrbot.relays import session
 from nostrbot.runtime.hearing import Hearing
 from nostrbot.runtime.outbox import Outbox
@@ -214,6 +218,27 @@ def strangers_spend_what_authors_may_say(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Hearing, "hear", counted)
 
 
+def holds_are_not_returned(patch: pytest.MonkeyPatch) -> None:
+    """What a payout held stays held when somebody calls it off."""
+    patch.setitem(BOOKING, PayoutCancelled, lambda _: None)  # type: ignore[misc]
+
+
+def a_payment_is_booked_again(patch: pytest.MonkeyPatch) -> None:
+    """A wallet says once more that an attempt was paid, and the sats leave the books once more."""
+    read = nostrbot.core.payouts.observations.read_outcome
+
+    def decide_again(book: Any, given: Any, at: int, rules: int) -> Any:
+        seen = read(given)
+        payout = None if isinstance(seen, Refusal) else book.payouts.find(seen.payout)
+        if payout is not None and payout.status == "settled" and seen.outcome == "settled":
+            attempt = payout.attempts[seen.attempt - 1]
+            return (nostrbot.core.payouts.observations.settled(payout, attempt, fee_msat=0, preimage=None),)
+        return observer.decide(book, given, at, rules)
+
+    observer = OBSERVERS["payment_outcome"]
+    patch.setitem(OBSERVERS, "payment_outcome", observer._replace(decide=decide_again))  # type: ignore[misc]
+
+
 # Each fault, and a seed from which on it is found soon. Another stage may need others: the test below prints what it found.
 PLANTED = {
     commits_that_fail_are_ignored: 3,
@@ -229,6 +254,8 @@ PLANTED = {
     snapshots_forget_what_waits: 152,
     sums_are_bare_integers: 1,
     strangers_spend_what_authors_may_say: 32,
+    holds_are_not_returned: 10,
+    a_payment_is_booked_again: 18,
 }
 
 

@@ -49,6 +49,8 @@ async def end_well(world: "World") -> None:
         relay.reform()
     world.unlock()
     world.hearing.lost = 0.0
+    if world.rail is not None:
+        world.rail.is_honest = True
     await world.second.stop()
     await world.node.stop()
     world.node.may_be_fenced = False
@@ -61,6 +63,8 @@ async def end_well(world: "World") -> None:
     await _check_unread(world)
     await _check_heard_in_a_flood(world)
     await _stop(world)
+    if world.rail is not None:
+        world.rail.check()
     _check_receipts(world)
     if world.backup is not None:
         await _go_back(world, world.backup)
@@ -70,7 +74,14 @@ async def _heal(world: "World") -> None:
     """Wait until every sale has its ack and nothing is owed."""
     until = world.loop.time() + HEAL_MAX_S
     await asyncio.sleep(ROUND_S)
-    while world.hearing.unacked or world.witness.owes() or not world.node.is_up:
+    while (
+        world.hearing.unacked
+        or world.witness.owes()
+        or not world.node.is_up
+        or (world.rail is not None and not world.rail.is_done())
+    ):
+        if world.rail is not None:
+            world.rail.step()
         left = f"{len(world.hearing.unacked)} sales have no ack, {world.witness.owes()} rows are owed"
         hold(world.loop.time() < until, left)
         for sold in list(world.hearing.unacked):
@@ -109,6 +120,11 @@ async def _stop(world: "World") -> None:
 async def _go_back(world: "World", backup: Path) -> None:
     """A backup is restored, and everybody says everything again: nothing is paid twice, and the books hold."""
     world.tell("a backup is restored")
+    if (
+        world.rail is not None
+    ):  # what it paid since, a book of before cannot know: no rail goes on with a restored home yet
+        world.rail.forget()
+        world.rail = None
     world.witness.close()
     world.unlink()
     shutil.copy(backup, world.path)

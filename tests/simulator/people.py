@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from nostrbot.core.payouts.commands import REQUEST_SPECS
 from nostrbot.core.table import TABLE
 from nostrbot.nostr import kinds
 from nostrbot.nostr.event import VerifiedEvent, event_id, read_event, sign_event
@@ -55,7 +56,10 @@ def say(who: str, text: str, *, at: int, scheme: Scheme, name: bytes) -> Said:
     full = told(text)
     tags = [["p", BOT.pubkey]]
     words = full.lower().split()
-    changes = any(form.verb in (" ".join(words[:2]), words[0]) for form in CHANGES) and words[0] != "preview"
+    changes = (
+        any(form.verb in (" ".join(words[:2]), words[0]) for form in (*CHANGES, *REQUEST_SPECS))
+        and words[0] != "preview"
+    )
     if scheme is Scheme.NIP17:
         wrap = make_wrap(person(who), envelope(who), to=BOT.pubkey, text=full, at=at, name=name)
         rumor = event_id(person(who).pubkey, at, kinds.CHAT_MESSAGE, tags, full)

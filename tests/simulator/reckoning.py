@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from nostrbot.nostr.keys import read_pubkey
+from tests.simulator.outgoing import Outgoing
 
 Plain = dict[str, Any]
 SEAL, SETTLEMENT = 13, 21_000
@@ -142,6 +143,7 @@ class Reckoning:
     own: int = 0
     numbers: dict[tuple[str, str], int] = field(default_factory=dict)  # of what was paid in an entry, by LP and machine
     payments: dict[int, tuple[str, str, int, int, bool, str]] = field(default_factory=dict)  # and all there ever were
+    outgoing: Outgoing = field(default_factory=Outgoing)  # the operator's payouts: no other ones are in these worlds
     held: int = 0  # all the sats there are in the book, less what cash-in gave out
 
     def read(self, given: Plain, at: int, numbers: dict[tuple[str, str], int]) -> None:
@@ -149,6 +151,11 @@ class Reckoning:
         self.numbers = numbers
         if "tick" in given:
             self._tick(at)
+            return
+        if "observed" in given:
+            frozen = sum(sold.frozen_own or 0 for sold in self.settlements.values())
+            own, gone = self.outgoing.see(given["observed"], at, is_frozen=bool(frozen) and self._free < 0)
+            self.own, self.held = self.own + own, self.held + gone
             return
         event = given["event"]
         text = given.get("plaintext", event["content"])
@@ -240,6 +247,15 @@ class Reckoning:
     def _free(self) -> int:
         """What of its own sats the operator may use."""
         return self.own - sum(sold.frozen_own or 0 for sold in self.settlements.values())
+
+    def _say_withdraw(self, plain: list[str], *_: Any, **__: Any) -> None:
+        self.own += self.outgoing.ask(plain[0], self._free)
+
+    def _say_payout_cancel(self, plain: list[str], *_: Any, **__: Any) -> None:
+        self.own += self.outgoing.cancel(_number(plain[0]))
+
+    def _say_payout_retry(self, plain: list[str], *_: Any, **__: Any) -> None:
+        self.own += self.outgoing.retry(_number(plain[0]))
 
     def _say_guard(self, plain: list[str], named: Plain, **_: Any) -> None:
         self.machines[plain[0]].guard |= named
@@ -665,4 +681,4 @@ class Reckoning:
 
 
 def _number(text: str) -> int:
-    return int(text.lstrip("sdl"))
+    return int(text.lstrip("sdlp"))

@@ -23,6 +23,7 @@ Plain = dict[str, Any]
 ROOT = "root"
 GENESIS = "0" * 64
 SEAL = 13
+QUEUE_MOVES = {"payout_resolving", "payout_queued", "payout_held"}  # of a tick: they move no money
 
 
 class Violation(AssertionError):  # noqa: N818 - no error of anybody's but the product's
@@ -50,6 +51,9 @@ class Ledger:
         self.statuses: dict[int, str] = {}
         self.legs: dict[int, str] = {}
         self.leg_count = 0
+        self.payouts: dict[int, Plain] = {}  # as their newest facts tell them
+        self.settled: set[int] = set()
+        self.left: set[tuple[int, int]] = set()  # the attempts that were booked as paid
         self.receipts: dict[int, tuple[str, int]] = {}  # completed legs of LPs: (LP, sats)
         self.owed: list[dict[str, int]] = []  # after each entry: what all LPs together were owed, by unit
 
@@ -81,7 +85,8 @@ class Ledger:
             (leg, fact["machine"]) for fact in content["facts"] if fact["fact"] == "lp_paid" for leg in fact["legs"]
         ]
         numbers = {(leg["lp"], machine): leg["number"] for leg, machine in paid}
-        self.reckoning.read(content["input"], content["at"], numbers)
+        if not {fact["fact"] for fact in content["facts"]} <= QUEUE_MOVES:
+            self.reckoning.read(content["input"], content["at"], numbers)
         self.owed.append(self.reckoning.owes())
 
     def check_parts(self) -> None:
@@ -120,6 +125,8 @@ class Ledger:
             if leg["status"] == "completed" and leg["lp"] is not None:
                 self.receipts[leg["number"]] = (leg["lp"], leg["sats"])
         number = fact.get("number")
+        if "payout" in fact:
+            self._read_payout(fact, seq)
         match name:
             case "settlement_processed" | "settlement_pending" | "settlement_rejected":
                 self.statuses[number] = name.removeprefix("settlement_")
@@ -142,6 +149,20 @@ class Ledger:
                 self.statuses[number] = "processed"
             case "settlement_moved":
                 self.statuses[number] = fact["status"]
+
+    def _read_payout(self, fact: Plain, seq: int) -> None:
+        """A payout is settled once, an attempt leaves once, and no two attempts are one."""
+        payout = self.payouts[fact["payout"]["number"]] = fact["payout"]
+        number, name = payout["number"], fact["fact"]
+        if name == "payout_settled":
+            hold(number not in self.settled, f"I4: entry {seq} settles p{number} again")
+            self.settled.add(number)
+        if name in ("payout_settled", "payment_late"):
+            place = (number, fact["attempt"])
+            hold(place not in self.left, f"I4: entry {seq}: p{number}.{fact['attempt']} leaves again")
+            self.left.add(place)
+        sent = [one for one in payout["attempts"] if one["status"] in ("sending", "unknown")]
+        hold(len(sent) <= 1, f"I4: entry {seq}: p{number} has two attempts on their way")
 
     def check(self) -> None:
         """I2, I3, I4, and that both models come to the same."""
@@ -175,6 +196,10 @@ class Ledger:
             hold(booked == sats, f"{lp} should be owed {sats} sats, and {booked} are booked")
         own = -sums["equity:operator", "sat"]
         hold(own == reckoning.own, f"the operator should have {reckoning.own} sats of its own, and {own} are booked")
+        going = -sums["equity:operator:held", "sat"]
+        hold(
+            going == reckoning.outgoing.held, f"{reckoning.outgoing.held} sats should be held for payouts, not {going}"
+        )
         held = sums["assets:sats", "sat"]
         hold(held == reckoning.held, f"{reckoning.held} sats should be held, and {held} are booked")
         owed = held + max(0, -own)
@@ -191,6 +216,9 @@ def effect_of(given: Plain) -> str | None:
     """What can have an effect once only."""
     if "tick" in given:
         return None
+    if "observed" in given:
+        seen = given["observed"]
+        return sha256(orjson.dumps(["nostrbot/observed", seen["identity"], seen["key"]])).hexdigest()
     is_seal = given["event"]["kind"] == SEAL
     return str(orjson.loads(given["plaintext"])["id"] if is_seal else given["event"]["id"])
 

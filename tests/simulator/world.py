@@ -12,6 +12,7 @@ import sqlite3
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -19,6 +20,8 @@ from random import Random
 from typing import Any
 
 from nostrbot.nostr.sealing import Scheme
+from tests.payouts import payouts_open
+from tests.simulator import rail
 from tests.simulator.attacks import ATTACKS
 from tests.simulator.clock import VirtualLoop, WallClock
 from tests.simulator.deeds import ALWAYS, SOMETIMES
@@ -94,6 +97,8 @@ class World:
         self.sales: list[Unacked] = []
         self.sold: Counter[str] = Counter()  # by who holds a machine's key: its own count
         self._names = 0
+        chance = Random(f"{seed} rail")  # of its own, so that a world without one is the same world
+        self.rail = rail.Rail(self, chance) if chance.random() < rail.LIKELY else None
         # Each world knows some of the troubles there are.
         sometimes = SOMETIMES | ATTACKS | TROUBLES
         chosen = rng.sample(list(sometimes), rng.randint(6, len(sometimes)))
@@ -119,6 +124,8 @@ class World:
         for step in range(1, self.rng.randint(*STEPS) + 1):
             self.step = step
             self.rng.choices(steps, weights)[0](self)
+            if self.rail is not None:
+                self.rail.step()
             await asyncio.sleep(self.rng.choice(PAUSES_S))
             self.look()
         await end_well(self)
@@ -211,8 +218,9 @@ def run_seed(seed: int, folder: Path, *, on_tell: Callable[[str], None] | None =
     world = World(seed, folder, loop, on_tell=on_tell)
     loop.set_exception_handler(lambda _, context: _notice(world, context))
     broken: str | None = None
+    asking = payouts_open() if world.rail is not None else nullcontext()
     try:
-        with taking_place(world.relays, world.rng), world.hearing.overhearing():
+        with asking, taking_place(world.relays, world.rng), world.hearing.overhearing():
             loop.run_until_complete(world.live())
             world.close()
             if seed % REBUILT_EVERY == 0:
