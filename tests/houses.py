@@ -34,6 +34,7 @@ from nostrbot.nostr.giftwrap import make_wrap, open_seal, open_wrap
 from nostrbot.nostr.keys import Keys
 from nostrbot.nostr.sealing import Envelope, Scheme
 from nostrbot.refusals import Refusal
+from tests.sales import settlement
 
 DAWN = 1_790_000_000  # when every house's clock starts
 PPM = 1_000_000
@@ -115,23 +116,7 @@ def payment_hash(name: object) -> str:
 
 def sale(machine: str = "m1", /, **changes: Any) -> dict[str, Any]:
     """The settlement of docs/protocol.md section 3.1 by a machine, with changes; None takes a field away."""
-    fields = {
-        "type": "settlement",
-        "machine": person(machine).pubkey,
-        "n": 42,
-        "txid": "b0c2",
-        "payment_hash": payment_hash("b0c2"),
-        "tx_type": "cash_out",
-        "wire_sats": 107_770,
-        "principal_sats": 100_000,
-        "fee_sats": 7_770,
-        "fiat_amount": "2000.00",
-        "fiat_code": "GTQ",
-        "exchange_rate": "50",
-        "bills": [{"denomination": 100, "count": 20}],
-        "cassettes": {"1": {"denomination": 100, "count": 480}},
-        "occurred_at": DAWN,
-    } | changes
+    fields = settlement(person(machine).pubkey, **({"payment_hash": payment_hash("b0c2")} | changes))
     return {name: value for name, value in fields.items() if value is not None}
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import nostr_sdk
 
 from nostrbot.nostr.event import VerifiedEvent, read_event
+from tests.sales import settlement
 
 Plain = dict[str, Any]  # an event as JSON has it
 Scheme = Literal["plain", "nip04", "nip44"]
@@ -79,24 +80,8 @@ class Signer:
 
 def sale_of(machine: Signer, n: int, **changes: Any) -> Plain:
     """The source documents' sale of 2,000 GTQ for 100,000 sats and a fee of 7,770, the machine's n-th."""
-    sale: Plain = {
-        "type": "settlement",
-        "machine": machine.pubkey,
-        "n": n,
-        "txid": f"{n:04x}",
-        "payment_hash": f"{machine.pubkey[:16]}{n:048x}",
-        "tx_type": "cash_out",
-        "wire_sats": 107_770,
-        "principal_sats": 100_000,
-        "fee_sats": 7_770,
-        "fiat_amount": "2000.00",
-        "fiat_code": "GTQ",
-        "exchange_rate": "50",
-        "bills": [{"denomination": 100, "count": 20}],
-        "cassettes": {"1": {"denomination": 100, "count": 480}},
-        "occurred_at": 1_790_000_000,
-    }
-    return sale | changes
+    own = {"n": n, "txid": f"{n:04x}", "payment_hash": f"{machine.pubkey[:16]}{n:048x}"}
+    return settlement(machine.pubkey, **(own | changes))
 
 
 def verified(event: Plain) -> VerifiedEvent:
