@@ -155,12 +155,12 @@ def house_with_every_fact() -> House:
     lost = withdraw(house, 3_000, "operator")
     for n in range(1, 5):
         told(house, sending(house, lost), "failed", n=n)  # payout_failed
-        house.now += 10_000
+        move_on(house, 10_000)
     told(house, lost, "settled", attempt=1, n=9)  # payment_late
     again = withdraw(house, 4_000, "platform")
     for n in range(1, 5):
         told(house, sending(house, again), "failed", n=n)
-        house.now += 10_000
+        move_on(house, 10_000)
     house.say("operator", "payout retry p4")
     move_on(house)
     house.say("operator", "payout pause")

@@ -229,11 +229,14 @@ def _find_flaw(book: Book, payout: Payout, seen: PreparedSeen, at: int) -> Attem
 
 
 def _returned(payout: Payout, attempt: Attempt, at: int, *, wait_until: int = 0) -> Fact:
-    """Return a payout to the queue after an attempt that failed, or give it up when that was the last."""
-    attempts = payout.tried(attempt)
-    if payout.returned >= len(RETURN_AFTER_S):
+    """Return a payout to the queue after an attempt that failed, or give it up when that was the last.
+
+    Not while that one can still be paid: its sats would be free, and leave twice. Then the clock gives it up.
+    """
+    attempts, is_last = payout.tried(attempt), payout.returned >= len(RETURN_AFTER_S)
+    if is_last and wait_until <= at:
         return PayoutFailed(payout.moved(PayoutStatus.FAILED, attempts=attempts))
-    next_at = max(at + RETURN_AFTER_S[payout.returned], wait_until)
+    next_at = wait_until if is_last else max(at + RETURN_AFTER_S[payout.returned], wait_until)
     returned = payout.moved(PayoutStatus.QUEUED, attempts=attempts, returned=payout.returned + 1, next_at=next_at)
     return AttemptFailed(returned, attempt.number)
 
@@ -267,7 +270,8 @@ def decide_outcome(book: Book, given: Observed, at: int, rules: int) -> tuple[Fa
         return ()
     if seen.outcome is PaymentOutcome.UNKNOWN:
         return _unknown(payout, attempt, seen.why)
-    if seen.outcome is PaymentOutcome.UNTRIED:
+    # What may have left was tried, whatever the wallet says now: the payment it did not find may come to it late.
+    if seen.outcome is PaymentOutcome.UNTRIED and attempt.status is AttemptStatus.SENDING:
         return (_untried(payout, attempt, seen.why, at),)
     wait_until = 0 if seen.is_confirmed else attempt.expires_at + RESOLVE_GRACE_S
     return (failed(payout, attempt, seen.why, at, wait_until=wait_until),)

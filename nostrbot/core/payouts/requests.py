@@ -100,7 +100,7 @@ def _find_payout(book: Book, order: Order) -> Payout | CommandRefused:
 
 
 def cancel_own(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
-    """Call off a payout of one's own."""
+    """Call off a payout of one's own, once no attempt that was called failed can still be paid."""
     payout = _find_payout(book, order)
     if isinstance(payout, CommandRefused):
         return payout
@@ -108,11 +108,16 @@ def cancel_own(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
     keys = {Payee.OPERATOR: book.operator, Payee.PLATFORM: book.platform}
     if order.author != (owner or keys.get(payout.payee)):
         return CommandRefused(Code.NOT_FOUND, f"you have no payout {payout.id}")
+    if payout.status in WAITING and order.at < payout.payable_until:  # else its owner could be paid twice
+        return CommandRefused(
+            Code.WRONG_STATUS,
+            f"an attempt of {payout.id} failed, but its invoice can still be paid: cancel once that has expired",
+        )
     return _cancelled(payout, order)
 
 
 def cancel_payout(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
-    """Call off anybody's payout, as the operator."""
+    """Call off anybody's payout, as the operator, who pays if a failed attempt of it is paid all the same."""
     payout = _find_payout(book, order)
     return payout if isinstance(payout, CommandRefused) else _cancelled(payout, order)
 

@@ -91,7 +91,14 @@ PAYOUT_MOVES: Mapping[PayoutStatus | None, frozenset[PayoutStatus]] = {
         {PayoutStatus.HELD, PayoutStatus.QUEUED, PayoutStatus.UNKNOWN, PayoutStatus.SETTLED, PayoutStatus.CANCELLED}
     ),
     PayoutStatus.QUEUED: frozenset(
-        {PayoutStatus.HELD, PayoutStatus.RESOLVING, PayoutStatus.UNKNOWN, PayoutStatus.SETTLED, PayoutStatus.CANCELLED}
+        {
+            PayoutStatus.HELD,
+            PayoutStatus.RESOLVING,
+            PayoutStatus.UNKNOWN,
+            PayoutStatus.SETTLED,
+            PayoutStatus.FAILED,
+            PayoutStatus.CANCELLED,
+        }
     ),
     PayoutStatus.RESOLVING: frozenset(
         {
@@ -113,15 +120,13 @@ PAYOUT_MOVES: Mapping[PayoutStatus | None, frozenset[PayoutStatus]] = {
             PayoutStatus.FAILED,
         }
     ),
-    PayoutStatus.UNKNOWN: frozenset(
-        {PayoutStatus.HELD, PayoutStatus.QUEUED, PayoutStatus.SETTLED, PayoutStatus.FAILED}
-    ),
+    PayoutStatus.UNKNOWN: frozenset({PayoutStatus.QUEUED, PayoutStatus.SETTLED, PayoutStatus.FAILED}),
     PayoutStatus.FAILED: frozenset({PayoutStatus.QUEUED}),
     PayoutStatus.SETTLED: frozenset(),
     PayoutStatus.CANCELLED: frozenset(),
 }
 
-# Nothing can have left yet, so a payout can be cancelled.
+# Nothing is on its way, so a payout can be cancelled.
 WAITING = frozenset({PayoutStatus.HELD, PayoutStatus.QUEUED, PayoutStatus.RESOLVING})
 # Its sats and its fee cap are in an account of what is held.
 HOLDING = WAITING | {PayoutStatus.SENDING, PayoutStatus.UNKNOWN}

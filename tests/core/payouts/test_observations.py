@@ -244,12 +244,21 @@ def test_a_failed_attempt_that_may_have_been_paid_is_not_sent_again(house: House
     assert sats_of(house, "liabilities:lp:ana:sats", "liabilities:lp:ana:held") == [259_998, 0]
 
 
+def test_what_may_have_left_and_is_called_untried_waits_like_a_failure(house: House) -> None:
+    """A wallet that was out of reach may pay late what it does not know of yet: no other invoice is paid beside it."""
+    payout = sending(house, withdraw(house))
+    told(house, payout, "unknown")
+    fact = told(house, payout, "untried")
+    assert isinstance(fact, AttemptFailed)
+    assert (fact.payout.status, fact.payout.next_at) == (PayoutStatus.QUEUED, payout.attempts[0].expires_at + 60)
+
+
 def test_a_doubtful_payment_of_a_payout_that_is_over_waits_for_a_person(house: House) -> None:
     """It is not tried again meanwhile, and once a person knows, the operator pays."""
     payout = withdraw(house)
     for n in range(1, 5):
         told(house, sending(house, payout), "failed", n=n)
-        house.now += 10_000
+        move_on(house, 10_000)
     assert now(house, payout).status is PayoutStatus.FAILED
     assert isinstance(told(house, payout, "settled", attempt=2, n=9, **DOUBTFUL), PayoutUnknown)
     retried = house.say("operator", "payout retry p1")

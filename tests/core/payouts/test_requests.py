@@ -6,7 +6,7 @@ from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.payouts import requests
 from nostrbot.core.payouts.commands import REQUEST_SPECS
 from nostrbot.core.payouts.desk import PAYOUTS
-from nostrbot.core.payouts.facts import AttemptFailed, PaymentLate, PayoutSettled
+from nostrbot.core.payouts.facts import AttemptFailed, PaymentLate, PayoutCancelled, PayoutSettled
 from nostrbot.core.payouts.requests import REQUEST_DECIDERS
 from nostrbot.core.payouts.states import PayoutStatus
 from nostrbot.core.table import TABLE
@@ -100,17 +100,54 @@ def test_so_many_of_one_owner_are_on_their_way(house: House, monkeypatch: pytest
     assert withdraw(house, 1).sats == 1
 
 
+def test_sats_are_not_free_while_a_failed_attempt_can_still_be_paid(house: House) -> None:
+    """Who holds an invoice until the wallet calls it failed would else cancel, ask again, and take both."""
+    payout = sending(house, withdraw(house))
+    told(house, payout, "failed")
+    assert code(house.say("ana", "cancel p1")) is Code.WRONG_STATUS
+    house.now = now(house, payout).payable_until
+    assert isinstance(house.say("ana", "cancel p1"), PayoutCancelled)
+
+
+def test_the_operator_cancels_at_its_own_risk(house: House) -> None:
+    """And pays if the attempt was paid all the same."""
+    payout, own = sending(house, withdraw(house)), house.book.own_sats()
+    told(house, payout, "failed")
+    assert isinstance(house.say("operator", "payout cancel p1"), PayoutCancelled)
+    assert isinstance(told(house, payout, "settled", n=2), PaymentLate)
+    assert house.book.own_sats() == own - 10_002
+
+
+def test_the_last_attempt_that_failed_gives_it_up_once_it_cannot_be_paid(house: House) -> None:
+    """Until then its sats are held: they might leave after they were asked for again."""
+    payout = withdraw(house)
+    for n in range(1, 5):
+        house.now += 10_000
+        payout = sending(house, payout)
+        told(house, payout, "failed", n=n)
+    assert (now(house, payout).status, now(house, payout).next_at) == (
+        PayoutStatus.QUEUED,
+        now(house, payout).payable_until,
+    )
+    assert sats_of(house, "liabilities:lp:ana:held") == [10_055]
+    house.tick(now(house, payout).payable_until - 1)
+    assert now(house, payout).status is PayoutStatus.QUEUED
+    house.tick(house.now + 2)
+    assert now(house, payout).status is PayoutStatus.FAILED
+    assert sats_of(house, "liabilities:lp:ana:held") == [0]
+
+
 def test_a_failed_payout_is_held_anew_and_tried_again(house: House) -> None:
     """Once its last invoice cannot be paid any more, and while its sats are there."""
     payout = withdraw(house, 200_000)
     for n in range(1, 5):
         payout = sending(house, payout)
-        told(house, payout, "failed", n=n)
+        told(house, payout, "failed", n=n, is_confirmed=True)
         house.now += 4_000
     house.now -= 3_990
     assert house.say("operator", "payout retry p1").payout.next_at == now(house, payout).payable_until  # type: ignore[union-attr]
     assert sats_of(house, "liabilities:lp:ana:held") == [201_005]
-    house.say("ana", "cancel p1")
+    house.say("operator", "payout cancel p1")
     assert code(house.say("operator", "payout retry p1")) is Code.WRONG_STATUS
 
 
@@ -120,7 +157,7 @@ def test_a_failed_payout_whose_sats_are_gone_is_not_tried_again(house: House) ->
     for n in range(1, 5):
         payout = sending(house, payout)
         told(house, payout, "failed", n=n)
-        house.now += 4_000
+        move_on(house, 4_000)
     other = withdraw(house, 200_000)
     assert code(house.say("operator", "payout retry p1")) is Code.NOT_ENOUGH_SATS
     house.say("ana", f"cancel {other.id}")

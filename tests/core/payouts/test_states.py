@@ -54,11 +54,13 @@ def failed(house: House) -> Payout:
     for n in (2, 3, 4):
         move_on(house, LONG_S)
         told(house, sending(house, payout), "failed", n=n)
+    move_on(house, LONG_S)
     return now(house, payout)
 
 
 def cancelled(house: House) -> Payout:
     payout = returned(house)
+    house.now += LONG_S
     house.say("ana", f"cancel {payout.id}")
     return now(house, payout)
 
@@ -125,7 +127,7 @@ EXPECTED: dict[PayoutStatus, dict[str, PayoutStatus]] = {
         "unknown": PayoutStatus.UNKNOWN,
     },
     PayoutStatus.UNKNOWN: {
-        "paid": PayoutStatus.SETTLED, "failed": PayoutStatus.QUEUED, "untried": PayoutStatus.HELD,
+        "paid": PayoutStatus.SETTLED, "failed": PayoutStatus.QUEUED, "untried": PayoutStatus.QUEUED,
         "resolve settled": PayoutStatus.SETTLED, "resolve failed": PayoutStatus.QUEUED,
     },
     PayoutStatus.SETTLED: {},
