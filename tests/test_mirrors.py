@@ -17,6 +17,8 @@ SCENARIOS = {
     "audit/test_golden_trails.py": "trails of every version there was, by the whole auditor",
     "audit/test_message_keys.py": "a trail and the messages' own keys",
     "audit/test_rotation.py": "a trail whose bot has two keys",
+    "audit/test_observations.py": "a trail with observations, changed in each way",
+    "core/payouts/test_lives.py": "lives of payouts, by hypothesis",
     "core/test_invariants.py": "lives of a house, by hypothesis",
     "core/test_whole_table.py": "lives in which every command is said, by hypothesis",
     "exports/test_command.py": "`nostrbot export`, among the homes that exports are tested with",
@@ -32,6 +34,7 @@ SCENARIOS = {
 VALUES = {
     "__main__.py", "errors.py", "refusals.py", "nostr/kinds.py", "store/tables.py", "relays/words.py", "relays/limits.py",
     "core/rules.py", "core/desk.py", "core/inputs.py", "core/atm/desk.py", "core/platform/desk.py",
+    "core/payouts/desk.py", "core/payouts/facts.py", "core/payouts/records.py",
     "core/atm/facts.py", "core/atm/records.py", "core/atm/recall.py", "core/atm/settlements/facts.py", "core/platform/facts.py",
     "core/commands/command.py", "core/commands/order.py", "core/commands/refused.py",
     "exports/request.py", "reading/question.py", "runtime/turn.py",
@@ -66,6 +69,8 @@ TESTED_IN = {
     "core/atm/reports.py": "core/atm/settlements/test_rules.py",
     "core/atm/settlements/moves.py": "core/atm/settlements/test_worklist.py",
     "core/atm/takings.py": "reading/test_reports.py",
+    "core/payouts/commands.py": "core/payouts/test_requests.py",
+    "core/payouts/evolution.py": "core/payouts/test_states.py",
     "core/proofs/checkpoint.py": "core/proofs/test_liabilities.py",
     "exports/narration.py": "exports/test_beancount.py",
     "exports/rows.py": "exports/test_export.py",
@@ -99,6 +104,7 @@ TESTED_IN = {
     "store/lineage.py": "store/test_integrity.py",
     "store/sale_sums.py": "store/test_sums.py",
     "views/json_text.py": "views/test_fitting.py",
+    "views/payouts.py": "core/payouts/test_requests.py",
     "views/records.py": "views/test_outcomes.py",
 }
 MIGRATIONS = "store/migrations/"  # tests/store/test_schema.py tries each from each

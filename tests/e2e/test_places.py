@@ -118,7 +118,7 @@ def test_f7_a_database_url_names_a_file_and_no_more(tmp_path: Path, asked: str) 
     """What stands after a ? would open another file than the one that is backed up."""
     home = make_home(tmp_path / "home")
     url = f"sqlite+aiosqlite:///{home}/nostrbot.sqlite{asked}"
-    assert_one_line(nostrbot_here("status", "--home", home, NOSTRBOT_DATABASE_URL=url), "names a file and no more")
+    assert_one_line(nostrbot_here("status", "--home", home, NOSTRBOT_DATABASE_URL=url), "names a file only")
     in_memory = {"NOSTRBOT_DATABASE_URL": "sqlite+aiosqlite:///:memory:"}
     assert_one_line(nostrbot_here("status", "--home", home, **in_memory), "NOSTRBOT_DATABASE_URL")
 

@@ -21,12 +21,12 @@ def sats_or_all(text: str) -> int | Wanted | None:
 
 
 def destination(text: str) -> str | Wanted:
-    """Where sats go; what it is, the rail reads."""
+    """Read where sats go; the rail reads which kind of destination it is."""
     return text if _is_destination(text) else Wanted("an invoice or an address, without blanks")
 
 
 def outcome(text: str) -> PayoutStatus | Wanted:
-    """What became of a payment."""
+    """Read what became of a payment."""
     found = {str(one): one for one in (PayoutStatus.SETTLED, PayoutStatus.FAILED)}
     return found.get(text.lower(), Wanted("settled or failed"))
 

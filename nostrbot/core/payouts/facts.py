@@ -99,7 +99,7 @@ class PayoutCancelled:
 
 @dataclass(frozen=True, slots=True)
 class PayoutRetried:
-    """The operator has a failed payout tried again; its sats are held anew."""
+    """The operator has a failed payout tried again; its sats are held again."""
 
     name: ClassVar[str] = "payout_retried"
     payout: Payout

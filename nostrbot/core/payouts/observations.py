@@ -57,7 +57,7 @@ _is_hash = re.compile(r"[0-9a-f]{64}", re.ASCII).fullmatch
 
 @dataclass(frozen=True, slots=True)
 class PreparedSeen:
-    """What a destination gave when it was asked: an instrument with what it says, or "" and why there is none."""
+    """An instrument that a destination gave when it was asked, with what it says; or "" and why there is none."""
 
     payout: int
     attempt: int
@@ -72,7 +72,7 @@ class PreparedSeen:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeSeen:
-    """What a wallet says became of an attempt; `n` counts what it said of it.
+    """A wallet's word on an attempt; `n` counts its words on this one.
 
     `is_confirmed`: a failure that the wallet's own node confirmed to the same instrument.
     """
@@ -91,7 +91,7 @@ class OutcomeSeen:
 
 
 class _MalformedError(ValueError):
-    """What was seen is not written as it must be."""
+    """An observation that is not written as it must be."""
 
 
 def _whole(seen: Mapping[str, Any], name: str, most: int = NUMBER_MAX) -> int:

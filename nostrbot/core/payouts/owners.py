@@ -45,7 +45,7 @@ def is_frozen_short(book: Book, payout: Payout) -> bool:
 
 
 def check_payouts(book: Book) -> None:
-    """Raise BooksError unless what is held is what open payouts hold, and each attempt is one of its own."""
+    """Raise BooksError unless what is held is what open payouts hold, and no two attempts are one."""
     held: Counter[str] = Counter()
     for payout in book.payouts.open.values():
         if payout.status in HOLDING:

@@ -80,7 +80,7 @@ class Payout:
 
     @property
     def held_sats(self) -> int:
-        """What is held for it while it is on its way."""
+        """Return the sats held for it while it is on its way."""
         return self.sats + self.fee_cap_sats
 
     @property
@@ -90,7 +90,7 @@ class Payout:
 
     @property
     def payable_until(self) -> int:
-        """When the last attempt that was called failed can surely be paid no more, unix seconds; 0: there is none."""
+        """Return from when on no failed attempt can be paid any longer, unix seconds; 0 if none failed."""
         failed = (one.expires_at + RESOLVE_GRACE_S for one in self.attempts if one.status is AttemptStatus.FAILED)
         return max(failed, default=0)
 

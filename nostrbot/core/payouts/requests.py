@@ -132,7 +132,7 @@ def _cancelled(payout: Payout, order: Order) -> tuple[Fact, ...] | CommandRefuse
 
 
 def retry_payout(book: Book, order: Order) -> tuple[Fact, ...] | CommandRefused:
-    """Hold the sats of a failed payout anew and try again. An older attempt may still turn out to be paid."""
+    """Hold the sats of a failed payout again and try again. An older attempt may still turn out to be paid."""
     payout = _find_payout(book, order)
     if isinstance(payout, CommandRefused):
         return payout

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class PayoutStatus(StrEnum):
-    """Where a payout stands."""
+    """The status of a payout."""
 
     HELD = "held"  # something must happen first; HeldWhy says what
     QUEUED = "queued"
@@ -22,13 +22,13 @@ class PayoutStatus(StrEnum):
 
 
 class PayoutKind(StrEnum):
-    """What a payout is for."""
+    """The purpose of a payout."""
 
     WITHDRAW = "withdraw"
 
 
 class Payee(StrEnum):
-    """Whose sats a payout pays."""
+    """The party whose sats a payout pays."""
 
     LP = "lp"
     OPERATOR = "operator"
@@ -36,7 +36,7 @@ class Payee(StrEnum):
 
 
 class HeldWhy(StrEnum):
-    """Why a payout waits."""
+    """The reason why a payout waits."""
 
     PAUSED = "paused"
     FROZEN = "frozen"
@@ -44,7 +44,7 @@ class HeldWhy(StrEnum):
 
 
 class AttemptStatus(StrEnum):
-    """Where an attempt stands."""
+    """The status of an attempt."""
 
     SENDING = "sending"
     UNKNOWN = "unknown"
@@ -55,7 +55,7 @@ class AttemptStatus(StrEnum):
 
 
 class PaymentOutcome(StrEnum):
-    """What a wallet says became of an attempt."""
+    """The outcome of an attempt, as a wallet tells it."""
 
     SETTLED = "settled"
     FAILED = "failed"
@@ -64,7 +64,7 @@ class PaymentOutcome(StrEnum):
 
 
 class AttemptFlaw(StrEnum):
-    """Why an instrument must not be paid."""
+    """The reason why an instrument must not be paid."""
 
     BAD_DESTINATION = "bad_destination"  # there is none, or it is known by another hash than its own
     INVOICE_AMOUNT = "invoice_amount"
@@ -74,7 +74,7 @@ class AttemptFlaw(StrEnum):
 
 
 class Doubt(StrEnum):
-    """Why a payment that a wallet calls settled is not taken for settled: a look-up or a person says."""
+    """The reason why a payment that a wallet calls settled is not taken for settled: a look-up or a person says."""
 
     AMOUNT_DIFFERS = "amount_differs"
     PREIMAGE_DIFFERS = "preimage_differs"
