@@ -21,6 +21,9 @@ from nostrbot.core.rules import RULES
 from nostrbot.journal.entry import GENESIS
 
 CARRIED_NAMED = 1_000
+# A trail is a stranger's file: it may name as many connections as it has entries, each as long as a line.
+SOURCES_NAMED, SOURCE_CHARS_MAX = 100, 64
+OTHER_SOURCES = "(others)"
 
 
 class Carried(NamedTuple):
@@ -113,8 +116,11 @@ class Summary:
             self.aged.append(command)
 
     def count_observation(self, source: str, *, is_proven: bool) -> None:
-        """Count what the bot saw through a connection."""
-        seen = self.observations.setdefault(source, Observations())
+        """Count what the bot saw through a connection; beyond SOURCES_NAMED of them together."""
+        name = source[:SOURCE_CHARS_MAX]
+        if name not in self.observations and len(self.observations) >= SOURCES_NAMED:
+            name = OTHER_SOURCES
+        seen = self.observations.setdefault(name, Observations())
         seen.count += 1
         seen.proven += is_proven
         seen.on_word += not is_proven

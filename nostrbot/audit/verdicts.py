@@ -163,6 +163,9 @@ def _summary_words(summary: Summary) -> Iterator[str]:
     yield from _question_words(summary)
     if summary.ticks:
         yield f"Ticks: {summary.ticks}. Their times rest on the bot's clock."
+    for source, seen in summary.observations.items():
+        rest = f"{seen.proven} prove themselves, {seen.on_word} rest on the bot's word"
+        yield f"Seen by the bot through {_shown(source)}: {seen.count}, of which {rest}."
     if summary.clocks_set:
         yield f"Clock set right: {summary.clocks_set} times. That it had run ahead rests on the bot's word."
     if summary.heard_before:

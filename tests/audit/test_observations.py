@@ -1,11 +1,13 @@
 """The auditor and observations: decided again from what was seen, and counted by what they rest on."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import orjson
 import pytest
 
-from nostrbot.audit.summary import Observations
+from nostrbot.audit.summary import OTHER_SOURCES, SOURCE_CHARS_MAX, SOURCES_NAMED, Observations, Summary
+from nostrbot.audit.verdicts import TrailCase, judge_trail
 from nostrbot.audit.verification import verify_trail
 from nostrbot.core.inputs import Observed
 from tests.audit.test_verification import Content, Trail, resealed, trouble
@@ -84,3 +86,21 @@ def test_the_same_observation_cannot_be_entered_twice() -> None:
     house.book.recall.events.clear()
     house.book.payouts = lived().book.payouts
     assert house.take(house.entries[-1].given) is None  # settled is settled, also for a bot that forgot
+
+
+def test_what_the_bot_saw_is_said_in_words(tmp_path: Path) -> None:
+    """Whoever reads no JSON hears, too, that payments rest on the bot's word."""
+    path = tmp_path / "trail.jsonl"
+    path.write_bytes(b"\n".join(lived().trail()))
+    words = judge_trail(TrailCase(path), json=False).text
+    assert "Seen by the bot through lnbits: 2, of which 1 prove themselves, 1 rest on the bot's word." in words
+
+
+def test_a_trail_that_names_connection_after_connection_fills_no_memory() -> None:
+    """All beyond the first are counted together; the sums still hold."""
+    summary = Summary("", "", "")
+    for number in range(SOURCES_NAMED + 50):
+        summary.count_observation(f"{number:09}" * 1_000, is_proven=number % 2 == 0)
+    assert len(summary.observations) == SOURCES_NAMED + 1
+    assert max(map(len, summary.observations)) == SOURCE_CHARS_MAX
+    assert summary.observations[OTHER_SOURCES] == Observations(50, 25, 25)
