@@ -26,13 +26,19 @@ def most_of(free: int) -> int:
 
 @dataclass
 class Going:
-    """A payout. `attempts`: what became of each that was sent, by number."""
+    """A payout. `attempts`: what became of each that was sent, by number; `expiries`: when their invoices expire.
+
+    `given_up_at`: when its last attempt can be paid no more, if that has failed; `is_frozen`: until then it is held.
+    """
 
     sats: int
     cap: int
     is_over: bool = False
     returned: int = 0
     attempts: dict[int, str] = field(default_factory=dict)
+    expiries: dict[int, int] = field(default_factory=dict)
+    given_up_at: int | None = None
+    is_frozen: bool = False
 
     @property
     def whole(self) -> int:
@@ -64,8 +70,20 @@ class Outgoing:
     def retry(self, number: int) -> int:
         """It is held anew."""
         going = self.payouts[number]
-        going.is_over, going.returned = False, 0
+        going.is_over, going.returned, going.given_up_at = False, 0, None
         return -going.whole
+
+    def pass_time(self, at: int, *, is_frozen: bool) -> int:
+        """The clock gives up those whose last attempt can be paid no more, one step a tick where they were frozen."""
+        back = 0
+        for going in self.payouts.values():
+            if going.is_over or going.given_up_at is None:
+                continue
+            if not is_frozen and not going.is_frozen and at >= going.given_up_at:
+                going.is_over = True
+                back += going.whole
+            going.is_frozen = is_frozen
+        return back
 
     def see(self, seen: Plain, at: int, *, is_frozen: bool) -> tuple[int, int]:
         """What a destination gave, or what a wallet says: (change of the operator's own sats, of all there are)."""
@@ -75,20 +93,23 @@ class Outgoing:
                 return 0, 0
             is_flawed = seen["amount_msat"] != going.sats * 1_000 or seen["expires_at"] < max(at, seen["at"]) + 60
             going.attempts[number] = "refused" if is_flawed else "sent"
-            return self._return(going) if is_flawed else (0, 0)
+            going.expiries[number] = seen["expires_at"]
+            return self._return(going, at) if is_flawed else (0, 0)
         before = going.attempts[number]
         if before == "settled" or seen["outcome"] == "unknown":
             return 0, 0
         going.attempts[number] = seen["outcome"]
         if seen["outcome"] == "failed":
-            return (0, 0) if going.is_over else self._return(going)
+            return (0, 0) if going.is_over else self._return(going, at, until=going.expiries[number] + 60)
         gone = going.sats - -seen["fee_msat"] // 1_000
         if going.is_over:
             return -gone, -gone
         going.is_over = True
         return going.whole - gone, -gone
 
-    def _return(self, going: Going) -> tuple[int, int]:
-        going.is_over = going.returned == RETURNS
+    def _return(self, going: Going, at: int, *, until: int = 0) -> tuple[int, int]:
+        is_last = going.returned == RETURNS
+        going.is_over = is_last and until <= at
+        going.given_up_at, going.is_frozen = (until if is_last else None), False
         going.returned += 1
         return (going.whole if going.is_over else 0), 0

@@ -153,8 +153,7 @@ class Reckoning:
             self._tick(at)
             return
         if "observed" in given:
-            frozen = sum(sold.frozen_own or 0 for sold in self.settlements.values())
-            own, gone = self.outgoing.see(given["observed"], at, is_frozen=bool(frozen) and self._free < 0)
+            own, gone = self.outgoing.see(given["observed"], at, is_frozen=self._is_frozen_short)
             self.own, self.held = self.own + own, self.held + gone
             return
         event = given["event"]
@@ -646,10 +645,19 @@ class Reckoning:
     def _say_fixed_limit(self, plain: list[str], named: Plain, **_: Any) -> None:
         self.limit = plain[0]
 
+    @property
+    def _is_frozen_short(self) -> bool:
+        """Whether more of the operator's sats are frozen than there are beside what is held."""
+        frozen = sum(sold.frozen_own or 0 for sold in self.settlements.values())
+        return bool(frozen) and self._free < 0
+
     def _tick(self, at: int) -> None:
         self._turn_day(at)
         still = [slot for slot in self.slots if slot not in self.kept]
         due = [slot for slot in still if self._passed(slot, at)]
+        if not due:  # one thing a tick: then it is the payouts'
+            self.own += self.outgoing.pass_time(at, is_frozen=self._is_frozen_short)
+            return
         free = self._free
         wanted = [want for lp in self.lps.values() if lp.mode == "fixed" and not lp.paused
                   for want in self._wants(lp, len(due), len(still))]  # fmt: skip
