@@ -8,8 +8,8 @@ LOCK_VENV := .cache/lock-venv
 SOURCES := nostrbot tests bench verifier
 COVERAGE := .cache/coverage
 
-# Tests wait for sockets and children: one worker more than there are cores leaves none of these idle. At most four.
-WORKERS = $(shell $(VENV)/bin/python -c "import os; print(min(4, (os.cpu_count() or 1) + 1))")
+# Tests wait for sockets and children: two workers a core leave no core idle. At most four.
+WORKERS = $(shell $(VENV)/bin/python -c "import os; print(min(4, 2 * (os.cpu_count() or 1)))")
 TEST_DAILY = -m pytest -m "not soak" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # The first of these that fits is taken: old enough, new enough, and able to make a virtual environment.

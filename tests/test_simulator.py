@@ -251,9 +251,9 @@ PLANTED = {
     rows_are_done_when_handed_over: 17,
     sums_have_no_bounds: 7,
     one_report_sets_the_price: 1,
-    snapshots_forget_what_waits: 152,
+    snapshots_forget_what_waits: 7,
     sums_are_bare_integers: 1,
-    strangers_spend_what_authors_may_say: 32,
+    strangers_spend_what_authors_may_say: 20,
     holds_are_not_returned: 10,
     a_payment_is_booked_again: 18,
 }
