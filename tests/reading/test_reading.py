@@ -1,8 +1,11 @@
 """Questions answered over a database: what many rows, many machines and many operators come to."""
 
+import asyncio
+import shutil
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import pytest
@@ -22,9 +25,16 @@ CROWD = tuple(Signer(f"lp{number}") for number in range(LPS))
 EVIL, FAR = Signer("evil"), Signer("far")
 
 
-@pytest.fixture
-async def crowd(tmp_path: Path) -> AsyncIterator[Office]:
-    """A machine that 60 LPs have cash in, after 60 sales."""
+class Made(NamedTuple):
+    """A database that tests have copies of, and the time in it."""
+
+    path: Path
+    now: int
+
+
+@pytest.fixture(scope="module")
+def crowd_made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """A machine that 60 LPs have cash in, after 60 sales; made once, for each test to have a copy."""
     house = [
         *HOUSE[:3],
         *((OPERATOR, f"lp add {lp.npub} machine=m1 name={lp.name}") for lp in CROWD),
@@ -32,23 +42,57 @@ async def crowd(tmp_path: Path) -> AsyncIterator[Office]:
         *((OPERATOR, f"deposit add {lp.name} 9000 machine=m1") for lp in CROWD),
         *((OPERATOR, f"deposit confirm d{number}") for number in range(1, LPS + 1)),
     ]
-    async with office(tmp_path / "crowd.sqlite", house=house) as opened:
-        await opened.take(*[report(number) for number in range(1, SALES + 1)])
+    path = tmp_path_factory.mktemp("made") / "crowd.sqlite"
+
+    async def make() -> Made:
+        async with office(path, house=house) as opened:
+            await opened.take(*[report(number) for number in range(1, SALES + 1)])
+        return Made(path, opened.now)
+
+    return asyncio.run(make())
+
+
+@pytest.fixture(scope="module")
+def scattered_made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Ana has cash with antigua; a second operator enrolled her at 400 machines, without asking."""
+    path = tmp_path_factory.mktemp("made") / "scattered.sqlite"
+
+    async def make() -> Made:
+        async with office(path) as opened:
+            machines = [Signer(f"e{number}") for number in range(MANY)]
+            await opened.say((PLATFORM, f"operator add {EVIL.npub} name=aaa"))
+            said = [f"machine add {one.npub} name={one.name} fiat=USD cash_in=1% cash_out=1%" for one in machines]
+            said += [f"lp add {ANA.npub} machine={one.name} name=a" for one in machines]
+            for first in range(0, len(said), COMMANDS_AT_ONCE):
+                opened.now += COMMANDS_AT_ONCE // COMMANDS_PER_S
+                await opened.say(*[(EVIL, words) for words in said[first : first + COMMANDS_AT_ONCE]])
+            opened.now += COMMANDS_AT_ONCE // COMMANDS_PER_S
+        return Made(path, opened.now)
+
+    return asyncio.run(make())
+
+
+@asynccontextmanager
+async def copy_of(made: Made, folder: Path) -> AsyncIterator[Office]:
+    """What was made, for one test alone."""
+    path = folder / made.path.name
+    shutil.copy(made.path, path)
+    async with office(path, house=()) as opened:
+        opened.now = made.now
         yield opened
 
 
 @pytest.fixture
-async def scattered(tmp_path: Path) -> AsyncIterator[Office]:
-    """Ana has cash with antigua; a second operator enrolled her at 400 machines, without asking."""
-    async with office(tmp_path / "scattered.sqlite") as opened:
-        machines = [Signer(f"e{number}") for number in range(MANY)]
-        await opened.say((PLATFORM, f"operator add {EVIL.npub} name=aaa"))
-        said = [f"machine add {one.npub} name={one.name} fiat=USD cash_in=1% cash_out=1%" for one in machines]
-        said += [f"lp add {ANA.npub} machine={one.name} name=a" for one in machines]
-        for first in range(0, len(said), COMMANDS_AT_ONCE):
-            opened.now += COMMANDS_AT_ONCE // COMMANDS_PER_S
-            await opened.say(*[(EVIL, words) for words in said[first : first + COMMANDS_AT_ONCE]])
-        opened.now += COMMANDS_AT_ONCE // COMMANDS_PER_S
+async def crowd(crowd_made: Made, tmp_path: Path) -> AsyncIterator[Office]:
+    """A copy of the crowd."""
+    async with copy_of(crowd_made, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def scattered(scattered_made: Made, tmp_path: Path) -> AsyncIterator[Office]:
+    """A copy of the scattered machines."""
+    async with copy_of(scattered_made, tmp_path) as opened:
         yield opened
 
 

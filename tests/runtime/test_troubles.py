@@ -190,7 +190,7 @@ async def test_a1_a_snapshot_that_fails_never_fails_a_turn(
         await eventually(lambda: len(contents(path)["settlement"]) == 3)
         await eventually(lambda: not bot.bookkeeper.books[OPERATOR.pubkey].machines["m1"].active)
         await eventually(lambda: not bot.bookkeeper.books[FLORES.pubkey].machines["m3"].active)
-        assert troubles_of(bot) == {OPERATOR.pubkey: {"snapshot"}}
+        await eventually(lambda: troubles_of(bot) == {OPERATOR.pubkey: {"snapshot"}})
         told = await hears(url, OPERATOR, "Trouble in your book antigua: this book cannot be kept as a snapshot")
         assert "Nothing is lost" in told
         assert "64-bit" not in told
