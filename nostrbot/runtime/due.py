@@ -58,14 +58,19 @@ class DueWork:
             if not is_resting and self._sequencer.bookkeeper.is_due(key, self._clock()):
                 await self._inbox.hand_in(key, None)
         for key in self._notary.books_due(self._clock()):
-            signing = asyncio.create_task(self._notary.sign_daily(key))
+            signing = asyncio.create_task(self._sign(key))
             try:
-                signed = await asyncio.shield(signing)
+                is_signed = await asyncio.shield(signing)
             except asyncio.CancelledError:
                 await signing
                 raise
-            if signed is not None:
-                self._outbox.owe(signed, {})
-            elif not self._sequencer.is_resting(key, Work.CHECKPOINT):
+            if not is_signed and not self._sequencer.is_resting(key, Work.CHECKPOINT):
                 return False
         return True
+
+    async def _sign(self, key: str) -> bool:
+        """Sign a book's checkpoint of the day and owe it at once, before any later commit is told of."""
+        signed = await self._notary.sign_daily(key)
+        if signed is not None:
+            self._outbox.owe(signed, {})
+        return signed is not None

@@ -139,7 +139,9 @@ class Outbox:
         """Take on rows that were just committed."""
         for row in owed:
             if row.id <= self._read_up_to:
-                continue  # the table was read after the commit and before we were told
+                # The table was read after the commit and before we were told; or we were told of a later commit first.
+                self._look_back_at = -math.inf
+                continue
             if self._behind or len(self._waiting) >= QUEUE_ROWS_MAX:
                 self._behind = self._missed = True
                 break
@@ -184,7 +186,11 @@ class Outbox:
     def put_back(self, delivered: Delivered) -> None:
         """Put back these, the last ones taken, because their commit failed: they are to be noted with the next
         one.
+
+        A commit that is reported as failed may have been kept all the same, with rows nobody told us of: read on.
         """
+        self._behind = self._missed = True
+        self._wake.set()
         self._done = delivered.rows + self._done
         self._answered = delivered.answered + self._answered
         self._progressed = self._noting_progressed | self._progressed
