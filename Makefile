@@ -43,7 +43,7 @@ test: $(VENV)/.ready $(RELAY_VENV)/.ready ## every test but the long ones, with 
 # asserting what is in it.
 coverage: $(VENV)/.ready $(RELAY_VENV)/.ready ## the same, measured: fails where lines or branches of a module are not run
 	@rm -rf $(COVERAGE) && mkdir -p $(COVERAGE)
-	@$(VENV)/bin/python -m coverage run $(TEST_DAILY) --ignore tests/test_simulator.py --ignore tests/test_bench.py
+	@$(VENV)/bin/python -m coverage run $(TEST_DAILY) --ignore tests/test_simulator.py --ignore tests/test_bench.py --ignore tests/fuzz/test_memory.py
 	@$(VENV)/bin/python -m coverage combine --quiet
 	@$(VENV)/bin/python -m coverage json --quiet -o $(COVERAGE)/figures.json
 	@$(VENV)/bin/python -m tests.covered $(COVERAGE)/figures.json

@@ -47,7 +47,6 @@ TESTED_IN = {
     "backup/manifest.py": "backup/test_container.py",
     "cli/accountants.py": "exports/test_command.py",
     "cli/auditors.py": "audit/test_verdicts.py",
-    "cli/bots.py": "e2e/test_command_line.py",
     "cli/clients.py": "e2e/test_command_line.py",
     "cli/followers.py": "audit/test_monitor.py",
     "cli/rotations.py": "runtime/test_rotation.py",
@@ -104,7 +103,6 @@ TESTED_IN = {
     "store/lineage.py": "store/test_integrity.py",
     "store/sale_sums.py": "store/test_sums.py",
     "views/json_text.py": "views/test_fitting.py",
-    "views/payouts.py": "core/payouts/test_requests.py",
     "views/records.py": "views/test_outcomes.py",
 }
 MIGRATIONS = "store/migrations/"  # tests/store/test_schema.py tries each from each
