@@ -10,7 +10,6 @@ from nostrbot.home.config import Home
 from nostrbot.nostr.keys import read_pubkey
 from tests.offices import PLATFORM
 
-
 RELAY = ("--relay", "wss://relay.example.com")
 
 
@@ -32,3 +31,13 @@ def test_a_home_that_is_there_is_left_as_it_is(tmp_path: Path) -> None:
     key = Home(tmp_path / "bot").key_file.read_bytes()
     assert CliRunner().invoke(app, words).exit_code != 0
     assert Home(tmp_path / "bot").key_file.read_bytes() == key
+
+
+def test_a_bot_that_is_its_own_platform_does_not_run(tmp_path: Path) -> None:
+    """Whoever wrote its own npub there would be told by nobody that no platform can be heard."""
+    home = Home(tmp_path / "bot")
+    made = CliRunner().invoke(app, ["init", "--home", str(home.path), "--platform", PLATFORM.npub, *RELAY, "--json"])
+    home.platform_file.write_text(json.loads(made.stdout)["npub"])
+    refused = CliRunner().invoke(app, ["run", "--home", str(home.path)])
+    assert refused.exit_code != 0
+    assert "holds the bot's own npub" in f"{refused.output}{refused.exception}"
