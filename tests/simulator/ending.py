@@ -192,7 +192,8 @@ async def _check_unread(world: "World") -> None:
             continue
         for sold in world.sales:
             unread = [one for one in sold.event_ids if one in world.hearing.unread]
-            is_here = reckoning.machine_of.get(person(sold.speaker).pubkey) is not None
+            key = person(sold.speaker).pubkey
+            is_here = key in reckoning.machine_of and key not in reckoning.freed
             is_over = sold.payload["payment_hash"] in booked
             ids = {*sold.event_ids, *sold.other_ids}
             if is_here and unread and not is_over and not any(one in dismissed for one in ids):

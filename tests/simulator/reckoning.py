@@ -124,6 +124,7 @@ class Reckoning:
     platform_ppm: dict[str, int] = field(default_factory=lambda: {"cash_in": 0, "cash_out": 0})
     machines: dict[str, Machine] = field(default_factory=dict)
     machine_of: dict[str, str] = field(default_factory=dict)
+    freed: set[str] = field(default_factory=set)  # keys that the platform took from here
     lps: dict[str, Provider] = field(default_factory=dict)
     lp_of: dict[str, str] = field(default_factory=dict)
     enrolled: list[tuple[str, str]] = field(default_factory=list)  # (LP, machine), oldest first
@@ -210,6 +211,9 @@ class Reckoning:
         machine.enforces = named.get("enforce_fee_match") == "on"
         self.machines[named["name"]] = machine
         self.machine_of[key] = named["name"]
+
+    def _say_machine_free(self, plain: list[str], named: Plain, **_: Any) -> None:
+        self.freed.add(read_pubkey(plain[0]))
 
     def _say_machine_set(self, plain: list[str], named: Plain, **_: Any) -> None:
         machine = self.machines[plain[0]]
