@@ -186,11 +186,7 @@ class Outbox:
     def put_back(self, delivered: Delivered) -> None:
         """Put back these, the last ones taken, because their commit failed: they are to be noted with the next
         one.
-
-        A commit that is reported as failed may have been kept all the same, with rows nobody told us of: read on.
         """
-        self._behind = self._missed = True
-        self._wake.set()
         self._done = delivered.rows + self._done
         self._answered = delivered.answered + self._answered
         self._progressed = self._noting_progressed | self._progressed

@@ -434,18 +434,6 @@ async def test_a_commit_told_after_a_later_one_is_sent_all_the_same(path: Path) 
         assert len(relay.published) == len({event["id"] for event in relay.published})
 
 
-async def test_a_commit_that_was_kept_and_reported_as_failed_is_sent_all_the_same(path: Path) -> None:
-    """Nobody tells the outbox of its rows, and those of the next commit stand behind them: it reads them from the table."""
-    async with hostile_relay() as relay, post(path, relay.url) as at:
-        await at.settle(1)
-        await at.all_delivered(path)
-        await at.at.take(report(2))  # whoever committed this was told of a failure
-        at.outbox.put_back(at.outbox.take_delivered())
-        await at.settle(3)
-        await at.all_delivered(path)
-        assert [word for word in read(relay) if word.startswith("ack")] == ["ack s1", "ack s2", "ack s3"]
-
-
 def test_made_again_a_message_is_the_same_event() -> None:
     """Sealed twice under the same name a text has the same bytes; under another name, others."""
     envelope, names = Envelope(BOT), (b"a", b"a", b"b")
