@@ -628,10 +628,12 @@ class Reckoning:
         return datetime.fromtimestamp(at, UTC).astimezone(ZoneInfo(self.tz))
 
     def _passed(self, slot: str, at: int) -> bool:
-        """Whether a local time has come today, be it before the clock went back."""
-        now, before = self._local(at), self._local(at - 3_600)
-        is_today = before.date() == now.date()
-        return f"{now:%H:%M}" >= slot or (is_today and f"{before:%H:%M}" >= slot)
+        """Whether a local time has come today, be it before the clock went back: then its first coming counts."""
+        now = self._local(at)
+        hour, minute = map(int, slot.split(":"))
+        first = now.replace(hour=hour, minute=minute, second=0, microsecond=0, fold=0)
+        comes_twice = first.utcoffset() > first.replace(fold=1).utcoffset()
+        return f"{now:%H:%M}" >= slot or (comes_twice and first.timestamp() <= at)
 
     def _turn_day(self, at: int) -> None:
         if self._today(at) != self.day:
