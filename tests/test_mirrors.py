@@ -102,6 +102,7 @@ TESTED_IN = {
     "store/leg_sums.py": "store/test_sums.py",
     "store/lineage.py": "store/test_integrity.py",
     "store/sale_sums.py": "store/test_sums.py",
+    "store/stored.py": "store/test_store.py",
     "views/json_text.py": "views/test_fitting.py",
     "views/records.py": "views/test_outcomes.py",
 }

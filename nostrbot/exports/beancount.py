@@ -24,7 +24,8 @@ from nostrbot.exports.rows import Title
 from nostrbot.journal.entry import GENESIS
 from nostrbot.money import format_minor
 from nostrbot.nostr.keys import npub
-from nostrbot.store.queries import Queries, StoredEntry, read_linked
+from nostrbot.store.queries import Queries
+from nostrbot.store.stored import StoredEntry, read_linked
 
 SATS_COMMODITY = "SATS"  # four letters, so that it is never taken for a currency, whose codes have three
 _DAY = timedelta(days=1)

@@ -17,7 +17,8 @@ from nostrbot.errors import ConfigError
 from nostrbot.messages.receipts import Payment, payment_of
 from nostrbot.nostr.keys import npub
 from nostrbot.store.lineage import book_of
-from nostrbot.store.queries import Queries, StoredEntry
+from nostrbot.store.queries import Queries
+from nostrbot.store.stored import StoredEntry
 from nostrbot.views.records import deposit_view, leg_view, leg_views, settlement_view
 
 PAGE_SETTLEMENTS = 200  # each comes with its entries; an entry with fifty LPs has some 15 kB

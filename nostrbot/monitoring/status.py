@@ -20,8 +20,8 @@ from nostrbot.monitoring.health import book_name, why_unhealthy
 from nostrbot.nostr.event import VerifiedEvent, read_event
 from nostrbot.nostr.keys import npub
 from nostrbot.store.checkpoints import StoredCheckpoint
-from nostrbot.store.queries import StoredEntry, read_linked
 from nostrbot.store.store import Store
+from nostrbot.store.stored import StoredEntry, read_linked
 
 NOT_RUNNING = "it is not running, or gave no sign of life"
 

@@ -17,7 +17,8 @@ from nostrbot.core.facts import read_fact
 from nostrbot.messages.receipts import Payment, payment_of, receipt_view
 from nostrbot.reading.pages import NOT_IN_LIST, LegsOfBook, Page, Place, page_of, read_id
 from nostrbot.reading.question import NOT_THERE, Question
-from nostrbot.store.queries import Queries, StoredLeg
+from nostrbot.store.queries import Queries
+from nostrbot.store.stored import StoredLeg
 from nostrbot.views.fitting import Data, Shortened, rows_that_fit
 from nostrbot.views.records import balance_rows, deposit_view, leg_view
 

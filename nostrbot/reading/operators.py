@@ -19,7 +19,8 @@ from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.plain import View
 from nostrbot.reading.pages import NOT_IN_LIST, Page, page_of, read_id
 from nostrbot.reading.question import Question
-from nostrbot.store.queries import Queries, StoredSettlement
+from nostrbot.store.queries import Queries
+from nostrbot.store.stored import StoredSettlement
 from nostrbot.views.fitting import DATA_BYTES_MAX, Data, view_bytes
 from nostrbot.views.machines import cassettes_view, fleet_row, telemetry_view
 from nostrbot.views.outcomes import show_settlement, splits_view

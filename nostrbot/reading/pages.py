@@ -13,7 +13,8 @@ from nostrbot.core.book import Book
 from nostrbot.core.commands.command import LIST_LIMIT_DEFAULT
 from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.core.plain import View
-from nostrbot.store.queries import Queries, StoredLeg
+from nostrbot.store.queries import Queries
+from nostrbot.store.stored import StoredLeg
 from nostrbot.views.fitting import DATA_BYTES_MAX, row_bytes
 
 ENTRIES_AT_ONCE = 20  # read from the journal: one of a machine with hundreds of LPs has hundreds of kB

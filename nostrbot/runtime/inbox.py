@@ -13,8 +13,7 @@ from typing import Any
 from nostrbot.core.inputs import Observed
 from nostrbot.nostr.event import VerifiedEvent
 from nostrbot.relays.dedupe import Arrival
-from nostrbot.relays.inbox import ArrivalQueue as _Inbox
-from nostrbot.relays.inbox import Lane
+from nostrbot.relays.inbox import ArrivalQueue, Lane
 
 
 class Handed:
@@ -42,7 +41,7 @@ class Handed:
 Item = VerifiedEvent | Handed
 
 
-class Inbox(_Inbox[Any]):
+class Inbox(ArrivalQueue[Any]):
     """Arrivals from relays, and observations."""
 
     async def hand_in(self, book: str, seen: Observed | None) -> bool:

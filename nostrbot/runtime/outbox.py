@@ -34,7 +34,8 @@ from nostrbot.refusals import Refusal
 from nostrbot.relays.pool import Pool
 from nostrbot.relays.publication import Publication
 from nostrbot.store.batch import Owed
-from nostrbot.store.queries import Queries, StillOwed
+from nostrbot.store.queries import Queries
+from nostrbot.store.stored import StillOwed
 
 QUEUE_ROWS_MAX = 5_000  # rows held in memory; beyond them the database is read again when there is room
 PAGE_ROWS = 500

@@ -23,7 +23,8 @@ from nostrbot.nostr.event import read_event
 from nostrbot.refusals import Refusal
 from nostrbot.runtime.intake import Opened
 from nostrbot.store.batch import Batch
-from nostrbot.store.queries import Queries, StoredEntry
+from nostrbot.store.queries import Queries
+from nostrbot.store.stored import StoredEntry
 
 PAST_ROWS = 200  # settlements of a machine's past that are read at once
 

@@ -8,9 +8,8 @@ import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 from sqlalchemy import Row, and_, func, literal_column, select
@@ -18,22 +17,16 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from nostrbot.core.atm.dossier import Dossier
-from nostrbot.core.atm.facts import LpPaid
 from nostrbot.core.atm.fleet import MachineStatus, read_sighting
-from nostrbot.core.atm.recall import PaidLeg
-from nostrbot.core.atm.settlements.facts import Leg, SettlementChange, SettlementFact
 from nostrbot.core.atm.states import LegStatus, LegType, SettlementStatus
-from nostrbot.core.facts import read_fact
-from nostrbot.core.rules import are_known
 from nostrbot.errors import BooksError
 from nostrbot.messages.alerts import AlertsTold, read_alerts_told
-from nostrbot.messages.receipts import payment_of
 from nostrbot.store import tables
 from nostrbot.store.checkpoints import Checkpoints
 from nostrbot.store.leg_sums import LegSums
 from nostrbot.store.sale_sums import SaleSums
-from nostrbot.store.sqlite import NEWER, Driver, damage_told
+from nostrbot.store.sqlite import Driver, damage_told
+from nostrbot.store.stored import NOT_AS_WRITTEN, StillOwed, StoredEntry, StoredLeg, StoredSettlement, StoredSnapshot
 from nostrbot.store.tables import (
     LAST_WRITER,
     answered,
@@ -48,88 +41,6 @@ from nostrbot.store.tables import (
 )
 
 PAGE_ROWS = 500  # entries read at once: some 2 MiB
-_NOT_AS_WRITTEN = (AttributeError, KeyError, TypeError, ValueError)  # what reading a damaged row of no entry raises
-
-
-@dataclass(frozen=True, slots=True)
-class StoredEntry:
-    """An entry as it lies in the journal."""
-
-    book: str
-    seq: int
-    at: int
-    hash: str
-    body: bytes
-
-    def plain(self) -> dict[str, Any]:
-        """Return the entry's content."""
-        content: dict[str, Any] = orjson.loads(self.body)
-        return content
-
-
-@dataclass(frozen=True, slots=True)
-class StoredSettlement:
-    """A settlement's entries: the one it was born in, and those in which something became of it, oldest first."""
-
-    number: int
-    birth: StoredEntry
-    changes: tuple[StoredEntry, ...]
-
-    def dossier(self) -> Dossier:
-        """Read all that is known of it."""
-        born = next(fact for fact in _facts_about(self.number, self.birth) if isinstance(fact, SettlementFact))
-        dossier = Dossier(born, self.birth.seq, self.birth.at, self.birth.hash)
-        facts = [
-            (fact, stored.at) for stored in (self.birth, *self.changes) for fact in _facts_about(self.number, stored)
-        ]
-        return dossier.followed_by_all((fact, at) for fact, at in facts if fact != born)
-
-
-def _facts_about(number: int, stored: StoredEntry) -> list[Any]:
-    facts = [read_fact(fields) for fields in stored.plain()["facts"] if fields.get("number") == number]
-    return [fact for fact in facts if isinstance(fact, SettlementFact | SettlementChange)]
-
-
-class StoredLeg(NamedTuple):
-    """A leg: its number, how it stands now, and the entry it was made in."""
-
-    number: int
-    status: LegStatus
-    made: StoredEntry
-
-    def paid(self) -> PaidLeg:
-        """Return the leg as it stands, and what it is part of; the legs beside it are not read."""
-        for fields in self.made.plain()["facts"]:
-            mine = [leg for leg in fields.get("legs", ()) if leg["number"] == self.number]
-            if mine:
-                fact = read_fact(fields | {"legs": mine})
-                paid = payment_of(fact)
-                assert paid is not None, "only a payment has legs"
-                leg: Leg = fact.legs[0]  # type: ignore[union-attr]
-                slot = fact.slot if isinstance(fact, LpPaid) else None
-                leg = leg._replace(status=self.status)
-                return PaidLeg(leg, paid.machine, paid.currency, paid.rate, slot, self.made.at, paid.number)
-        raise AssertionError("a leg lies in the entry it was made in")
-
-
-@dataclass(frozen=True, slots=True)
-class StoredSnapshot:
-    """A book's state after entry `seq`, whose bytes are what was written."""
-
-    seq: int
-    at: int
-    hash: str
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class StillOwed:
-    """An outbox row with the entry it belongs to, if any."""
-
-    id: int
-    entry: StoredEntry | None
-    body: bytes | None
-    delivered: bytes | None
 
 
 _ENTRY = (book.c.key, entry.c.seq, entry.c.at, entry.c.hash, entry.c.body)
@@ -459,7 +370,7 @@ class Queries:
         """Return the status of each machine, by book and name. A damaged row is skipped: machines say it again."""
         table, known = tables.sighting, dict[tuple[str, str], MachineStatus]()
         for row in await self._all(select(book.c.key, table.c.machine, table.c.body).join(book)):
-            with contextlib.suppress(*_NOT_AS_WRITTEN):
+            with contextlib.suppress(*NOT_AS_WRITTEN):
                 known[row.key, row.machine] = read_sighting(orjson.loads(row.body))
         return known
 
@@ -467,7 +378,7 @@ class Queries:
         """Return the alerts each operator was told, by book. A damaged row is skipped: its operator is told again."""
         told = dict[str, AlertsTold]()
         for row in await self._all(select(book.c.key, tables.alarm.c.body).join(book)):
-            with contextlib.suppress(*_NOT_AS_WRITTEN):
+            with contextlib.suppress(*NOT_AS_WRITTEN):
                 told[row.key] = read_alerts_told(orjson.loads(row.body))
         return told
 
@@ -510,16 +421,3 @@ class Queries:
         statement = statement.on_conflict_do_update(index_elements=["name"], set_={"value": statement.excluded.value})
         async with self._engine.begin() as connection:
             await connection.execute(statement)
-
-
-def read_linked(stored: StoredEntry, prev: str) -> dict[str, Any]:
-    """Read an entry's content. Raises BooksError unless its bytes fit its hash, it follows `prev` and its rules are
-    known.
-    """
-    if sha256(stored.body).hexdigest() == stored.hash:
-        content = stored.plain()
-        if (content["prev"], content["seq"], content["at"]) == (prev, stored.seq, stored.at):
-            if not are_known(content["rules"]):
-                raise BooksError(f"book {stored.book}: entry {stored.seq} was decided by newer rules: {NEWER}")
-            return content
-    raise BooksError(f"book {stored.book}: the journal is damaged at entry {stored.seq}: restore a backup")

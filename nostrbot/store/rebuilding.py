@@ -32,9 +32,9 @@ from nostrbot.store import tables
 from nostrbot.store.batch import Batch, SnapshotRow
 from nostrbot.store.integrity import check_journal
 from nostrbot.store.lineage import first_bot
-from nostrbot.store.queries import StoredEntry, read_linked
 from nostrbot.store.sqlite import RESTORE, connect_plainly, sqlite_url
 from nostrbot.store.store import LiveBook, Store
+from nostrbot.store.stored import StoredEntry, read_linked
 from nostrbot.store.workplace import workplace
 
 ENTRIES_AT_ONCE = 500  # a commit each: as many as the journal is read in

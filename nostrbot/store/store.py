@@ -26,9 +26,10 @@ from nostrbot.nostr.event import read_event
 from nostrbot.refusals import Refusal
 from nostrbot.store.batch import SnapshotRow
 from nostrbot.store.integrity import find_flaws
-from nostrbot.store.queries import Queries, StoredEntry, StoredSnapshot, read_linked
+from nostrbot.store.queries import Queries
 from nostrbot.store.schema import is_current, migrate
 from nostrbot.store.sqlite import ALONE, damage_told, database_path, make_engine, opening_trouble, require_opening
+from nostrbot.store.stored import StoredEntry, StoredSnapshot, read_linked
 from nostrbot.store.writer import Writer
 
 UNKNOWN_ZONE = "this computer does not know its time zone {!r}: upgrade tzdata, then start the bot again"

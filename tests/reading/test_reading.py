@@ -13,7 +13,8 @@ import pytest
 from nostrbot.core.commands.refused import Code, CommandRefused
 from nostrbot.messages.replies import answer
 from nostrbot.runtime.hearing import COMMANDS_AT_ONCE, COMMANDS_PER_S
-from nostrbot.store.queries import Queries, StoredLeg, StoredSettlement
+from nostrbot.store.queries import Queries
+from nostrbot.store.stored import StoredLeg, StoredSettlement
 from nostrbot.views.fitting import REPLY_BYTES_MAX
 from tests.offices import ANA, BEN, HOUSE, MACHINE, OPERATOR, PLATFORM, Office, command, office, report
 from tests.signers import Signer

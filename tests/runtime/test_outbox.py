@@ -23,7 +23,7 @@ from nostrbot.relays.relay import RelayConfig
 from nostrbot.runtime import outbox as outbox_module
 from nostrbot.runtime.outbox import Outbox, signed_body
 from nostrbot.store.batch import Batch, Owed
-from nostrbot.store.queries import StillOwed
+from nostrbot.store.stored import StillOwed
 from tests.offices import ANA, BEN, BOT, HOUSE, MACHINE, OPERATOR, Office, contents, office, report
 from tests.peers.hostile_relay import HostileRelay, hostile_relay, ok_frames
 from tests.signers import Plain
